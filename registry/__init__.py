@@ -1,0 +1,1 @@
+"""Versions, stages and promotion, and the ground that training and serving share."""

@@ -1,0 +1,36 @@
+"""How commands talk: documents and tables on standard output, everything else on standard error."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+json_option: Callable[..., Any] = click.option(
+    "--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output."
+)
+
+
+def say(line: str) -> None:
+    """Tell a person something on standard error."""
+    click.echo(line, err=True)
+
+
+def print_document(document: Any) -> None:
+    """Print one JSON document on standard output."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under headers on standard output, as wide as its content in a pipe."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=400)
+    console.print(table)

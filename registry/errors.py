@@ -1,0 +1,57 @@
+"""What can go wrong, cut by what the caller can do about it.
+
+Every error of Slipway is one of six kinds. Errors of vendors (MLflow, SQLAlchemy, boto3) are
+translated into them at the doors and travel no further. How a kind becomes an exit code or an
+HTTP status is decided at each edge, not here.
+"""
+
+from typing import Any
+
+
+class SlipwayError(Exception):
+    """Say what was asked, what was found and what to do.
+
+    `code` is kebab-case and stable, for programs; `message` is one line, for people; `hint` is the
+    next command or step, and is always stated, if only as ``None``.
+    """
+
+    def __init__(self, message: str, *, code: str, hint: str | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.hint = hint
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the one shape in which programs see an error."""
+        return {
+            "error": {
+                "kind": type(self).__name__,
+                "code": self.code,
+                "message": self.message,
+                "hint": self.hint,
+            }
+        }
+
+
+class InvalidInput(SlipwayError):
+    """The request itself is wrong: fix it."""
+
+
+class NotFound(SlipwayError):
+    """What was named does not exist: name another."""
+
+
+class Conflict(SlipwayError):
+    """The world is not as the request assumed: read again, then decide again."""
+
+
+class NotApproved(SlipwayError):
+    """A rule refuses the model: fix the model, or have the rule changed."""
+
+
+class Unavailable(SlipwayError):
+    """Something needed does not answer: wait, then retry."""
+
+
+class Corrupt(SlipwayError):
+    """Stored bytes are not what was recorded: stop and look."""

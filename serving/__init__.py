@@ -1,0 +1,1 @@
+"""From a stage to an answer: the steps serve and observe."""

@@ -1,0 +1,131 @@
+"""The composition root: the lazy table from command to module, and the edge where errors become exit codes.
+
+A command's module is imported when that command is invoked, never before: importing MLflow costs
+over a second, which `slipway --help` must not pay.
+"""
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from registry.errors import SlipwayError
+
+__version__ = "0.1.0"
+
+
+class LazyCommand(NamedTuple):
+    """Where a command lives, and its one line of help, known without importing it."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS: dict[str, LazyCommand] = {
+    "train": LazyCommand(
+        "training.commands", "train", "Train one estimator, log its run and register the version."
+    ),
+    "tune": LazyCommand(
+        "training.commands", "tune", "Search an estimator's parameters, then train and register the best."
+    ),
+    "evaluate": LazyCommand("training.commands", "evaluate", "Measure a registered version on a dataset."),
+    "versions": LazyCommand(
+        "registry.commands", "versions", "List a model's versions: stages, metrics, age, run."
+    ),
+    "compare": LazyCommand(
+        "registry.commands", "compare", "Show two versions side by side, the better marked."
+    ),
+    "promote": LazyCommand("registry.commands", "promote", "Move a version into a stage."),
+    "init": LazyCommand(
+        "registry.commands", "init", "Prepare this folder's store, and mend one that only a server can use."
+    ),
+    "up": LazyCommand(
+        "serving.commands", "up", "Run the tracking server with its UI, and scoring for production."
+    ),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and help by heart, and imports a command to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the lifecycle."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of the command and return it; `None` for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        entry = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command list from the table, importing nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="slipway")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    """Take a model from `mlflow run` to a production endpoint, and back when it misbehaves."""
+
+
+def report(error: SlipwayError, *, as_json: bool) -> None:
+    """Print an error: one JSON document on standard output, or two lines on standard error."""
+    if as_json:
+        click.echo(json.dumps(error.to_document(), indent=2))
+        return
+    click.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 error, 2 usage."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(words))
+
+
+def run(words: list[str]) -> int:
+    """Run the command line and return its exit code."""
+    as_json = "--json" in words
+    try:
+        result: Any = cli.main(words, prog_name="slipway", standalone_mode=False)
+    except SlipwayError as error:
+        if "--debug" in words:
+            raise
+        report(error, as_json=as_json)
+        return 1
+    except click.ClickException as error:
+        if as_json:
+            click.echo(
+                json.dumps(
+                    {
+                        "error": {
+                            "kind": "Usage",
+                            "code": "usage",
+                            "message": error.format_message(),
+                            "hint": "slipway --help",
+                        }
+                    },
+                    indent=2,
+                )
+            )
+        else:
+            error.show()
+        return error.exit_code
+    except click.Abort:
+        click.echo("stopped", err=True)
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The rules of the house: who may import whom, and what a file's name promises."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("training", "registry", "serving")
+ALLOWED = {"training": {"training", "registry"}, "registry": {"registry"}, "serving": {"serving", "registry"}}
+VENDOR_DOORS = {
+    "mlflow": r"mlflow_\w+",
+    "sqlalchemy": r"sql_\w+",
+    "alembic": r"sql_\w+",
+    "boto3": r"s3_\w+",
+    "botocore": r"s3_\w+",
+    "confluent_kafka": r"kafka_\w+",
+    "optuna": r"optuna_\w+",
+    "git": r"git_\w+",
+    "click": r"commands|console",
+    "rich": r"console",
+}
+MODULES = sorted(p.relative_to(ROOT) for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_packages_import_only_what_they_may(module: Path) -> None:
+    """Training → registry ← serving: the outer two never meet, and nobody imports the composition root."""
+    ours = {name.split(".")[0] for name in imports_of(module)} & {*PACKAGES, "slipway"}
+    assert ours <= ALLOWED[module.parts[0]]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_vendors_enter_only_through_their_doors(module: Path) -> None:
+    """Only a file named after its vendor imports that vendor."""
+    for name in imports_of(module):
+        door = VENDOR_DOORS.get(name.split(".")[0])
+        inside = (
+            any(re.fullmatch(door, part) for part in [*module.parent.parts[1:], module.stem])
+            if door
+            else True
+        )
+        assert inside, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_no_import_hides_in_a_function(module: Path) -> None:
+    """The lazy command table is the only place that imports late."""
+    hidden = [
+        inner.lineno
+        for outer in ast.walk(ast.parse((ROOT / module).read_text()))
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(outer)
+        if isinstance(inner, ast.Import | ast.ImportFrom)
+    ]
+    assert hidden == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_names_say_what_is_inside(module: Path) -> None:
+    """A drawer for everything is a drawer for nothing."""
+    assert not {"utils", "common", "helpers", "base"} & {*module.parent.parts, module.stem}
+
+
+def test_no_import_cycles() -> None:
+    """Modules can be read in some order, each after what it builds on."""
+    graph = {dotted(m): {n for n in imports_of(m) if n.split(".")[0] in PACKAGES} for m in MODULES}
+    done: set[str] = set()
+    while ready := [
+        m for m, needs in graph.items() if m not in done and (needs & graph.keys()) - {m} <= done
+    ]:
+        done.update(ready)
+    assert graph.keys() - done == set()
+
+
+def dotted(module: Path) -> str:
+    """Return the import name of a file."""
+    parts = module.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

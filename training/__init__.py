@@ -1,0 +1,1 @@
+"""From data to a logged model: the steps train, log and retrain."""
