@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from registry.errors import SlipwayError
+from registry.errors import InvalidInput, SlipwayError
 
 __version__ = "0.1.0"
 
@@ -26,26 +26,18 @@ class LazyCommand(NamedTuple):
 
 
 COMMANDS: dict[str, LazyCommand] = {
-    "train": LazyCommand(
-        "training.commands", "train", "Train one estimator, log its run and register the version."
-    ),
+    "train": LazyCommand("training.commands", "train", "Train one estimator, log its run and register the version."),
     "tune": LazyCommand(
         "training.commands", "tune", "Search an estimator's parameters, then train and register the best."
     ),
     "evaluate": LazyCommand("training.commands", "evaluate", "Measure a registered version on a dataset."),
-    "versions": LazyCommand(
-        "registry.commands", "versions", "List a model's versions: stages, metrics, age, run."
-    ),
-    "compare": LazyCommand(
-        "registry.commands", "compare", "Show two versions side by side, the better marked."
-    ),
+    "versions": LazyCommand("registry.commands", "versions", "List a model's versions: stages, metrics, age, run."),
+    "compare": LazyCommand("registry.commands", "compare", "Show two versions side by side, the better marked."),
     "promote": LazyCommand("registry.commands", "promote", "Move a version into a stage."),
     "init": LazyCommand(
         "registry.commands", "init", "Prepare this folder's store, and mend one that only a server can use."
     ),
-    "up": LazyCommand(
-        "serving.commands", "up", "Run the tracking server with its UI, and scoring for production."
-    ),
+    "up": LazyCommand("serving.commands", "up", "Run the tracking server with its UI, and scoring for production."),
 }
 
 
@@ -93,6 +85,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(words))
 
 
+def usage_error(error: click.ClickException) -> SlipwayError:
+    """Return what click says of a wrong command line in the one shape that errors have."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "slipway"
+    return InvalidInput(" ".join(error.format_message().split()), code="usage", hint=f"{path} --help")
+
+
 def run(words: list[str]) -> int:
     """Run the command line and return its exit code."""
     as_json = "--json" in words
@@ -103,23 +102,11 @@ def run(words: list[str]) -> int:
             raise
         report(error, as_json=as_json)
         return 1
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        return error.exit_code
     except click.ClickException as error:
-        if as_json:
-            click.echo(
-                json.dumps(
-                    {
-                        "error": {
-                            "kind": "Usage",
-                            "code": "usage",
-                            "message": error.format_message(),
-                            "hint": "slipway --help",
-                        }
-                    },
-                    indent=2,
-                )
-            )
-        else:
-            error.show()
+        report(usage_error(error), as_json=as_json)
         return error.exit_code
     except click.Abort:
         click.echo("stopped", err=True)

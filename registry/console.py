@@ -24,8 +24,8 @@ def print_document(document: Any) -> None:
 
 
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under headers on standard output, as wide as its content in a pipe."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    """Print a title and rows under headers on standard output, as wide as the content in a pipe."""
+    table = Table()
     for header in headers:
         table.add_column(header, overflow="fold")
     for row in rows:
@@ -33,4 +33,5 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
     console = Console()
     if not console.is_terminal:
         console = Console(width=400)
+    console.print(title, style="bold", highlight=False)
     console.print(table)

@@ -46,11 +46,7 @@ def test_vendors_enter_only_through_their_doors(module: Path) -> None:
     """Only a file named after its vendor imports that vendor."""
     for name in imports_of(module):
         door = VENDOR_DOORS.get(name.split(".")[0])
-        inside = (
-            any(re.fullmatch(door, part) for part in [*module.parent.parts[1:], module.stem])
-            if door
-            else True
-        )
+        inside = any(re.fullmatch(door, part) for part in [*module.parent.parts[1:], module.stem]) if door else True
         assert inside, f"{module} imports {name}"
 
 
@@ -77,9 +73,7 @@ def test_no_import_cycles() -> None:
     """Modules can be read in some order, each after what it builds on."""
     graph = {dotted(m): {n for n in imports_of(m) if n.split(".")[0] in PACKAGES} for m in MODULES}
     done: set[str] = set()
-    while ready := [
-        m for m, needs in graph.items() if m not in done and (needs & graph.keys()) - {m} <= done
-    ]:
+    while ready := [m for m, needs in graph.items() if m not in done and (needs & graph.keys()) - {m} <= done]:
         done.update(ready)
     assert graph.keys() - done == set()
 

@@ -1,0 +1,178 @@
+"""The commands versions, compare, promote and init."""
+
+import getpass
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from registry.compare import Comparison, MetricRow
+from registry.compare import compare as compare_measured
+from registry.console import json_option, print_document, print_table, say
+from registry.metrics import HEADLINE
+from registry.mlflow_registry import MlflowRegistry
+from registry.mlflow_store import database_uri, local_location, prepare_store
+from registry.model_registry import Measured
+from registry.promote import Promotion, promotion_tags, propose
+from registry.promote import promote as move
+from registry.settings import RegistrySettings, load_settings
+from registry.sql_store import move_artifact_locations
+from registry.version import Version, parse_ref
+
+SHOWN_VERSIONS = 20
+
+
+@click.command("versions", epilog="Example: slipway versions cancer")
+@click.argument("model")
+@click.option("--most", default=SHOWN_VERSIONS, show_default=True, type=click.IntRange(1), help="Show so many at most.")
+@json_option
+def versions(model: str, most: int, as_json: bool) -> None:
+    """List a model's versions: stages, metrics, age, run."""
+    registry = MlflowRegistry()
+    found = registry.versions(model)
+    shown = [(version, registry.measured(version)) for version in found[:most]]
+    if as_json:
+        rows = [_version_document(version, measured) for version, measured in shown]
+        print_document({"model": model, "count": len(found), "versions": rows})
+        return
+    names = _headline_names([version for version, _ in shown])
+    now = datetime.now(UTC)
+    headers = ["version", "aliases", "MLflow stage", *(name.removeprefix("holdout_") for name in names), "age", "run"]
+    print_table(f"{model}: {len(found)} versions", headers, [_version_row(v, m, names, now) for v, m in shown])
+
+
+@click.command("compare", epilog="Example: slipway compare cancer/1 cancer/2")
+@click.argument("a", metavar="VERSION")
+@click.argument("b", metavar="VERSION")
+@json_option
+def compare(a: str, b: str, as_json: bool) -> None:
+    """Show two versions side by side, the better marked."""
+    registry = MlflowRegistry()
+    left, right = registry.version(parse_ref(a)), registry.version(parse_ref(b))
+    found = compare_measured(registry.measured(left), registry.measured(right))
+    if as_json:
+        print_document(_comparison_document(left, right, found))
+        return
+    metrics = [[row.name, _marked(row, "a"), _marked(row, "b")] for row in found.metrics]
+    print_table("metrics (✓ better)", ["metric", str(left), str(right)], metrics)
+    params = [["≠" if row.differs else "", row.name, row.a or "", row.b or ""] for row in found.params]
+    print_table("parameters (≠ differs)", ["", "parameter", str(left), str(right)], params)
+
+
+@click.command("promote", epilog='Example: slipway promote cancer/2 --to production --reason "better recall"')
+@click.argument("version")
+@click.option("--to", required=True, metavar="STAGE", help="The stage to move it into.")
+@click.option("--reason", required=True, help="Why; it is recorded with the version.")
+@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
+@json_option
+def promote(version: str, to: str, reason: str, dry_run: bool, as_json: bool) -> None:
+    """Move a version into a stage."""
+    settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
+    tags = promotion_tags(reason=reason, actor=_actor(), now=datetime.now(UTC))
+    carry_out = propose if dry_run else move
+    done = carry_out(parse_ref(version), to=to, tags=tags, registry=MlflowRegistry(), settings=settings)
+    if as_json:
+        print_document(_promotion_document(done, dry_run=dry_run))
+        return
+    _tell_promotion(done, dry_run=dry_run)
+
+
+@click.command("init", epilog="Example: slipway init")
+@json_option
+def init(as_json: bool) -> None:
+    """Prepare this folder's store, and mend one that only a server can use."""
+    uri = database_uri()
+    locations = {str(each.experiment_id): local_location(each) for each in prepare_store()}
+    move_artifact_locations(uri, locations)
+    if as_json:
+        print_document({"database": uri, "mended_experiments": locations})
+        return
+    say(f"ready: {uri}")
+    for experiment_id, location in locations.items():
+        say(f"mended: new runs of experiment {experiment_id} keep their artifacts in {location}")
+    if locations:
+        say("artifacts of runs made through the server stay where they are, and are read through the server")
+    say("next: mlflow run . --env-manager local")
+
+
+def _actor() -> str:
+    """Return who acts: the user that MLflow's server authenticates, else whoever is logged in here."""
+    return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+
+
+def _headline_names(shown: list[Version]) -> list[str]:
+    tasks = {version.tags.get("slipway.task", "") for version in shown}
+    return [name for task in sorted(tasks) for name in HEADLINE.get(task, ())]
+
+
+def _version_row(version: Version, measured: Measured, names: list[str], now: datetime) -> list[str]:
+    metrics = [_number(measured.metrics.get(name)) for name in names]
+    aliases = ", ".join(sorted(version.aliases))
+    age = _age(now - version.created_at)
+    return [str(version.number), aliases, version.stage or "", *metrics, age, (version.run_id or "")[:8]]
+
+
+def _version_document(version: Version, measured: Measured) -> dict[str, Any]:
+    headline = HEADLINE.get(version.tags.get("slipway.task", ""), ())
+    return {
+        "version": version.number,
+        "aliases": sorted(version.aliases),
+        "mlflow_stage": version.stage,
+        "created_at": version.created_at.isoformat(),
+        "run_id": version.run_id,
+        "source": version.source,
+        "metrics": {name: measured.metrics[name] for name in headline if name in measured.metrics},
+        "tags": dict(version.tags),
+    }
+
+
+def _comparison_document(a: Version, b: Version, found: Comparison) -> dict[str, Any]:
+    return {
+        "a": str(a),
+        "b": str(b),
+        "metrics": [{"name": row.name, "a": row.a, "b": row.b, "better": row.better} for row in found.metrics],
+        "params": [{"name": row.name, "a": row.a, "b": row.b, "differs": row.differs} for row in found.params],
+    }
+
+
+def _promotion_document(done: Promotion, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "version": str(done.version),
+        "stage": done.stage,
+        "previous": done.previous,
+        "dry_run": dry_run,
+        "changes": [str(change) for change in done.changes],
+    }
+
+
+def _tell_promotion(done: Promotion, *, dry_run: bool) -> None:
+    if not done.changes:
+        say(f"{done.version} is in {done.stage} already; nothing changed")
+        return
+    say(f"{done.version} {'would be' if dry_run else 'is'} in {done.stage}, {_previously(done)}")
+    for change in done.changes:
+        say(f"  {change}")
+    if not dry_run:
+        say(f"next: mlflow models serve -m models:/{done.version.model}@{done.stage} --env-manager local")
+
+
+def _previously(done: Promotion) -> str:
+    return "where nothing was" if done.previous is None else f"in place of {done.version.model}/{done.previous}"
+
+
+def _marked(row: MetricRow, side: str) -> str:
+    value: float | None = getattr(row, side)
+    return f"{_number(value)} ✓" if row.better == side else _number(value)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _age(age: timedelta) -> str:
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if age.total_seconds() >= seconds:
+            return f"{int(age.total_seconds() // seconds)} {unit}"
+    return f"{int(age.total_seconds())} s"

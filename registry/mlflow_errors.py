@@ -1,0 +1,37 @@
+"""The one place where MLflow's errors become ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mlflow.exceptions import MlflowException
+
+from registry.errors import Conflict, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+
+BY_STATUS: dict[int, type[SlipwayError]] = {
+    400: InvalidInput,
+    401: NotApproved,
+    403: NotApproved,
+    404: NotFound,
+    409: Conflict,
+}
+HINTS: dict[type[SlipwayError], str] = {
+    NotApproved: "ask an administrator of the tracking server, or check MLFLOW_TRACKING_USERNAME and its password",
+    Unavailable: "check MLFLOW_TRACKING_URI, and that its server or database answers; then retry",
+}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Translate what MLflow raises by the HTTP status that it has for it; also usable as a decorator.
+
+    Every code of MLflow's has a status, so that a new one is translated too: 4xx by what the caller can
+    do, everything else as `Unavailable`.
+    """
+    try:
+        yield
+    except MlflowException as error:
+        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
+        kind = BY_STATUS.get(status, InvalidInput if 400 <= status < 500 and status != 429 else Unavailable)
+        message = " ".join(error.message.split())
+        code = f"mlflow-{error.error_code.lower().replace('_', '-')}"
+        raise kind(message, code=code, hint=HINTS.get(kind)) from error

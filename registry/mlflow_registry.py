@@ -1,0 +1,212 @@
+"""The door to MLflow's model registry."""
+
+import re
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import mlflow.artifacts
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.exceptions import MlflowException
+
+from registry.errors import Conflict, InvalidInput, NotFound
+from registry.mlflow_errors import translated
+from registry.model_registry import Measured
+from registry.nearest import did_you_mean
+from registry.stages import MLFLOW_NONE
+from registry.version import LoggedModel, Version, VersionRef
+
+IS_PROMPT = "mlflow.prompt.is_prompt"
+PAGE = 1000
+
+
+class MlflowRegistry:
+    """The `ModelRegistry` on MLflow's client, for whatever registry MLflow is configured for."""
+
+    def __init__(self) -> None:
+        self._client = MlflowClient()
+
+    @translated()
+    def version(self, ref: VersionRef) -> Version:
+        """Return one version."""
+        model = self._model(ref.model)
+        number = _number(model, ref)
+        try:
+            found = self._client.get_model_version(ref.model, str(number))
+        except MlflowException as error:
+            raise self._no_version(ref.model, number) from error
+        return _version(found, model)
+
+    @translated()
+    def versions(self, model: str) -> tuple[Version, ...]:
+        """Return all versions of a model, the newest first."""
+        registered = self._model(model)
+        quoted = model.replace("'", "''")
+        found: list[ModelVersion] = []
+        token: str | None = None
+        while True:
+            page = self._client.search_model_versions(f"name='{quoted}'", max_results=PAGE, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                break
+        return tuple(sorted((_version(each, registered) for each in found), key=lambda v: v.number, reverse=True))
+
+    @translated()
+    def models_with_alias(self, alias: str) -> tuple[Version, ...]:
+        """Return the version that has the alias, of each model that has it."""
+        models = [model for model in self._models() if alias in model.aliases]
+        found = [(model, self._client.get_model_version(model.name, model.aliases[alias])) for model in models]
+        return tuple(_version(version, model) for model, version in sorted(found, key=lambda pair: str(pair[0].name)))
+
+    @translated()
+    def measured(self, version: Version) -> Measured:
+        """Return what the version's run recorded; nothing where it has no run, or a deleted one."""
+        if not version.run_id:
+            return Measured(metrics={}, params={})
+        recorded = self._client.get_run(version.run_id).data
+        return Measured(metrics=recorded.metrics, params=recorded.params)
+
+    @translated()
+    def create_version(self, logged: LoggedModel, *, model: str, description: str, tags: Mapping[str, str]) -> Version:
+        """Register a stored model as the next version, creating the model where it is new."""
+        is_new = self._create_model(model)
+        try:
+            created = self._client.create_model_version(
+                name=model,
+                source=logged.model_uri,
+                run_id=logged.run_id,
+                tags=dict(tags),
+                description=description,
+                model_id=logged.model_id,
+            )
+        except BaseException:
+            if is_new:
+                self._client.delete_registered_model(model)
+            raise
+        return _version(created, self._client.get_registered_model(model))
+
+    @translated()
+    def require_model_name(self, model: str) -> None:
+        """Refuse names that could not be written in `NAME/NUMBER` or `NAME@ALIAS`, and those of prompts."""
+        if not re.fullmatch(r"[^\s/:@.][^/:@]*", model) or model != model.strip():
+            raise InvalidInput(
+                f"'{model}' cannot be a model's name: it holds '/', ':' or '@', or starts with a dot or a space",
+                code="wrong-model-name",
+                hint="use letters, digits, '-', '_' and '.'",
+            )
+        try:
+            self._model(model)
+        except NotFound:
+            return
+
+    @translated()
+    def set_alias(self, model: str, alias: str, number: int) -> None:
+        """Point an alias at a version."""
+        self._client.set_registered_model_alias(model, alias, str(number))
+
+    @translated()
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias."""
+        self._client.delete_registered_model_alias(model, alias)
+
+    @translated()
+    def set_mlflow_stage(self, model: str, number: int, label: str) -> None:
+        """Set MLflow's own stage label of one version."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # MLflow deprecates stages; the mirror is a setting
+            self._client.transition_model_version_stage(model, str(number), label, archive_existing_versions=False)
+
+    @translated()
+    def set_tags(self, model: str, number: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        for name, value in tags.items():
+            self._client.set_model_version_tag(model, str(number), name, value)
+
+    @translated()
+    def stored_files(self, model_uri: str) -> Path:
+        """Return a local folder with the model's stored files: the store itself where that is local."""
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
+
+    @translated()
+    def log_text(self, run_id: str, text: str, path: str) -> None:
+        """Store a text among a run's artifacts."""
+        self._client.log_text(run_id, text, path)
+
+    def _model(self, name: str) -> RegisteredModel:
+        try:
+            model = self._client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            known = [str(other.name) for other in self._models()]
+            raise NotFound(
+                f"no model '{name}'{did_you_mean(name, known)}; there are: {', '.join(known[:20]) or 'none'}",
+                code="unknown-model",
+                hint=None,
+            ) from error
+        if IS_PROMPT in model.tags or IS_PROMPT in getattr(model, "_tags", {}):
+            raise Conflict(
+                f"'{name}' is a prompt in MLflow's registry, not a model",
+                code="is-a-prompt",
+                hint="choose another name",
+            )
+        return model
+
+    def _models(self) -> list[RegisteredModel]:
+        found: list[RegisteredModel] = []
+        token: str | None = None
+        while True:
+            page = self._client.search_registered_models(max_results=PAGE, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def _create_model(self, name: str) -> bool:
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return False
+        return True
+
+    def _no_version(self, model: str, number: int) -> NotFound:
+        latest = max((version.number for version in self.versions(model)), default=None)
+        found = f"the latest is {latest}" if latest else "it has none"
+        return NotFound(
+            f"model '{model}' has no version {number}; {found}",
+            code="unknown-version",
+            hint=f"slipway versions {model}",
+        )
+
+
+def _number(model: RegisteredModel, ref: VersionRef) -> int:
+    if ref.number is not None:
+        return ref.number
+    alias = str(ref.alias)
+    if alias not in model.aliases:
+        raise NotFound(
+            f"model '{model.name}' has no alias '{alias}'{did_you_mean(alias, model.aliases)}; "
+            f"it has: {', '.join(sorted(model.aliases)) or 'none'}",
+            code="unknown-alias",
+            hint=f"slipway versions {model.name}",
+        )
+    return int(model.aliases[alias])
+
+
+def _version(found: ModelVersion, model: RegisteredModel) -> Version:
+    number = int(found.version)
+    return Version(
+        model=found.name,
+        number=number,
+        run_id=found.run_id or None,
+        source=str(found.source),
+        created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        stage=None if found.current_stage == MLFLOW_NONE else found.current_stage,
+        aliases=frozenset(alias for alias, aliased in model.aliases.items() if int(aliased) == number),
+        tags=found.tags,
+    )

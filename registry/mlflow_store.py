@@ -1,0 +1,80 @@
+"""The door to the store behind MLflow: whether runs without a server can write into it.
+
+A tracking server that is started first in an empty folder makes a default experiment whose artifacts
+lie behind `mlflow-artifacts:`, which only a server can reach (MLflow 3.17).
+"""
+
+import os
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Experiment, ViewType
+
+from registry.errors import Conflict, InvalidInput
+from registry.mlflow_errors import translated
+
+BEHIND_SERVER = "mlflow-artifacts:"
+DEFAULT_EXPERIMENT_ID = "0"
+
+
+def database_uri() -> str:
+    """Return the URI of the database behind MLflow here.
+
+    Raises
+    ------
+    InvalidInput
+        MLflow is configured for a server, or for its old store of plain files.
+    """
+    uri = str(mlflow.get_tracking_uri())
+    if not uri.startswith(("sqlite:", "postgresql", "mysql", "mssql")):
+        raise InvalidInput(
+            f"MLflow is configured for {uri}, which is no database that can be prepared from here",
+            code="not-a-database",
+            hint="unset MLFLOW_TRACKING_URI to use this folder's own store",
+        )
+    return uri
+
+
+@translated()
+def require_usable_store() -> None:
+    """Refuse to start a run whose artifacts could not be stored.
+
+    Raises
+    ------
+    Conflict
+        The experiment that runs go into lies behind a server, and no server is configured.
+    """
+    if str(mlflow.get_tracking_uri()).startswith(("http:", "https:")):
+        return
+    experiment = _selected_experiment()
+    if experiment is not None and str(experiment.artifact_location).startswith(BEHIND_SERVER):
+        raise Conflict(
+            f"experiment '{experiment.name}' keeps its artifacts behind a tracking server "
+            f"({experiment.artifact_location}), and no server is configured: it was made by a server",
+            code="store-behind-server",
+            hint="slipway init mends it; or set MLFLOW_TRACKING_URI to the server's address",
+        )
+
+
+@translated()
+def prepare_store() -> tuple[Experiment, ...]:
+    """Create MLflow's tables and its default experiment where missing; return experiments that need mending."""
+    client = MlflowClient()
+    found = client.search_experiments(view_type=ViewType.ALL)
+    return tuple(each for each in found if str(each.artifact_location).startswith(BEHIND_SERVER))
+
+
+def local_location(experiment: Experiment) -> str:
+    """Return where the experiment's artifacts would lie without a server: where MLflow itself would put them."""
+    return (Path.cwd() / "mlruns" / str(experiment.experiment_id)).as_uri()
+
+
+def _selected_experiment() -> Experiment | None:
+    """Return the experiment that the next run goes into, as MLflow's fluent API and `mlflow run` choose it."""
+    client = MlflowClient()
+    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+        return client.get_experiment(client.get_run(run_id).info.experiment_id)
+    if name := os.environ.get("MLFLOW_EXPERIMENT_NAME"):
+        return client.get_experiment_by_name(name)
+    return client.get_experiment(os.environ.get("MLFLOW_EXPERIMENT_ID", DEFAULT_EXPERIMENT_ID))

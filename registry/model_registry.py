@@ -1,0 +1,63 @@
+"""The port to the model registry: what the steps need of MLflow, and no more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from registry.version import LoggedModel, Version, VersionRef
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What a version's run recorded: metric name → value and parameter name → text; empty without a run."""
+
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+
+
+class ModelRegistry(Protocol):
+    """Models, versions, aliases and tags. Every write is visible to the next read.
+
+    All raise `NotFound` for what does not exist, naming what does, and `Unavailable` when the registry
+    does not answer. A name that is a prompt in MLflow's registry is no model: `Conflict`.
+    """
+
+    def version(self, ref: VersionRef) -> Version:
+        """Return one version."""
+
+    def versions(self, model: str) -> tuple[Version, ...]:
+        """Return all versions of a model, the newest first."""
+
+    def models_with_alias(self, alias: str) -> tuple[Version, ...]:
+        """Return the version that has the alias, of each model that has it, ordered by model."""
+
+    def measured(self, version: Version) -> Measured:
+        """Return what the version's run recorded."""
+
+    def create_version(self, logged: LoggedModel, *, model: str, description: str, tags: Mapping[str, str]) -> Version:
+        """Register a stored model as the next version, creating the model where it is new.
+
+        If that fails half way, nothing is left.
+        """
+
+    def require_model_name(self, model: str) -> None:
+        """Raise `InvalidInput` for a name that cannot be registered, `Conflict` for a prompt's."""
+
+    def set_alias(self, model: str, alias: str, number: int) -> None:
+        """Point an alias at a version, from wherever it was."""
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias; one that is not there is no error."""
+
+    def set_mlflow_stage(self, model: str, number: int, label: str) -> None:
+        """Set MLflow's own stage label of one version, and of no other."""
+
+    def set_tags(self, model: str, number: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version, over earlier ones."""
+
+    def stored_files(self, model_uri: str) -> Path:
+        """Return a local folder with the model's stored files."""
+
+    def log_text(self, run_id: str, text: str, path: str) -> None:
+        """Store a text among a run's artifacts."""

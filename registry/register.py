@@ -1,0 +1,29 @@
+"""The step register: a logged model becomes a version with a manifest, or nothing at all."""
+
+from registry.manifest import manifest_of
+from registry.model_registry import ModelRegistry
+from registry.version import LoggedModel, Version
+
+MANIFEST_PATH = "slipway/manifest.json"
+MANIFEST_TAG = "slipway.manifest"
+
+
+def register(logged: LoggedModel, *, model: str, registry: ModelRegistry) -> Version:
+    """Register a logged model as the next version of a model.
+
+    Reads the stored files once and records their manifest among the run's artifacts, its digest as the
+    version's tag. A second call makes a second version. If anything fails, no version is left.
+    """
+    manifest = manifest_of(registry.stored_files(logged.model_uri))
+    registry.log_text(logged.run_id, manifest.to_json(), MANIFEST_PATH)
+    tags = {**logged.tags, MANIFEST_TAG: manifest.digest}
+    return registry.create_version(logged, model=model, description=describe(logged), tags=tags)
+
+
+def describe(logged: LoggedModel) -> str:
+    """Return the version's description in Markdown: what was trained, and the headline metrics."""
+    lines = [f"{logged.tags.get('slipway.estimator', 'model')}, {logged.task}", "", "| metric | value |", "|---|---|"]
+    lines += [f"| {name} | {value:.4g} |" for name, value in logged.headline.items()]
+    return "\n".join(
+        [*lines, "", f"Data: {logged.tags.get('slipway.data_source', 'unknown')}. Run: `{logged.run_id}`."]
+    )

@@ -1,0 +1,116 @@
+"""Settings: `slipway.yaml` in the working folder, and above it the environment.
+
+The file has one section for each package; a package reads its own. In the environment the section and
+the keys are joined by two underscores: `registry: {mirror_stages: false}` is
+`SLIPWAY_REGISTRY__MIRROR_STAGES=false`. Values are YAML in both.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from registry.errors import InvalidInput
+from registry.nearest import did_you_mean
+from registry.stages import require_stage_names
+
+FILE = "slipway.yaml"
+PREFIX = "SLIPWAY_"
+SECTIONS = ("training", "registry", "serving")
+
+
+class Section(BaseModel):
+    """A package's settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RegistrySettings(Section):
+    """Stages in order, and whether MLflow's own stage label follows them."""
+
+    stages: tuple[str, ...] = ("staging", "production")
+    mirror_stages: bool = True
+
+    @field_validator("stages")
+    @classmethod
+    def _usable_names(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
+        require_stage_names(stages)
+        return stages
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def load_settings(kind: type[SectionT], section: str, *, environ: Mapping[str, str], folder: Path) -> SectionT:
+    """Return a package's settings.
+
+    Raises
+    ------
+    InvalidInput
+        All bad keys at once: each with its source, its value (never that of a connection) and what is expected.
+    """
+    in_file = _file_section(folder / FILE, section)
+    in_environment = _environment_section(environ, section)
+    try:
+        return kind.model_validate(_merged(in_file, in_environment))
+    except ValidationError as error:
+        wrong = "; ".join(_one_wrong(problem, kind, section, in_environment) for problem in error.errors())
+        raise InvalidInput(f"wrong settings: {wrong}", code="wrong-settings", hint="docs/lifecycle.md") from None
+
+
+def _file_section(path: Path, section: str) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        document = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise InvalidInput(
+            f"{path} is not YAML: {' '.join(str(error).split())}", code="wrong-settings", hint=None
+        ) from None
+    for key in document:
+        if key not in SECTIONS:
+            raise InvalidInput(
+                f"{path} has an unknown section '{key}'{did_you_mean(str(key), SECTIONS)}; "
+                f"known: {', '.join(SECTIONS)}",
+                code="wrong-settings",
+                hint=None,
+            )
+    return document.get(section) or {}
+
+
+def _environment_section(environ: Mapping[str, str], section: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    prefix = f"{PREFIX}{section.upper()}__"
+    for name, text in environ.items():
+        if name.startswith(prefix):
+            *parents, key = name.removeprefix(prefix).lower().split("__")
+            place = found
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[key] = yaml.safe_load(text)
+    return found
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _one_wrong(problem: Mapping[str, Any], kind: type[Section], section: str, in_environment: Mapping[str, Any]) -> str:
+    keys = [str(part) for part in problem["loc"]]
+    from_environment = keys[0] in in_environment
+    name = (
+        f"{PREFIX}{'__'.join([section, *keys]).upper()}"
+        if from_environment
+        else f"{FILE}: {'.'.join([section, *keys])}"
+    )
+    if problem["type"] == "extra_forbidden":
+        return f"{name} is unknown{did_you_mean(keys[0], kind.model_fields)}; known: {', '.join(kind.model_fields)}"
+    secret = "Secret" in str(kind.model_fields[keys[0]].annotation)
+    value = "(hidden)" if secret else repr(problem["input"])
+    return f"{name}={value}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,90 @@
+"""Files that must agree with each other do: lock, conda.yaml, MLproject, the command table, the docs."""
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+import slipway
+from training.spec import TrainSpec
+
+ROOT = Path(__file__).parent.parent
+MLPROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
+
+
+def locked() -> dict[str, str]:
+    """Return name → version of the lock for this Python."""
+    found = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        match = re.match(r"([\w.-]+)==([^ ]+)(?: ; (.*))?$", line)
+        if match and "python_full_version >= '3.12'" not in (match[3] or ""):
+            found[match[1]] = match[2]
+    return found
+
+
+def test_conda_yaml_installs_what_the_lock_says():
+    """The environment of `mlflow run` is the one that was tested."""
+    pip = next(
+        d["pip"] for d in yaml.safe_load((ROOT / "conda.yaml").read_text())["dependencies"] if isinstance(d, dict)
+    )
+    pinned = dict(line.split("==") for line in pip if "==" in line)
+    assert pip[0] == "-c requirements.lock"
+    assert pinned == {name: locked()[name] for name in pinned}
+
+
+def test_conda_yaml_names_every_direct_dependency():
+    """Nothing that setup.cfg requires is left to chance."""
+    required = re.search(r"install_requires =\n((?:    .+\n)+)", (ROOT / "setup.cfg").read_text())[1]
+    names = {re.match(r"[\w-]+", line.strip())[0] for line in required.splitlines()}
+    assert names <= {re.split(r"==", line)[0] for line in (ROOT / "conda.yaml").read_text().replace("- ", "").split()}
+
+
+@pytest.mark.parametrize("entry_point", ["main", "train", "tune"])
+def test_entry_points_take_the_specs_parameters(entry_point: str):
+    """MLproject and the spec have the same names and defaults, so that both doors do the same."""
+    fields = {field.alias or name: field for name, field in TrainSpec.model_fields.items()}
+    parameters = MLPROJECT["entry_points"][entry_point]["parameters"]
+    assert set(fields) <= set(parameters)
+    defaults = {name: parameters[name]["default"] for name, field in fields.items() if not field.is_required()}
+    expected = TrainSpec(data="d", target="t", model="m").model_dump(by_alias=True)
+    if entry_point == "tune":
+        expected["cv"] = 5
+    spec = TrainSpec.model_validate({"data": "d", "target": "t", "model": "m", **defaults})
+    assert spec.model_dump(by_alias=True) == expected
+
+
+@pytest.mark.parametrize("entry_point", MLPROJECT["entry_points"])
+def test_entry_points_pass_on_every_parameter(entry_point: str):
+    """A parameter that the command line does not carry would be ignored in silence."""
+    entry = MLPROJECT["entry_points"][entry_point]
+    assert set(re.findall(r"{(\w+)}", entry["command"])) == set(entry["parameters"])
+
+
+@pytest.mark.parametrize("name", slipway.COMMANDS)
+def test_the_command_table_says_what_the_command_says(name: str):
+    """The help that is shown without importing a command is that command's own."""
+    entry = slipway.COMMANDS[name]
+    command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
+    assert command.name == name
+    assert command.help.splitlines()[0] == entry.help
+    assert "Example" in (command.epilog or ""), f"{name} shows no example"
+
+
+@pytest.mark.parametrize("name", slipway.COMMANDS)
+def test_every_command_is_documented(name: str):
+    """What the docs do not name does not exist for its users."""
+    assert f"slipway {name}" in (ROOT / "docs" / "lifecycle.md").read_text()
+
+
+def test_help_imports_no_vendor():
+    """`slipway --help` answers at once: MLflow, pandas and scikit-learn are not imported for it."""
+    vendors = "{'mlflow', 'pandas', 'sklearn', 'sqlalchemy'}"
+    code = f"import slipway, sys; slipway.run(['--help']); print(sorted({vendors} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert shown.stdout.splitlines()[-1] == "[]"
+    assert "promote" in shown.stdout

@@ -1,0 +1,65 @@
+"""Parameters are typed and judged in one place, all wrong ones at once."""
+
+import pytest
+
+from registry.errors import InvalidInput
+from training.spec import Task, parse_spec
+
+GIVEN = {"data": "sklearn:iris", "target": "target", "model": "iris"}
+
+
+def test_strings_of_an_mlproject_become_typed_values():
+    """MLproject hands over text; the spec holds numbers, flags, JSON and absent values."""
+    spec = parse_spec(
+        {
+            **GIVEN,
+            "params": '{"max_depth": 3}',
+            "task": "auto",
+            "holdout": "0.3",
+            "key": "",
+            "cv": "5",
+            "register": "false",
+        }
+    )
+    assert (spec.params, spec.task, spec.holdout, spec.key, spec.cv, spec.register_version) == (
+        {"max_depth": 3},
+        None,
+        0.3,
+        None,
+        5,
+        False,
+    )
+
+
+def test_a_task_can_be_given():
+    """`task=regression` overrides what the target looks like."""
+    assert parse_spec({**GIVEN, "task": "regression"}).task is Task.REGRESSION
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "said"),
+    [
+        ("holdout", "2", "holdout='2': Input should be less than 1"),
+        ("holdout", "much", "holdout='much': Input should be a valid number"),
+        ("cv", "-1", "cv='-1': Input should be greater than or equal to 0"),
+        ("params", "{depth", "params='{depth': not JSON at column 2"),
+        ("params", "[1]", "params=[1]: Input should be a valid dictionary"),
+        ("task", "ranking", "task='ranking': Input should be 'classification' or 'regression'"),
+        ("serialization", "pickle", "serialization='pickle': Input should be 'skops' or 'cloudpickle'"),
+        ("target", "", "target='': String should have at least 1 character"),
+        ("seed", "x", "seed='x': Input should be a valid integer"),
+        ("holdout_rows", "perhaps", "holdout_rows='perhaps': Input should be a valid boolean"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_was_given_and_expected(parameter: str, value: str, said: str):
+    """One line says which parameter, which value, and what it should be."""
+    with pytest.raises(InvalidInput) as caught:
+        parse_spec({**GIVEN, parameter: value})
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_all_wrong_values_are_said_at_once():
+    """Nobody should have to mend one parameter to learn of the next."""
+    with pytest.raises(InvalidInput, match=r"holdout=.*; cv="):
+        parse_spec({**GIVEN, "holdout": "2", "cv": "-1"})

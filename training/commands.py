@@ -1,0 +1,186 @@
+"""The commands train, tune and evaluate: also the entry points of `MLproject`.
+
+Options are plain text here and are judged by `training.spec`, inside the run, so that a run that `mlflow run`
+has already opened says what was wrong with them.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from registry.console import json_option, print_document, print_table, say
+from registry.mlflow_registry import MlflowRegistry
+from registry.mlflow_store import require_usable_store
+from registry.register import register
+from registry.settings import load_settings
+from registry.version import LoggedModel, Version, parse_ref
+from training.data import DataSources, load
+from training.dataset import Dataset
+from training.evaluate import Evaluation
+from training.evaluate import evaluate as measure
+from training.git_source import code_version
+from training.log import log, write_plots
+from training.mlflow_run import MlflowRun, open_run
+from training.mlflow_version import load_version
+from training.optuna_search import OptunaSearch
+from training.s3_data import read_object, s3_client
+from training.settings import TrainingSettings
+from training.spec import TrainSpec, parse_spec
+from training.sql_data import read_statement
+from training.train import prepare
+from training.train import train as fit_and_predict
+from training.tune import Trial, parse_space, parse_trials
+from training.tune import tune as search_parameters
+
+Command = Callable[..., Any]
+
+
+def spec_options(command: Command) -> Command:
+    """Give a command one option for each field of the spec, with the field's description."""
+    for name, field in reversed(TrainSpec.model_fields.items()):
+        key = field.alias or name
+        option = click.option(
+            f"--{key.replace('_', '-')}", key, metavar="VALUE", required=field.is_required(), help=field.description
+        )
+        command = option(command)
+    return command
+
+
+@click.command("train", epilog="Example: slipway train --data customers.csv --target churned --model churn")
+@spec_options
+@json_option
+def train(as_json: bool, **given: str | None) -> None:
+    """Train one estimator, log its run and register the version."""
+    require_usable_store()
+    with open_run() as run:
+        spec = _spec_of(given)
+        _finish(run, _load(spec.data, spec.target), spec, as_json=as_json)
+
+
+@click.command("tune", epilog="Example: slipway tune --data sklearn:digits --target target --model digits --trials 30")
+@spec_options
+@click.option("--trials", default="20", metavar="VALUE", help="how many parameter sets to try")
+@click.option("--space", default="", metavar="VALUE", help="ranges to search, as JSON; the estimator's own without it")
+@json_option
+def tune(trials: str, space: str, as_json: bool, **given: str | None) -> None:
+    """Search an estimator's parameters, then train and register the best."""
+    require_usable_store()
+    with open_run() as run:
+        spec = _spec_of({"cv": "5", **{name: value for name, value in given.items() if value is not None}})
+        count, ranges = parse_trials(trials), parse_space(space, spec.estimator)
+        dataset = _load(spec.data, spec.target)
+        best = search_parameters(
+            prepare(dataset, spec), spec, space=ranges, trials=count, search=OptunaSearch(), record=_record_trial
+        )
+        say(f"best of {count} trials: {dict(best.params)}")
+        _finish(run, dataset, best, as_json=as_json)
+
+
+@click.command("evaluate", epilog="Example: slipway evaluate cancer/3 --data last_month.csv --target target")
+@click.argument("version")
+@click.option("--data", required=True, metavar="VALUE", help=TrainSpec.model_fields["data"].description)
+@click.option("--target", required=True, metavar="VALUE", help="the column with the true values")
+@json_option
+def evaluate(version: str, data: str, target: str, as_json: bool) -> None:
+    """Measure a registered version on a dataset."""
+    require_usable_store()
+    with open_run() as run:
+        loaded = load_version(MlflowRegistry().version(parse_ref(version)))
+        dataset = _load(data, target)
+        found = measure(loaded, dataset)
+        _log_evaluation(run, found, dataset)
+    _show_evaluation(run.run_id, found, as_json=as_json)
+
+
+def _spec_of(given: Mapping[str, str | None]) -> TrainSpec:
+    spec = parse_spec({name: value for name, value in given.items() if value is not None})
+    if spec.register_version:
+        MlflowRegistry().require_model_name(spec.model)
+    return spec
+
+
+def _settings() -> TrainingSettings:
+    return load_settings(TrainingSettings, "training", environ=os.environ, folder=Path.cwd())
+
+
+def _load(data: str, target: str) -> Dataset:
+    connections = {name: url.get_secret_value() for name, url in _settings().connections.items()}
+    sources = DataSources(
+        read_object=lambda uri: read_object(uri, s3_client()), read_statement=read_statement, connections=connections
+    )
+    dataset = load(data, target, sources=sources)
+    say(f"data: {len(dataset.frame):,} rows, {len(dataset.schema)} features from {dataset.source}")
+    return dataset
+
+
+def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool) -> None:
+    """Train, log and register, and say what came of it."""
+    trained = fit_and_predict(dataset, spec)
+    sides = trained.prepared.split
+    say(f"held out: {len(sides.holdout):,} of {len(dataset.frame):,} rows")
+    say(f"trained: {spec.estimator} for {trained.prepared.task} in {trained.fit_seconds:.1f} s")
+    for note in (*trained.prepared.notes, *trained.notes):
+        say(f"warning: {note}")
+    logged = log(
+        trained,
+        run=run,
+        code=code_version(Path.cwd()),
+        holdout_rows_max_bytes=_settings().holdout_rows_max_bytes,
+    )
+    version = register(logged, model=spec.model, registry=MlflowRegistry()) if spec.register_version else None
+    _show_trained(logged, version, as_json=as_json)
+
+
+def _show_trained(logged: LoggedModel, version: Version | None, *, as_json: bool) -> None:
+    if as_json:
+        print_document(
+            {
+                "run_id": logged.run_id,
+                "model_uri": logged.model_uri,
+                "version": str(version) if version else None,
+                "metrics": dict(logged.headline),
+            }
+        )
+        return
+    title = f"{version or 'not registered'}, run {logged.run_id}"
+    print_table(title, ["metric", "value"], [[name, f"{value:.4g}"] for name, value in logged.headline.items()])
+    if version:
+        say(f"next: slipway versions {version.model}")
+
+
+def _record_trial(trial: Trial) -> None:
+    with open_run(nested=True) as run:
+        run.log_params({f"estimator.{name}": value for name, value in trial.params.items()})
+        run.log_metrics({f"cv_{name}": value for name, value in trial.scores.items()})
+
+
+def _log_evaluation(run: MlflowRun, found: Evaluation, dataset: Dataset) -> None:
+    run.log_params({"version": str(found.version), "data": dataset.source, "target": dataset.target})
+    run.set_tags({"slipway.evaluated_version": str(found.version), "slipway.data_digest": dataset.digest})
+    run.log_dataset(dataset, context="evaluation")
+    run.log_metrics({**{f"eval_{name}": value for name, value in found.scores.items()}, "eval_rows": found.rows})
+    with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
+        write_plots(found.predictions, Path(folder) / "plots")
+        run.log_folder(Path(folder))
+
+
+def _show_evaluation(run_id: str, found: Evaluation, *, as_json: bool) -> None:
+    if as_json:
+        print_document(
+            {
+                "version": str(found.version),
+                "run_id": run_id,
+                "rows": found.rows,
+                "rows_trained_on": found.rows_trained_on,
+                "metrics": dict(found.scores),
+            }
+        )
+        return
+    rows = [[name, f"{value:.4g}"] for name, value in found.scores.items()]
+    print_table(f"{found.version} on {found.rows:,} rows, run {run_id}", ["metric", "value"], rows)
+    if found.rows_trained_on:
+        say(f"warning: {found.version} was trained on {found.rows_trained_on:,} of these rows")

@@ -1,0 +1,178 @@
+"""Reading: one `data` parameter becomes a Dataset, wherever the rows are.
+
+`sklearn:NAME`, a CSV or Parquet path, `s3://bucket/key`, or `sql:CONNECTION:SELECT …`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn import datasets
+
+from registry.errors import InvalidInput, NotFound
+from registry.nearest import did_you_mean
+from registry.rows import content_digest, row_ids
+from training.dataset import ColumnKind, ColumnSchema, Dataset, kind_of
+from training.file_data import dvc_digest, read_file
+from training.quality import refuse_table
+
+BUILT_IN: Mapping[str, Callable[..., Any]] = {
+    "iris": datasets.load_iris,
+    "wine": datasets.load_wine,
+    "breast_cancer": datasets.load_breast_cancer,
+    "digits": datasets.load_digits,
+    "diabetes": datasets.load_diabetes,
+}
+URL_WITH_PASSWORD = re.compile(r"\w[\w+.-]*://[^/\s@]*:[^/\s@]*@")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSources:
+    """The doors that reading goes through, and the database URL of each named connection."""
+
+    read_object: Callable[[str], pd.DataFrame]
+    read_statement: Callable[[str, str, str], pd.DataFrame]
+    connections: Mapping[str, str]
+
+
+def load(data: str, target: str, *, sources: DataSources) -> Dataset:
+    """Read what the `data` parameter names.
+
+    Raises
+    ------
+    InvalidInput, NotFound, Unavailable
+        One line: what was asked, what was found, what to do.
+    """
+    refuse_password(data)
+    frame, source_digest = _read(data, sources)
+    refuse_table(frame, target, data)
+    normal, notes = normalised(frame.rename(columns=str), target)
+    features = normal.drop(columns=target)
+    ids = row_ids(features)
+    return Dataset(
+        frame=normal,
+        target=target,
+        name=_name_of(data),
+        source=data,
+        digest=content_digest(normal.columns, ids, row_ids(normal[[target]])),
+        schema=tuple(ColumnSchema(name=name, kind=kind_of(features[name])) for name in features.columns),
+        ids=ids,
+        source_digest=source_digest,
+        notes=notes,
+    )
+
+
+def refuse_password(data: str) -> None:
+    """Refuse a URL that carries a password, without repeating it.
+
+    Raises
+    ------
+    InvalidInput
+        The parameter holds `scheme://user:password@…`.
+    """
+    if URL_WITH_PASSWORD.search(data):
+        raise InvalidInput(
+            "data holds a URL with a password, and parameters are recorded; if `mlflow run` was used, this run "
+            "has it on record already: change the password and delete the run",
+            code="password-in-parameter",
+            hint="put the URL into slipway.yaml as `training: {connections: {NAME: …}}`, or into "
+            "SLIPWAY_TRAINING__CONNECTIONS__NAME, and write data=sql:NAME:SELECT …",
+        )
+
+
+def _read(data: str, sources: DataSources) -> tuple[pd.DataFrame, str | None]:
+    kind, _, rest = data.partition(":")
+    if kind == "sklearn":
+        return _read_built_in(rest), None
+    if kind == "sql":
+        return _read_statement(data, rest, sources), None
+    if kind == "s3":
+        return sources.read_object(data), None
+    if re.match(r"\w[\w+.-]+://", data):
+        raise InvalidInput(
+            f"data cannot be read from '{kind}://'; known: sklearn:NAME, a path, s3://bucket/key, "
+            "sql:CONNECTION:SELECT …",
+            code="unknown-source",
+            hint=None,
+        )
+    path = Path(data).expanduser()
+    return read_file(path), dvc_digest(path)
+
+
+def _read_built_in(name: str) -> pd.DataFrame:
+    if name not in BUILT_IN:
+        raise NotFound(
+            f"no built-in dataset '{name}'{did_you_mean(name, BUILT_IN)}; there are: {', '.join(BUILT_IN)}",
+            code="unknown-dataset",
+            hint=None,
+        )
+    frame: pd.DataFrame = BUILT_IN[name](as_frame=True).frame
+    return frame
+
+
+def _read_statement(data: str, rest: str, sources: DataSources) -> pd.DataFrame:
+    connection, _, statement = rest.partition(":")
+    if not connection or not statement.strip():
+        raise InvalidInput(
+            f"'{data}' names no statement; write sql:CONNECTION:SELECT …", code="not-a-statement", hint=None
+        )
+    if connection not in sources.connections:
+        raise NotFound(
+            f"no connection '{connection}'{did_you_mean(connection, sources.connections)}; "
+            f"named: {', '.join(sources.connections) or 'none'}",
+            code="unknown-connection",
+            hint=f"put its URL into slipway.yaml as `training: {{connections: {{{connection}: …}}}}`, "
+            f"or into SLIPWAY_TRAINING__CONNECTIONS__{connection.upper()}",
+        )
+    return sources.read_statement(connection, sources.connections[connection], statement)
+
+
+def normalised(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the frame in the types of a Dataset, and notes of what had to be guessed.
+
+    Numbers become float64, whatever their width; booleans stay unless a value is missing, and then become
+    0, 1 and missing; everything else becomes text, missing as NaN, but for dates. The target keeps its type.
+    Columns that need no change are not copied.
+    """
+    notes = tuple(
+        f"column '{name}' mixes types and is taken as text"
+        for name in frame.columns
+        if name != target
+        and pd.api.types.infer_dtype(frame[name], skipna=True).startswith("mixed")
+        and frame[name].dtype == object
+    )
+    columns = {name: column if name == target else _normal(column) for name, column in frame.items()}
+    return pd.DataFrame(columns, copy=False).reset_index(drop=True), notes
+
+
+def _normal(column: pd.Series) -> pd.Series:
+    if column.dtype == object:
+        column = _from_objects(column)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    kind = kind_of(column)
+    if kind is ColumnKind.BOOLEAN and not column.isna().any():
+        return column.astype(bool)
+    if kind in (ColumnKind.BOOLEAN, ColumnKind.NUMERIC):
+        return column.astype("float64")
+    return column if kind is ColumnKind.DATETIME else column.astype("str")
+
+
+def _from_objects(column: pd.Series) -> pd.Series:
+    """Return a column of Python objects in the type that all of its values have, or as text."""
+    inferred = pd.api.types.infer_dtype(column, skipna=True)
+    if inferred == "boolean":
+        return column.astype("boolean")
+    if inferred in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return column.astype("float64")
+    if inferred in ("datetime64", "datetime", "date"):
+        return pd.to_datetime(column)
+    return column.where(column.isna(), column.map(str)).astype("str")
+
+
+def _name_of(data: str) -> str:
+    kind, _, rest = data.partition(":")
+    return rest if kind == "sklearn" else kind if kind == "sql" else Path(data).name

@@ -1,0 +1,55 @@
+"""A dataset: rows with a target, typed columns, a digest of the content, and where it came from."""
+
+import enum
+from dataclasses import dataclass
+
+import pandas as pd
+
+from registry.rows import Ids
+
+
+class ColumnKind(enum.StrEnum):
+    """What a column holds, as far as preparing it is concerned."""
+
+    NUMERIC = "numeric"
+    BOOLEAN = "boolean"
+    CATEGORICAL = "categorical"
+    DATETIME = "datetime"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColumnSchema:
+    """A feature's name and kind."""
+
+    name: str
+    kind: ColumnKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """Rows ready for training: features are float64, bool, text with NaN for missing, or datetime64.
+
+    `schema` lists the features in the frame's order, and `ids`, shape (n,), names each row over them.
+    `source_digest` is what DVC recorded of the file. `notes` say what had to be changed to read it.
+    """
+
+    frame: pd.DataFrame
+    target: str
+    name: str
+    source: str
+    digest: str
+    schema: tuple[ColumnSchema, ...]
+    ids: Ids
+    source_digest: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def kind_of(column: pd.Series) -> ColumnKind:
+    """Return the kind of a column by its dtype."""
+    if pd.api.types.is_bool_dtype(column):
+        return ColumnKind.BOOLEAN
+    if pd.api.types.is_numeric_dtype(column):
+        return ColumnKind.NUMERIC
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return ColumnKind.DATETIME
+    return ColumnKind.CATEGORICAL

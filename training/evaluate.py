@@ -1,0 +1,96 @@
+"""Evaluate: measure a registered version on a dataset. Nothing is written; the command logs the result.
+
+Any version that predicts through MLflow can be measured; one that gives class scores is also ranked.
+Rows that the version was trained on are counted and said, since a score on them promises nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from registry.errors import InvalidInput
+from registry.rows import row_ids
+from registry.version import Version
+from training.dataset import Dataset
+from training.predictions import Predictions, predictions
+from training.quality import refuse_target
+from training.spec import Task
+from training.train import infer_task
+
+
+class LoadedVersion(Protocol):
+    """A version loaded for prediction; its model may also have scikit-learn's `predict_proba` and `classes_`."""
+
+    version: Version
+    model: Any
+    columns: tuple[str, ...]
+
+    def train_ids(self) -> tuple[npt.NDArray[np.uint64], tuple[str, ...]] | None:
+        """Return the sorted ids of the rows it was trained on and the columns they were made from.
+
+        `None` where the version's run does not say.
+        """
+
+    def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return the features in the types that the signature declares, where that loses nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """What a version scored on a dataset, metric name → value, and how many of its rows it was trained on."""
+
+    version: Version
+    task: Task
+    scores: Mapping[str, float]
+    rows: int
+    rows_trained_on: int | None
+    predictions: Predictions
+
+
+def evaluate(loaded: LoadedVersion, dataset: Dataset) -> Evaluation:
+    """Predict every row of the dataset and score the predictions.
+
+    Raises
+    ------
+    InvalidInput
+        The dataset lacks columns that the version takes, or its target does not suit the task.
+    """
+    target = dataset.frame[dataset.target]
+    task = Task(loaded.version.tags.get("slipway.task") or infer_task(target))
+    refuse_target(target, classification=task is Task.CLASSIFICATION)
+    said = predictions(loaded.model, loaded.fitting(_columns(loaded, dataset)), target, task=task)
+    return Evaluation(
+        version=loaded.version,
+        task=task,
+        scores=said.scores(),
+        rows=len(target),
+        rows_trained_on=_count_trained_on(loaded, dataset),
+        predictions=said,
+    )
+
+
+def _columns(loaded: LoadedVersion, dataset: Dataset) -> pd.DataFrame:
+    wanted = loaded.columns or tuple(column.name for column in dataset.schema)
+    missing = [name for name in wanted if name not in dataset.frame.columns]
+    if missing:
+        raise InvalidInput(
+            f"{loaded.version.model}/{loaded.version.number} takes columns that {dataset.source} lacks: "
+            f"{', '.join(missing)}",
+            code="missing-columns",
+            hint=f"it takes: {', '.join(wanted)}",
+        )
+    return dataset.frame[list(wanted)]
+
+
+def _count_trained_on(loaded: LoadedVersion, dataset: Dataset) -> int | None:
+    from_training = loaded.train_ids()
+    if from_training is None:
+        return None
+    train_ids, columns = from_training
+    if not set(columns) <= set(dataset.frame.columns):
+        return None
+    return int(np.isin(row_ids(dataset.frame[list(columns)]), train_ids).sum())

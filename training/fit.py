@@ -1,0 +1,38 @@
+"""Fitting a pipeline, with the estimator's complaints made readable."""
+
+import warnings
+
+import pandas as pd
+from sklearn.ensemble import BaseEnsemble
+from sklearn.pipeline import Pipeline
+
+from registry.errors import InvalidInput
+
+
+def fit(pipeline: Pipeline, features: pd.DataFrame, y: pd.Series) -> tuple[str, ...]:
+    """Fit in place, on all cores where the estimator can, and return what it warned of.
+
+    The number of cores is put back before the model is stored: a forest that starts a thread pool for
+    every request answers one row many times slower.
+    """
+    estimator = pipeline.named_steps["estimator"]
+    parallel = isinstance(estimator, BaseEnsemble) and getattr(estimator, "n_jobs", 1) is None
+    if parallel:
+        pipeline.set_params(estimator__n_jobs=-1)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            pipeline.fit(features, y)
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"{type(estimator).__name__} cannot be fitted: {_first_line(error)}",
+            code="fit-refused",
+            hint="correct params, or choose another estimator",
+        ) from error
+    if parallel:
+        pipeline.set_params(estimator__n_jobs=None)
+    return tuple(dict.fromkeys(_first_line(warning.message) for warning in caught))
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

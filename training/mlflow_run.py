@@ -1,0 +1,156 @@
+"""The door to MLflow's tracking: an open run that training writes into.
+
+Under `mlflow run` the run exists before our code does, with its parameters already recorded (quoted
+for the shell, as MLflow 3.17 does it); such a parameter cannot be changed and is left as it is.
+"""
+
+import importlib.metadata
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.sklearn
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.dataset_source_registry import resolve_dataset_source
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import Metric, Param, RunStatus, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+
+from registry.errors import InvalidInput, SlipwayError
+from training.dataset import Dataset
+from training.log import ModelToStore
+
+DIGEST_CHARACTERS = 36
+REQUIRED = ("mlflow", "scikit-learn", "numpy", "pandas", "scipy")
+
+# Types that skops cannot know to be harmless and that were read for this list: data holders of
+# scikit-learn in Cython, without code that runs on loading. Nothing is added because a model has it.
+REVIEWED_TYPES = (
+    "numpy.dtype",
+    "sklearn.tree._tree.Tree",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
+    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+)
+
+
+class MlflowRun:
+    """The `RunLog` of training, on MLflow's fluent API; one is open at a time."""
+
+    def __init__(self, run: mlflow.ActiveRun) -> None:
+        self._client = mlflow.MlflowClient()
+        self._run = run
+        self._recorded = set(run.data.params)
+        self._model_ids: list[str] = []
+        self._started = time.monotonic()
+
+    @property
+    def run_id(self) -> str:
+        """Return the run's id."""
+        return str(self._run.info.run_id)
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Record parameters that the run does not have yet."""
+        new = [Param(name, str(value)) for name, value in params.items() if name not in self._recorded]
+        self._client.log_batch(self.run_id, params=new)
+        self._recorded |= {param.key for param in new}
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags in one call."""
+        self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def log_dataset(self, dataset: Dataset, *, context: str = "training") -> None:
+        """Record the dataset with its own digest: MLflow's covers the first 10,000 rows only."""
+        logged = from_pandas(
+            dataset.frame,
+            source=_source_of(dataset),
+            targets=dataset.target,
+            name=dataset.name,
+            digest=dataset.digest.removeprefix("sha256:")[:DIGEST_CHARACTERS],
+        )
+        mlflow.log_input(logged, context=context)
+
+    def log_model(self, model: ModelToStore) -> str:
+        """Store the pipeline in the sklearn flavor, with pinned requirements, and return its id."""
+        try:
+            info = mlflow.sklearn.log_model(
+                model.pipeline,
+                name="model",
+                signature=infer_signature(model.features, model.labels),
+                input_example=model.example,
+                serialization_format=model.serialization,
+                skops_trusted_types=list(REVIEWED_TYPES) if model.serialization == "skops" else None,
+                pip_requirements=requirements_of(model.pipeline, model.serialization),
+                extra_files=[str(path) for path in model.files],
+            )
+        except MlflowException as error:
+            if "skops_trusted_types" not in error.message and "untrusted" not in error.message.lower():
+                raise
+            raise InvalidInput(
+                f"the model holds types that nobody reviewed for skops: {error.message.splitlines()[0]}",
+                code="unreviewed-types",
+                hint="choose another estimator, or serialization=cloudpickle, which the default promotion policy "
+                "does not let into production",
+            ) from error
+        self._model_ids.append(str(info.model_id))
+        return str(info.model_id)
+
+    def log_metrics(self, metrics: Mapping[str, float], *, model_id: str | None = None) -> None:
+        """Record metrics of the run, and of its model, in one call."""
+        now_ms = int(time.time() * 1000)
+        found = [Metric(name, value, now_ms, 0, model_id=model_id) for name, value in metrics.items()]
+        self._client.log_batch(self.run_id, metrics=found)
+
+    def log_folder(self, folder: Path) -> None:
+        """Upload a folder's files into the run's artifacts."""
+        self._client.log_artifacts(self.run_id, str(folder))
+
+    def seconds(self) -> float:
+        """Return the seconds since this process opened the run."""
+        return time.monotonic() - self._started
+
+    def fail(self, error: BaseException) -> None:
+        """Say in the run why it failed, and take back the models it stored."""
+        reason = error.message if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
+        self.set_tags({"slipway.error": reason, "mlflow.note.content": f"Failed: {reason}"})
+        for model_id in self._model_ids:
+            self._client.delete_logged_model(model_id)
+
+
+@contextmanager
+def open_run(*, nested: bool = False) -> Iterator[MlflowRun]:
+    """Open the run that `mlflow run` made, or a new one; whatever escapes marks it FAILED with the reason."""
+    active = mlflow.start_run(nested=nested)
+    run = MlflowRun(active)
+    try:
+        yield run
+    except BaseException as error:
+        run.fail(error)
+        status = RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED
+        mlflow.end_run(RunStatus.to_string(status))
+        raise
+    mlflow.end_run()
+
+
+def requirements_of(pipeline: Any, serialization: str) -> list[str]:
+    """Return `name==version` of what loading and calling the model needs, as installed here."""
+    estimator_package = type(pipeline.named_steps["estimator"]).__module__.split(".")[0]
+    distributions = importlib.metadata.packages_distributions().get(estimator_package, [])
+    names = dict.fromkeys([*REQUIRED, serialization, *distributions])
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+
+
+def _source_of(dataset: Dataset) -> DatasetSource:
+    if dataset.source.startswith(("sklearn:", "sql:")):
+        return CodeDatasetSource({"slipway.data": dataset.source})
+    return resolve_dataset_source(dataset.source)

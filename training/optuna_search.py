@@ -1,0 +1,44 @@
+"""The door to Optuna, which proposes parameters for tuning."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+
+from registry.metrics import Direction
+from training.tune import Between, Range, Space
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class OptunaSearch:
+    """The `Search` of tuning, by Optuna's tree-structured Parzen estimator (Bergstra et al., 2011)."""
+
+    def best(
+        self,
+        space: Space,
+        measure: Callable[[Mapping[str, Any]], float],
+        *,
+        trials: int,
+        direction: Direction,
+        seed: int,
+    ) -> Mapping[str, Any]:
+        """Return the best of `trials` proposals."""
+        study = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(seed=seed),
+            direction="maximize" if direction is Direction.HIGHER_IS_BETTER else "minimize",
+        )
+        study.optimize(lambda trial: measure(_propose(trial, space)), n_trials=trials)
+        return dict(study.best_params)
+
+
+def _propose(trial: optuna.Trial, space: Space) -> dict[str, Any]:
+    return {name: _one(trial, name, limits) for name, limits in space.items()}
+
+
+def _one(trial: optuna.Trial, name: str, limits: Range) -> Any:
+    if not isinstance(limits, Between):
+        return trial.suggest_categorical(name, limits.choices)
+    if isinstance(limits.low, int) and isinstance(limits.high, int):
+        return trial.suggest_int(name, limits.low, limits.high, log=limits.log)
+    return trial.suggest_float(name, limits.low, limits.high, log=limits.log)

@@ -1,0 +1,56 @@
+"""From raw columns to an unfitted Pipeline of scikit-learn's own types.
+
+Only scikit-learn's types, so that the model takes raw rows wherever it is served and loads without
+Slipway. Trees get ordinal codes and no scaling: a scaler before a tree moves values across its
+thresholds by rounding and gains nothing.
+"""
+
+from collections.abc import Sequence
+
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from training.dataset import ColumnKind, ColumnSchema
+from training.estimators import ChosenEstimator
+
+MISSING_CATEGORY = "(missing)"
+MOST_CATEGORIES = 100
+
+
+def build_pipeline(columns: Sequence[ColumnSchema], chosen: ChosenEstimator) -> Pipeline:
+    """Return an unfitted Pipeline `prepare` → `estimator` over the named columns of a frame.
+
+    Numbers are imputed by their median (unless the estimator takes missing values itself) and scaled
+    unless it is a tree; strings are imputed by a category of their own and encoded so that an unseen
+    one is tolerated; booleans pass. A column that is in the frame but not named is ignored.
+    """
+    named = {kind: [c.name for c in columns if c.kind is kind] for kind in ColumnKind}
+    parts = [
+        ("numbers", _numbers(chosen), named[ColumnKind.NUMERIC]),
+        ("flags", "passthrough", named[ColumnKind.BOOLEAN]),
+        ("categories", _categories(trees=chosen.trees), named[ColumnKind.CATEGORICAL]),
+    ]
+    prepare = ColumnTransformer([part for part in parts if part[2]], verbose_feature_names_out=False)
+    return Pipeline([("prepare", prepare), ("estimator", chosen.estimator)])
+
+
+def _numbers(chosen: ChosenEstimator) -> Pipeline | str:
+    impute = [] if chosen.takes_missing else [("impute", SimpleImputer(strategy="median", keep_empty_features=True))]
+    scale = [] if chosen.trees else [("scale", StandardScaler())]
+    return Pipeline(impute + scale) if impute or scale else "passthrough"
+
+
+def _categories(*, trees: bool) -> Pipeline:
+    # Two imputers: JSON null arrives as NaN, a DataFrame's None as None, and one imputer knows one of them.
+    impute = [
+        ("impute", SimpleImputer(strategy="constant", fill_value=MISSING_CATEGORY)),
+        ("impute_none", SimpleImputer(missing_values=None, strategy="constant", fill_value=MISSING_CATEGORY)),
+    ]
+    encoder = (
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+        if trees
+        else OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MOST_CATEGORIES, sparse_output=False)
+    )
+    return Pipeline([*impute, ("encode", encoder)])

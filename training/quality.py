@@ -1,0 +1,152 @@
+"""Which data is refused, and which only gets a warning. Rules over a frame; nothing is read here."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from registry.errors import InvalidInput, NotFound
+from registry.nearest import did_you_mean
+from training.dataset import ColumnKind, Dataset
+
+IDENTIFIER_SHARE = 0.95
+IDENTIFIER_ROWS = 50
+NAMED_AT_MOST = 10
+
+
+def refuse_table(frame: pd.DataFrame, target: str, source: str) -> None:
+    """Refuse a table that nothing can be trained on.
+
+    Raises
+    ------
+    InvalidInput
+        There are no rows, a column name twice, no column beside the target, or a column without a value.
+    NotFound
+        The target is not a column.
+    """
+    names = [str(name) for name in frame.columns]
+    refuse_repeated(names, source)
+    if target not in names:
+        raise NotFound(
+            f"{source} has no column '{target}'{did_you_mean(target, names)}; there are: {_listed(names)}",
+            code="unknown-target",
+            hint=None,
+        )
+    if frame.empty:
+        raise _invalid(f"{source} has no rows", "no-rows", None)
+    if len(names) == 1:
+        raise _invalid(f"{source} has no column beside the target '{target}'", "no-features", None)
+    if empty := [str(name) for name in frame.columns if name != target and frame[name].isna().all()]:
+        raise _invalid(f"{source} has columns without a single value: {_listed(empty)}", "empty-columns", "remove them")
+
+
+def refuse_target(target: pd.Series, *, classification: bool) -> None:
+    """Refuse a target that cannot be learned.
+
+    Raises
+    ------
+    InvalidInput
+        A value is missing or infinite, all are the same, or they do not suit the task.
+    """
+    name = target.name
+    if missing := int(target.isna().sum()):
+        raise _invalid(
+            f"target '{name}' is missing in {missing} of {len(target)} rows",
+            "missing-target",
+            "remove those rows",
+        )
+    numeric = pd.api.types.is_numeric_dtype(target)
+    if numeric and (infinite := int(np.isinf(target.to_numpy(dtype=float)).sum())):
+        raise _invalid(
+            f"target '{name}' is infinite in {infinite} of {len(target)} rows",
+            "infinite-target",
+            "remove those rows",
+        )
+    if target.nunique() == 1:
+        what = "one class" if classification else "one value"
+        raise _invalid(
+            f"target '{name}' has only {what}, {target.iloc[0]!r}: there is nothing to learn",
+            "constant-target",
+            "bring rows with other values, or name another target",
+        )
+    if not classification and not numeric:
+        raise _invalid(
+            f"task regression needs numbers, and target '{name}' holds {target.dtype} such as {target.iloc[0]!r}",
+            "target-not-numeric",
+            "set task=classification, or name another target",
+        )
+    if classification and pd.api.types.is_float_dtype(target) and (target % 1 != 0).any():
+        fraction = target[target % 1 != 0].iloc[0]
+        raise _invalid(
+            f"task classification needs classes, and target '{name}' holds fractions such as {fraction}",
+            "target-not-classes",
+            "set task=regression, or turn the target into classes",
+        )
+
+
+def warnings_for(dataset: Dataset) -> tuple[str, ...]:
+    """Return what a person should know of data that is trained on all the same."""
+    return (
+        *dataset.notes,
+        *_constant_columns(dataset),
+        *_identifiers(dataset),
+        *_dates(dataset),
+        *_conflicts(dataset),
+    )
+
+
+def refuse_repeated(names: list[str], source: str) -> None:
+    """Refuse a column name that stands twice: readers rename the second in silence.
+
+    Raises
+    ------
+    InvalidInput
+        A name stands twice.
+    """
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise _invalid(f"{source} has column names twice: {_listed(repeated)}", "repeated-columns", "rename them")
+
+
+def _constant_columns(dataset: Dataset) -> Iterator[str]:
+    names = [c.name for c in dataset.schema if _is_constant(dataset.frame[c.name])]
+    if names:
+        yield f"columns with one value only: {_listed(names)}"
+
+
+def _is_constant(column: pd.Series) -> bool:
+    """Compare with the first value: counting distinct values costs a sort of every column."""
+    first = column.iloc[0]
+    return bool(column.isna().all() if pd.isna(first) else (column == first).all())
+
+
+def _identifiers(dataset: Dataset) -> Iterator[str]:
+    rows = len(dataset.frame)
+    text = [c.name for c in dataset.schema if c.kind is ColumnKind.CATEGORICAL]
+    names = [name for name in text if dataset.frame[name].nunique() > IDENTIFIER_SHARE * rows]
+    if names and rows >= IDENTIFIER_ROWS:
+        yield f"text columns with a value of their own in nearly every row, probably identifiers: {_listed(names)}"
+
+
+def _dates(dataset: Dataset) -> Iterator[str]:
+    if names := [c.name for c in dataset.schema if c.kind is ColumnKind.DATETIME]:
+        yield f"columns of dates, left out of the features: {_listed(names)}"
+
+
+def _conflicts(dataset: Dataset) -> Iterator[str]:
+    ids = pd.Series(dataset.ids)
+    repeated = ids.duplicated(keep=False).to_numpy()
+    if not repeated.any():
+        return
+    targets = dataset.frame[dataset.target].to_numpy()[repeated]
+    differing = pd.Series(targets).groupby(ids[repeated].to_numpy()).transform("nunique") > 1
+    if count := int(differing.sum()):
+        yield f"{count} rows have the same features as another row and a different target"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+    return ", ".join(f"'{name}'" for name in names[:NAMED_AT_MOST]) + more
+
+
+def _invalid(message: str, code: str, hint: str | None) -> InvalidInput:
+    return InvalidInput(message, code=code, hint=hint)

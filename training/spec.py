@@ -1,0 +1,90 @@
+"""What a training run was asked to do: the one place where its parameters are typed and judged.
+
+The field names are the parameter names of the `MLproject` entry points and, with dashes, the options
+of `slipway train`; `docs/lifecycle.md` lists them.
+"""
+
+import enum
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from registry.errors import InvalidInput
+
+
+class Task(enum.StrEnum):
+    """What is predicted: one of several classes, or a number."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+
+
+def _none_if_empty(value: object) -> object:
+    """MLproject parameters cannot be absent: an empty one means not given."""
+    return None if value == "" else value
+
+
+def _none_if_auto(value: object) -> object:
+    return None if value in ("", "auto") else value
+
+
+def _from_json(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value or "{}")
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON at column {error.colno}: {error.msg}") from None
+
+
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_from_json)]
+Column = Annotated[str | None, BeforeValidator(_none_if_empty)]
+
+
+class TrainSpec(BaseModel):
+    """Everything that a training run depends on beside the data's content and the installed versions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str = Field(
+        min_length=1, description="sklearn:NAME, a CSV or Parquet path, s3://…, or sql:CONNECTION:SELECT …"
+    )
+    target: str = Field(min_length=1, description="the column to predict")
+    model: str = Field(min_length=1, description="the registered model's name")
+    estimator: str = Field(default="random_forest", min_length=1, description="a short name or a dotted path")
+    params: JsonObject = Field(default={}, description="the estimator's parameters, as a JSON object")
+    task: Annotated[Task | None, BeforeValidator(_none_if_auto)] = Field(
+        default=None, description="classification, regression, or auto: inferred from the target"
+    )
+    holdout: float = Field(default=0.2, gt=0, lt=1, description="share of rows held out, between 0 and 1")
+    key: Column = Field(default=None, description="column that identifies a row, or a group to keep together")
+    time_column: Column = Field(default=None, description="hold out the latest rows by this column instead")
+    cv: int = Field(default=0, ge=0, le=100, description="cross-validation folds on the training rows; 0 for none")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of everything random")
+    serialization: Literal["skops", "cloudpickle"] = Field(default="skops", description="how the model is stored")
+    holdout_rows: bool = Field(default=True, description="store the held-out rows with the run; false stores ids only")
+    register_version: bool = Field(
+        default=True, alias="register", description="register a version of the model when the run succeeds"
+    )
+
+
+def parse_spec(parameters: Mapping[str, object]) -> TrainSpec:
+    """Return the spec that the given parameters describe.
+
+    Raises
+    ------
+    InvalidInput
+        One line that names every wrong parameter, what was given and what is expected.
+    """
+    try:
+        return TrainSpec.model_validate(dict(parameters))
+    except ValidationError as error:
+        wrong = "; ".join(_one_wrong(problem) for problem in error.errors())
+        raise InvalidInput(f"wrong parameters: {wrong}", code="wrong-parameters", hint="slipway train --help") from None
+
+
+def _one_wrong(problem: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    return f"{name}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,170 @@
+"""The step train: a Dataset and a TrainSpec become a TrainedModel. Nothing is written, nothing recorded.
+
+The same data, parameters and versions of the libraries give the same predictions: everything random
+takes the spec's seed, and no result depends on the number of cores.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from registry.errors import InvalidInput
+from training.cross_validation import cross_validate, make_folds
+from training.dataset import ColumnKind, ColumnSchema, Dataset
+from training.estimators import choose_estimator
+from training.fit import fit
+from training.holdout import HoldoutScheme, Split, split
+from training.pipeline import build_pipeline
+from training.predictions import Predictions, predictions
+from training.quality import refuse_target, warnings_for
+from training.spec import Task, TrainSpec
+
+MOST_CLASSES_OF_NUMBERS = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A dataset made ready to fit: the columns that count, and who is held out."""
+
+    dataset: Dataset
+    task: Task
+    columns: tuple[ColumnSchema, ...]
+    split: Split
+    notes: tuple[str, ...]
+
+    def train_rows(self) -> tuple[pd.DataFrame, pd.Series]:
+        """Return features (n_train, n_columns) and target (n_train,)."""
+        return self._rows(self.split.train)
+
+    def holdout_rows(self) -> tuple[pd.DataFrame, pd.Series]:
+        """Return features (n_holdout, n_columns) and target (n_holdout,)."""
+        return self._rows(self.split.holdout)
+
+    def _rows(self, positions: npt.NDArray[np.intp]) -> tuple[pd.DataFrame, pd.Series]:
+        rows = self.dataset.frame.iloc[positions]
+        return rows[[column.name for column in self.columns]], rows[self.dataset.target]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedModel:
+    """A fitted pipeline with what it says of the rows it saw and of those it did not."""
+
+    spec: TrainSpec
+    prepared: Prepared
+    pipeline: Pipeline
+    on_train: Predictions
+    on_holdout: Predictions
+    cross_validation: Mapping[str, float]
+    fit_seconds: float
+    notes: tuple[str, ...]
+
+
+def prepare(dataset: Dataset, spec: TrainSpec) -> Prepared:
+    """Decide the task, the columns and the held-out rows.
+
+    Raises
+    ------
+    InvalidInput
+        The target does not suit the task, no feature is left, or the holdout would miss a class.
+    """
+    target = dataset.frame[dataset.target]
+    task = spec.task or infer_task(target)
+    refuse_target(target, classification=task is Task.CLASSIFICATION)
+    aside = {spec.key, spec.time_column, dataset.target}
+    columns = tuple(c for c in dataset.schema if c.name not in aside and c.kind is not ColumnKind.DATETIME)
+    if not columns:
+        raise InvalidInput(
+            f"no feature is left in {dataset.source}: key, time column, target and dates are not features",
+            code="no-features",
+            hint=None,
+        )
+    scheme = HoldoutScheme(fraction=spec.holdout, key=spec.key, time_column=spec.time_column)
+    sides = split(dataset, scheme, classes=task is Task.CLASSIFICATION)
+    notes = (*warnings_for(dataset), *sides.notes)
+    return Prepared(dataset=dataset, task=task, columns=columns, split=sides, notes=notes)
+
+
+def infer_task(target: pd.Series) -> Task:
+    """Return CLASSIFICATION for strings, booleans and at most 20 distinct whole numbers, else REGRESSION."""
+    if not pd.api.types.is_numeric_dtype(target) or pd.api.types.is_bool_dtype(target):
+        return Task.CLASSIFICATION
+    distinct = target.dropna().unique()
+    whole = bool(np.all(np.mod(distinct, 1) == 0))
+    return Task.CLASSIFICATION if whole and len(distinct) <= MOST_CLASSES_OF_NUMBERS else Task.REGRESSION
+
+
+def train(dataset: Dataset, spec: TrainSpec) -> TrainedModel:
+    """Fit the spec's estimator on the training rows and predict both sides.
+
+    Raises
+    ------
+    InvalidInput
+        The spec does not fit the data, or the estimator refuses its parameters; one line says why.
+    """
+    prepared = prepare(dataset, spec)
+    pipeline = unfitted_pipeline(prepared, spec)
+    features, y = prepared.train_rows()
+    scores_of_folds = cross_validation_scores(prepared, spec) if spec.cv else {}
+    started = time.perf_counter()
+    notes = fit(pipeline, features, y)
+    fit_seconds = time.perf_counter() - started
+    return TrainedModel(
+        spec=spec,
+        prepared=prepared,
+        pipeline=pipeline,
+        on_train=predictions(pipeline, features, y, task=prepared.task),
+        on_holdout=predictions(pipeline, *prepared.holdout_rows(), task=prepared.task),
+        cross_validation=scores_of_folds,
+        fit_seconds=fit_seconds,
+        notes=notes,
+    )
+
+
+def unfitted_pipeline(prepared: Prepared, spec: TrainSpec) -> Pipeline:
+    """Return the pipeline that the spec means for these columns."""
+    chosen = choose_estimator(spec.estimator, spec.params, task=prepared.task, seed=spec.seed)
+    return build_pipeline(prepared.columns, chosen)
+
+
+def cross_validation_scores(prepared: Prepared, spec: TrainSpec) -> dict[str, float]:
+    """Return the scores of the spec on `spec.cv` folds of the training rows."""
+    features, y = prepared.train_rows()
+    order = _time_order(prepared, spec)
+    features, y = features.iloc[order], y.iloc[order]
+    folds = make_folds(
+        y,
+        groups=prepared.split.ids[prepared.split.train][order],
+        count=spec.cv,
+        task=prepared.task,
+        seed=spec.seed,
+        in_time_order=spec.time_column is not None,
+    )
+    return cross_validate(unfitted_pipeline(prepared, spec), features, y, task=prepared.task, folds=folds)
+
+
+def _time_order(prepared: Prepared, spec: TrainSpec) -> npt.NDArray[np.intp]:
+    rows = prepared.split.train
+    if spec.time_column is None:
+        return np.arange(len(rows))
+    times = prepared.dataset.frame[spec.time_column].iloc[rows]
+    return np.argsort(times.to_numpy(), kind="stable")
+
+
+def describe_params(trained: TrainedModel) -> dict[str, Any]:
+    """Return the parameters that a run records: the spec's, the task, row counts, and the estimator's own."""
+    spec = trained.spec.model_dump(by_alias=True, exclude={"params", "task"}, exclude_none=True, mode="json")
+    own = trained.pipeline.named_steps["estimator"].get_params(deep=False)
+    return {
+        **spec,
+        "task": str(trained.prepared.task),
+        "rows_train": len(trained.prepared.split.train),
+        "rows_holdout": len(trained.prepared.split.holdout),
+        "features": len(trained.prepared.columns),
+        **{f"estimator.{name}": value for name, value in own.items()},
+    }
