@@ -6,6 +6,7 @@ over a second, which `slipway --help` must not pay.
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -81,6 +82,8 @@ def report(error: SlipwayError, *, as_json: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 error, 2 usage."""
+    # MLflow draws a progress bar for every download, also into a pipe.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", str(sys.stderr.isatty()).lower())
     words = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run(words))
 

@@ -9,7 +9,10 @@ from registry.model_registry import Measured
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetricRow:
-    """A metric of both versions; `better` is `a`, `b`, or `None` where equal, absent or without a direction."""
+    """A metric of both versions; `better` is `a`, `b`, or `None`: equal, absent, without a direction.
+
+    On the training rows nothing is better: a model that learned them by heart is not.
+    """
 
     name: str
     a: float | None
@@ -57,6 +60,6 @@ def _holdout_first(name: str) -> tuple[bool, str]:
 
 def _better(name: str, a: Mapping[str, float], b: Mapping[str, float]) -> str | None:
     direction = direction_of(name)
-    if direction is None or name not in a or name not in b or a[name] == b[name]:
+    if direction is None or name.startswith("train_") or name not in a or name not in b or a[name] == b[name]:
         return None
     return "a" if (a[name] > b[name]) == (direction is Direction.HIGHER_IS_BETTER) else "b"

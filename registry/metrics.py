@@ -12,7 +12,7 @@ class Direction(enum.Enum):
 
 
 HIGHER = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "r2")
-LOWER = ("log_loss", "rmse", "mae", "median_absolute_error", "max_error", "fit_seconds")
+LOWER = ("log_loss", "rmse", "mae", "median_absolute_error", "max_error")
 DIRECTIONS: Mapping[str, Direction] = {
     **dict.fromkeys(HIGHER, Direction.HIGHER_IS_BETTER),
     **dict.fromkeys(LOWER, Direction.LOWER_IS_BETTER),

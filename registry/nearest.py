@@ -5,13 +5,13 @@ from collections.abc import Iterable
 
 
 def did_you_mean(asked: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"``, or an empty string where nothing known is near.
+    """Return ``" (did you mean 'x'?)"``, or an empty string where nothing known is near.
 
     >>> did_you_mean("tagret", ["target", "age"])
-    "; did you mean 'target'?"
+    " (did you mean 'target'?)"
     >>> did_you_mean("zzz", ["target"])
     ''
     """
     known_by_folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(asked.casefold(), known_by_folded, n=1)
-    return f"; did you mean '{known_by_folded[near[0]]}'?" if near else ""
+    return f" (did you mean '{known_by_folded[near[0]]}'?)" if near else ""

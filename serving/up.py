@@ -1,0 +1,215 @@
+"""The command up, apart from processes: which services run, on which ports, and what a moved alias changes.
+
+A tracking server with its UI, and one of MLflow's scoring servers for each model in production. MLflow's
+scoring server looks at the alias once; here it is started anew when the alias moves.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from registry.errors import Unavailable
+from registry.version import Version
+
+ALIAS = "production"
+LOOK_EVERY_S = 2.0
+READY_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """A process to run: its arguments after `mlflow`, the URL that answers when it is ready, and its port."""
+
+    name: str
+    arguments: tuple[str, ...]
+    ready_url: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Where `up` listens and what it runs on."""
+
+    host: str
+    port: int
+    scoring_port: int
+    database_uri: str
+    artifact_root: Path
+
+
+class Running(Protocol):
+    """A started service."""
+
+    def is_alive(self) -> bool:
+        """Return whether the process still runs."""
+
+    def last_lines(self) -> str:
+        """Return the end of its log."""
+
+    def stop(self) -> None:
+        """End the process and all that it started; a second call does nothing."""
+
+
+class Launcher(Protocol):
+    """Starts services and looks at them."""
+
+    def require_free(self, host: str, port: int) -> None:
+        """Raise Conflict when something listens on the port."""
+
+    def start(self, service: Service) -> Running:
+        """Start a service, and return at once."""
+
+    def answers(self, url: str) -> bool:
+        """Return whether the URL answers with success within a moment."""
+
+    def stop_asked(self, *, within_s: float) -> bool:
+        """Wait for a request to stop, at most so long; return whether there is one."""
+
+
+@dataclass(slots=True)
+class Scored:
+    """A model in production, and the scoring server that answers for it."""
+
+    version: Version
+    service: Service
+    running: Running
+
+
+def tracking_service(plan: Plan) -> Service:
+    """Return MLflow's tracking server on this folder's store.
+
+    The artifact root is given, so that experiments made through the server can also be used without it.
+    """
+    arguments = ["server", "--backend-store-uri", plan.database_uri, "--default-artifact-root", str(plan.artifact_root)]
+    arguments += ["--host", plan.host, "--port", str(plan.port), "--workers", "1"]
+    url = f"http://{plan.host}:{plan.port}/health"
+    return Service(name="tracking", arguments=tuple(arguments), ready_url=url, port=plan.port)
+
+
+def scoring_service(plan: Plan, version: Version, port: int) -> Service:
+    """Return MLflow's scoring server for one version."""
+    arguments = ["models", "serve", "-m", f"models:/{version}", "--env-manager", "local"]
+    arguments += ["--host", plan.host, "--port", str(port)]
+    url = f"http://{plan.host}:{port}/ping"
+    return Service(name=f"scoring-{version.model}", arguments=tuple(arguments), ready_url=url, port=port)
+
+
+def up(
+    plan: Plan,
+    *,
+    in_production: Callable[[], Sequence[Version]],
+    launcher: Launcher,
+    ready: Callable[[Sequence[Scored]], None],
+    say: Callable[[str], None],
+) -> None:
+    """Run everything until somebody asks to stop; whatever happens, nothing that was started goes on.
+
+    `ready` is called once, when every service answers.
+
+    Raises
+    ------
+    Conflict
+        A port is taken; nothing was started.
+    Unavailable
+        A service does not come up, or ends by itself; the end of its log is in the message.
+    """
+    versions = in_production()
+    for port in [plan.port, *range(plan.scoring_port, plan.scoring_port + len(versions))]:
+        launcher.require_free(plan.host, port)
+    started: dict[str, Running] = {}
+    try:
+        tracking = tracking_service(plan)
+        started["tracking"] = launcher.start(tracking)
+        scored = {
+            v.model: _start_scoring(plan, v, plan.scoring_port + i, launcher, started) for i, v in enumerate(versions)
+        }
+        for service in [tracking, *(each.service for each in scored.values())]:
+            await_ready(service, started[service.name], launcher)
+        ready(list(scored.values()))
+        while not launcher.stop_asked(within_s=LOOK_EVERY_S):
+            _require_alive(started)
+            _follow(plan, scored, in_production(), launcher=launcher, started=started, say=say)
+    finally:
+        for running in started.values():
+            running.stop()
+
+
+def await_ready(service: Service, running: Running, launcher: Launcher) -> None:
+    """Wait until a service answers.
+
+    Raises
+    ------
+    Unavailable
+        It ended, or did not answer within two minutes.
+    KeyboardInterrupt
+        Somebody asked to stop.
+    """
+    for _ in range(int(READY_WITHIN_S / 0.25)):
+        if launcher.answers(service.ready_url):
+            return
+        if not running.is_alive():
+            raise _ended(service.name, running)
+        if launcher.stop_asked(within_s=0.25):
+            raise KeyboardInterrupt
+    raise Unavailable(
+        f"{service.name} does not answer at {service.ready_url} after {READY_WITHIN_S:.0f} s: {running.last_lines()}",
+        code="service-not-ready",
+        hint=None,
+    )
+
+
+def _start_scoring(plan: Plan, version: Version, port: int, launcher: Launcher, started: dict[str, Running]) -> Scored:
+    service = scoring_service(plan, version, port)
+    started[service.name] = launcher.start(service)
+    return Scored(version=version, service=service, running=started[service.name])
+
+
+def _follow(
+    plan: Plan,
+    scored: dict[str, Scored],
+    versions: Sequence[Version],
+    *,
+    launcher: Launcher,
+    started: dict[str, Running],
+    say: Callable[[str], None],
+) -> None:
+    """Start, restart or stop scoring servers so that they are those of the versions in production now."""
+    current = {version.model: version for version in versions}
+    for model in scored.keys() - current.keys():
+        say(f"{model} is in {ALIAS} no more: its scoring server stops")
+        _stop(scored.pop(model), started)
+    for model, version in current.items():
+        before = scored.get(model)
+        if before is not None and before.version.number == version.number:
+            continue
+        port = before.service.port if before else _next_port(plan, scored)
+        say(f"{version} is in {ALIAS} now: its scoring server starts, with a gap of some seconds")
+        if before is not None:
+            _stop(before, started)
+        scored[model] = _start_scoring(plan, version, port, launcher, started)
+        await_ready(scored[model].service, scored[model].running, launcher)
+        say(f"{version}: {scoring_url(plan, port)}")
+
+
+def _stop(scored: Scored, started: dict[str, Running]) -> None:
+    started.pop(scored.service.name).stop()
+
+
+def _next_port(plan: Plan, scored: dict[str, Scored]) -> int:
+    return max([plan.scoring_port - 1, *(each.service.port for each in scored.values())]) + 1
+
+
+def scoring_url(plan: Plan, port: int) -> str:
+    """Return where a scoring server takes requests."""
+    return f"http://{plan.host}:{port}/invocations"
+
+
+def _require_alive(started: dict[str, Running]) -> None:
+    for name, running in started.items():
+        if not running.is_alive():
+            raise _ended(name, running)
+
+
+def _ended(name: str, running: Running) -> Unavailable:
+    return Unavailable(f"{name} ended by itself: {running.last_lines()}", code="service-ended", hint=None)
