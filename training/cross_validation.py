@@ -81,4 +81,4 @@ def _split(
         (True, True): StratifiedGroupKFold,
     }
     kind = kinds[repeated, task is Task.CLASSIFICATION]
-    yield from kind(count, shuffle=True, random_state=seed).split(y, y, groups)
+    yield from kind(count, shuffle=True, random_state=seed).split(y, y, groups if repeated else None)

@@ -1,0 +1,46 @@
+"""Small datasets for tests, read as training reads them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from training.data import DataSources, load
+from training.dataset import Dataset
+from training.s3_data import read_object
+from training.sql_data import read_statement
+
+
+def sources(*, client: object = None, connections: Mapping[str, str] | None = None) -> DataSources:
+    """Return sources over the real SQL door and the given S3 client."""
+    return DataSources(
+        read_object=lambda uri: read_object(uri, client),
+        read_statement=read_statement,
+        connections=connections or {},
+    )
+
+
+def dataset_of(frame: pd.DataFrame, target: str, folder: Path) -> Dataset:
+    """Return a frame as the dataset that reading it from Parquet gives."""
+    path = folder / "rows.parquet"
+    frame.to_parquet(path, index=False)
+    return load(str(path), target, sources=sources())
+
+
+def customers(rows: int = 400, seed: int = 0) -> pd.DataFrame:
+    """Return mixed columns with missing values and a target that can be learned."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "id": [f"c{i:05}" for i in range(rows)],
+            "age": rng.integers(18, 90, rows),
+            "city": rng.choice(["Oslo", "Rome", "Lima"], rows),
+            "income": np.round(rng.normal(3e4, 1e4, rows), 2),
+            "active": rng.random(rows) > 0.4,
+        }
+    )
+    frame["churned"] = np.where((frame.age > 50) ^ (frame.city == "Rome"), "yes", "no")
+    frame.loc[rng.random(rows) < 0.1, "income"] = np.nan
+    frame.loc[rng.random(rows) < 0.1, "city"] = None
+    return frame

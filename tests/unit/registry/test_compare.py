@@ -1,0 +1,40 @@
+"""Two versions side by side, the better marked by the metric's direction."""
+
+from registry.compare import compare
+from registry.metrics import DIRECTIONS, HEADLINE, direction_of
+from registry.model_registry import Measured
+
+
+def test_the_better_is_marked_by_direction():
+    """More accuracy is better, more error is worse, on training rows nothing is better."""
+    a = Measured(metrics={"holdout_accuracy": 0.9, "holdout_rmse": 2.0, "train_accuracy": 1.0}, params={})
+    b = Measured(metrics={"holdout_accuracy": 0.8, "holdout_rmse": 1.0, "train_accuracy": 0.9}, params={})
+    assert {row.name: row.better for row in compare(a, b).metrics} == {
+        "holdout_accuracy": "a",
+        "holdout_rmse": "b",
+        "train_accuracy": None,
+    }
+
+
+def test_equal_absent_and_unknown_metrics_have_no_better():
+    """Nothing is claimed that is not known."""
+    a = Measured(metrics={"holdout_f1": 0.5, "holdout_r2": 0.1, "wall_seconds": 3.0}, params={})
+    b = Measured(metrics={"holdout_f1": 0.5, "wall_seconds": 2.0}, params={})
+    assert [(row.name, row.better) for row in compare(a, b).metrics] == [
+        ("holdout_f1", None),
+        ("holdout_r2", None),
+        ("wall_seconds", None),
+    ]
+
+
+def test_parameters_that_differ_come_first():
+    """They are what somebody looks for."""
+    a = Measured(metrics={}, params={"seed": "0", "cv": "5", "z": "1"})
+    b = Measured(metrics={}, params={"seed": "0", "cv": "3"})
+    assert [(row.name, row.differs) for row in compare(a, b).params] == [("cv", True), ("z", True), ("seed", False)]
+
+
+def test_every_headline_metric_has_a_direction():
+    """A table without one could not mark the better."""
+    assert all(direction_of(name) for names in HEADLINE.values() for name in names)
+    assert all(direction_of(f"eval_{name}") is direction for name, direction in DIRECTIONS.items())

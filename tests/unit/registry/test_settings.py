@@ -1,0 +1,78 @@
+"""Settings come from the file and above it the environment; all bad ones are said at once."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from registry.errors import InvalidInput
+from registry.settings import RegistrySettings, Section, load_settings
+
+
+class Vault(Section):
+    """Settings with something to hide."""
+
+    connections: dict[str, SecretStr] = {}  # noqa: RUF012
+    limit: int = 5
+
+
+def load(folder: Path, text: str = "", environ: dict[str, str] | None = None, kind: type = RegistrySettings):
+    """Load settings from a file's text and an environment."""
+    (folder / "slipway.yaml").write_text(text)
+    section = "registry" if kind is RegistrySettings else "training"
+    return load_settings(kind, section, environ=environ or {}, folder=folder)
+
+
+def test_without_anything_the_defaults_hold(tmp_path: Path):
+    """Two stages, mirrored."""
+    found = load_settings(RegistrySettings, "registry", environ={}, folder=tmp_path)
+    assert (found.stages, found.mirror_stages) == (("staging", "production"), True)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path):
+    """Key by key: what the environment does not say stays as the file says."""
+    found = load(
+        tmp_path, "registry: {stages: [qa, live], mirror_stages: true}", {"SLIPWAY_REGISTRY__MIRROR_STAGES": "false"}
+    )
+    assert (found.stages, found.mirror_stages) == (("qa", "live"), False)
+
+
+def test_a_nested_key_is_joined_by_two_underscores(tmp_path: Path):
+    """A connection of the environment stands beside one of the file."""
+    environ = {"SLIPWAY_TRAINING__CONNECTIONS__LAKE": "sqlite:///lake.db"}
+    found = load(tmp_path, "training: {connections: {house: 'sqlite:///house.db'}}", environ, kind=Vault)
+    assert {name: url.get_secret_value() for name, url in found.connections.items()} == {
+        "house": "sqlite:///house.db",
+        "lake": "sqlite:///lake.db",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("registri: {}", r"unknown section 'registri' \(did you mean 'registry'\?\)"),
+        ("registry: {stage: [a]}", r"slipway.yaml: registry.stage is unknown \(did you mean 'stages'\?\)"),
+        ("registry: {stages: [latest]}", r"slipway.yaml: registry.stages=\['latest'\]: 'latest' is reserved"),
+        ("registry: [", "is not YAML"),
+    ],
+)
+def test_a_bad_key_is_named_with_its_source(tmp_path: Path, text: str, said: str):
+    """What is wrong, where, and what was probably meant."""
+    with pytest.raises(InvalidInput, match=said):
+        load(tmp_path, text)
+
+
+def test_all_bad_keys_are_said_at_once(tmp_path: Path):
+    """From the file and from the environment."""
+    with pytest.raises(InvalidInput) as caught:
+        load(tmp_path, "registry: {stage: [a]}", {"SLIPWAY_REGISTRY__MIRROR_STAGES": "perhaps"})
+    assert "slipway.yaml: registry.stage is unknown" in caught.value.message
+    assert "SLIPWAY_REGISTRY__MIRROR_STAGES='perhaps': Input should be a valid boolean" in caught.value.message
+
+
+def test_a_secret_is_never_repeated(tmp_path: Path):
+    """A connection that cannot be read is not printed."""
+    with pytest.raises(InvalidInput) as caught:
+        load(tmp_path, "training: {connections: {house: [hunter2]}, limit: many}", kind=Vault)
+    assert "hunter2" not in caught.value.message
+    assert "limit='many'" in caught.value.message

@@ -1,0 +1,93 @@
+"""Data that cannot be trained on is refused in one line; what a person should know is a warning."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from registry.errors import InvalidInput, NotFound
+from tests.datasets import customers, dataset_of
+from training.quality import refuse_repeated, refuse_table, refuse_target, warnings_for
+
+
+@pytest.mark.parametrize(
+    ("frame", "error", "said"),
+    [
+        (pd.DataFrame({"x": [], "y": []}), InvalidInput, "s has no rows"),
+        (pd.DataFrame({"y": [1, 2]}), InvalidInput, "s has no column beside the target 'y'"),
+        (pd.DataFrame({"x": [None, None], "y": [1, 2]}), InvalidInput, "s has columns without a single value: 'x'"),
+        (pd.DataFrame([[1, 2, 3]], columns=["x", "x", "y"]), InvalidInput, "s has column names twice: 'x'"),
+        (
+            pd.DataFrame({"x": [1], "Y1": [2]}),
+            NotFound,
+            r"s has no column 'y' \(did you mean 'Y1'\?\); there are: 'x', 'Y1'",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(frame: pd.DataFrame, error: type, said: str):
+    """The source, what was found, and the names."""
+    with pytest.raises(error, match=said):
+        refuse_table(frame, "y", "s")
+
+
+@pytest.mark.parametrize(
+    ("values", "classification", "said"),
+    [
+        (["a", "a"], True, "target 'y' has only one class, 'a': there is nothing to learn"),
+        ([2.0, 2.0], False, "target 'y' has only one value"),
+        (["a", None], True, "target 'y' is missing in 1 of 2 rows"),
+        ([1.0, np.nan, np.nan], False, "target 'y' is missing in 2 of 3 rows"),
+        ([1.0, np.inf], False, "target 'y' is infinite in 1 of 2 rows"),
+        (["a", "b"], False, "task regression needs numbers, and target 'y' holds str such as 'a'"),
+        ([0.5, 1.0], True, "task classification needs classes, and target 'y' holds fractions such as 0.5"),
+    ],
+)
+def test_a_target_that_cannot_be_learned_is_refused(values: list, classification: bool, said: str):
+    """With how many rows are wrong."""
+    with pytest.raises(InvalidInput, match=said):
+        refuse_target(pd.Series(values, name="y"), classification=classification)
+
+
+def test_long_lists_of_names_are_cut():
+    """One line stays one line."""
+    with pytest.raises(InvalidInput, match=r"'c9' and 2 more$"):
+        refuse_repeated([f"c{i:x}" for i in range(12)] * 2, "s")
+
+
+def test_good_data_has_no_warnings(tmp_path: Path):
+    """Nobody reads warnings that are always there."""
+    frame = pd.DataFrame({"x": np.arange(100.0), "c": ["a", "b"] * 50, "y": [0, 1] * 50})
+    assert warnings_for(dataset_of(frame, "y", tmp_path)) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"k": 1.0}, "columns with one value only: 'k'"),
+        ({"k": "same"}, "columns with one value only: 'k'"),
+        (
+            {"day": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(400), unit="D")},
+            "left out of the features: 'day'",
+        ),
+        ({"odd": pd.Series([1, "a"] * 200, dtype=object)}, None),
+    ],
+)
+def test_what_a_person_should_know_is_said(tmp_path: Path, change: dict, said: str | None):
+    """Constant columns and dates; text that is not the same in every row is nothing special."""
+    frame = customers().drop(columns="id").assign(**{k: v for k, v in change.items() if k != "odd"})
+    found = warnings_for(dataset_of(frame, "churned", tmp_path))
+    assert (said is None and found == ()) or any(said in note for note in found)
+
+
+def test_identifiers_are_recognised(tmp_path: Path):
+    """A text column with a value of its own in every row teaches nothing."""
+    assert "probably identifiers: 'id'" in warnings_for(dataset_of(customers(), "churned", tmp_path))[0]
+
+
+def test_contradicting_rows_are_counted(tmp_path: Path):
+    """Two rows with the same features and different targets."""
+    frame = pd.DataFrame({"x": [1.0, 1.0, 2.0, 2.0], "y": ["a", "b", "a", "a"]})
+    assert warnings_for(dataset_of(frame, "y", tmp_path)) == (
+        "2 rows have the same features as another row and a different target",
+    )

@@ -1,0 +1,153 @@
+"""Training gives a pipeline that takes raw rows, the same one each time."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from registry.errors import InvalidInput
+from tests.datasets import customers, dataset_of, sources
+from training.data import load
+from training.dataset import Dataset
+from training.spec import Task, TrainSpec, parse_spec
+from training.train import infer_task, train
+
+
+def spec_for(**parameters: object) -> TrainSpec:
+    """Return a spec with small defaults."""
+    return parse_spec({"data": "d", "target": "t", "model": "m", "estimator": "logistic", **parameters})
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Return mixed columns with missing values."""
+    return dataset_of(customers(), "churned", tmp_path)
+
+
+ESTIMATORS = [
+    ("logistic", {}),
+    ("ridge", {}),
+    ("random_forest", {"n_estimators": 20}),
+    ("extra_trees", {"n_estimators": 20}),
+    ("hist_gradient_boosting", {"max_iter": 20}),
+    ("svm", {}),
+    ("knn", {}),
+    ("mlp", {"hidden_layer_sizes": [8], "max_iter": 50}),
+    ("sklearn.naive_bayes.GaussianNB", {}),
+]
+
+
+@pytest.mark.parametrize(("estimator", "params"), ESTIMATORS, ids=[name for name, _ in ESTIMATORS])
+def test_every_estimator_takes_raw_rows_and_unseen_categories(dataset: Dataset, estimator: str, params: dict):
+    """Text, missing values and a city that training never saw."""
+    trained = train(dataset, spec_for(estimator=estimator, params=params, key="id"))
+    raw = pd.DataFrame({"age": [30, 70.0], "city": ["Paris", None], "income": [None, 1e4], "active": [True, False]})
+    assert set(trained.pipeline.predict(raw)) <= {"yes", "no"}
+    assert trained.on_holdout.scores()["accuracy"] > 0.4
+    assert trained.fit_seconds > 0
+
+
+@pytest.mark.parametrize(
+    "estimator", ["ridge", "random_forest", "hist_gradient_boosting", "svm", "knn", "mlp", "extra_trees"]
+)
+def test_every_estimator_predicts_numbers_too(estimator: str):
+    """Diabetes progression is a number; every error metric is there."""
+    trained = train(load("sklearn:diabetes", "target", sources=sources()), spec_for(estimator=estimator))
+    assert trained.prepared.task is Task.REGRESSION
+    assert trained.on_holdout.scores()["rmse"] > 0
+
+
+@pytest.mark.parametrize("estimator", ["random_forest", "mlp", "hist_gradient_boosting"])
+def test_the_same_seed_gives_the_same_predictions(dataset: Dataset, estimator: str):
+    """And another seed gives others where chance plays a part."""
+    params = {"mlp": {"max_iter": 20}, "random_forest": {"n_estimators": 10}}.get(estimator, {})
+    first, second = (train(dataset, spec_for(estimator=estimator, params=params, seed=3)) for _ in range(2))
+    assert np.array_equal(first.on_holdout.class_scores, second.on_holdout.class_scores)
+    if estimator != "hist_gradient_boosting":
+        other = train(dataset, spec_for(estimator=estimator, params=params, seed=4))
+        assert not np.array_equal(first.on_holdout.class_scores, other.on_holdout.class_scores)
+
+
+def test_none_and_nan_are_the_same_missing_category(dataset: Dataset):
+    """JSON null arrives as NaN and a DataFrame's None as None; a prediction must not depend on which."""
+    trained = train(dataset, spec_for(estimator="logistic", key="id"))
+    row = {"age": [30.0], "income": [1e4], "active": [True]}
+    as_none = pd.DataFrame({**row, "city": pd.Series([None], dtype=object)})
+    as_nan = pd.DataFrame({**row, "city": pd.Series([np.nan], dtype=object)})
+    assert np.array_equal(trained.pipeline.predict_proba(as_none), trained.pipeline.predict_proba(as_nan))
+
+
+def test_the_stored_forest_uses_one_core(dataset: Dataset):
+    """A thread pool for every request would cost more than the trees."""
+    trained = train(dataset, spec_for(estimator="random_forest", params={"n_estimators": 5}))
+    assert trained.pipeline.named_steps["estimator"].n_jobs is None
+
+
+def test_trees_are_not_scaled_and_others_are(dataset: Dataset):
+    """A scaler before a tree moves values across its thresholds by rounding."""
+    assert "StandardScaler" not in repr(
+        train(dataset, spec_for(estimator="random_forest", params={"n_estimators": 2})).pipeline
+    )
+    assert "StandardScaler" in repr(train(dataset, spec_for(estimator="logistic")).pipeline)
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        (["a", "b"], Task.CLASSIFICATION),
+        ([True, False], Task.CLASSIFICATION),
+        ([0, 1, 2], Task.CLASSIFICATION),
+        ([1.0, 2.0], Task.CLASSIFICATION),
+        ([0.5, 1.0], Task.REGRESSION),
+        (list(range(21)), Task.REGRESSION),
+    ],
+)
+def test_the_task_is_inferred_from_the_target(values: list, task: Task):
+    """Text, booleans and few whole numbers are classes."""
+    assert infer_task(pd.Series(values)) is task
+
+
+def test_key_and_time_are_no_features(dataset: Dataset):
+    """They decide who is held out."""
+    trained = train(dataset, spec_for(key="id"))
+    assert [column.name for column in trained.prepared.columns] == ["age", "city", "income", "active"]
+
+
+def test_cross_validation_stays_on_the_training_rows(dataset: Dataset):
+    """The mean and spread of each metric; groups of one key stay together."""
+    trained = train(dataset, spec_for(cv=3, key="id"))
+    assert 0.4 < trained.cross_validation["accuracy"] <= 1
+    assert set(trained.cross_validation) == {
+        each for name in trained.on_train.scores() for each in (name, f"{name}_std")
+    }
+
+
+def test_cross_validation_goes_forward_in_time(tmp_path: Path):
+    """With a time column, folds are measured on what comes after."""
+    frame = customers().assign(day=lambda f: pd.Timestamp("2026-01-01") + pd.to_timedelta(f.index, unit="D"))
+    trained = train(dataset_of(frame, "churned", tmp_path), spec_for(cv=3, time_column="day"))
+    assert trained.cross_validation["accuracy"] > 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"params": {"C": -1}}, r"LogisticRegression cannot be fitted: The 'C' parameter .* Got -1 instead"),
+        ({"task": "regression"}, "task regression needs numbers, and target 'churned'"),
+        ({"cv": 90}, r"cross-validation with cv=90 needs 90 rows of every class"),
+        ({"estimator": "ridgge"}, r"unknown estimator 'ridgge' \(did you mean 'ridge'\?\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path, parameters: dict, said: str):
+    """Before or while fitting, with what was wrong."""
+    with pytest.raises(InvalidInput, match=said) as caught:
+        train(dataset_of(customers(120), "churned", tmp_path), spec_for(**parameters))
+    assert "\n" not in caught.value.message
+
+
+def test_a_table_of_dates_has_no_features(tmp_path: Path):
+    """Dates, key and time column are left out; nothing is left."""
+    frame = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=40), "y": [0, 1] * 20})
+    with pytest.raises(InvalidInput, match="no feature is left"):
+        train(dataset_of(frame, "y", tmp_path), spec_for())

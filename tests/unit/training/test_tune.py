@@ -1,0 +1,98 @@
+"""Tuning looks at the training rows only, and proposes the same for the same seed."""
+
+from pathlib import Path
+
+import pytest
+
+from registry.errors import InvalidInput
+from tests.datasets import customers, dataset_of
+from training.optuna_search import OptunaSearch
+from training.spec import parse_spec
+from training.train import prepare
+from training.tune import Trial, parse_space, parse_trials, tune
+
+SPEC = parse_spec(
+    {"data": "d", "target": "t", "model": "m", "estimator": "ridge", "cv": "3", "params": '{"tol": 0.01}'}
+)
+
+
+def search(folder: Path, spec=SPEC) -> tuple[dict, list[Trial]]:
+    """Tune four trials and return the best parameters with all trials."""
+    trials: list[Trial] = []
+    prepared = prepare(dataset_of(customers(200), "churned", folder), spec)
+    space = parse_space("", "ridge")
+    best = tune(prepared, spec, space=space, trials=4, search=OptunaSearch(), record=trials.append)
+    return best.params, trials
+
+
+def test_the_best_of_the_trials_is_kept_beside_what_was_given(tmp_path: Path):
+    """By cross-validated balanced accuracy; a fixed parameter stays."""
+    best, trials = search(tmp_path)
+    winner = max(trials, key=lambda trial: trial.scores["balanced_accuracy"])
+    assert best == {"tol": 0.01, **winner.params}
+    assert len(trials) == 4
+
+
+def test_the_same_seed_tries_the_same(tmp_path: Path):
+    """A search can be repeated."""
+    first, second = (search(tmp_path)[1] for _ in range(2))
+    assert [trial.params for trial in first] == [trial.params for trial in second]
+
+
+def test_held_out_rows_are_never_seen(tmp_path: Path):
+    """Whatever the held-out rows say, the trials score the same."""
+    frame = customers(200)
+    prepared = prepare(dataset_of(frame, "churned", tmp_path), SPEC)
+    spoiled = frame.copy()
+    spoiled.loc[prepared.split.holdout, "churned"] = ["yes", "no"] * (len(prepared.split.holdout) // 2) + ["yes"] * (
+        len(prepared.split.holdout) % 2
+    )
+    scores = []
+    for each in (frame, spoiled):
+        trials: list[Trial] = []
+        dataset = dataset_of(each, "churned", tmp_path)
+        tune(
+            prepare(dataset, SPEC),
+            SPEC,
+            space=parse_space("", "ridge"),
+            trials=2,
+            search=OptunaSearch(),
+            record=trials.append,
+        )
+        scores.append([trial.scores for trial in trials])
+    assert scores[0] == scores[1]
+
+
+def test_a_space_of_ones_own_is_read_from_json():
+    """Ranges and choices, for estimators that have no space of their own too."""
+    space = parse_space('{"alpha": {"low": 1, "high": 9}, "kind": {"choices": ["a", null]}}', "x.Y")
+    assert (space["alpha"].low, space["kind"].choices) == (1, ("a", None))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "estimator 'x.Y' has no search space of its own"),
+        ("{", "space is not a JSON object of ranges"),
+        ('{"a": {"low": 3, "high": 1}}', "needs low < high"),
+        ('{"a": {"low": 0, "high": 1, "log": true}}', "low > 0 on a log scale"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_refused(text: str, said: str):
+    """With an example of one that can."""
+    with pytest.raises(InvalidInput, match=said) as caught:
+        parse_space(text, "x.Y")
+    assert "choices" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_trials_are_a_whole_number(text: str):
+    """Anything else is refused before training."""
+    with pytest.raises(InvalidInput, match="expected a whole number above 0"):
+        parse_trials(text)
+
+
+def test_tuning_needs_folds(tmp_path: Path):
+    """One fold selects nothing."""
+    with pytest.raises(InvalidInput, match="needs cv of at least 2; got 0"):
+        search(tmp_path, SPEC.model_copy(update={"cv": 0}))
