@@ -18,7 +18,6 @@ from registry.nearest import did_you_mean
 from registry.stages import MLFLOW_NONE
 from registry.version import LoggedModel, Version, VersionRef
 
-IS_PROMPT = "mlflow.prompt.is_prompt"
 PAGE = 1000
 
 
@@ -137,23 +136,27 @@ class MlflowRegistry:
 
     def _model(self, name: str) -> RegisteredModel:
         try:
-            model = self._client.get_registered_model(name)
+            return self._client.get_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
+            self._refuse_prompt(name)
             known = [str(other.name) for other in self._models()]
             raise NotFound(
                 f"no model '{name}'{did_you_mean(name, known)}; there are: {', '.join(known[:20]) or 'none'}",
                 code="unknown-model",
                 hint=None,
             ) from error
-        if IS_PROMPT in model.tags or IS_PROMPT in getattr(model, "_tags", {}):
+
+    def _refuse_prompt(self, name: str) -> None:
+        """MLflow's client says of a prompt that there is no such model, but lets nobody make one."""
+        quoted = name.replace("'", "''")
+        if self._client.search_prompts(filter_string=f"name='{quoted}'"):
             raise Conflict(
                 f"'{name}' is a prompt in MLflow's registry, not a model",
                 code="is-a-prompt",
                 hint="choose another name",
             )
-        return model
 
     def _models(self) -> list[RegisteredModel]:
         found: list[RegisteredModel] = []

@@ -52,7 +52,6 @@ class MlflowRun:
         self._client = mlflow.MlflowClient()
         self._run = run
         self._recorded = set(run.data.params)
-        self._model_ids: list[str] = []
         self._started = time.monotonic()
 
     @property
@@ -79,7 +78,8 @@ class MlflowRun:
             name=dataset.name,
             digest=dataset.digest.removeprefix("sha256:")[:DIGEST_CHARACTERS],
         )
-        mlflow.log_input(logged, context=context)
+        with _without_hints():
+            mlflow.log_input(logged, context=context)
 
     def log_model(self, model: ModelToStore) -> str:
         """Store the pipeline in the sklearn flavor, with pinned requirements, and return its id."""
@@ -103,7 +103,6 @@ class MlflowRun:
                 hint="choose another estimator, or serialization=cloudpickle, which the default promotion policy "
                 "does not let into production",
             ) from error
-        self._model_ids.append(str(info.model_id))
         return str(info.model_id)
 
     def log_metrics(self, metrics: Mapping[str, float], *, model_id: str | None = None) -> None:
@@ -124,8 +123,9 @@ class MlflowRun:
         """Say in the run why it failed, and take back the models it stored."""
         reason = error.message if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
         self.set_tags({"slipway.error": reason, "mlflow.note.content": f"Failed: {reason}"})
-        for model_id in self._model_ids:
-            self._client.delete_logged_model(model_id)
+        mine = f"source_run_id = '{self.run_id}'"
+        for model in self._client.search_logged_models([self._run.info.experiment_id], filter_string=mine):
+            self._client.delete_logged_model(model.model_id)
 
 
 @contextmanager
@@ -152,15 +152,21 @@ def requirements_of(pipeline: Any, serialization: str) -> list[str]:
 
 
 def _signature_of(model: ModelToStore) -> ModelSignature:
-    with warnings.catch_warnings():
-        # Said of whole-number predictions, which are never missing; whole-number inputs are doubles by now.
-        warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer")
+    with _without_hints():
         return infer_signature(model.features, model.labels)
 
 
 def _source_of(dataset: Dataset) -> DatasetSource:
     if dataset.source.startswith(("sklearn:", "sql:")):
         return CodeDatasetSource({"slipway.data": dataset.source})
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
+    with _without_hints():
         return resolve_dataset_source(dataset.source)
+
+
+@contextmanager
+def _without_hints() -> Iterator[None]:
+    """Silence two hints of MLflow's that do not apply: whole-number targets are never missing, paths are files."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer")
+        warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
+        yield

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from training.scores import Floats, scores
 from training.spec import Task
@@ -40,20 +39,28 @@ class Predictions:
         )
 
 
-def predictions(pipeline: Pipeline, features: pd.DataFrame, y: npt.ArrayLike, *, task: Task) -> Predictions:
-    """Predict every row of `features`, with class scores where the estimator has them."""
-    class_scores = _class_scores(pipeline, features) if task is Task.CLASSIFICATION else None
+def predictions(pipeline: Any, features: pd.DataFrame, y: npt.ArrayLike, *, task: Task) -> Predictions:
+    """Predict every row of `features`, with class scores where the estimator has them.
+
+    `pipeline` is anything with scikit-learn's `predict`; without its `classes_`, the classes are those seen.
+    """
+    is_classification = task is Task.CLASSIFICATION
+    truth, labels = np.asarray(y), np.asarray(pipeline.predict(features))
     return Predictions(
         task=task,
-        y=np.asarray(y),
-        labels=np.asarray(pipeline.predict(features)),
-        classes=list(pipeline.classes_) if task is Task.CLASSIFICATION else (),
-        class_scores=class_scores,
+        y=truth,
+        labels=labels,
+        classes=_classes(pipeline, truth, labels) if is_classification else (),
+        class_scores=_class_scores(pipeline, features) if is_classification else None,
         are_probabilities=hasattr(pipeline, "predict_proba"),
     )
 
 
-def _class_scores(pipeline: Pipeline, features: pd.DataFrame) -> Floats | None:
+def _classes(pipeline: Any, truth: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Sequence[Any]:
+    return list(getattr(pipeline, "classes_", np.union1d(truth, labels)))
+
+
+def _class_scores(pipeline: Any, features: pd.DataFrame) -> Floats | None:
     if hasattr(pipeline, "predict_proba"):
         return np.asarray(pipeline.predict_proba(features), dtype=float)
     if not hasattr(pipeline, "decision_function"):

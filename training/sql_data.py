@@ -2,6 +2,7 @@
 
 import pandas as pd
 import sqlalchemy
+from pandas.errors import DatabaseError
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from registry.errors import InvalidInput, Unavailable
@@ -39,7 +40,7 @@ def read_statement(connection: str, url: str, statement: str) -> pd.DataFrame:
 def _read(opened: sqlalchemy.Connection, connection: str, statement: str) -> pd.DataFrame:
     try:
         return pd.read_sql_query(sqlalchemy.text(statement), opened)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, DatabaseError) as error:
         raise InvalidInput(
             f"connection '{connection}' refuses the statement: {_first_line(error)}",
             code="wrong-statement",
@@ -47,5 +48,7 @@ def _read(opened: sqlalchemy.Connection, connection: str, statement: str) -> pd.
         ) from error
 
 
-def _first_line(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+def _first_line(error: Exception) -> str:
+    """Return the driver's own words: pandas and SQLAlchemy add the statement and a link to them."""
+    wrapped = error.__cause__ if isinstance(error, DatabaseError) else error
+    return str(getattr(wrapped, "orig", None) or error).strip().splitlines()[0]

@@ -1,0 +1,135 @@
+"""What every model registry keeps, the real one and its stand-in alike."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from registry.errors import Conflict, InvalidInput, NotFound
+from registry.mlflow_registry import MlflowRegistry
+from registry.model_registry import ModelRegistry
+from registry.version import LoggedModel, VersionRef
+from tests.fakes import FakeModelRegistry, logged_model
+
+
+class Kit:
+    """A registry to test, and how to prepare it."""
+
+    def __init__(
+        self, registry: ModelRegistry, log: Callable[[], LoggedModel], add_prompt: Callable[[str], None]
+    ) -> None:
+        self.registry = registry
+        self.log = log
+        self.add_prompt = add_prompt
+
+    def create(self, model: str = "m", **tags: str):
+        """Register the next version."""
+        return self.registry.create_version(self.log(), model=model, description="words", tags=tags)
+
+
+def log_through_mlflow() -> LoggedModel:
+    """Store a tiny model in a run of its own."""
+    with mlflow.start_run() as run:
+        stored = mlflow.create_external_model(name="tiny", source_run_id=run.info.run_id)
+        MlflowClient().log_batch(run.info.run_id, params=[mlflow.entities.Param("depth", "3")])
+        mlflow.log_metric("holdout_accuracy", 0.5)
+    return logged_model(run_id=run.info.run_id, model_id=stored.model_id, model_uri=f"models:/{stored.model_id}")
+
+
+@pytest.fixture(params=["fake", "mlflow"])
+def kit(request: pytest.FixtureRequest) -> Kit:
+    """Return each registry in turn."""
+    if request.param == "fake":
+        fake = FakeModelRegistry(folder=Path())
+        return Kit(fake, logged_model, fake.prompts.add)
+    request.getfixturevalue("store")
+    return Kit(MlflowRegistry(), log_through_mlflow, lambda name: MlflowClient().register_prompt(name, "say {{x}}"))
+
+
+def ref(number: int | None = None, alias: str | None = None, model: str = "m") -> VersionRef:
+    """Name a version."""
+    return VersionRef(model=model, number=number, alias=alias)
+
+
+def test_versions_are_numbered_from_one_and_listed_newest_first(kit: Kit):
+    """Each with its run and tags."""
+    first, second = kit.create(colour="red"), kit.create()
+    assert [v.number for v in kit.registry.versions("m")] == [2, 1]
+    found = kit.registry.version(ref(1))
+    assert (found.run_id, found.tags["colour"], found.aliases, found.stage) == (first.run_id, "red", frozenset(), None)
+    assert second.created_at.tzinfo is not None
+
+
+def test_an_alias_is_on_one_version(kit: Kit):
+    """Setting it moves it; deleting it twice is no error."""
+    kit.create()
+    kit.create()
+    kit.registry.set_alias("m", "production", 1)
+    kit.registry.set_alias("m", "production", 2)
+    assert kit.registry.version(ref(alias="production")).number == 2
+    assert [sorted(v.aliases) for v in kit.registry.versions("m")] == [["production"], []]
+    kit.registry.delete_alias("m", "production")
+    kit.registry.delete_alias("m", "production")
+    assert all(not v.aliases for v in kit.registry.versions("m"))
+
+
+def test_models_with_an_alias_are_found_by_name(kit: Kit):
+    """What `slipway up` serves."""
+    for model in ("b", "a", "c"):
+        kit.create(model)
+    for model in ("b", "a"):
+        kit.registry.set_alias(model, "production", 1)
+    assert [str(v) for v in kit.registry.models_with_alias("production")] == ["a/1", "b/1"]
+
+
+def test_mlflows_label_is_set_on_one_version_only(kit: Kit):
+    """Others keep theirs: which of them change is the promotion's decision."""
+    kit.create()
+    kit.create()
+    kit.registry.set_mlflow_stage("m", 1, "Production")
+    kit.registry.set_mlflow_stage("m", 2, "Production")
+    assert [v.stage for v in kit.registry.versions("m")] == ["Production", "Production"]
+
+
+def test_tags_are_set_over_earlier_ones(kit: Kit):
+    """And others stay."""
+    kit.create(kept="1", changed="2")
+    kit.registry.set_tags("m", 1, {"changed": "3"})
+    tags = kit.registry.version(ref(1)).tags
+    assert (tags["kept"], tags["changed"]) == ("1", "3")
+
+
+def test_what_does_not_exist_is_said_with_what_does(kit: Kit):
+    """An unknown model, version and alias."""
+    kit.create()
+    with pytest.raises(NotFound, match=r"no model 'n'.*there are: m"):
+        kit.registry.versions("n")
+    with pytest.raises(NotFound, match="model 'm' has no version 7; the latest is 1"):
+        kit.registry.version(ref(7))
+    with pytest.raises(NotFound, match="model 'm' has no alias 'live'"):
+        kit.registry.version(ref(alias="live"))
+
+
+def test_a_prompt_is_no_model(kit: Kit):
+    """MLflow keeps prompts in the same tables."""
+    kit.add_prompt("greeting")
+    with pytest.raises(Conflict, match="'greeting' is a prompt"):
+        kit.registry.versions("greeting")
+    with pytest.raises(Conflict, match="'greeting' is a prompt"):
+        kit.registry.require_model_name("greeting")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", "a@b", ""])
+def test_a_name_that_could_not_be_written_is_refused(kit: Kit, name: str):
+    """`a/b` would read as version b of a."""
+    with pytest.raises(InvalidInput, match="cannot be a model's name"):
+        kit.registry.require_model_name(name)
+
+
+def test_a_new_name_is_accepted(kit: Kit):
+    """And so is that of a model that exists."""
+    kit.registry.require_model_name("new")
+    kit.create()
+    kit.registry.require_model_name("m")

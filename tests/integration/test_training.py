@@ -1,0 +1,301 @@
+"""Training through the command: what a run holds, and what is left when it is refused."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Param, Run
+from mlflow.models import get_model_info
+
+import slipway
+from registry.manifest import Manifest, manifest_of
+from registry.profile import Profile
+from tests.datasets import customers
+
+SMALL = ["--params", '{"n_estimators": 5}']
+
+
+def run_command(*words: str) -> int:
+    """Run `slipway` in this process."""
+    return slipway.run([str(word) for word in words])
+
+
+def train(*words: str, data: str = "sklearn:breast_cancer", target: str = "target", model: str = "cancer") -> int:
+    """Run `slipway train`."""
+    return run_command("train", "--data", data, "--target", target, "--model", model, *words)
+
+
+def last_run() -> Run:
+    """Return the newest run."""
+    return MlflowClient().search_runs(["0"], order_by=["attributes.start_time DESC"], max_results=1)[0]
+
+
+def artifacts(run: Run) -> set[str]:
+    """Return the paths of a run's artifacts."""
+    folder = Path(run.info.artifact_uri.removeprefix("file://"))
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_holds_everything_that_is_promised(store: Path):
+    """Parameters, metrics of three sides, plots, holdout, profile, tags, dataset, and the model."""
+    assert train(*SMALL, "--cv", "3") == 0
+    run = last_run()
+    assert run.info.status == "FINISHED"
+    assert {"estimator", "estimator.n_estimators", "rows_train", "rows_holdout", "seed"} <= run.data.params.keys()
+    assert {
+        f"{side}_{name}" for side in ("train", "cv", "holdout") for name in ("accuracy", "roc_auc", "log_loss")
+    } <= set(run.data.metrics)
+    assert {"fit_seconds", "wall_seconds", "cv_accuracy_std"} <= run.data.metrics.keys()
+    assert artifacts(run) == {
+        "plots/confusion_matrix.png",
+        "plots/roc.png",
+        "plots/precision_recall.png",
+        "plots/calibration.png",
+        "plots/permutation_importance.png",
+        "plots/permutation_importance.csv",
+        "holdout/holdout.json",
+        "holdout/row_ids.npz",
+        "holdout/rows.parquet",
+        "reference/profile.json",
+        "slipway/manifest.json",
+    }
+    assert run.data.tags["slipway.data_digest"].startswith("sha256:")
+    assert run.inputs.dataset_inputs[0].dataset.name == "breast_cancer"
+
+
+def test_a_version_names_the_files_it_was_logged_with(store: Path):
+    """The manifest is that of the stored files, and stays so when MLflow has loaded them."""
+    train(*SMALL)
+    version = MlflowClient().get_model_version("cancer", "1")
+    mlflow.pyfunc.load_model("models:/cancer/1")
+    stored = manifest_of(Path(mlflow.artifacts.download_artifacts(artifact_uri="models:/cancer/1")))
+    text = mlflow.artifacts.load_text(f"runs:/{version.run_id}/slipway/manifest.json")
+    assert Manifest.from_json(text) == stored
+    assert version.tags["slipway.manifest"] == stored.digest
+    assert version.tags["slipway.task"] == "classification"
+    assert "| holdout_accuracy |" in version.description
+
+
+def test_the_model_carries_what_serving_needs(store: Path):
+    """Signature of doubles, an input example, pinned requirements, its own copy of the profile."""
+    train(*SMALL, data="sklearn:iris", model="iris")
+    info = get_model_info("models:/iris/1")
+    assert {str(kind) for kind in info.signature.inputs.input_types()} == {"DataType.double"}
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri="models:/iris/1"))
+    assert (folder / "serving_input_example.json").is_file()
+    assert all("==" in line for line in (folder / "requirements.txt").read_text().split())
+    in_model = Profile.from_json((folder / "extra_files" / "profile.json").read_text())
+    run_id = MlflowClient().get_model_version("iris", "1").run_id
+    assert Profile.from_json(mlflow.artifacts.load_text(f"runs:/{run_id}/reference/profile.json")) == in_model
+    assert set(in_model.features) == {"sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"}
+    assert "prediction" in in_model.predictions
+
+
+def test_a_stored_model_needs_no_slipway(store: Path):
+    """Loaded in another process, far from the project, it predicts raw rows."""
+    (store / "rows.csv").write_text(customers(200).drop(columns="id").to_csv(index=False))
+    assert train(*SMALL, data=str(store / "rows.csv"), target="churned", model="churn") == 0
+    code = """
+import sys, mlflow, pandas as pd
+model = mlflow.pyfunc.load_model("models:/churn/1")
+rows = pd.DataFrame({"age": [30.0], "city": ["Paris"], "income": [None], "active": [True]}).astype({"income": float})
+print(list(model.predict(rows)), sorted({"training", "registry", "slipway"} & set(sys.modules)))
+"""
+    shown = subprocess.run([sys.executable, "-c", code], cwd=store, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() in ("['yes'] []", "['no'] []")
+
+
+@pytest.mark.parametrize("estimator", ["logistic", "hist_gradient_boosting", "knn", "mlp"])
+def test_every_estimator_leaves_the_same_names(store: Path, estimator: str):
+    """So that the compare page shows them side by side."""
+    train(*SMALL, data="sklearn:iris", model="iris")
+    first = last_run()
+    train("--estimator", estimator, data="sklearn:iris", model="iris")
+    second = last_run()
+    assert artifacts(first) == artifacts(second)
+    assert first.data.metrics.keys() == second.data.metrics.keys()
+
+
+def test_regression_has_plots_of_its_own(store: Path):
+    """Residuals and predicted against actual."""
+    assert train("--estimator", "ridge", data="sklearn:diabetes", model="progress") == 0
+    assert {"plots/residuals.png", "plots/predicted_vs_actual.png"} <= artifacts(last_run())
+    assert {"holdout_rmse", "holdout_mae", "holdout_r2"} <= last_run().data.metrics.keys()
+
+
+def test_rows_are_not_stored_where_they_may_not_be(store: Path):
+    """Only ids, and an input example that is nobody's row."""
+    (store / "rows.csv").write_text(customers(200).to_csv(index=False))
+    words = ("--holdout-rows", "false", "--key", "id", *SMALL)
+    assert train(*words, data=str(store / "rows.csv"), target="churned", model="churn") == 0
+    assert "holdout/rows.parquet" not in artifacts(last_run())
+    assert "holdout/row_ids.npz" in artifacts(last_run())
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri="models:/churn/1"))
+    example = json.loads((folder / "serving_input_example.json").read_text())["dataframe_split"]
+    incomes = set(customers(200)["income"])
+    assert len(example["data"]) == 1
+    assert dict(zip(example["columns"], example["data"][0], strict=True))["income"] not in incomes
+
+
+def test_rows_above_the_limit_are_not_stored(store: Path):
+    """The limit is a setting."""
+    (store / "slipway.yaml").write_text("training: {holdout_rows_max_bytes: 100}")
+    assert train(*SMALL, data="sklearn:iris", model="iris") == 0
+    assert "holdout/rows.parquet" not in artifacts(last_run())
+
+
+def test_warnings_are_said_in_the_run(store: Path):
+    """Where MLflow's UI shows a run's description."""
+    (store / "rows.csv").write_text(customers(200).assign(same=1).to_csv(index=False))
+    train(*SMALL, data=str(store / "rows.csv"), target="churned", model="churn")
+    note = last_run().data.tags["mlflow.note.content"]
+    assert "columns with one value only: 'same'" in note
+    assert "probably identifiers: 'id'" in note
+
+
+def test_nothing_is_registered_when_that_is_turned_off(store: Path):
+    """The run is there, a version is not."""
+    assert train(*SMALL, "--register", "false", data="sklearn:iris", model="iris") == 0
+    assert MlflowClient().search_registered_models() == []
+
+
+REFUSED = [
+    (["--data", "nowhere.csv"], "no file "),
+    (["--data", "empty.csv"], "has no rows"),
+    (["--data", "twice.csv"], "has column names twice: 'a'"),
+    (["--data", "null.csv"], "has columns without a single value: 'a'"),
+    (["--data", "latin.csv"], "is not UTF-8"),
+    (["--data", "one.csv"], "has only one class"),
+    (["--data", "infinite.csv", "--task", "regression"], "is infinite in 1 of 40 rows"),
+    (["--data", "rare.csv"], "would have no row of class 'rare'"),
+    (["--target", "tagret"], "has no column 'tagret' (did you mean 'target'?)"),
+    (["--data", "sql:x:SELECT 1"], "no connection 'x'"),
+    (["--data", "postgresql://ann:hunter2@h/d"], "data holds a URL with a password"),
+    (["--estimator", "forest"], "unknown estimator 'forest'"),
+    (["--params", '{"depth": 1}'], "has no parameter 'depth'"),
+    (["--params", '{"n_estimators": -1}'], "cannot be fitted"),
+    (["--params", "{"], "params='{': not JSON"),
+    (["--holdout", "1.5", "--cv", "x"], "holdout='1.5': Input should be less than 1; cv='x'"),
+    (["--model", "a/b"], "'a/b' cannot be a model's name"),
+    (["--estimator", "sklearn.gaussian_process.GaussianProcessClassifier"], "types that nobody reviewed"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), REFUSED, ids=[" ".join(words)[:40] for words, _ in REFUSED])
+def test_a_refusal_leaves_a_failed_run_that_says_why_and_nothing_else(
+    store: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+):
+    """One line on the terminal, the same in the run, no model, no version."""
+    rows = [f"{i},{'a' if i % 2 else 'b'}" for i in range(40)]
+    files = {
+        "empty.csv": ["a,target"],
+        "twice.csv": ["a,a,target", "1,2,3"],
+        "null.csv": ["a,b,target", ",1,x", ",2,y"],
+        "one.csv": ["a,target", "1,x", "2,x"],
+        "infinite.csv": ["a,target", *[f"{i},{i}.5" for i in range(39)], "39,inf"],
+        "rare.csv": ["a,target", *rows, "99,rare"],
+        "latin.csv": ["a,target", "Köln,1"],
+    }
+    for name, lines in files.items():
+        (store / name).write_text("\n".join(lines), encoding="latin1")
+    assert train("--estimator", "random_forest", *words) == 1
+    assert f"error: {said}" in (shown := capsys.readouterr().err) or said in shown
+    assert "Traceback" not in shown
+    run = last_run()
+    assert run.info.status == "FAILED"
+    assert said in run.data.tags["slipway.error"]
+    assert said in run.data.tags["mlflow.note.content"]
+    assert "hunter2" not in f"{run.data} {shown}"
+    assert artifacts(run) == set()
+    assert MlflowClient().search_registered_models() == []
+    assert MlflowClient().search_logged_models(["0"]) == []
+
+
+def test_a_version_that_cannot_be_created_leaves_a_failed_run_and_no_version(store: Path):
+    """The database refuses the version: no model is left in the registry or in the run."""
+    with sqlite3.connect(store / "mlflow.db") as database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON model_versions BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+        )
+    assert train(*SMALL, data="sklearn:iris", model="iris") == 1
+    assert last_run().info.status == "FAILED"
+    assert "Model Version creation error (name=iris)" in last_run().data.tags["slipway.error"]
+    assert MlflowClient().search_registered_models() == []
+    assert MlflowClient().search_logged_models(["0"]) == []
+
+
+def test_a_run_that_mlflow_opened_is_used_and_its_parameters_stay(store: Path, monkeypatch: pytest.MonkeyPatch):
+    """`mlflow run` records parameters before the project starts, quoted for the shell."""
+    opened = MlflowClient().create_run("0")
+    MlflowClient().log_batch(opened.info.run_id, params=[Param("key", "''"), Param("task", "auto")])
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
+    assert train(*SMALL, data="sklearn:iris", model="iris") == 0
+    run = MlflowClient().get_run(opened.info.run_id)
+    assert (run.info.status, run.data.params["task"], run.data.params["estimator"]) == (
+        "FINISHED",
+        "auto",
+        "random_forest",
+    )
+
+
+def test_tuning_registers_the_best_once(store: Path, capsys: pytest.CaptureFixture[str]):
+    """Each trial is a nested run with its scores; the parent holds the model."""
+    words = ["tune", "--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", "ridge"]
+    assert run_command(*words, "--trials", "3", "--cv", "2") == 0
+    runs = MlflowClient().search_runs(["0"])
+    nested = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    parent = next(run for run in runs if run not in nested)
+    assert len(nested) == 3
+    assert all("cv_balanced_accuracy" in run.data.metrics for run in nested)
+    best = max(nested, key=lambda run: run.data.metrics["cv_balanced_accuracy"])
+    assert parent.data.params["estimator.alpha"] == best.data.params["estimator.alpha"]
+    assert [version.version for version in MlflowClient().search_model_versions("name='iris'")] in (["1"], [1])
+    assert run_command(*words, "--trials", "none") == 1
+    assert "trials='none': expected a whole number above 0" in capsys.readouterr().err
+
+
+def test_evaluation_measures_any_version_and_counts_rows_it_knows(store: Path, capsys: pytest.CaptureFixture[str]):
+    """On its own training data most rows are known; the run holds metrics and plots."""
+    train(*SMALL, data="sklearn:iris", model="iris")
+    capsys.readouterr()
+    assert run_command("evaluate", "iris/1", "--data", "sklearn:iris", "--target", "target", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 0.5 < found["rows_trained_on"] / found["rows"] < 1
+    run = MlflowClient().get_run(found["run_id"])
+    assert run.data.metrics["eval_accuracy"] == found["metrics"]["accuracy"]
+    assert "plots/confusion_matrix.png" in artifacts(run)
+    assert run.data.tags["slipway.evaluated_version"] == "iris/1"
+
+
+def test_a_version_trained_elsewhere_can_be_evaluated(store: Path, capsys: pytest.CaptureFixture[str]):
+    """A plain pyfunc without scores, with whole-number columns and no Slipway tags."""
+
+    class Sum(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input: pd.DataFrame, params=None):
+            return (model_input["a"] + model_input["b"] > 4).astype(int)
+
+    rows = pd.DataFrame({"a": [1, 2, 3, 4], "b": [1, 2, 3, 4]})
+    signature = mlflow.models.infer_signature(rows, [0, 1, 1, 1])
+    with mlflow.start_run():
+        mlflow.pyfunc.log_model(
+            name="m", python_model=Sum(), signature=signature, registered_model_name="sum", pip_requirements=["mlflow"]
+        )
+    rows.assign(target=[0, 0, 1, 1]).to_csv("rows.csv", index=False)
+    capsys.readouterr()
+    assert run_command("evaluate", "sum/1", "--data", "rows.csv", "--target", "target", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["metrics"]["accuracy"], found["rows_trained_on"]) == (1.0, None)
+
+
+def test_evaluation_refuses_data_without_the_versions_columns(store: Path, capsys: pytest.CaptureFixture[str]):
+    """The missing ones are named."""
+    train(*SMALL, data="sklearn:iris", model="iris")
+    assert run_command("evaluate", "iris/1", "--data", "sklearn:wine", "--target", "target") == 1
+    assert "iris/1 takes columns that sklearn:wine lacks: sepal length (cm)" in capsys.readouterr().err
+    assert last_run().info.status == "FAILED"
