@@ -12,7 +12,7 @@ latest() { slipway versions $MODEL --json | python -c 'import json, sys; print(j
 train() { run mlflow run . --env-manager local -P data=sklearn:digits -P target=target -P model=$MODEL -P estimator="$1"; }
 
 step "Train two estimators on 1,797 handwritten digits"
-train logistic
+train ridge
 first=$(latest)
 train random_forest
 second=$(latest)

@@ -1,0 +1,149 @@
+"""The whole loop as a user types it: `mlflow run`, promote, `mlflow models serve`, ask."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.datasets import customers
+from tests.processes import answers, environment, free_port, post, process, wait_for
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Return a fresh copy of what is or would be committed."""
+    folder = tmp_path / "clone"
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def run(folder: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program in the clone, and show what it said where it fails."""
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment(**more), check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+def mlflow_run(folder: Path, env_manager: str = "local", entry_point: str = "main", **parameters: str) -> None:
+    """Run the project as the README says."""
+    given = [word for name, value in parameters.items() for word in ("-P", f"{name}={value}")]
+    words = ("mlflow", "run", ".", "-e", entry_point, "--env-manager", env_manager, *given)
+    run(folder, *words, MLFLOW_ENV_ROOT=str(folder / "envs"))
+
+
+@contextmanager
+def served(folder: Path, uri: str) -> Iterator[str]:
+    """Serve a model by MLflow's own server; yield where it takes requests."""
+    port = free_port()
+    words = ("mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "--port", str(port))
+    log = folder / "serve.log"
+    with process(*words, folder=folder, log=log):
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/ping"), within_s=90, log=log)
+        yield f"http://127.0.0.1:{port}/invocations"
+
+
+def client(folder: Path) -> MlflowClient:
+    """Return a client of the store that a bare `mlflow run` made in the folder."""
+    return MlflowClient(f"sqlite:///{folder}/mlflow.db", f"sqlite:///{folder}/mlflow.db")
+
+
+def example(folder: Path, number: int, model: str) -> str:
+    """Return the input example that is stored with a version."""
+    source = client(folder).get_model_version(model, str(number)).source.removeprefix("models:/")
+    return (folder / "mlruns" / "0" / "models" / source / "artifacts" / "serving_input_example.json").read_text()
+
+
+CANCER = {"data": "sklearn:breast_cancer", "target": "target", "model": "cancer", "estimator": "random_forest"}
+
+
+@pytest.mark.parametrize("env_manager", ["local", "uv"])
+def test_a_bare_mlflow_run_leaves_a_registered_version(clone: Path, env_manager: str):
+    """With no variable set, in the current environment and in one that uv builds from conda.yaml."""
+    mlflow_run(clone, env_manager, **CANCER)
+    version = client(clone).get_model_version("cancer", "1")
+    found = client(clone).get_run(version.run_id)
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics["holdout_accuracy"] > 0.9
+    for folder in ("plots", "holdout", "reference", "slipway"):
+        assert client(clone).list_artifacts(version.run_id, folder)
+
+
+def test_every_entry_point_runs(clone: Path):
+    """`main` has defaults for everything; tune and evaluate pass their parameters on."""
+    mlflow_run(clone)
+    mlflow_run(clone, entry_point="tune", data="sklearn:iris", model="iris", estimator="knn", trials="2", cv="2")
+    mlflow_run(clone, entry_point="evaluate", version="cancer/1", data="sklearn:breast_cancer")
+    assert [model.name for model in client(clone).search_registered_models()] == ["cancer", "iris"]
+
+
+def test_alias_and_stage_are_served_also_after_an_older_version_replaced_a_newer(clone: Path):
+    """Both URIs answer the input example with the older version's predictions."""
+    mlflow_run(clone, **CANCER, params='{"n_estimators": 5}')
+    mlflow_run(clone, **{**CANCER, "estimator": "logistic"})
+    for number in ("2", "1"):
+        run(clone, "slipway", "promote", f"cancer/{number}", "--to", "production", "--reason", "test")
+    asked = example(clone, 1, "cancer")
+    for uri in ("models:/cancer@production", "models:/cancer/Production"):
+        with served(clone, uri) as url:
+            assert len(json.loads(post(url, asked))["predictions"]) == 5
+        assert "model_version: '1'" in _loaded_version(clone)
+
+
+def _loaded_version(folder: Path) -> str:
+    """Return MLflow's note of which version it loaded last, beside the files it loaded."""
+    notes = (folder / "mlruns").rglob("registered_model_meta")
+    return max(notes, key=lambda path: path.stat().st_mtime).read_text()
+
+
+def test_a_csv_with_text_and_missing_values_is_served_with_unseen_categories(clone: Path):
+    """A city that training never saw, a null, whole numbers: every row is answered."""
+    customers().to_csv(clone / "customers.csv", index=False)
+    mlflow_run(
+        clone, data="customers.csv", target="churned", model="churn", estimator="hist_gradient_boosting", key="id"
+    )
+    rows = [
+        {"age": 70, "city": "Lima", "income": 30000, "active": True},
+        {"age": 20, "city": "Atlantis", "income": None, "active": False},
+        {"age": 70, "city": None, "income": 1.5, "active": True},
+    ]
+    with served(clone, "models:/churn/1") as url:
+        predictions = json.loads(post(url, json.dumps({"dataframe_records": rows})))["predictions"]
+    assert predictions[0] == "yes"
+    assert set(predictions) <= {"yes", "no"}
+
+
+def test_a_refusal_reaches_the_terminal_and_the_run_through_mlflow_run(clone: Path):
+    """The reason is printed, and is in the run that `mlflow run` opened."""
+    words = ("mlflow", "run", ".", "--env-manager", "local", "-P", "data=nowhere.csv")
+    done = subprocess.run(words, cwd=clone, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode != 0
+    assert "error: no file" in done.stderr
+    (failed,) = client(clone).search_runs(["0"])
+    assert failed.info.status == "FAILED"
+    assert failed.data.tags["slipway.error"].startswith("no file")
+    assert client(clone).search_registered_models() == []
+
+
+def test_the_demo_runs_twice(clone: Path):
+    """It ends with status 0 and a scored answer; the second time there are versions 3 and 4."""
+    (clone / ".venv").symlink_to(Path(sys.prefix))
+    for highest in (2, 4):
+        shown = run(clone, "bash", "docs/demo.sh").stdout
+        assert '{"predictions": [' in shown
+        assert "slipway up" in shown
+        assert max(int(v.version) for v in client(clone).search_model_versions("name='digits'")) == highest
+    production = client(clone).get_model_version_by_alias("digits", "production")
+    assert production.tags["slipway.estimator"] == "random_forest"
