@@ -3,11 +3,18 @@
 # served and asked. `make demo` runs it; every command it prints can be typed by hand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$PWD/.venv/bin:$PATH"
+export PATH="$PWD/.venv/bin:$PATH" MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false
 MODEL=digits
 
 step() { printf '\n== %s\n' "$*"; }
-run() { printf '$ %s\n' "$*"; "$@"; }
+show() {
+  local word line='$'
+  for word; do
+    case $word in *[!A-Za-z0-9_./:@=,-]*) line+=" '$word'" ;; *) line+=" $word" ;; esac
+  done
+  printf '%s\n' "$line"
+}
+run() { show "$@"; "$@"; }
 latest() { slipway versions $MODEL --json | python -c 'import json, sys; print(json.load(sys.stdin)["versions"][0]["version"])'; }
 train() { run mlflow run . --env-manager local -P data=sklearn:digits -P target=target -P model=$MODEL -P estimator="$1"; }
 

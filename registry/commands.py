@@ -46,8 +46,9 @@ def versions(model: str, most: int, as_json: bool) -> None:
 @click.command("compare", epilog="Example: slipway compare cancer/1 cancer/2")
 @click.argument("a", metavar="VERSION")
 @click.argument("b", metavar="VERSION")
+@click.option("--all", "show_all", is_flag=True, help="Show parameters that are equal, too.")
 @json_option
-def compare(a: str, b: str, as_json: bool) -> None:
+def compare(a: str, b: str, show_all: bool, as_json: bool) -> None:
     """Show two versions side by side, the better marked."""
     registry = MlflowRegistry()
     left, right = registry.version(parse_ref(a)), registry.version(parse_ref(b))
@@ -57,8 +58,11 @@ def compare(a: str, b: str, as_json: bool) -> None:
         return
     metrics = [[row.name, _marked(row, "a"), _marked(row, "b")] for row in found.metrics]
     print_table("metrics (✓ better)", ["metric", str(left), str(right)], metrics)
-    params = [["≠" if row.differs else "", row.name, row.a or "", row.b or ""] for row in found.params]
+    shown = [row for row in found.params if row.differs or show_all]
+    params = [["≠" if row.differs else "", row.name, row.a or "", row.b or ""] for row in shown]
     print_table("parameters (≠ differs)", ["", "parameter", str(left), str(right)], params)
+    if equal := len(found.params) - len(shown):
+        say(f"{equal} more parameters are equal: --all shows them")
 
 
 @click.command("promote", epilog='Example: slipway promote cancer/2 --to production --reason "better recall"')

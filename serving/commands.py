@@ -39,7 +39,7 @@ def up(host: str, port: int, scoring_port: int, no_scoring: bool, as_json: bool)
                 plan,
                 in_production=_nothing if no_scoring else _in_production,
                 launcher=launcher,
-                ready=lambda scored: _show(plan, scored, as_json=as_json),
+                ready=lambda scored: _show(plan, scored, as_json=as_json, scoring=not no_scoring),
                 say=say,
             )
         except KeyboardInterrupt:
@@ -55,7 +55,7 @@ def _nothing() -> Sequence[Version]:
     return ()
 
 
-def _show(plan: Plan, scored: Sequence[Scored], *, as_json: bool) -> None:
+def _show(plan: Plan, scored: Sequence[Scored], *, as_json: bool, scoring: bool) -> None:
     ui = f"http://{plan.host}:{plan.port}"
     urls = {str(each.version): scoring_url(plan, each.service.port) for each in scored}
     if as_json:
@@ -64,5 +64,5 @@ def _show(plan: Plan, scored: Sequence[Scored], *, as_json: bool) -> None:
     click.echo(f"MLflow UI  {ui}")
     for version, url in urls.items():
         click.echo(f"{version}  {url}")
-    if not urls:
+    if scoring and not urls:
         say(f'nothing is in {ALIAS}: slipway promote MODEL/NUMBER --to {ALIAS} --reason "…"')

@@ -164,7 +164,7 @@ def _log_evaluation(run: MlflowRun, found: Evaluation, dataset: Dataset) -> None
     run.log_dataset(dataset, context="evaluation")
     run.log_metrics({**{f"eval_{name}": value for name, value in found.scores.items()}, "eval_rows": found.rows})
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
-        write_plots(found.predictions, Path(folder) / "plots")
+        write_plots(found.predictions, Path(folder))
         run.log_folder(Path(folder))
 
 

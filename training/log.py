@@ -1,7 +1,7 @@
 """The step log: a TrainedModel becomes a run that can be compared, and a LoggedModel that can be registered.
 
 Every run holds the same names, whatever the estimator: parameters; metrics `train_…`, `cv_…` and
-`holdout_…`; `plots/`; `holdout/` (who was held out, and the rows themselves where allowed);
+`holdout_…`; plots; `holdout/` (who was held out, and the rows themselves where allowed);
 `reference/profile.json`; and the model, which carries a copy of the profile, since a model travels
 without its run.
 """
@@ -141,8 +141,8 @@ def metrics_of(trained: TrainedModel) -> dict[str, float]:
 
 def write_artifacts(trained: TrainedModel, folder: Path, *, holdout_rows_max_bytes: int) -> Path:
     """Write plots, holdout and reference below a folder; return the path of the profile."""
-    write_plots(trained.on_holdout, folder / "plots")
-    _write_importance(trained, folder / "plots")
+    write_plots(trained.on_holdout, folder)
+    write_importance(trained, folder)
     _write_holdout(trained, folder / "holdout", max_bytes=holdout_rows_max_bytes)
     profile = folder / "reference" / "profile.json"
     profile.parent.mkdir()
@@ -151,13 +151,16 @@ def write_artifacts(trained: TrainedModel, folder: Path, *, holdout_rows_max_byt
 
 
 def write_plots(holdout: Predictions, folder: Path) -> None:
-    """Write the plots of some predictions as PNG files."""
-    folder.mkdir(parents=True)
+    """Write the plots of some predictions as PNG files.
+
+    They belong at the root of a run's artifacts: MLflow's compare page (3.17) shows no folder's files.
+    """
     for name, figure in plots(holdout):
         figure.savefig(folder / f"{name}.png", dpi=PLOT_DPI)
 
 
-def _write_importance(trained: TrainedModel, folder: Path) -> None:
+def write_importance(trained: TrainedModel, folder: Path) -> None:
+    """Write the permutation importance on the held-out rows as a plot and as a table."""
     features, y = trained.prepared.holdout_rows()
     found = importance(trained.pipeline, features, y, seed=trained.spec.seed)
     metric = "accuracy" if trained.prepared.task is Task.CLASSIFICATION else "r2"

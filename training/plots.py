@@ -101,10 +101,14 @@ def _confusion_matrix(holdout: Predictions) -> Figure:
 def _curves(holdout: Predictions, display: Any, *, title: str) -> Figure:
     """Draw one curve per class against the rest; for two classes, that of the second."""
     figure, axes = _canvas(title)
-    truth = one_hot(holdout.y, holdout.classes)
+    truth, scores = one_hot(holdout.y, holdout.classes), np.asarray(holdout.class_scores)
     for i in _drawn_classes(holdout.classes, truth):
-        display.from_predictions(truth[:, i], holdout.class_scores[:, i], name=str(holdout.classes[i]), ax=axes)  # type: ignore[index]
-    axes.legend(loc="lower right" if display is RocCurveDisplay else "lower left", fontsize="small", title="class")
+        display.from_predictions(truth[:, i], scores[:, i], name=str(holdout.classes[i]), ax=axes)
+    is_roc = display is RocCurveDisplay
+    axes.set(
+        xlabel="false positive rate" if is_roc else "recall", ylabel="true positive rate" if is_roc else "precision"
+    )
+    axes.legend(loc="lower right" if is_roc else "lower left", fontsize="small", title="class")
     return figure
 
 

@@ -41,9 +41,9 @@ def test_runs_first_and_a_server_later(tmp_path: Path):
     with plain_server(tmp_path, port):
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), within_s=90, log=tmp_path / "server.log")
         (run,) = runs_through(port)
-        listing = f"http://127.0.0.1:{port}/api/2.0/mlflow/artifacts/list?run_id={run['info']['run_id']}&path=plots"
+        listing = f"http://127.0.0.1:{port}/api/2.0/mlflow/artifacts/list?run_id={run['info']['run_id']}"
         files = json.load(urllib.request.urlopen(listing, timeout=30))["files"]
-        assert "plots/roc.png" in {file["path"] for file in files}
+        assert "roc.png" in {file["path"] for file in files}
 
 
 def test_a_server_first_and_runs_later(tmp_path: Path):
@@ -57,7 +57,7 @@ def test_a_server_first_and_runs_later(tmp_path: Path):
     assert "keeps its artifacts behind a tracking server" in refused.stderr
     assert slipway(tmp_path, "init").returncode == 0
     assert slipway(tmp_path, *TRAIN).returncode == 0
-    assert list((tmp_path / "mlruns" / "0").glob("*/artifacts/plots/roc.png"))
+    assert list((tmp_path / "mlruns" / "0").glob("*/artifacts/roc.png"))
 
 
 def test_a_server_of_slipway_first_and_runs_later(tmp_path: Path):

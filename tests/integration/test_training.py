@@ -53,12 +53,12 @@ def test_a_run_holds_everything_that_is_promised(store: Path):
     } <= set(run.data.metrics)
     assert {"fit_seconds", "wall_seconds", "cv_accuracy_std"} <= run.data.metrics.keys()
     assert artifacts(run) == {
-        "plots/confusion_matrix.png",
-        "plots/roc.png",
-        "plots/precision_recall.png",
-        "plots/calibration.png",
-        "plots/permutation_importance.png",
-        "plots/permutation_importance.csv",
+        "confusion_matrix.png",
+        "roc.png",
+        "precision_recall.png",
+        "calibration.png",
+        "permutation_importance.png",
+        "permutation_importance.csv",
         "holdout/holdout.json",
         "holdout/row_ids.npz",
         "holdout/rows.parquet",
@@ -125,7 +125,7 @@ def test_every_estimator_leaves_the_same_names(store: Path, estimator: str):
 def test_regression_has_plots_of_its_own(store: Path):
     """Residuals and predicted against actual."""
     assert train("--estimator", "ridge", data="sklearn:diabetes", model="progress") == 0
-    assert {"plots/residuals.png", "plots/predicted_vs_actual.png"} <= artifacts(last_run())
+    assert {"residuals.png", "predicted_vs_actual.png"} <= artifacts(last_run())
     assert {"holdout_rmse", "holdout_mae", "holdout_r2"} <= last_run().data.metrics.keys()
 
 
@@ -269,7 +269,7 @@ def test_evaluation_measures_any_version_and_counts_rows_it_knows(store: Path, c
     assert 0.5 < found["rows_trained_on"] / found["rows"] < 1
     run = MlflowClient().get_run(found["run_id"])
     assert run.data.metrics["eval_accuracy"] == found["metrics"]["accuracy"]
-    assert "plots/confusion_matrix.png" in artifacts(run)
+    assert "confusion_matrix.png" in artifacts(run)
     assert run.data.tags["slipway.evaluated_version"] == "iris/1"
 
 

@@ -1,0 +1,1 @@
+"""What we measure, beside whom: `make bench` runs all of it and writes `docs/performance.md`."""
