@@ -43,7 +43,7 @@ def test_a_dotted_path_names_any_estimator():
             {},
             "estimator 'sklearn.nowhere.Thing' cannot be imported: No module named",
         ),
-        ("sklearn.tree.DecisionTree", {}, r"is no estimator .* \(did you mean 'BaseDecisionTree'"),
+        ("sklearn.tree.DecisionTree", {}, r"is no estimator .* \(did you mean 'DecisionTreeClassifier'"),
         ("sklearn.tree.DecisionTreeRegressor", {}, "does not do classification"),
         ("sklearn.ensemble.VotingClassifier", {}, "cannot be made from parameters in JSON alone"),
         ("os.path", {}, "'os.path' is no estimator"),

@@ -1,0 +1,170 @@
+"""The history of a model: what its events say is in which stage, and whether they are as they were written.
+
+State is a fold over the events in the order of their sequence numbers; no clock decides anything.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Protocol
+
+from registry.events import Event, EventKind, event_from_text, first_hash, next_hash
+
+MOVES_IN = frozenset({EventKind.VERSION_PROMOTED, EventKind.VERSION_ADOPTED, EventKind.VERSION_ROLLED_BACK})
+MOVES_OUT = frozenset({EventKind.VERSION_DEMOTED, EventKind.VERSION_ARCHIVED})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """An event as it is stored: its place in the model's chain, its exact text and its hash."""
+
+    seq: int
+    text: str
+    hash: str
+
+    @property
+    def event(self) -> Event:
+        """Return what the text says."""
+        return event_from_text(self.text)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """The end of a model's chain: with it, a cut tail is seen."""
+
+    seq: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occupancy:
+    """A version in a stage: which, since when, and by which event."""
+
+    version: int
+    since: datetime
+    seq: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelState:
+    """What the events add up to.
+
+    `stages` is stage → who is in it. `stacks` is stage → versions that were in it and are good to go back to, the
+    current one last. `seq` is the last event's number, 0 before the first.
+    """
+
+    seq: int = 0
+    stages: Mapping[str, Occupancy] = field(default_factory=lambda: MappingProxyType({}))
+    stacks: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def stage_of(self, version: int) -> str | None:
+        """Return the stage that a version is in."""
+        return next((stage for stage, there in self.stages.items() if there.version == version), None)
+
+    def before(self, stage: str) -> int | None:
+        """Return the version to go back to: the last that was in the stage and was not itself rolled back."""
+        stack = self.stacks.get(stage, ())
+        return stack[-2] if len(stack) > 1 else None
+
+
+def fold(records: Iterable[Record]) -> ModelState:
+    """Return the state after the records, which come in the order of their sequence numbers."""
+    state = ModelState()
+    for record in records:
+        state = after(state, record)
+    return state
+
+
+def after(state: ModelState, record: Record) -> ModelState:
+    """Return the state after one more record."""
+    event = record.event
+    state = replace(state, seq=record.seq)
+    if event.kind in MOVES_IN and event.stage is not None:
+        return _moved_in(state, event.stage, event, record.seq)
+    if event.kind in MOVES_OUT:
+        return _moved_out(state, event.version, everywhere=event.kind == EventKind.VERSION_ARCHIVED)
+    return state
+
+
+def _moved_in(state: ModelState, stage: str, event: Event, seq: int) -> ModelState:
+    stages = {name: there for name, there in state.stages.items() if there.version != event.version}
+    stages[stage] = Occupancy(version=event.version, since=event.at, seq=seq)
+    stack = [version for version in state.stacks.get(stage, ()) if version != event.version]
+    if event.kind == EventKind.VERSION_ROLLED_BACK:
+        stack = list(state.stacks.get(stage, ()))
+        stack = stack[: stack.index(event.version)] if event.version in stack else stack[:-1]
+    return replace(state, stages=stages, stacks={**state.stacks, stage: (*stack, event.version)})
+
+
+def _moved_out(state: ModelState, version: int, *, everywhere: bool) -> ModelState:
+    left = {stage for stage, there in state.stages.items() if there.version == version}
+    stages = {stage: there for stage, there in state.stages.items() if stage not in left}
+    stacks = {
+        stage: tuple(v for v in stack if v != version) if everywhere or stage in left else stack
+        for stage, stack in state.stacks.items()
+    }
+    return replace(state, stages=stages, stacks=stacks)
+
+
+def until(records: Sequence[Record], moment: datetime) -> list[Record]:
+    """Return the records up to the last one that was written at or before a moment.
+
+    By the sequence numbers: what was decided before it counts, whatever its clock said.
+    """
+    last = max((i for i, record in enumerate(records) if record.event.at <= moment), default=-1)
+    return list(records[: last + 1])
+
+
+def verify(model_uid: str, records: Sequence[Record], anchors: Iterable[Head] = ()) -> tuple[str, ...]:
+    """Return one line for each thing that is not as it was written; nothing when all is well.
+
+    A changed text, a removed, repeated or reordered record breaks the chain; a cut tail or a chain written anew
+    does not lead to a head that was noted elsewhere (`anchors`).
+    """
+    defects: list[str] = []
+    before = first_hash(model_uid)
+    for place, record in enumerate(records, start=1):
+        if record.seq != place:
+            defects.append(f"event {place}: stored with number {record.seq}; an event was removed, repeated or moved")
+        if record.hash != next_hash(before, record.text):
+            defects.append(f"event {record.seq}: its text or the event before it was changed")
+        before = record.hash
+    hashes = {record.seq: record.hash for record in records}
+    for anchor in anchors:
+        if hashes.get(anchor.seq) != anchor.hash:
+            found = "is another one" if anchor.seq in hashes else "is missing: the end was cut off"
+            defects.append(f"event {anchor.seq}: noted elsewhere as {anchor.hash[:12]}…, and {found}")
+    return tuple(defects)
+
+
+class History(Protocol):
+    """The ledger. Records are only ever added; what was added is there after a crash."""
+
+    def append(self, event: Event, *, after_seq: int) -> Record:
+        """Add an event as number `after_seq + 1` of its model.
+
+        Raises Conflict, saying what is there, when that number is taken.
+        """
+
+    def records(self, model_uid: str) -> tuple[Record, ...]:
+        """Return a model's records in order."""
+
+    def model_uids(self, prefix: str) -> tuple[str, ...]:
+        """Return the identities that have records and begin with a text."""
+
+    def applied(self, model_uid: str) -> int:
+        """Return the last number whose consequences are known to be applied; 0 before any."""
+
+    def set_applied(self, model_uid: str, seq: int) -> None:
+        """Note that everything up to a number is applied."""
+
+    def lock(self, model_uid: str) -> AbstractContextManager[None]:
+        """Hold a model alone; the lock is free again when its holder dies.
+
+        Raises Unavailable when somebody else holds it for half a minute.
+        """
