@@ -87,7 +87,8 @@ def after(state: ModelState, record: Record) -> ModelState:
     if event.kind in MOVES_IN and event.stage is not None:
         return _moved_in(state, event.stage, event, record.seq)
     if event.kind in MOVES_OUT:
-        return _moved_out(state, event.version, everywhere=event.kind == EventKind.VERSION_ARCHIVED)
+        state = _moved_out(state, event.version, everywhere=event.kind == EventKind.VERSION_ARCHIVED)
+        return state if event.stage is None else _moved_in(state, event.stage, event, record.seq)
     return state
 
 
@@ -154,8 +155,11 @@ class History(Protocol):
     def records(self, model_uid: str) -> tuple[Record, ...]:
         """Return a model's records in order."""
 
-    def model_uids(self, prefix: str) -> tuple[str, ...]:
-        """Return the identities that have records and begin with a text."""
+    def last_seq(self, model_uid: str) -> int:
+        """Return the number of a model's last event; 0 before the first."""
+
+    def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
+        """Return the identities that begin with a text and were once known by a name, in their order."""
 
     def applied(self, model_uid: str) -> int:
         """Return the last number whose consequences are known to be applied; 0 before any."""

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import mlflow.artifacts
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 from mlflow.exceptions import MlflowException
 
 from registry.errors import Conflict, InvalidInput, NotFound
+from registry.identity import RegisteredModel
 from registry.mlflow_errors import translated
 from registry.model_registry import Measured
 from registry.nearest import did_you_mean
@@ -26,6 +28,16 @@ class MlflowRegistry:
 
     def __init__(self) -> None:
         self._client = MlflowClient()
+
+    @translated()
+    def model(self, name: str) -> RegisteredModel:
+        """Return the model that has a name now."""
+        return _model(self._model(name))
+
+    @translated()
+    def models(self) -> tuple[RegisteredModel, ...]:
+        """Return all models, ordered by name."""
+        return tuple(_model(each) for each in sorted(self._models(), key=lambda each: str(each.name)))
 
     @translated()
     def version(self, ref: VersionRef) -> Version:
@@ -88,6 +100,13 @@ class MlflowRegistry:
         return _version(created, self._client.get_registered_model(model))
 
     @translated()
+    def delete_version(self, version: Version) -> None:
+        """Remove a version, and its model if that has no other."""
+        self._client.delete_model_version(version.model, str(version.number))
+        if not self.versions(version.model):
+            self._client.delete_registered_model(version.model)
+
+    @translated()
     def require_model_name(self, model: str) -> None:
         """Refuse names that could not be written in `NAME/NUMBER` or `NAME@ALIAS`, and those of prompts."""
         if not re.fullmatch(r"[^\s/:@.][^/:@]*", model) or model != model.strip():
@@ -125,6 +144,17 @@ class MlflowRegistry:
             self._client.set_model_version_tag(model, str(number), name, value)
 
     @translated()
+    def set_model_tag(self, model: str, name: str, value: str) -> None:
+        """Set a tag of the model itself."""
+        self._client.set_registered_model_tag(model, name, value)
+
+    @translated()
+    def model_tags(self, model: str) -> Mapping[str, str]:
+        """Return the tags of the model itself."""
+        tags: Mapping[str, str] = self._model(model).tags
+        return tags
+
+    @translated()
     def stored_files(self, model_uri: str) -> Path:
         """Return a local folder with the model's stored files: the store itself where that is local."""
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
@@ -134,7 +164,7 @@ class MlflowRegistry:
         """Store a text among a run's artifacts."""
         self._client.log_text(run_id, text, path)
 
-    def _model(self, name: str) -> RegisteredModel:
+    def _model(self, name: str) -> MlflowModel:
         try:
             return self._client.get_registered_model(name)
         except MlflowException as error:
@@ -158,8 +188,8 @@ class MlflowRegistry:
                 hint="choose another name",
             )
 
-    def _models(self) -> list[RegisteredModel]:
-        found: list[RegisteredModel] = []
+    def _models(self) -> list[MlflowModel]:
+        found: list[MlflowModel] = []
         token: str | None = None
         while True:
             page = self._client.search_registered_models(max_results=PAGE, page_token=token)
@@ -187,7 +217,7 @@ class MlflowRegistry:
         )
 
 
-def _number(model: RegisteredModel, ref: VersionRef) -> int:
+def _number(model: MlflowModel, ref: VersionRef) -> int:
     if ref.number is not None:
         return ref.number
     alias = str(ref.alias)
@@ -201,7 +231,12 @@ def _number(model: RegisteredModel, ref: VersionRef) -> int:
     return int(model.aliases[alias])
 
 
-def _version(found: ModelVersion, model: RegisteredModel) -> Version:
+def _model(found: MlflowModel) -> RegisteredModel:
+    workspace = str(getattr(found, "workspace", None) or "default")
+    return RegisteredModel(name=found.name, created_ms=int(found.creation_timestamp), workspace=workspace)
+
+
+def _version(found: ModelVersion, model: MlflowModel) -> Version:
     number = int(found.version)
     return Version(
         model=found.name,

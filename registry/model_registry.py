@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from registry.identity import RegisteredModel
 from registry.version import LoggedModel, Version, VersionRef
 
 
@@ -22,6 +23,12 @@ class ModelRegistry(Protocol):
     All raise `NotFound` for what does not exist, naming what does, and `Unavailable` when the registry
     does not answer. A name that is a prompt in MLflow's registry is no model: `Conflict`.
     """
+
+    def model(self, name: str) -> RegisteredModel:
+        """Return the model that has a name now."""
+
+    def models(self) -> tuple[RegisteredModel, ...]:
+        """Return all models, ordered by name; prompts are none."""
 
     def version(self, ref: VersionRef) -> Version:
         """Return one version."""
@@ -41,6 +48,9 @@ class ModelRegistry(Protocol):
         If that fails half way, nothing is left.
         """
 
+    def delete_version(self, version: Version) -> None:
+        """Remove a version, and its model if that has no other."""
+
     def require_model_name(self, model: str) -> None:
         """Raise `InvalidInput` for a name that cannot be registered, `Conflict` for a prompt's."""
 
@@ -55,6 +65,12 @@ class ModelRegistry(Protocol):
 
     def set_tags(self, model: str, number: int, tags: Mapping[str, str]) -> None:
         """Set tags of a version, over earlier ones."""
+
+    def set_model_tag(self, model: str, name: str, value: str) -> None:
+        """Set a tag of the model itself."""
+
+    def model_tags(self, model: str) -> Mapping[str, str]:
+        """Return the tags of the model itself."""
 
     def stored_files(self, model_uri: str) -> Path:
         """Return a local folder with the model's stored files."""

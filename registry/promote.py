@@ -1,115 +1,33 @@
-"""The step promote: a version moves into a stage, and alias, MLflow stage and tags follow.
+"""The step promote and its kin: rollback, adopt, demote, archive. Each is a decision about one model's stages.
 
-Gather (the registry) → decide (`plan`, pure) → act (one change after the other). A decision that is checked
-and recorded belongs between the second and the third.
+The functions here are pure: they take a situation and return the event to record, `None` where all is so already, or
+raise why not. `registry.decide` carries them out.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from registry.errors import Conflict, InvalidInput
-from registry.model_registry import ModelRegistry
-from registry.settings import RegistrySettings
-from registry.stages import MLFLOW_ARCHIVED, find_stage, mlflow_stage_of
-from registry.version import Version, VersionRef
+from registry.decide import Situation, require_ours
+from registry.errors import Conflict, InvalidInput, NotFound
+from registry.events import Event, EventKind
+from registry.version import Version
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SetAlias:
-    """Point an alias at a version."""
-
-    alias: str
-    number: int
-
-    def __str__(self) -> str:
-        return f"alias {self.alias} → {self.number}"
+ASK_AGAIN_WITHIN = timedelta(minutes=10)
+MANIFEST_TAG = "slipway.manifest"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeleteAlias:
-    """Take an alias away from wherever it is."""
+class Who:
+    """Who decides, when and why; `authenticated` says whether a server vouches for the name."""
 
-    alias: str
-
-    def __str__(self) -> str:
-        return f"alias {self.alias} removed"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SetMlflowStage:
-    """Set MLflow's own label of a version."""
-
-    number: int
-    label: str
-
-    def __str__(self) -> str:
-        return f"MLflow stage of {self.number} → {self.label}"
+    actor: str
+    authenticated: bool
+    at: datetime
+    reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SetTags:
-    """Set tags of a version."""
-
-    number: int
-    tags: Mapping[str, str]
-
-    def __str__(self) -> str:
-        return f"tags of {self.number}: {', '.join(self.tags)}"
-
-
-Change = SetAlias | DeleteAlias | SetMlflowStage | SetTags
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Promotion:
-    """What a promotion did or would do: no changes mean that the version was there already."""
-
-    version: Version
-    stage: str
-    previous: int | None
-    changes: tuple[Change, ...]
-
-
-def promote(
-    ref: VersionRef,
-    *,
-    to: str,
-    tags: Mapping[str, str],
-    registry: ModelRegistry,
-    settings: RegistrySettings,
-) -> Promotion:
-    """Move a version into a stage and return what was done; a second call does nothing.
-
-    Raises
-    ------
-    InvalidInput, NotFound
-        There is no such stage or version.
-    Conflict
-        The version is in a higher stage already.
-    """
-    promotion = propose(ref, to=to, tags=tags, registry=registry, settings=settings)
-    for change in promotion.changes:
-        apply(change, model=promotion.version.model, registry=registry)
-    return promotion
-
-
-def propose(
-    ref: VersionRef,
-    *,
-    to: str,
-    tags: Mapping[str, str],
-    registry: ModelRegistry,
-    settings: RegistrySettings,
-) -> Promotion:
-    """Return what `promote` would do, and change nothing."""
-    stage = find_stage(to, settings.stages)
-    version = registry.version(ref)
-    return plan(version, stage, registry.versions(version.model), tags=tags, settings=settings)
-
-
-def promotion_tags(*, reason: str, actor: str, now: datetime) -> dict[str, str]:
-    """Return the tags that say who promoted a version, when and why.
+def say_why(actor: str, *, authenticated: bool, at: datetime, reason: str) -> Who:
+    """Return who decides.
 
     Raises
     ------
@@ -117,71 +35,175 @@ def promotion_tags(*, reason: str, actor: str, now: datetime) -> dict[str, str]:
         No reason is given.
     """
     if not reason.strip():
-        raise InvalidInput("a promotion needs a reason, and none was given", code="no-reason", hint='--reason "…"')
-    return {
-        "slipway.promoted_at": now.isoformat(timespec="seconds"),
-        "slipway.promoted_by": actor,
-        "slipway.promoted_because": reason.strip(),
-    }
+        raise InvalidInput("a decision needs a reason, and none was given", code="no-reason", hint='--reason "…"')
+    return Who(actor=actor, authenticated=authenticated, at=at, reason=reason.strip())
 
 
-def plan(
-    version: Version,
-    stage: str,
-    versions: Sequence[Version],
-    *,
-    tags: Mapping[str, str],
-    settings: RegistrySettings,
-) -> Promotion:
-    """Decide what has to change so that `version` is in `stage`, alone and nowhere else.
+def promotion(situation: Situation, version: Version, stage: str, who: Who, *, stages: tuple[str, ...]) -> Event | None:
+    """Decide to move a version into a stage.
 
-    The alias moves first, since it is what serving follows; what mirrors it comes after.
+    Raises
+    ------
+    Conflict
+        The version is in a higher stage, or the stage's alias is not where the history says.
     """
-    _require_upward(version, stage, settings.stages)
-    previous = next(
-        (other.number for other in versions if stage in other.aliases and other.number != version.number), None
-    )
-    changes: list[Change] = []
-    if stage not in version.aliases:
-        changes.append(SetAlias(alias=stage, number=version.number))
-    changes += [DeleteAlias(alias=left) for left in settings.stages if left != stage and left in version.aliases]
-    if settings.mirror_stages:
-        changes += _mirror(version, stage, versions)
-    if changes:
-        changes.append(SetTags(number=version.number, tags={**tags, "slipway.stage": stage}))
-    return Promotion(version=version, stage=stage, previous=previous, changes=tuple(changes))
-
-
-def _require_upward(version: Version, stage: str, stages: Sequence[str]) -> None:
-    higher = [above for above in stages[stages.index(stage) + 1 :] if above in version.aliases]
-    if higher:
+    there = situation.state.stages.get(stage)
+    if there is not None and there.version == version.number:
+        return None
+    require_ours(situation, stage)
+    current = situation.state.stage_of(version.number)
+    if current in stages and stages.index(current) > stages.index(stage):
         raise Conflict(
-            f"{version} is in {higher[0]}, above {stage}: a promotion does not lead down",
+            f"{version} is in {current}, above {stage}: a promotion does not lead down",
             code="not-upward",
-            hint=f"promote another version to {higher[0]} first",
+            hint=f'slipway demote {version} --to {stage} --reason "…"',
+        )
+    return _event(EventKind.VERSION_PROMOTED, situation, version, stage, who)
+
+
+def rollback(
+    situation: Situation, stage: str, who: Who, *, to_version: int | None, from_version: int | None
+) -> Event | None:
+    """Decide to put back the last version that was in a stage and was not itself rolled back.
+
+    `from_version` says which version is to be left: where another is there, nothing is decided, so that a repeat is
+    harmless.
+
+    Raises
+    ------
+    Conflict
+        A rollback has just been decided and `from_version` is not given; or the alias was moved.
+    NotFound
+        Nothing is in the stage, or there is nothing to go back to.
+    """
+    there = situation.state.stages.get(stage)
+    if there is None:
+        raise NotFound(f"nothing of {situation.model} is in {stage}", code="empty-stage", hint="slipway status")
+    if from_version is not None and there.version != from_version:
+        return None
+    require_ours(situation, stage)
+    if from_version is None and to_version is None:
+        _require_no_recent_rollback(situation, stage, there.seq, who.at)
+    number = to_version if to_version is not None else situation.state.before(stage)
+    if number is None:
+        raise NotFound(
+            f"no version of {situation.model} was in {stage} before {there.version}",
+            code="nothing-to-go-back-to",
+            hint="slipway history, or name one: --to-version N",
+        )
+    if number == there.version:
+        return None
+    version = version_of(situation, number)
+    details = {"rolled_back": there.version, "rolled_back_seq": there.seq}
+    return _event(EventKind.VERSION_ROLLED_BACK, situation, version, stage, who, details=details)
+
+
+def _require_no_recent_rollback(situation: Situation, stage: str, seq: int, now: datetime) -> None:
+    last = next(record.event for record in situation.records if record.seq == seq)
+    if last.kind == EventKind.VERSION_ROLLED_BACK and now - last.at < ASK_AGAIN_WITHIN:
+        raise Conflict(
+            f"{situation.model} was rolled back to {last.version} in {stage} at {last.at:%H:%M:%S} UTC by {last.actor}",
+            code="rolled-back-just-now",
+            hint=f"to go back once more, say from where: slipway rollback {situation.model} --from {last.version}",
         )
 
 
-def _mirror(version: Version, stage: str, versions: Sequence[Version]) -> list[Change]:
-    """Give the version its label, and take that label from every other: the highest number with it would win."""
-    label = mlflow_stage_of(stage)
-    if label is None:
-        return []
-    others = [other for other in versions if other.number != version.number and other.stage == label]
-    changes: list[Change] = [SetMlflowStage(number=other.number, label=MLFLOW_ARCHIVED) for other in others]
-    if version.stage != label:
-        changes.append(SetMlflowStage(number=version.number, label=label))
-    return changes
+def adoption(situation: Situation, stage: str, who: Who) -> Event | None:
+    """Decide to take over the version that has a stage's alias already.
+
+    Raises
+    ------
+    NotFound
+        No version has the alias.
+    """
+    number = situation.holder(stage)
+    if number is None:
+        raise NotFound(
+            f"no version of {situation.model} has the alias '{stage}'",
+            code="unknown-alias",
+            hint=f"slipway versions {situation.model}",
+        )
+    there = situation.state.stages.get(stage)
+    if there is not None and there.version == number:
+        return None
+    return _event(EventKind.VERSION_ADOPTED, situation, version_of(situation, number), stage, who)
 
 
-def apply(change: Change, *, model: str, registry: ModelRegistry) -> None:
-    """Carry out one change."""
-    match change:
-        case SetAlias(alias=alias, number=number):
-            registry.set_alias(model, alias, number)
-        case DeleteAlias(alias=alias):
-            registry.delete_alias(model, alias)
-        case SetMlflowStage(number=number, label=label):
-            registry.set_mlflow_stage(model, number, label)
-        case SetTags(number=number, tags=tags):
-            registry.set_tags(model, number, tags)
+def demotion(
+    situation: Situation, version: Version, who: Who, *, to: str | None, stages: tuple[str, ...]
+) -> Event | None:
+    """Decide to take a version out of its stage, into a lower one or into none.
+
+    Raises
+    ------
+    Conflict
+        The version is in no stage, or `to` is not below the one that it is in.
+    """
+    current = situation.state.stage_of(version.number)
+    if current is None:
+        raise Conflict(f"{version} is in no stage", code="in-no-stage", hint="slipway status")
+    if to is None:
+        return _event(EventKind.VERSION_DEMOTED, situation, version, None, who)
+    if stages.index(to) >= stages.index(current):
+        raise Conflict(f"{version} is in {current}, and {to} is not below it", code="not-downward", hint=None)
+    require_ours(situation, to)
+    return _event(EventKind.VERSION_DEMOTED, situation, version, to, who)
+
+
+def archival(situation: Situation, version: Version, who: Who) -> Event:
+    """Decide that a version is in no stage and nothing goes back to it.
+
+    Raises
+    ------
+    Conflict
+        The version is in a stage.
+    """
+    current = situation.state.stage_of(version.number)
+    if current is not None:
+        raise Conflict(
+            f"{version} is in {current}", code="in-a-stage", hint=f'slipway demote {version} --reason "…" first'
+        )
+    return _event(EventKind.VERSION_ARCHIVED, situation, version, None, who)
+
+
+def version_of(situation: Situation, number: int) -> Version:
+    """Return a version of the situation's model.
+
+    Raises
+    ------
+    NotFound
+        The registry does not have it any more.
+    """
+    found = next((version for version in situation.versions if version.number == number), None)
+    if found is None:
+        raise NotFound(
+            f"model '{situation.model}' has no version {number} any more",
+            code="unknown-version",
+            hint=f"slipway versions {situation.model}",
+        )
+    return found
+
+
+def _event(
+    kind: EventKind,
+    situation: Situation,
+    version: Version,
+    stage: str | None,
+    who: Who,
+    *,
+    details: dict[str, object] | None = None,
+) -> Event:
+    tags = {"manifest": MANIFEST_TAG, "git_commit": "slipway.git_commit"}
+    return Event(
+        kind=kind,
+        model_uid=situation.model_uid,
+        model=situation.model,
+        version=version.number,
+        stage=stage,
+        actor=who.actor,
+        actor_authenticated=who.authenticated,
+        at=who.at,
+        reason=who.reason,
+        digests={name: version.tags[tag] for name, tag in tags.items() if tag in version.tags},
+        details=details or {},
+    )

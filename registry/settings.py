@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
 
 from registry.errors import InvalidInput
 from registry.nearest import did_you_mean
@@ -28,10 +28,14 @@ class Section(BaseModel):
 
 
 class RegistrySettings(Section):
-    """Stages in order, and whether MLflow's own stage label follows them."""
+    """Stages in order, whether MLflow's own stage label follows them, and where the history is.
+
+    Without `history_uri` the history is in the database of MLflow's registry.
+    """
 
     stages: tuple[str, ...] = ("staging", "production")
     mirror_stages: bool = True
+    history_uri: SecretStr | None = None
 
     @field_validator("stages")
     @classmethod

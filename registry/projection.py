@@ -1,0 +1,144 @@
+"""The projections of the ledger: alias, MLflow stage and tags, repaired forward to what the events say.
+
+`changes_for` compares what the registry shows with what the ledger says, and is pure. A stage that the ledger never
+spoke of is left alone: somebody set that alias before Slipway came, and nothing adopts it silently.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from registry.history import Head, History, ModelState
+from registry.model_registry import ModelRegistry
+from registry.settings import RegistrySettings
+from registry.stages import MLFLOW_ARCHIVED, mlflow_stage_of
+from registry.version import Version
+
+HEAD_TAG = "slipway.head"
+STAGE_TAG = "slipway.stage"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetAlias:
+    """Point an alias at a version."""
+
+    alias: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"alias {self.alias} → {self.number}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeleteAlias:
+    """Take an alias away from wherever it is."""
+
+    alias: str
+
+    def __str__(self) -> str:
+        return f"alias {self.alias} removed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetMlflowStage:
+    """Set MLflow's own label of a version."""
+
+    number: int
+    label: str
+
+    def __str__(self) -> str:
+        return f"MLflow stage of {self.number} → {self.label}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetTags:
+    """Set tags of a version."""
+
+    number: int
+    tags: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"tags of {self.number}: {', '.join(self.tags)}"
+
+
+Change = SetAlias | DeleteAlias | SetMlflowStage | SetTags
+
+
+def changes_for(state: ModelState, versions: Sequence[Version], settings: RegistrySettings) -> tuple[Change, ...]:
+    """Return what has to change so that the registry shows what the ledger says.
+
+    Aliases come first, since they are what serving follows.
+    """
+    known = [stage for stage in settings.stages if stage in state.stacks]
+    changes: list[Change] = [change for stage in known for change in _alias_changes(stage, state, versions)]
+    if settings.mirror_stages:
+        changes += _label_changes(known, state, versions)
+    changes += _tag_changes(state, versions)
+    return tuple(changes)
+
+
+def _alias_changes(stage: str, state: ModelState, versions: Sequence[Version]) -> Iterator[Change]:
+    holder = next((version.number for version in versions if stage in version.aliases), None)
+    occupant = state.stages.get(stage)
+    if occupant is not None and holder != occupant.version:
+        yield SetAlias(alias=stage, number=occupant.version)
+    if occupant is None and holder is not None:
+        yield DeleteAlias(alias=stage)
+
+
+def _label_changes(known: Sequence[str], state: ModelState, versions: Sequence[Version]) -> Iterator[Change]:
+    """Give each occupant its label, and take it from every other: the highest number with a label would win."""
+    ours = {label for stage in known if (label := mlflow_stage_of(stage))}
+    for version in versions:
+        stage = state.stage_of(version.number)
+        label = mlflow_stage_of(stage) if stage else None
+        if label and version.stage != label:
+            yield SetMlflowStage(number=version.number, label=label)
+        elif label is None and version.stage in ours:
+            yield SetMlflowStage(number=version.number, label=MLFLOW_ARCHIVED)
+
+
+def _tag_changes(state: ModelState, versions: Sequence[Version]) -> Iterator[Change]:
+    for version in versions:
+        stage = state.stage_of(version.number) or ""
+        if version.tags.get(STAGE_TAG, "") != stage:
+            yield SetTags(number=version.number, tags={STAGE_TAG: stage})
+
+
+def apply(change: Change, *, model: str, registry: ModelRegistry) -> None:
+    """Carry out one change."""
+    match change:
+        case SetAlias(alias=alias, number=number):
+            registry.set_alias(model, alias, number)
+        case DeleteAlias(alias=alias):
+            registry.delete_alias(model, alias)
+        case SetMlflowStage(number=number, label=label):
+            registry.set_mlflow_stage(model, number, label)
+        case SetTags(number=number, tags=tags):
+            registry.set_tags(model, number, tags)
+
+
+def project(
+    model: str,
+    model_uid: str,
+    *,
+    state: ModelState,
+    head: Head,
+    registry: ModelRegistry,
+    history: History,
+    settings: RegistrySettings,
+) -> tuple[Change, ...]:
+    """Apply what the ledger says to the registry, note it as applied, and return what was changed.
+
+    The caller holds the model's lock. The head is read again before each write: whoever lost the lock in a pause
+    and wakes after another's decision changes nothing more.
+    """
+    done: list[Change] = []
+    for change in changes_for(state, registry.versions(model), settings):
+        if history.last_seq(model_uid) != head.seq:
+            return tuple(done)
+        apply(change, model=model, registry=registry)
+        done.append(change)
+    if history.last_seq(model_uid) == head.seq:
+        registry.set_model_tag(model, HEAD_TAG, str(head))
+        history.set_applied(model_uid, head.seq)
+    return tuple(done)

@@ -1,0 +1,10 @@
+"""What Alembic runs: the migrations, on the connection that `registry.sql_history` hands over."""
+
+from alembic import context
+
+from registry.sql_tables import VERSION_TABLE
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, version_table=VERSION_TABLE)
+with context.begin_transaction():
+    context.run_migrations()

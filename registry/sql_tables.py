@@ -1,0 +1,23 @@
+"""The ledger's tables as they are now. Beside text and hash, every column is derived from the text."""
+
+from sqlalchemy import Column, Integer, MetaData, String, Table, Text
+
+VERSION_TABLE = "slipway_alembic_version"
+REVISION = "0001"
+METADATA = MetaData()
+VERSION = Table(VERSION_TABLE, METADATA, Column("version_num", String(32), primary_key=True))
+EVENTS = Table(
+    "slipway_events",
+    METADATA,
+    Column("model_uid", String(600), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("model", String(256), nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+APPLIED = Table(
+    "slipway_applied",
+    METADATA,
+    Column("model_uid", String(600), primary_key=True),
+    Column("seq", Integer, nullable=False),
+)
