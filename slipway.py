@@ -4,6 +4,7 @@ A command's module is imported when that command is invoked, never before: impor
 over a second, which `slipway --help` must not pay.
 """
 
+import functools
 import importlib
 import json
 import os
@@ -14,8 +15,10 @@ from typing import Any, NamedTuple
 import click
 
 from registry.errors import InvalidInput, SlipwayError
+from registry.outside import Outside
 
 __version__ = "0.1.0"
+EXIT_CODES = {"verdict-fail": 3, "verdict-inconclusive": 4, "verdict-error": 4}
 
 
 class LazyCommand(NamedTuple):
@@ -34,12 +37,47 @@ COMMANDS: dict[str, LazyCommand] = {
     "evaluate": LazyCommand("training.commands", "evaluate", "Measure a registered version on a dataset."),
     "versions": LazyCommand("registry.commands", "versions", "List a model's versions: stages, metrics, age, run."),
     "compare": LazyCommand("registry.commands", "compare", "Show two versions side by side, the better marked."),
-    "promote": LazyCommand("registry.commands", "promote", "Move a version into a stage."),
+    "register": LazyCommand(
+        "registry.stage_commands",
+        "register",
+        "Record a version that was registered elsewhere, with its files as they are now.",
+    ),
+    "gate": LazyCommand(
+        "registry.gate_commands", "gate", "Make the checks that the policy asks for, and move nothing."
+    ),
+    "approve": LazyCommand(
+        "registry.gate_commands", "approve", "Approve a version for a stage, as it is and under the policy as it is."
+    ),
+    "promote": LazyCommand("registry.gate_commands", "promote", "Move a version into a stage, if the gate lets it."),
+    "rollback": LazyCommand(
+        "registry.stage_commands", "rollback", "Put back the version that was in production before."
+    ),
+    "status": LazyCommand(
+        "registry.stage_commands",
+        "status",
+        "Show what is in every stage, since when, and what was moved behind the history.",
+    ),
+    "history": LazyCommand("registry.history_commands", "history", "Tell who decided what, when and why."),
+    "adopt": LazyCommand("registry.stage_commands", "adopt", "Take over a version that has a stage's alias already."),
+    "demote": LazyCommand("registry.stage_commands", "demote", "Take a version out of its stage."),
+    "archive": LazyCommand("registry.stage_commands", "archive", "Rule that nothing goes back to a version."),
+    "policy": LazyCommand("registry.policy_commands", "policy", "Check the policy, or show what it says of a model."),
     "init": LazyCommand(
         "registry.commands", "init", "Prepare this folder's store, and mend one that only a server can use."
     ),
     "up": LazyCommand("serving.commands", "up", "Run the tracking server with its UI, and scoring for production."),
 }
+
+
+def call(module: str, attribute: str, *arguments: Any, **named: Any) -> Any:
+    """Import a module, and call a function of it."""
+    return getattr(importlib.import_module(module), attribute)(*arguments, **named)
+
+
+OUTSIDE = Outside(
+    serve=functools.partial(call, "serving.probe", "serve_once"),
+    read_rows=functools.partial(call, "training.commands", "read_rows"),
+)
 
 
 class LazyGroup(click.Group):
@@ -81,7 +119,7 @@ def report(error: SlipwayError, *, as_json: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 error, 2 usage."""
+    """Run the command line and exit: 0 done, 1 error, 2 usage, 3 verdict FAIL, 4 verdict INCONCLUSIVE or ERROR."""
     # MLflow draws a progress bar for every download, also into a pipe.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", str(sys.stderr.isatty()).lower())
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -99,12 +137,12 @@ def run(words: list[str]) -> int:
     """Run the command line and return its exit code."""
     as_json = "--json" in words
     try:
-        result: Any = cli.main(words, prog_name="slipway", standalone_mode=False)
+        result: Any = cli.main(words, prog_name="slipway", standalone_mode=False, obj=OUTSIDE)
     except SlipwayError as error:
         if "--debug" in words:
             raise
         report(error, as_json=as_json)
-        return 1
+        return EXIT_CODES.get(error.code, 1)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return error.exit_code

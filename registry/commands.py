@@ -1,9 +1,6 @@
-"""The commands versions, compare, promote and init."""
+"""The commands versions, compare and init: what there is, and where."""
 
-import getpass
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,9 +12,6 @@ from registry.metrics import HEADLINE
 from registry.mlflow_registry import MlflowRegistry
 from registry.mlflow_store import database_uri, local_location, prepare_store
 from registry.model_registry import Measured
-from registry.promote import Promotion, promotion_tags, propose
-from registry.promote import promote as move
-from registry.settings import RegistrySettings, load_settings
 from registry.sql_store import move_artifact_locations
 from registry.version import Version, parse_ref
 
@@ -65,24 +59,6 @@ def compare(a: str, b: str, show_all: bool, as_json: bool) -> None:
         say(f"{equal} more parameters are equal: --all shows them")
 
 
-@click.command("promote", epilog='Example: slipway promote cancer/2 --to production --reason "better recall"')
-@click.argument("version")
-@click.option("--to", required=True, metavar="STAGE", help="The stage to move it into.")
-@click.option("--reason", required=True, help="Why; it is recorded with the version.")
-@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
-@json_option
-def promote(version: str, to: str, reason: str, dry_run: bool, as_json: bool) -> None:
-    """Move a version into a stage."""
-    settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
-    tags = promotion_tags(reason=reason, actor=_actor(), now=datetime.now(UTC))
-    carry_out = propose if dry_run else move
-    done = carry_out(parse_ref(version), to=to, tags=tags, registry=MlflowRegistry(), settings=settings)
-    if as_json:
-        print_document(_promotion_document(done, dry_run=dry_run))
-        return
-    _tell_promotion(done, dry_run=dry_run)
-
-
 @click.command("init", epilog="Example: slipway init")
 @json_option
 def init(as_json: bool) -> None:
@@ -99,11 +75,6 @@ def init(as_json: bool) -> None:
     if locations:
         say("artifacts of runs made through the server stay where they are, and are read through the server")
     say("next: mlflow run . --env-manager local")
-
-
-def _actor() -> str:
-    """Return who acts: the user that MLflow's server authenticates, else whoever is logged in here."""
-    return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
 
 
 def _headline_names(shown: list[Version]) -> list[str]:
@@ -139,31 +110,6 @@ def _comparison_document(a: Version, b: Version, found: Comparison) -> dict[str,
         "metrics": [{"name": row.name, "a": row.a, "b": row.b, "better": row.better} for row in found.metrics],
         "params": [{"name": row.name, "a": row.a, "b": row.b, "differs": row.differs} for row in found.params],
     }
-
-
-def _promotion_document(done: Promotion, *, dry_run: bool) -> dict[str, Any]:
-    return {
-        "version": str(done.version),
-        "stage": done.stage,
-        "previous": done.previous,
-        "dry_run": dry_run,
-        "changes": [str(change) for change in done.changes],
-    }
-
-
-def _tell_promotion(done: Promotion, *, dry_run: bool) -> None:
-    if not done.changes:
-        say(f"{done.version} is in {done.stage} already; nothing changed")
-        return
-    say(f"{done.version} {'would be' if dry_run else 'is'} in {done.stage}, {_previously(done)}")
-    for change in done.changes:
-        say(f"  {change}")
-    if not dry_run:
-        say(f"next: mlflow models serve -m models:/{done.version.model}@{done.stage} --env-manager local")
-
-
-def _previously(done: Promotion) -> str:
-    return "where nothing was" if done.previous is None else f"in place of {done.version.model}/{done.previous}"
 
 
 def _marked(row: MetricRow, side: str) -> str:

@@ -9,37 +9,61 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from registry.errors import Conflict
-from registry.events import Event
-from registry.history import Head, History, ModelState, Record, after, fold
-from registry.identity import uid_of
+from registry.events import Event, first_hash
+from registry.history import Head, History, ModelState, Record, after, fold, record_of
+from registry.identity import RegisteredModel, uid_of
 from registry.model_registry import ModelRegistry
-from registry.projection import Change, changes_for, project
-from registry.settings import RegistrySettings
+from registry.policy import Policy, PolicyBook
+from registry.projection import Change, changes_for, numbers_of_interest, project
 from registry.version import Version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ledger:
-    """What a decision needs: the registry, the history, and the settings of both."""
+    """What a decision needs: the registry, the history, the policies, and whether MLflow's label is mirrored.
+
+    `policies` reads them anew with each call, so that a decision sees what holds when it is made.
+    """
 
     registry: ModelRegistry
     history: History
-    settings: RegistrySettings
+    policies: Callable[[], PolicyBook]
+    mirror_stages: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
-    """A model as a decision finds it: what the ledger says, and what the registry shows."""
+    """A model as a decision finds it: what the ledger says, what the registry shows, and the policy.
 
-    model: str
+    `moves` are the records that moved a version, `versions` those that a decision may change.
+    """
+
+    model: RegisteredModel
     model_uid: str
-    records: tuple[Record, ...]
+    head: Head | None
+    moves: tuple[Record, ...]
     state: ModelState
     versions: tuple[Version, ...]
+    policy: Policy
+
+    @property
+    def name(self) -> str:
+        """Return the model's name."""
+        return self.model.name
+
+    @property
+    def seq(self) -> int:
+        """Return the number of the last event, 0 before the first."""
+        return self.head.seq if self.head else 0
 
     def holder(self, stage: str) -> int | None:
         """Return the version that has the stage's alias in the registry."""
-        return next((version.number for version in self.versions if stage in version.aliases), None)
+        return self.model.aliases.get(stage)
+
+    def occupant(self, stage: str) -> int | None:
+        """Return the version that is in the stage by the ledger."""
+        there = self.state.stages.get(stage)
+        return there.version if there else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,13 +83,17 @@ def look(model: str, ledger: Ledger) -> Situation:
     """Return how a model stands, changing nothing."""
     found = ledger.registry.model(model)
     model_uid = uid_of(found, ledger.history)
-    records = ledger.history.records(model_uid)
+    head = ledger.history.head(model_uid)
+    moves = ledger.history.moves(model_uid)
+    state = fold(moves)
     return Situation(
-        model=model,
+        model=found,
         model_uid=model_uid,
-        records=records,
-        state=fold(records),
-        versions=ledger.registry.versions(model),
+        head=head,
+        moves=moves,
+        state=state,
+        versions=ledger.registry.numbered(found, numbers_of_interest(found, state)),
+        policy=ledger.policies().of(model),
     )
 
 
@@ -75,13 +103,13 @@ def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
     Consequences of earlier decisions that were not applied are applied first. Where the decision is `None`, what the
     ledger says is applied once more: that puts back what was moved behind it.
     """
-    model_uid = look(model, ledger).model_uid
+    model_uid = uid_of(ledger.registry.model(model), ledger.history)
     with ledger.history.lock(model_uid):
         situation = repaired(look(model, ledger), ledger)
         event = decision(situation)
         if event is None:
-            return Decided(event=None, seq=situation.state.seq, previous=None, changes=apply_state(situation, ledger))
-        record = ledger.history.append(event, after_seq=situation.state.seq)
+            return Decided(event=None, seq=situation.seq, previous=None, changes=apply_state(situation, ledger))
+        record = ledger.history.append(event, after_seq=situation.seq)
         return _decided(situation, event, record, apply=lambda then: apply_state(then, ledger))
 
 
@@ -90,45 +118,68 @@ def propose(model: str, decision: Decision, ledger: Ledger) -> Decided:
     situation = look(model, ledger)
     event = decision(situation)
     if event is None:
-        changes = changes_for(situation.state, situation.versions, ledger.settings)
-        return Decided(event=None, seq=situation.state.seq, previous=None, changes=changes)
-    record = Record(seq=situation.state.seq + 1, text=event.to_text(), hash="")
-    return _decided(
-        situation, event, record, apply=lambda then: changes_for(then.state, then.versions, ledger.settings)
-    )
+        return Decided(event=None, seq=situation.seq, previous=None, changes=_changes(situation, ledger))
+    before = situation.head.hash if situation.head else first_hash(situation.model_uid)
+    record = record_of(event, seq=situation.seq + 1, before=before)
+    return _decided(situation, event, record, apply=lambda then: _changes(then, ledger))
 
 
 def _decided(
     situation: Situation, event: Event, record: Record, *, apply: Callable[[Situation], tuple[Change, ...]]
 ) -> Decided:
-    before = situation.state.stages.get(event.stage or "")
-    then = replace(situation, state=after(situation.state, record), records=(*situation.records, record))
-    previous = before.version if before and before.version != event.version else None
+    before = situation.occupant(event.stage or "")
+    then = replace(situation, state=after(situation.state, record), head=record.head)
+    previous = before if before != event.version else None
     return Decided(event=event, seq=record.seq, previous=previous, changes=apply(then))
+
+
+def _changes(situation: Situation, ledger: Ledger) -> tuple[Change, ...]:
+    """Return what would be applied first; the version that is moved may be one that was of no interest before."""
+    numbers = numbers_of_interest(situation.model, situation.state)
+    return changes_for(
+        situation.state,
+        situation.model,
+        ledger.registry.numbered(situation.model, numbers),
+        stages=situation.policy.names,
+        mirror_stages=ledger.mirror_stages,
+    )
 
 
 def repaired(situation: Situation, ledger: Ledger) -> Situation:
     """Apply decisions that were recorded and not applied; the caller holds the model's lock."""
-    if ledger.history.applied(situation.model_uid) >= situation.state.seq:
+    if ledger.history.applied(situation.model_uid) >= situation.seq:
         return situation
     apply_state(situation, ledger)
-    return replace(situation, versions=ledger.registry.versions(situation.model))
+    return look(situation.name, ledger)
 
 
 def apply_state(situation: Situation, ledger: Ledger) -> tuple[Change, ...]:
     """Bring the registry to what the ledger says, and note it as applied."""
-    if not situation.records:
+    if situation.head is None:
         return ()
-    last = situation.records[-1]
+
+    def shown() -> tuple[RegisteredModel, tuple[Version, ...]]:
+        model = ledger.registry.model(situation.name)
+        return model, ledger.registry.numbered(model, numbers_of_interest(model, situation.state))
+
     return project(
-        situation.model,
         situation.model_uid,
+        look=shown,
         state=situation.state,
-        head=Head(seq=last.seq, hash=last.hash),
+        head=situation.head,
         registry=ledger.registry,
         history=ledger.history,
-        settings=ledger.settings,
+        stages=situation.policy.names,
+        mirror_stages=ledger.mirror_stages,
     )
+
+
+def note(model: str, make: Callable[[Situation], Event], ledger: Ledger) -> Record:
+    """Record an event that moves nothing: a verdict, an approval, a registration."""
+    model_uid = uid_of(ledger.registry.model(model), ledger.history)
+    with ledger.history.lock(model_uid):
+        situation = look(model, ledger)
+        return ledger.history.append(make(situation), after_seq=situation.seq)
 
 
 def require_ours(situation: Situation, stage: str) -> None:
@@ -139,21 +190,21 @@ def require_ours(situation: Situation, stage: str) -> None:
     Conflict
         The alias was set before Slipway came, or moved behind its back.
     """
-    holder, there = situation.holder(stage), situation.state.stages.get(stage)
-    occupant = there.version if there else None
+    holder, occupant = situation.holder(stage), situation.occupant(stage)
     if holder == occupant:
         return
-    adopt = f'slipway adopt {situation.model}@{stage} --reason "…"'
+    adopt = f'slipway adopt {situation.name}@{stage} --reason "…"'
     if occupant is None:
         raise Conflict(
-            f"{situation.model}/{holder} is in {stage} by an alias that the history knows nothing of",
+            f"{situation.name}/{holder} is in {stage} by an alias that the history knows nothing of",
             code="not-adopted",
             hint=f"take it over first: {adopt}",
         )
     found = f"points at {holder}" if holder else "is gone"
-    put_back = f'slipway promote {situation.model}/{occupant} --to {stage} --reason "…"'
+    put_back = f'slipway promote {situation.name}/{occupant} --to {stage} --reason "…"'
     raise Conflict(
-        f"alias {stage} of {situation.model} {found}, and the history has {occupant} there: it was moved behind its back",
+        f"alias {stage} of {situation.name} {found}, and the history has {occupant} there: "
+        "it was moved behind its back",
         code="moved-behind-history",
         hint=f"put it back: {put_back}; or accept it: {adopt}" if holder else f"put it back: {put_back}",
     )

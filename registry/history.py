@@ -14,20 +14,37 @@ from registry.events import Event, EventKind, event_from_text, first_hash, next_
 
 MOVES_IN = frozenset({EventKind.VERSION_PROMOTED, EventKind.VERSION_ADOPTED, EventKind.VERSION_ROLLED_BACK})
 MOVES_OUT = frozenset({EventKind.VERSION_DEMOTED, EventKind.VERSION_ARCHIVED})
+MOVES = MOVES_IN | MOVES_OUT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """An event as it is stored: its place in the model's chain, its exact text and its hash."""
+    """An event as it is stored: its place in the model's chain, its exact text and its hash.
+
+    `kind` and `version` are stored beside the text, so that events can be selected; they say the same.
+    """
 
     seq: int
     text: str
     hash: str
+    kind: str
+    version: int
 
     @property
     def event(self) -> Event:
         """Return what the text says."""
         return event_from_text(self.text)
+
+    @property
+    def head(self) -> "Head":
+        """Return the end of the chain that ends here."""
+        return Head(seq=self.seq, hash=self.hash)
+
+
+def record_of(event: Event, *, seq: int, before: str) -> Record:
+    """Return an event as number `seq`, after the hash of the one before."""
+    text = event.to_text()
+    return Record(seq=seq, text=text, hash=next_hash(before, text), kind=str(event.kind), version=event.version)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,11 +60,17 @@ class Head:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Occupancy:
-    """A version in a stage: which, since when, and by which event."""
+    """A version in a stage: which, since when, by which event, who decided it and why.
+
+    `verdict` is the outcome that the decision rests on, where there was one.
+    """
 
     version: int
     since: datetime
     seq: int
+    by: str
+    reason: str
+    verdict: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +78,10 @@ class ModelState:
     """What the events add up to.
 
     `stages` is stage → who is in it. `stacks` is stage → versions that were in it and are good to go back to, the
-    current one last. `seq` is the last event's number, 0 before the first.
+    current one last. `moved` is the version that was moved last.
     """
 
-    seq: int = 0
+    moved: int | None = None
     stages: Mapping[str, Occupancy] = field(default_factory=lambda: MappingProxyType({}))
     stacks: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -73,7 +96,10 @@ class ModelState:
 
 
 def fold(records: Iterable[Record]) -> ModelState:
-    """Return the state after the records, which come in the order of their sequence numbers."""
+    """Return the state after the records, which come in the order of their sequence numbers.
+
+    Only those of a kind in `MOVES` matter; others may be left out.
+    """
     state = ModelState()
     for record in records:
         state = after(state, record)
@@ -82,19 +108,26 @@ def fold(records: Iterable[Record]) -> ModelState:
 
 def after(state: ModelState, record: Record) -> ModelState:
     """Return the state after one more record."""
+    if record.kind not in MOVES:
+        return state
     event = record.event
-    state = replace(state, seq=record.seq)
+    state = replace(state, moved=event.version)
     if event.kind in MOVES_IN and event.stage is not None:
         return _moved_in(state, event.stage, event, record.seq)
-    if event.kind in MOVES_OUT:
-        state = _moved_out(state, event.version, everywhere=event.kind == EventKind.VERSION_ARCHIVED)
-        return state if event.stage is None else _moved_in(state, event.stage, event, record.seq)
-    return state
+    state = _moved_out(state, event.version, everywhere=event.kind == EventKind.VERSION_ARCHIVED)
+    return state if event.stage is None else _moved_in(state, event.stage, event, record.seq)
 
 
 def _moved_in(state: ModelState, stage: str, event: Event, seq: int) -> ModelState:
     stages = {name: there for name, there in state.stages.items() if there.version != event.version}
-    stages[stage] = Occupancy(version=event.version, since=event.at, seq=seq)
+    stages[stage] = Occupancy(
+        version=event.version,
+        since=event.at,
+        seq=seq,
+        by=event.actor,
+        reason=event.reason,
+        verdict=event.details.get("verdict"),
+    )
     stack = [version for version in state.stacks.get(stage, ()) if version != event.version]
     if event.kind == EventKind.VERSION_ROLLED_BACK:
         stack = list(state.stacks.get(stage, ()))
@@ -134,6 +167,8 @@ def verify(model_uid: str, records: Sequence[Record], anchors: Iterable[Head] = 
             defects.append(f"event {place}: stored with number {record.seq}; an event was removed, repeated or moved")
         if record.hash != next_hash(before, record.text):
             defects.append(f"event {record.seq}: its text or the event before it was changed")
+        elif (record.event.kind, record.event.version) != (record.kind, record.version):
+            defects.append(f"event {record.seq}: its kind or version is stored as another than its text says")
         before = record.hash
     hashes = {record.seq: record.hash for record in records}
     for anchor in anchors:
@@ -153,10 +188,16 @@ class History(Protocol):
         """
 
     def records(self, model_uid: str) -> tuple[Record, ...]:
-        """Return a model's records in order."""
+        """Return all of a model's records in order."""
 
-    def last_seq(self, model_uid: str) -> int:
-        """Return the number of a model's last event; 0 before the first."""
+    def moves(self, model_uid: str) -> tuple[Record, ...]:
+        """Return those that move a version, in order: what `fold` needs."""
+
+    def about(self, model_uid: str, version: int) -> tuple[Record, ...]:
+        """Return those about one version, in order."""
+
+    def head(self, model_uid: str) -> Head | None:
+        """Return the end of a model's chain; `None` before the first record."""
 
     def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
         """Return the identities that begin with a text and were once known by a name, in their order."""

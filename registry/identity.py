@@ -4,18 +4,26 @@ An identity is workspace, creation time and the name at the ledger's first event
 time and so its identity; a deleted and re-created one has another, though its versions start at 1 again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from registry.history import History
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegisteredModel:
-    """A model as the registry has it now: its name, when it was created (Unix time, ms), and its workspace."""
+    """A model as the registry has it now.
+
+    `created_ms` is Unix time in milliseconds; `aliases` is alias → version; `labels` is MLflow's stage label → the
+    highest version that has it.
+    """
 
     name: str
     created_ms: int
     workspace: str
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def uid_of(model: RegisteredModel, history: History) -> str:

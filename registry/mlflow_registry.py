@@ -2,12 +2,13 @@
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow.artifacts
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 from mlflow.exceptions import MlflowException
@@ -44,41 +45,59 @@ class MlflowRegistry:
         """Return one version."""
         model = self._model(ref.model)
         number = _number(model, ref)
-        try:
-            found = self._client.get_model_version(ref.model, str(number))
-        except MlflowException as error:
-            raise self._no_version(ref.model, number) from error
-        return _version(found, model)
+        found = self._get_version(ref.model, number)
+        if found is None:
+            raise self._no_version(ref.model, number)
+        return _version(found, model.aliases)
 
     @translated()
     def versions(self, model: str) -> tuple[Version, ...]:
         """Return all versions of a model, the newest first."""
         registered = self._model(model)
-        quoted = model.replace("'", "''")
         found: list[ModelVersion] = []
         token: str | None = None
         while True:
-            page = self._client.search_model_versions(f"name='{quoted}'", max_results=PAGE, page_token=token)
+            page = self._client.search_model_versions(f"name={_quoted(model)}", max_results=PAGE, page_token=token)
             found += page
             token = page.token
             if not token:
                 break
-        return tuple(sorted((_version(each, registered) for each in found), key=lambda v: v.number, reverse=True))
+        return tuple(
+            sorted((_version(each, registered.aliases) for each in found), key=lambda v: v.number, reverse=True)
+        )
+
+    @translated()
+    def numbered(self, model: RegisteredModel, numbers: Collection[int]) -> tuple[Version, ...]:
+        """Return those of the numbered versions that there are, the newest first."""
+        found = (self._get_version(model.name, number) for number in sorted(numbers, reverse=True))
+        return tuple(_version(each, model.aliases) for each in found if each is not None)
 
     @translated()
     def models_with_alias(self, alias: str) -> tuple[Version, ...]:
         """Return the version that has the alias, of each model that has it."""
-        models = [model for model in self._models() if alias in model.aliases]
+        models = sorted((model for model in self._models() if alias in model.aliases), key=lambda each: str(each.name))
         found = [(model, self._client.get_model_version(model.name, model.aliases[alias])) for model in models]
-        return tuple(_version(version, model) for model, version in sorted(found, key=lambda pair: str(pair[0].name)))
+        return tuple(
+            _version(version, model.aliases) for model, version in sorted(found, key=lambda pair: str(pair[0].name))
+        )
 
     @translated()
     def measured(self, version: Version) -> Measured:
         """Return what the version's run recorded; nothing where it has no run, or a deleted one."""
         if not version.run_id:
             return Measured(metrics={}, params={})
-        recorded = self._client.get_run(version.run_id).data
-        return Measured(metrics=recorded.metrics, params=recorded.params)
+        try:
+            run = self._client.get_run(version.run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return Measured(metrics={}, params={})
+        if run.info.lifecycle_stage == LifecycleStage.DELETED:
+            return Measured(metrics={}, params={})
+        found = run.data
+        return Measured(
+            metrics=dict(found.metrics), params=dict(found.params), tags=dict(found.tags), status=run.info.status
+        )
 
     @translated()
     def create_version(self, logged: LoggedModel, *, model: str, description: str, tags: Mapping[str, str]) -> Version:
@@ -97,7 +116,7 @@ class MlflowRegistry:
             if is_new:
                 self._client.delete_registered_model(model)
             raise
-        return _version(created, self._client.get_registered_model(model))
+        return _version(created, self._model(model).aliases)
 
     @translated()
     def delete_version(self, version: Version) -> None:
@@ -149,15 +168,32 @@ class MlflowRegistry:
         self._client.set_registered_model_tag(model, name, value)
 
     @translated()
-    def model_tags(self, model: str) -> Mapping[str, str]:
-        """Return the tags of the model itself."""
-        tags: Mapping[str, str] = self._model(model).tags
-        return tags
+    def set_description(self, model: str, number: int, text: str) -> None:
+        """Set a version's description."""
+        self._client.update_model_version(model, str(number), text)
 
     @translated()
     def stored_files(self, model_uri: str) -> Path:
         """Return a local folder with the model's stored files: the store itself where that is local."""
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
+        except OSError as error:
+            raise _nothing_stored(model_uri) from error
+        if not (folder / "MLmodel").is_file():
+            raise _nothing_stored(model_uri)
+        return folder
+
+    @translated()
+    def run_files(self, run_id: str, path: str) -> Path | None:
+        """Return a local folder with the files below a path of a run's artifacts."""
+        try:
+            if not self._client.list_artifacts(run_id, path):
+                return None
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path))
 
     @translated()
     def log_text(self, run_id: str, text: str, path: str) -> None:
@@ -165,23 +201,29 @@ class MlflowRegistry:
         self._client.log_text(run_id, text, path)
 
     def _model(self, name: str) -> MlflowModel:
+        """Return a model by searching for it: getting it would read all of its versions (MLflow 3.17)."""
+        found = self._client.search_registered_models(filter_string=f"name={_quoted(name)}", max_results=1)
+        if found:
+            return found[0]
+        self._refuse_prompt(name)
+        known = [str(other.name) for other in self._models()]
+        raise NotFound(
+            f"no model '{name}'{did_you_mean(name, known)}; there are: {', '.join(known[:20]) or 'none'}",
+            code="unknown-model",
+            hint=None,
+        )
+
+    def _get_version(self, model: str, number: int) -> ModelVersion | None:
         try:
-            return self._client.get_registered_model(name)
+            return self._client.get_model_version(model, str(number))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            self._refuse_prompt(name)
-            known = [str(other.name) for other in self._models()]
-            raise NotFound(
-                f"no model '{name}'{did_you_mean(name, known)}; there are: {', '.join(known[:20]) or 'none'}",
-                code="unknown-model",
-                hint=None,
-            ) from error
+            return None
 
     def _refuse_prompt(self, name: str) -> None:
         """MLflow's client says of a prompt that there is no such model, but lets nobody make one."""
-        quoted = name.replace("'", "''")
-        if self._client.search_prompts(filter_string=f"name='{quoted}'"):
+        if self._client.search_prompts(filter_string=f"name={_quoted(name)}"):
             raise Conflict(
                 f"'{name}' is a prompt in MLflow's registry, not a model",
                 code="is-a-prompt",
@@ -231,12 +273,27 @@ def _number(model: MlflowModel, ref: VersionRef) -> int:
     return int(model.aliases[alias])
 
 
+def _quoted(name: str) -> str:
+    """Return a name for MLflow's filters (3.17), which know no escapes."""
+    return f"'{name}'" if '"' in name else f'"{name}"'
+
+
+def _nothing_stored(model_uri: str) -> NotFound:
+    return NotFound(f"nothing is stored at {model_uri} any more", code="artifacts-gone", hint=None)
+
+
 def _model(found: MlflowModel) -> RegisteredModel:
-    workspace = str(getattr(found, "workspace", None) or "default")
-    return RegisteredModel(name=found.name, created_ms=int(found.creation_timestamp), workspace=workspace)
+    return RegisteredModel(
+        name=found.name,
+        created_ms=int(found.creation_timestamp),
+        workspace=str(getattr(found, "workspace", None) or "default"),
+        aliases={alias: int(number) for alias, number in found.aliases.items()},
+        labels={each.current_stage: int(each.version) for each in found.latest_versions},
+        tags=dict(found.tags),
+    )
 
 
-def _version(found: ModelVersion, model: MlflowModel) -> Version:
+def _version(found: ModelVersion, aliases: Mapping[str, object]) -> Version:
     number = int(found.version)
     return Version(
         model=found.name,
@@ -245,6 +302,7 @@ def _version(found: ModelVersion, model: MlflowModel) -> Version:
         source=str(found.source),
         created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
         stage=None if found.current_stage == MLFLOW_NONE else found.current_stage,
-        aliases=frozenset(alias for alias, aliased in model.aliases.items() if int(aliased) == number),
-        tags=found.tags,
+        aliases=frozenset(alias for alias, aliased in aliases.items() if int(str(aliased)) == number),
+        tags=dict(found.tags),
+        description=found.description or "",
     )

@@ -1,7 +1,7 @@
 """The port to the model registry: what the steps need of MLflow, and no more."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -11,10 +11,15 @@ from registry.version import LoggedModel, Version, VersionRef
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What a version's run recorded: metric name → value and parameter name → text; empty without a run."""
+    """What a version's run recorded: metric name → value, parameter and tag name → text, and how it ended.
+
+    Empty, with the status `None`, without a run or with a deleted one.
+    """
 
     metrics: Mapping[str, float]
     params: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    status: str | None = None
 
 
 class ModelRegistry(Protocol):
@@ -35,6 +40,9 @@ class ModelRegistry(Protocol):
 
     def versions(self, model: str) -> tuple[Version, ...]:
         """Return all versions of a model, the newest first."""
+
+    def numbered(self, model: RegisteredModel, numbers: Collection[int]) -> tuple[Version, ...]:
+        """Return those of the numbered versions that there are, the newest first, asking for no others."""
 
     def models_with_alias(self, alias: str) -> tuple[Version, ...]:
         """Return the version that has the alias, of each model that has it, ordered by model."""
@@ -69,11 +77,14 @@ class ModelRegistry(Protocol):
     def set_model_tag(self, model: str, name: str, value: str) -> None:
         """Set a tag of the model itself."""
 
-    def model_tags(self, model: str) -> Mapping[str, str]:
-        """Return the tags of the model itself."""
+    def set_description(self, model: str, number: int, text: str) -> None:
+        """Set a version's description, over the earlier one."""
 
     def stored_files(self, model_uri: str) -> Path:
-        """Return a local folder with the model's stored files."""
+        """Return a local folder with the model's stored files; `NotFound` where nothing is stored any more."""
+
+    def run_files(self, run_id: str, path: str) -> Path | None:
+        """Return a local folder with the files below a path of a run's artifacts; `None` where there are none."""
 
     def log_text(self, run_id: str, text: str, path: str) -> None:
         """Store a text among a run's artifacts."""

@@ -4,12 +4,12 @@
 spoke of is left alone: somebody set that alias before Slipway came, and nothing adopts it silently.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from registry.history import Head, History, ModelState
+from registry.identity import RegisteredModel
 from registry.model_registry import ModelRegistry
-from registry.settings import RegistrySettings
 from registry.stages import MLFLOW_ARCHIVED, mlflow_stage_of
 from registry.version import Version
 
@@ -63,21 +63,36 @@ class SetTags:
 Change = SetAlias | DeleteAlias | SetMlflowStage | SetTags
 
 
-def changes_for(state: ModelState, versions: Sequence[Version], settings: RegistrySettings) -> tuple[Change, ...]:
+def numbers_of_interest(model: RegisteredModel, state: ModelState) -> frozenset[int]:
+    """Return the versions that a decision may change: however many others there are, they are not looked at."""
+    stacked = [number for stack in state.stacks.values() for number in stack[-2:]]
+    occupants = [there.version for there in state.stages.values()]
+    moved = [state.moved] if state.moved else []
+    return frozenset([*model.aliases.values(), *model.labels.values(), *stacked, *occupants, *moved])
+
+
+def changes_for(
+    state: ModelState,
+    model: RegisteredModel,
+    versions: Sequence[Version],
+    *,
+    stages: Sequence[str],
+    mirror_stages: bool,
+) -> tuple[Change, ...]:
     """Return what has to change so that the registry shows what the ledger says.
 
     Aliases come first, since they are what serving follows.
     """
-    known = [stage for stage in settings.stages if stage in state.stacks]
-    changes: list[Change] = [change for stage in known for change in _alias_changes(stage, state, versions)]
-    if settings.mirror_stages:
+    known = [stage for stage in stages if stage in state.stacks]
+    changes: list[Change] = [change for stage in known for change in _alias_changes(stage, state, model)]
+    if mirror_stages:
         changes += _label_changes(known, state, versions)
     changes += _tag_changes(state, versions)
     return tuple(changes)
 
 
-def _alias_changes(stage: str, state: ModelState, versions: Sequence[Version]) -> Iterator[Change]:
-    holder = next((version.number for version in versions if stage in version.aliases), None)
+def _alias_changes(stage: str, state: ModelState, model: RegisteredModel) -> Iterator[Change]:
+    holder = model.aliases.get(stage)
     occupant = state.stages.get(stage)
     if occupant is not None and holder != occupant.version:
         yield SetAlias(alias=stage, number=occupant.version)
@@ -99,9 +114,24 @@ def _label_changes(known: Sequence[str], state: ModelState, versions: Sequence[V
 
 def _tag_changes(state: ModelState, versions: Sequence[Version]) -> Iterator[Change]:
     for version in versions:
-        stage = state.stage_of(version.number) or ""
-        if version.tags.get(STAGE_TAG, "") != stage:
-            yield SetTags(number=version.number, tags={STAGE_TAG: stage})
+        wanted = _tags_of(state, version.number)
+        differing = {name: text for name, text in wanted.items() if version.tags.get(name, "") != text}
+        if differing:
+            yield SetTags(number=version.number, tags=differing)
+
+
+def _tags_of(state: ModelState, number: int) -> dict[str, str]:
+    """Return what MLflow's UI shows beside a version; one that left its stage keeps who moved it in, and why."""
+    stage = state.stage_of(number)
+    if stage is None:
+        return {STAGE_TAG: ""}
+    there = state.stages[stage]
+    return {
+        STAGE_TAG: stage,
+        "slipway.by": there.by,
+        "slipway.reason": there.reason,
+        "slipway.verdict": there.verdict or "",
+    }
 
 
 def apply(change: Change, *, model: str, registry: ModelRegistry) -> None:
@@ -118,27 +148,32 @@ def apply(change: Change, *, model: str, registry: ModelRegistry) -> None:
 
 
 def project(
-    model: str,
     model_uid: str,
     *,
+    look: Callable[[], tuple[RegisteredModel, Sequence[Version]]],
     state: ModelState,
     head: Head,
     registry: ModelRegistry,
     history: History,
-    settings: RegistrySettings,
+    stages: Sequence[str],
+    mirror_stages: bool,
 ) -> tuple[Change, ...]:
     """Apply what the ledger says to the registry, note it as applied, and return what was changed.
 
     The caller holds the model's lock. The head is read again before each write: whoever lost the lock in a pause
-    and wakes after another's decision changes nothing more.
+    and wakes after another's decision changes nothing more. `look` is called until there is nothing left to change: it
+    shows the highest version with a label only, and below it there may be another.
     """
     done: list[Change] = []
-    for change in changes_for(state, registry.versions(model), settings):
-        if history.last_seq(model_uid) != head.seq:
-            return tuple(done)
-        apply(change, model=model, registry=registry)
-        done.append(change)
-    if history.last_seq(model_uid) == head.seq:
-        registry.set_model_tag(model, HEAD_TAG, str(head))
+    model, versions = look()
+    while changes := changes_for(state, model, versions, stages=stages, mirror_stages=mirror_stages):
+        for change in changes:
+            if history.head(model_uid) != head:
+                return tuple(done)
+            apply(change, model=model.name, registry=registry)
+            done.append(change)
+        model, versions = look()
+    if history.head(model_uid) == head:
+        registry.set_model_tag(model.name, HEAD_TAG, str(head))
         history.set_applied(model_uid, head.seq)
     return tuple(done)

@@ -4,16 +4,21 @@ The functions here are pure: they take a situation and return the event to recor
 raise why not. `registry.decide` carries them out.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from registry.decide import Situation, require_ours
-from registry.errors import Conflict, InvalidInput, NotFound
+from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.events import Event, EventKind
+from registry.history import MOVES_IN
+from registry.manifest import Manifest
+from registry.register import MANIFEST_TAG
+from registry.verdict import Outcome, Verdict
 from registry.version import Version
 
 ASK_AGAIN_WITHIN = timedelta(minutes=10)
-MANIFEST_TAG = "slipway.manifest"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,77 +44,176 @@ def say_why(actor: str, *, authenticated: bool, at: datetime, reason: str) -> Wh
     return Who(actor=actor, authenticated=authenticated, at=at, reason=reason.strip())
 
 
-def promotion(situation: Situation, version: Version, stage: str, who: Who, *, stages: tuple[str, ...]) -> Event | None:
-    """Decide to move a version into a stage.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grounds:
+    """What a promotion rests on: the verdict, its number in the ledger, and why it is overridden, if it is."""
+
+    verdict: Verdict
+    seq: int
+    override: str | None = None
+
+
+def require_admissible(situation: Situation, version: Version, stage: str) -> None:
+    """Refuse a promotion that no verdict could allow.
 
     Raises
     ------
     Conflict
-        The version is in a higher stage, or the stage's alias is not where the history says.
+        The version is not in a stage from which it may enter, or the stage's alias is not where the history says.
     """
-    there = situation.state.stages.get(stage)
-    if there is not None and there.version == version.number:
-        return None
     require_ours(situation, stage)
+    sources = situation.policy.sources_of(stage)
     current = situation.state.stage_of(version.number)
-    if current in stages and stages.index(current) > stages.index(stage):
+    names = situation.policy.names
+    if current in names and names.index(current) > names.index(stage):
         raise Conflict(
             f"{version} is in {current}, above {stage}: a promotion does not lead down",
             code="not-upward",
             hint=f'slipway demote {version} --to {stage} --reason "…"',
         )
-    return _event(EventKind.VERSION_PROMOTED, situation, version, stage, who)
+    if sources and current not in sources:
+        where = f"in {current}" if current else "in no stage"
+        raise Conflict(
+            f"{version} is {where}, and {stage} is entered from {' or '.join(sources)}",
+            code="not-from-there",
+            hint=f'slipway promote {version} --to {sources[0]} --reason "…" first',
+        )
 
 
-def rollback(
-    situation: Situation, stage: str, who: Who, *, to_version: int | None, from_version: int | None
-) -> Event | None:
-    """Decide to put back the last version that was in a stage and was not itself rolled back.
-
-    `from_version` says which version is to be left: where another is there, nothing is decided, so that a repeat is
-    harmless.
+def promotion(situation: Situation, version: Version, stage: str, who: Who, grounds: Grounds) -> Event | None:
+    """Decide to move a version into a stage on the grounds of a verdict.
 
     Raises
     ------
     Conflict
-        A rollback has just been decided and `from_version` is not given; or the alias was moved.
+        The version may not enter from where it is, or the stage's occupant, the version's files or the policy are not
+        what the verdict was given for.
+    NotApproved
+        The verdict is no PASS, and is not overridden, or may not be.
+    """
+    if situation.occupant(stage) == version.number:
+        return None
+    require_admissible(situation, version, stage)
+    _require_valid(situation, version, stage, grounds.verdict)
+    _require_pass(situation, stage, grounds)
+    details = {"verdict": grounds.verdict.outcome.name, "verdict_seq": grounds.seq}
+    if grounds.override and grounds.verdict.outcome is not Outcome.PASS:
+        details["override"] = grounds.override
+    event = _event(EventKind.VERSION_PROMOTED, situation, version, stage, who, details=details)
+    return replace(event, digests={**event.digests, **grounds.verdict.digests})
+
+
+def _require_valid(situation: Situation, version: Version, stage: str, verdict: Verdict) -> None:
+    """Refuse a verdict that was overtaken, saying by what."""
+    occupant = situation.occupant(stage)
+    overtaken = None
+    if verdict.champion != occupant:
+        by = situation.state.stages[stage].by if occupant else "nobody"
+        there = f"{situation.name}/{occupant}, put there by {by}" if occupant else "empty"
+        overtaken = f"compared with {verdict.champion or 'an empty stage'}, and {stage} is now {there}"
+    elif verdict.digests["policy"] != situation.policy.digest:
+        overtaken = "given under a policy that was changed since"
+    elif verdict.version != version.number or verdict.stage != stage:
+        overtaken = f"about {verdict.model}/{verdict.version} for {verdict.stage}"
+    if overtaken:
+        raise Conflict(
+            f"the verdict on {version} was {overtaken}",
+            code="verdict-overtaken",
+            hint=f'slipway status, then decide again: slipway promote {version} --to {stage} --reason "…"',
+        )
+
+
+def _require_pass(situation: Situation, stage: str, grounds: Grounds) -> None:
+    verdict = grounds.verdict
+    if verdict.outcome is Outcome.PASS:
+        return
+    worst = "; ".join(f"{finding.check} {finding.outcome.name}: {finding.reason}" for finding in verdict.worst())
+    refusal = f"{verdict.model}/{verdict.version} does not enter {stage}: {worst}"
+    code = f"verdict-{verdict.outcome.name.lower()}"
+    if not grounds.override:
+        raise NotApproved(
+            refusal, code=code, hint=f"slipway history {verdict.model} has the verdict, its run the report"
+        )
+    if not situation.policy.stages[stage].allow_override:
+        hint = f"the policy would have to say: stages: {{{stage}: {{allow_override: true}}}}"
+        raise NotApproved(f"the policy allows no override for {stage}; {refusal}", code=code, hint=hint)
+    if any(finding.check == "approval" for finding in verdict.worst()):
+        raise NotApproved(f"an approval cannot be overridden; {refusal}", code=code, hint=None)
+
+
+def rollback_target(
+    situation: Situation, stage: str, now: datetime, *, to_version: int | None, from_version: int | None
+) -> int | None:
+    """Return the version to put back, `None` where nothing is to be done.
+
+    It is the last one that was in the stage and was not itself rolled back, or `to_version`. `from_version` says which
+    version is to be left: where another is there, nothing is done, so that a repeat is harmless.
+
+    Raises
+    ------
+    Conflict
+        A rollback has just been decided and `from_version` is not given; the alias was moved; or `to_version` was never
+        in the stage, or was archived: no gate was ever passed for it, or somebody ruled it out.
     NotFound
         Nothing is in the stage, or there is nothing to go back to.
     """
     there = situation.state.stages.get(stage)
     if there is None:
-        raise NotFound(f"nothing of {situation.model} is in {stage}", code="empty-stage", hint="slipway status")
+        raise NotFound(f"nothing of {situation.name} is in {stage}", code="empty-stage", hint="slipway status")
     if from_version is not None and there.version != from_version:
         return None
     require_ours(situation, stage)
     if from_version is None and to_version is None:
-        _require_no_recent_rollback(situation, stage, there.seq, who.at)
+        _require_no_recent_rollback(situation, stage, there.seq, now)
     number = to_version if to_version is not None else situation.state.before(stage)
     if number is None:
         raise NotFound(
-            f"no version of {situation.model} was in {stage} before {there.version}",
+            f"no version of {situation.name} was in {stage} before {there.version}",
             code="nothing-to-go-back-to",
-            hint="slipway history, or name one: --to-version N",
+            hint=f"slipway history {situation.name} shows what was there; --to-version N names one",
         )
     if number == there.version:
         return None
-    version = version_of(situation, number)
-    details = {"rolled_back": there.version, "rolled_back_seq": there.seq}
-    return _event(EventKind.VERSION_ROLLED_BACK, situation, version, stage, who, details=details)
+    _require_was_there(situation, stage, number)
+    return number
 
 
-def _require_no_recent_rollback(situation: Situation, stage: str, seq: int, now: datetime) -> None:
-    last = next(record.event for record in situation.records if record.seq == seq)
-    if last.kind == EventKind.VERSION_ROLLED_BACK and now - last.at < ASK_AGAIN_WITHIN:
+def _require_was_there(situation: Situation, stage: str, number: int) -> None:
+    events = [record.event for record in situation.moves]
+    mine = [event for event in events if event.version == number]
+    if not any(event.stage == stage and event.kind in MOVES_IN for event in mine):
         raise Conflict(
-            f"{situation.model} was rolled back to {last.version} in {stage} at {last.at:%H:%M:%S} UTC by {last.actor}",
-            code="rolled-back-just-now",
-            hint=f"to go back once more, say from where: slipway rollback {situation.model} --from {last.version}",
+            f"{situation.name}/{number} was never in {stage}: a rollback passes no gate, and goes to what passed one",
+            code="never-there",
+            hint=f'slipway promote {situation.name}/{number} --to {stage} --reason "…"',
+        )
+    if mine[-1].kind == EventKind.VERSION_ARCHIVED:
+        raise Conflict(
+            f"{situation.name}/{number} was archived by {mine[-1].actor}: {mine[-1].reason}",
+            code="archived",
+            hint="choose another: --to-version N",
         )
 
 
-def adoption(situation: Situation, stage: str, who: Who) -> Event | None:
-    """Decide to take over the version that has a stage's alias already.
+def _require_no_recent_rollback(situation: Situation, stage: str, seq: int, now: datetime) -> None:
+    last = next(record.event for record in situation.moves if record.seq == seq)
+    if last.kind == EventKind.VERSION_ROLLED_BACK and now - last.at < ASK_AGAIN_WITHIN:
+        raise Conflict(
+            f"{situation.name} was rolled back to {last.version} in {stage} at {last.at:%H:%M:%S} UTC by {last.actor}",
+            code="rolled-back-just-now",
+            hint=f"to go back once more, say from where: slipway rollback {situation.name} --from {last.version}",
+        )
+
+
+def rollback(situation: Situation, version: Version, stage: str, who: Who) -> Event:
+    """Return the event that puts a version back."""
+    left = situation.state.stages[stage]
+    details = {"rolled_back": left.version, "rolled_back_seq": left.seq}
+    return _event(EventKind.VERSION_ROLLED_BACK, situation, version, stage, who, details=details)
+
+
+def adoption_target(situation: Situation, stage: str) -> int | None:
+    """Return the version that has a stage's alias; `None` where the history has it there already.
 
     Raises
     ------
@@ -119,19 +223,34 @@ def adoption(situation: Situation, stage: str, who: Who) -> Event | None:
     number = situation.holder(stage)
     if number is None:
         raise NotFound(
-            f"no version of {situation.model} has the alias '{stage}'",
+            f"no version of {situation.name} has the alias '{stage}'",
             code="unknown-alias",
-            hint=f"slipway versions {situation.model}",
+            hint=f"slipway versions {situation.name}",
         )
-    there = situation.state.stages.get(stage)
-    if there is not None and there.version == number:
-        return None
-    return _event(EventKind.VERSION_ADOPTED, situation, version_of(situation, number), stage, who)
+    return number if situation.occupant(stage) != number else None
 
 
-def demotion(
-    situation: Situation, version: Version, who: Who, *, to: str | None, stages: tuple[str, ...]
-) -> Event | None:
+def adoption(situation: Situation, version: Version, stage: str, who: Who, manifest: Manifest) -> Event:
+    """Return the event that takes a version over where it is, with its files as they are now."""
+    event = _event(EventKind.VERSION_ADOPTED, situation, version, stage, who, details={"manifest": manifest.to_json()})
+    return replace(event, digests={**event.digests, "manifest": manifest.digest})
+
+
+def registration(situation: Situation, version: Version, who: Who, manifest: Manifest) -> Event:
+    """Return the event that records a version that was registered elsewhere, with its files as they are now."""
+    details = {"manifest": manifest.to_json()}
+    event = _event(EventKind.VERSION_REGISTERED, situation, version, None, who, details=details)
+    return replace(event, digests={**event.digests, "manifest": manifest.digest})
+
+
+def approval(situation: Situation, version: Version, stage: str, who: Who, manifest: Manifest | None) -> Event:
+    """Return the event by which somebody approves exactly these files for a stage, under the policy as it is."""
+    event = _event(EventKind.VERSION_APPROVED, situation, version, stage, who)
+    named = {"manifest": manifest.digest} if manifest else {}
+    return replace(event, digests={**event.digests, **named, "policy": situation.policy.digest})
+
+
+def demotion(situation: Situation, version: Version, who: Who, *, to: str | None) -> Event:
     """Decide to take a version out of its stage, into a lower one or into none.
 
     Raises
@@ -142,9 +261,11 @@ def demotion(
     current = situation.state.stage_of(version.number)
     if current is None:
         raise Conflict(f"{version} is in no stage", code="in-no-stage", hint="slipway status")
+    require_ours(situation, current)
     if to is None:
         return _event(EventKind.VERSION_DEMOTED, situation, version, None, who)
-    if stages.index(to) >= stages.index(current):
+    names = situation.policy.names
+    if current in names and names.index(to) >= names.index(current):
         raise Conflict(f"{version} is in {current}, and {to} is not below it", code="not-downward", hint=None)
     require_ours(situation, to)
     return _event(EventKind.VERSION_DEMOTED, situation, version, to, who)
@@ -166,24 +287,6 @@ def archival(situation: Situation, version: Version, who: Who) -> Event:
     return _event(EventKind.VERSION_ARCHIVED, situation, version, None, who)
 
 
-def version_of(situation: Situation, number: int) -> Version:
-    """Return a version of the situation's model.
-
-    Raises
-    ------
-    NotFound
-        The registry does not have it any more.
-    """
-    found = next((version for version in situation.versions if version.number == number), None)
-    if found is None:
-        raise NotFound(
-            f"model '{situation.model}' has no version {number} any more",
-            code="unknown-version",
-            hint=f"slipway versions {situation.model}",
-        )
-    return found
-
-
 def _event(
     kind: EventKind,
     situation: Situation,
@@ -191,13 +294,13 @@ def _event(
     stage: str | None,
     who: Who,
     *,
-    details: dict[str, object] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Event:
     tags = {"manifest": MANIFEST_TAG, "git_commit": "slipway.git_commit"}
     return Event(
         kind=kind,
         model_uid=situation.model_uid,
-        model=situation.model,
+        model=situation.name,
         version=version.number,
         stage=stage,
         actor=who.actor,

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from registry.errors import InvalidInput
 from registry.nearest import did_you_mean
-from registry.stages import require_stage_names
 
 FILE = "slipway.yaml"
 PREFIX = "SLIPWAY_"
@@ -28,20 +27,37 @@ class Section(BaseModel):
 
 
 class RegistrySettings(Section):
-    """Stages in order, whether MLflow's own stage label follows them, and where the history is.
+    """Where the policy and the history are, and whether MLflow's own stage label follows the stages.
 
     Without `history_uri` the history is in the database of MLflow's registry.
     """
 
-    stages: tuple[str, ...] = ("staging", "production")
+    policy: Path = Path("promotion.yaml")
     mirror_stages: bool = True
     history_uri: SecretStr | None = None
 
-    @field_validator("stages")
-    @classmethod
-    def _usable_names(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
-        require_stage_names(stages)
-        return stages
+
+def history_place(settings: RegistrySettings, environ: Mapping[str, str]) -> tuple[str, bool]:
+    """Return the database URL of the history, and whether MLflow's tables are in the same database.
+
+    Found without MLflow, by the same rules: the registry's URI, else the tracking URI, else `mlflow.db` in the
+    working folder.
+
+    Raises
+    ------
+    InvalidInput
+        The registry is a server, and no other place is named.
+    """
+    if settings.history_uri is not None:
+        return settings.history_uri.get_secret_value(), False
+    uri = environ.get("MLFLOW_REGISTRY_URI") or environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    if not uri.startswith(("sqlite:", "postgresql")):
+        raise InvalidInput(
+            f"the registry is at {uri}, and its history cannot be kept there",
+            code="no-history-place",
+            hint="name a database: SLIPWAY_REGISTRY__HISTORY_URI=postgresql://… or sqlite:////path/to/history.db",
+        )
+    return uri, True
 
 
 SectionT = TypeVar("SectionT", bound=Section)

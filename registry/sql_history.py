@@ -17,11 +17,12 @@ from alembic.config import Config
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from registry.errors import Conflict, InvalidInput, Unavailable
-from registry.events import Event, first_hash, next_hash
-from registry.history import Record
+from registry.events import Event, first_hash
+from registry.history import MOVES, Head, Record, record_of
 from registry.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 
 MIGRATIONS = Path(__file__).parent / "sql_migrations"
+RECORD = ("seq", "text", "hash", "kind", "version")
 LOCK_WITHIN_S = 30.0
 LOCK_LOOK_EVERY_S = 0.05
 CONNECT = {
@@ -57,33 +58,35 @@ class SqlHistory:
 
     def append(self, event: Event, *, after_seq: int) -> Record:
         """Add an event as number `after_seq + 1`; the database refuses a number that is taken."""
-        text, uid = event.to_text(), event.model_uid
+        uid = event.model_uid
         with _translated(self._url), self._engine.connect() as connection:
-            before = self._hash_at(connection, uid, after_seq)
-            record = Record(seq=after_seq + 1, text=text, hash=next_hash(before, text))
+            record = record_of(event, seq=after_seq + 1, before=self._hash_at(connection, uid, after_seq))
+            row = {"model_uid": uid, "model": event.model, **{name: getattr(record, name) for name in RECORD}}
             try:
-                connection.execute(
-                    sa.insert(EVENTS).values(
-                        model_uid=uid, seq=record.seq, model=event.model, text=text, hash=record.hash
-                    )
-                )
+                connection.execute(sa.insert(EVENTS).values(row))
                 connection.commit()
             except IntegrityError as error:
                 raise _overtaken(event, self.records(uid)[after_seq:]) from error
         return record
 
     def records(self, model_uid: str) -> tuple[Record, ...]:
-        """Return a model's records in order."""
-        query = sa.select(EVENTS.c.seq, EVENTS.c.text, EVENTS.c.hash).where(EVENTS.c.model_uid == model_uid)
-        with _translated(self._url), self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(EVENTS.c.seq)).all()
-        return tuple(Record(seq=row.seq, text=row.text, hash=row.hash) for row in rows)
+        """Return all of a model's records in order."""
+        return self._select(EVENTS.c.model_uid == model_uid)
 
-    def last_seq(self, model_uid: str) -> int:
-        """Return the number of a model's last event."""
-        query = sa.select(sa.func.max(EVENTS.c.seq)).where(EVENTS.c.model_uid == model_uid)
+    def moves(self, model_uid: str) -> tuple[Record, ...]:
+        """Return those that move a version, in order."""
+        return self._select(EVENTS.c.model_uid == model_uid, EVENTS.c.kind.in_([str(kind) for kind in MOVES]))
+
+    def about(self, model_uid: str, version: int) -> tuple[Record, ...]:
+        """Return those about one version, in order."""
+        return self._select(EVENTS.c.model_uid == model_uid, EVENTS.c.version == version)
+
+    def head(self, model_uid: str) -> Head | None:
+        """Return the end of a model's chain."""
+        query = sa.select(EVENTS.c.seq, EVENTS.c.hash).where(EVENTS.c.model_uid == model_uid)
         with _translated(self._url), self._engine.connect() as connection:
-            return connection.scalar(query) or 0
+            row = connection.execute(query.order_by(EVENTS.c.seq.desc()).limit(1)).first()
+        return Head(seq=row.seq, hash=row.hash) if row else None
 
     def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
         """Return the identities that begin with a text and were once known by a name, in their order."""
@@ -140,6 +143,11 @@ class SqlHistory:
         finally:
             connection.invalidate()  # the session's end frees the lock, whatever state it is in
             connection.close()
+
+    def _select(self, *conditions: sa.ColumnElement[bool]) -> tuple[Record, ...]:
+        query = sa.select(*(EVENTS.c[name] for name in RECORD)).where(*conditions).order_by(EVENTS.c.seq)
+        with _translated(self._url), self._engine.connect() as connection:
+            return tuple(Record(**row) for row in connection.execute(query).mappings())
 
     def _hash_at(self, connection: sa.Connection, model_uid: str, seq: int) -> str:
         if seq == 0:

@@ -1,6 +1,6 @@
 """The ledger's tables as they are now. Beside text and hash, every column is derived from the text."""
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, Text
+from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
 
 VERSION_TABLE = "slipway_alembic_version"
 REVISION = "0001"
@@ -12,8 +12,12 @@ EVENTS = Table(
     Column("model_uid", String(600), primary_key=True),
     Column("seq", Integer, primary_key=True),
     Column("model", String(256), nullable=False, index=True),
+    Column("kind", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("hash", String(64), nullable=False),
+    Index("slipway_events_by_kind", "model_uid", "kind"),
+    Index("slipway_events_by_version", "model_uid", "version"),
 )
 APPLIED = Table(
     "slipway_applied",

@@ -37,6 +37,7 @@ class Version:
     stage: str | None
     aliases: frozenset[str]
     tags: Mapping[str, str]
+    description: str = ""
 
     def __str__(self) -> str:
         return f"{self.model}/{self.number}"

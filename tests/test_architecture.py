@@ -19,7 +19,7 @@ VENDOR_DOORS = {
     "confluent_kafka": r"kafka_\w+",
     "optuna": r"optuna_\w+",
     "git": r"git_\w+",
-    "click": r"commands|console",
+    "click": r"(\w+_)?commands|console",
     "rich": r"console",
 }
 MODULES = sorted(p.relative_to(ROOT) for package in PACKAGES for p in (ROOT / package).rglob("*.py"))

@@ -7,10 +7,12 @@ has already opened says what was wrong with them.
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 
 from registry.console import json_option, print_document, print_table, say
 from registry.mlflow_registry import MlflowRegistry
@@ -18,6 +20,7 @@ from registry.mlflow_store import require_usable_store
 from registry.register import register
 from registry.settings import load_settings
 from registry.version import LoggedModel, Version, parse_ref
+from registry.wiring import actor, open_ledger
 from training.data import DataSources, load
 from training.dataset import Dataset
 from training.evaluate import Evaluation
@@ -117,6 +120,12 @@ def _load(data: str, target: str) -> Dataset:
     return dataset
 
 
+def read_rows(data: str, target: str) -> tuple[pd.DataFrame, str]:
+    """Return the rows of a source with their target, and the digest of their content: a port of the gate."""
+    dataset = _load(data, target)
+    return dataset.frame, dataset.digest
+
+
 def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool) -> None:
     """Train, log and register, and say what came of it."""
     trained = fit_and_predict(dataset, spec)
@@ -131,8 +140,15 @@ def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool)
         code=code_version(Path.cwd()),
         holdout_rows_max_bytes=_settings().holdout_rows_max_bytes,
     )
-    version = register(logged, model=spec.model, registry=MlflowRegistry()) if spec.register_version else None
+    version = _register(logged, spec.model) if spec.register_version else None
     _show_trained(logged, version, as_json=as_json)
+
+
+def _register(logged: LoggedModel, model: str) -> Version:
+    ledger = open_ledger(os.environ, Path.cwd())
+    return register(
+        logged, model=model, registry=ledger.registry, history=ledger.history, actor=actor(), now=datetime.now(UTC)
+    )
 
 
 def _show_trained(logged: LoggedModel, version: Version | None, *, as_json: bool) -> None:

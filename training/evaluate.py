@@ -26,8 +26,14 @@ class LoadedVersion(Protocol):
     """A version loaded for prediction; its model may also have scikit-learn's `predict_proba` and `classes_`."""
 
     version: Version
-    model: Any
-    columns: tuple[str, ...]
+
+    @property
+    def model(self) -> Any:
+        """Return what predicts."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that it takes; none where it does not say."""
 
     def train_ids(self) -> tuple[npt.NDArray[np.uint64], tuple[str, ...]] | None:
         """Return the sorted ids of the rows it was trained on and the columns they were made from.

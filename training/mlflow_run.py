@@ -23,26 +23,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
 
 from registry.errors import InvalidInput, SlipwayError
+from registry.formats import REVIEWED_TYPES
 from training.dataset import Dataset
 from training.log import ModelToStore
 
 DIGEST_CHARACTERS = 36
 REQUIRED = ("mlflow", "scikit-learn", "numpy", "pandas", "scipy")
-
-# Types that skops cannot know to be harmless and that were read for this list: data holders of
-# scikit-learn in Cython, without code that runs on loading. Nothing is added because a model has it.
-REVIEWED_TYPES = (
-    "numpy.dtype",
-    "sklearn.tree._tree.Tree",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neighbors._ball_tree.BallTree",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.metrics._dist_metrics.ManhattanDistance64",
-    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-)
 
 
 class MlflowRun:
@@ -100,8 +86,7 @@ class MlflowRun:
             raise InvalidInput(
                 f"the model holds types that nobody reviewed for skops: {error.message.splitlines()[0]}",
                 code="unreviewed-types",
-                hint="choose another estimator, or serialization=cloudpickle, which the default promotion policy "
-                "does not let into production",
+                hint="choose another estimator, or serialization=cloudpickle, which the default policy refuses",
             ) from error
         return str(info.model_id)
 

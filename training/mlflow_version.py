@@ -5,30 +5,31 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.artifacts
-import mlflow.pyfunc
-import mlflow.sklearn
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from mlflow.exceptions import MlflowException
-from mlflow.models import get_model_info
-from mlflow.types import DataType, Schema
 
-from registry.mlflow_errors import translated
+from registry.mlflow_model import StoredModel, load_model
 from registry.version import Version
-
-WHOLE_NUMBERS = {DataType.integer: "int32", DataType.long: "int64"}
-SMALL_FLOATS = {DataType.float: "float32"}
 
 
 class StoredVersion:
     """The `LoadedVersion` of evaluation."""
 
-    def __init__(self, version: Version, model: Any, schema: Schema | None) -> None:
+    def __init__(self, version: Version, stored: StoredModel) -> None:
         self.version = version
-        self.model = model
-        self._types = _types_of(schema)
-        self.columns = tuple(self._types)
+        self._stored = stored
+
+    @property
+    def model(self) -> Any:
+        """Return what predicts."""
+        return self._stored.model
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that it takes."""
+        return self._stored.columns
 
     def train_ids(self) -> tuple[npt.NDArray[np.uint64], tuple[str, ...]] | None:
         """Return the ids of the rows it was trained on, from its run; `None` where that does not say."""
@@ -45,27 +46,9 @@ class StoredVersion:
 
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return whole numbers as such, and doubles as floats, where the signature wants them so."""
-        wanted = {name: self._cast(features[name], kind) for name, kind in self._types.items()}
-        return features.astype({name: dtype for name, dtype in wanted.items() if dtype})
-
-    def _cast(self, column: pd.Series, kind: DataType) -> str | None:
-        if kind in SMALL_FLOATS:
-            return SMALL_FLOATS[kind]
-        whole = kind in WHOLE_NUMBERS and column.notna().all() and (column % 1 == 0).all()
-        return WHOLE_NUMBERS[kind] if whole else None
+        return self._stored.fitting(features)
 
 
-@translated()
 def load_version(version: Version) -> StoredVersion:
     """Load a version: scikit-learn's own object where it has that flavor, MLflow's wrapper else."""
-    uri = f"models:/{version}"
-    info = get_model_info(uri)
-    load = mlflow.sklearn.load_model if "sklearn" in info.flavors else mlflow.pyfunc.load_model
-    return StoredVersion(version, load(uri), info.signature.inputs if info.signature else None)
-
-
-def _types_of(schema: Schema | None) -> dict[str, DataType]:
-    """Return column name → type; nothing for tensors and where there is no signature."""
-    if schema is None or schema.is_tensor_spec() or not schema.has_input_names():
-        return {}
-    return dict(zip(schema.input_names(), schema.input_types(), strict=True))  # type: ignore[arg-type]
+    return StoredVersion(version, load_model(f"models:/{version}"))

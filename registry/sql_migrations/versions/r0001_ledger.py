@@ -25,9 +25,13 @@ def upgrade() -> None:
         sa.Column("model_uid", sa.String(600), primary_key=True),
         sa.Column("seq", sa.Integer, primary_key=True),
         sa.Column("model", sa.String(256), nullable=False, index=True),
+        sa.Column("kind", sa.String(64), nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
     )
+    op.create_index("slipway_events_by_kind", "slipway_events", ["model_uid", "kind"])
+    op.create_index("slipway_events_by_version", "slipway_events", ["model_uid", "version"])
     op.create_table(
         "slipway_applied",
         sa.Column("model_uid", sa.String(600), primary_key=True),

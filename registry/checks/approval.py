@@ -1,0 +1,60 @@
+"""approval: others have approved exactly this artifact for this stage, under the policy as it is."""
+
+from collections.abc import Iterable
+
+from registry.events import Event, EventKind
+from registry.evidence import Evidence
+from registry.policy import ApprovalRule
+from registry.verdict import Finding, Outcome
+
+
+def check(evidence: Evidence, rule: ApprovalRule) -> tuple[Finding, ...]:
+    """Count distinct approvers who are neither the version's author nor the promoter."""
+    valid, lapsed = [], []
+    author = author_of(evidence.events, evidence.candidate.run.tags.get("mlflow.user"))
+    for event in evidence.events:
+        if event.kind == EventKind.VERSION_APPROVED and event.stage == evidence.stage:
+            problem = _problem(event, evidence, rule, author)
+            if problem:
+                lapsed.append(f"{event.actor} {problem}")
+            else:
+                valid.append(event.actor)
+    approvers = sorted(set(valid))
+    enough = len(approvers) >= rule.count
+    name = evidence.candidate.version
+    reason = f"approved by {', '.join(approvers)}" if approvers else f"nobody has approved {name} for {evidence.stage}"
+    if lapsed:
+        reason += f" (not counted: {'; '.join(lapsed)})"
+    if not enough:
+        reason += f"; {rule.count - len(approvers)} more: slipway approve {name} --to {evidence.stage}"
+    return (
+        Finding(
+            check="approval",
+            outcome=Outcome.PASS if enough else Outcome.INCONCLUSIVE,
+            reason=reason,
+            measured=len(approvers),
+            limit=rule.count,
+            direction="at least",
+            n=len(approvers),
+        ),
+    )
+
+
+def _problem(event: Event, evidence: Evidence, rule: ApprovalRule, author: str | None) -> str | None:
+    if event.actor == author:
+        return "is the version's author"
+    if event.actor == evidence.promoter:
+        return "is the promoter"
+    if event.digests.get("manifest", "") != evidence.manifest_digest:
+        return "approved other files"
+    if event.digests.get("policy") != evidence.policy_digest:
+        return "approved under another policy"
+    if rule.authenticated and not event.actor_authenticated:
+        return "was authenticated by nobody"
+    return None
+
+
+def author_of(events: Iterable[Event], run_user: str | None) -> str | None:
+    """Return who registered a version, else who ran its training."""
+    registered = (event.actor for event in events if event.kind == EventKind.VERSION_REGISTERED)
+    return next(registered, run_user)

@@ -1,0 +1,67 @@
+"""artifact: the stored files are those that were registered, in formats that may be loaded."""
+
+from pathlib import Path
+
+from registry.evidence import Evidence, Subject
+from registry.formats import risky_parts
+from registry.manifest import differences, manifest_of
+from registry.policy import ArtifactRule
+from registry.verdict import Finding, Outcome
+
+NAMED_AT_MOST = 5
+
+
+def check(evidence: Evidence, rule: ArtifactRule) -> tuple[Finding, ...]:
+    """Read every stored file: compare it with the manifest, and judge the format that it is in."""
+    candidate = evidence.candidate
+    if candidate.folder is None:
+        reason = "nothing is stored any more: its artifacts were deleted"
+        return (Finding(check="artifact", outcome=Outcome.FAIL, reason=reason),)
+    return (_same_files(candidate, candidate.folder), _formats(evidence, candidate.folder, rule))
+
+
+def _same_files(candidate: Subject, folder: Path) -> Finding:
+    found = manifest_of(folder)
+    if candidate.manifest is None:
+        reason = "no manifest of its files is recorded, since it was registered elsewhere"
+        todo = f'slipway register {candidate.version} --reason "…" records them as they are now'
+        return Finding(check="artifact", outcome=Outcome.INCONCLUSIVE, reason=f"{reason}: {todo}", n=len(found.files))
+    differing = differences(candidate.manifest, found)
+    if differing:
+        more = f" and {len(differing) - NAMED_AT_MOST} more" if len(differing) > NAMED_AT_MOST else ""
+        reason = f"stored files are not as registered: {'; '.join(differing[:NAMED_AT_MOST])}{more}"
+    else:
+        reason = f"all {len(found.files)} stored files are as registered"
+    return Finding(
+        check="artifact",
+        outcome=Outcome.FAIL if differing else Outcome.PASS,
+        reason=reason,
+        measured=found.digest,
+        limit=candidate.manifest.digest,
+        direction="equals",
+        n=len(found.files),
+        details={"differences": list(differing)},
+    )
+
+
+def _formats(evidence: Evidence, folder: Path, rule: ArtifactRule) -> Finding:
+    types = list(evidence.tools.untrusted(folder))
+    risky = risky_parts(folder, types)
+    refused = [part for part in risky if part.format not in rule.allow]
+    if refused:
+        allowed = ", ".join(sorted({part.format for part in refused}))
+        what = "; ".join(part.what for part in refused[:NAMED_AT_MOST])
+        reason = f"{what}: it would run code on loading; store it as skops, or allow it in the policy: [{allowed}]"
+    elif risky:
+        reason = f"runs code on loading, which the policy allows: {'; '.join(part.what for part in risky)}"
+    else:
+        reason = "stored in formats that run no code on loading"
+    return Finding(
+        check="artifact",
+        outcome=Outcome.FAIL if refused else Outcome.PASS,
+        reason=reason,
+        measured=", ".join(sorted({part.format for part in risky})) or "safe",
+        limit=", ".join(rule.allow) or "safe",
+        direction="equals",
+        details={"types_that_skops_has_to_trust": types},
+    )

@@ -1,0 +1,82 @@
+"""One's own check: a program or a function that is given what the others look at, and answers in the same shape."""
+
+import importlib
+import json
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from registry.errors import InvalidInput
+from registry.evidence import Evidence, Rows
+from registry.policy import OwnRule
+from registry.verdict import Finding, Outcome
+
+KNOWN = ("outcome", "reason", "measured", "limit", "direction", "n", "details")
+
+
+def check(evidence: Evidence, rule: OwnRule, *, name: str) -> tuple[Finding, ...]:
+    """Ask the program or the function, and take its answer.
+
+    Raises
+    ------
+    InvalidInput
+        The program ends with an error, or the answer is no JSON object with `outcome` and `reason`.
+    """
+    asked = question(evidence, rule)
+    answer = _ask_program(rule.command, asked, rule.timeout_s) if rule.command else _ask_function(rule, asked)
+    if not isinstance(answer, Mapping) or answer.get("outcome") not in Outcome.__members__ or "reason" not in answer:
+        raise InvalidInput(
+            f"own check '{name}' answered {str(answer)[:200]}, and needs an object with outcome "
+            f"({', '.join(Outcome.__members__)}) and reason",
+            code="wrong-check-answer",
+            hint=None,
+        )
+    taken = {key: answer[key] for key in KNOWN if key in answer}
+    return (
+        Finding(**{**taken, "check": name, "outcome": Outcome[answer["outcome"]], "reason": str(answer["reason"])}),
+    )
+
+
+def question(evidence: Evidence, rule: OwnRule) -> dict[str, Any]:
+    """Return what the check is given: names and local paths, `null` where there is nothing."""
+    rows = evidence.rows[rule.data, rule.target]
+    champion = evidence.champion
+    found = rows if isinstance(rows, Rows) else None
+    return {
+        "version": str(evidence.candidate.version),
+        "stage": evidence.stage,
+        "path": str(evidence.candidate.folder) if evidence.candidate.folder else None,
+        "champion": str(champion.version) if champion else None,
+        "champion_path": str(champion.folder) if champion and champion.folder else None,
+        "rows": str(found.path) if found else None,
+        "target": found.target if found else None,
+        "metrics": dict(evidence.candidate.run.metrics),
+        "tags": dict(evidence.candidate.version.tags),
+    }
+
+
+def _ask_program(command: tuple[str, ...], asked: Mapping[str, Any], timeout_s: float) -> Any:
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(asked), capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except FileNotFoundError:
+        raise InvalidInput(f"there is no program '{command[0]}'", code="no-such-check", hint=None) from None
+    if done.returncode:
+        said = done.stderr.strip()[-300:]
+        raise InvalidInput(f"{command[0]} ended with status {done.returncode}: {said}", code="check-failed", hint=None)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        return done.stdout
+
+
+def _ask_function(rule: OwnRule, asked: Mapping[str, Any]) -> Any:
+    module, _, attribute = str(rule.entry_point).partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InvalidInput(
+            f"there is no function {rule.entry_point}: {error}", code="no-such-check", hint="write module:function"
+        ) from error
+    return function(asked)

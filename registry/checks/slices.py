@@ -1,0 +1,143 @@
+"""slices: no part of the rows is worse served than by the champion.
+
+Accuracy for classes, the mean absolute error for numbers. That any slice is worse is claimed with one error rate over
+all slices (Holm, 1979); that all are good enough needs each of them shown, which needs no correction (an
+intersection-union test: Berger, Technometrics 24, 1982).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from registry import paired
+from registry.evidence import Evidence
+from registry.head_to_head import CannotCompare, HeadToHead, head_to_head, inconclusive
+from registry.judgement import Judged, holm, judge
+from registry.metric_pairs import Margin, absolute_errors, right
+from registry.paired import Paired
+from registry.policy import SlicesRule
+from registry.verdict import Finding, Outcome
+
+DEFAULT_MARGINS = {True: Margin(value=0.05), False: Margin(value=0.1, relative=True)}
+NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """A part of the rows, its comparison and what it shows by itself."""
+
+    name: str
+    paired: Paired
+    judged: Judged
+    p_worse: float
+
+
+def check(evidence: Evidence, rule: SlicesRule) -> tuple[Finding, ...]:
+    """Compare both versions on each slice of each column."""
+    if evidence.champion is None:
+        reason = f"nothing is in {evidence.stage} yet to compare with"
+        return (Finding(check="slices", outcome=Outcome.PASS, reason=reason),)
+    try:
+        both = head_to_head(evidence, rule)
+        if missing := [name for name in rule.columns if name not in both.frame.columns]:
+            known = ", ".join(map(str, both.frame))
+            raise CannotCompare(f"the rows have no column {', '.join(missing)}; they have: {known}")
+    except CannotCompare as why:
+        return inconclusive("slices", why)
+    parts = [part for column in rule.columns for part in slices_of(both.frame[column], rule.bins)]
+    large = [(name, members) for name, members in parts if members.sum() >= rule.min_rows]
+    small = [f"{name} ({int(members.sum())} rows)" for name, members in parts if members.sum() < rule.min_rows]
+    if not large:
+        few = f"every slice has fewer than {rule.min_rows} rows: {', '.join(small[:NAMED_AT_MOST])}"
+        return inconclusive("slices", CannotCompare(few))
+    whole = _compare(both, np.ones(len(both.y), dtype=bool))
+    margin = _margin(rule, both.is_classification).of(whole.champion)
+    found = [_slice(name, _compare(both, members), margin, 1 - rule.confidence) for name, members in large]
+    return (judge_slices(found, small, margin=margin, alpha=1 - rule.confidence, note=both.note),)
+
+
+def slices_of(column: pd.Series, bins: int) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Yield name and members, shape (n,), of each slice: values, or for numbers bins of about equal size."""
+    missing = column.isna().to_numpy()
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and column.nunique() > bins:
+        values = column.to_numpy(dtype=float)
+        edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, bins + 1)))
+        places = np.searchsorted(edges[1:-1], values, side="right")
+        for i in range(len(edges) - 1):
+            yield f"{column.name} {edges[i]:.4g} … {edges[i + 1]:.4g}", (places == i) & ~missing
+    else:
+        for value in sorted(column.dropna().unique(), key=str):
+            yield f"{column.name} = {value}", (column == value).fillna(False).to_numpy(dtype=bool)
+    if missing.any():
+        yield f"{column.name} missing", missing
+
+
+def _slice(name: str, compared: Paired, margin: float, alpha: float) -> Slice:
+    judged = judge(compared, margin=margin, alpha=alpha, superiority=False)
+    return Slice(name=name, paired=compared, judged=judged, p_worse=compared.p_below(-margin))
+
+
+def judge_slices(found: list[Slice], small: list[str], *, margin: float, alpha: float, note: str) -> Finding:
+    """Return FAIL when a slice is shown to be worse, PASS when all are shown not to be, else INCONCLUSIVE."""
+    worse = [part for part, bad in zip(found, holm([p.p_worse for p in found], alpha), strict=True) if bad]
+    open_ones = [part for part in found if part.judged.outcome is not Outcome.PASS]
+    if worse:
+        outcome, reason = Outcome.FAIL, f"worse by more than {margin:.4g}: {_named(worse)}"
+    elif open_ones:
+        rows = max(part.judged.rows_to_decide or part.paired.n for part in open_ones)
+        reason = (
+            f"not shown to be no worse than by {margin:.4g}: {_named(open_ones)}; {rows:,} rows in each would decide"
+        )
+        outcome = Outcome.INCONCLUSIVE
+    else:
+        outcome, reason = Outcome.PASS, f"all {len(found)} slices shown to be no worse than by {margin:.4g}"
+    too_small = f"; too small to judge: {', '.join(small[:NAMED_AT_MOST])}" if small else ""
+    return Finding(
+        check="slices",
+        outcome=outcome,
+        reason=f"{reason}{too_small}{note}",
+        measured=min(part.paired.difference for part in found),
+        limit=-margin,
+        direction="at least",
+        n=len(found),
+        details={"slices": [_document(part) for part in found], "too_small": small, "threshold": -margin},
+    )
+
+
+def _compare(both: HeadToHead, members: npt.NDArray[np.bool_]) -> Paired:
+    if both.is_classification:
+        theirs, ours = (right(both, said)[members] for said in (both.champion, both.candidate))
+        return paired.accuracy(theirs, ours)
+    their_errors, our_errors = (absolute_errors(both, said)[members] for said in (both.champion, both.candidate))
+    return paired.mean_loss(their_errors, our_errors)
+
+
+def _margin(rule: SlicesRule, is_classification: bool) -> Margin:
+    if rule.margin is not None:
+        return Margin(value=rule.margin)
+    if rule.relative_margin is not None:
+        return Margin(value=rule.relative_margin, relative=True)
+    return DEFAULT_MARGINS[is_classification]
+
+
+def _named(parts: list[Slice]) -> str:
+    named = [f"{p.name} ({p.paired.candidate:.4g} against {p.paired.champion:.4g}, {p.paired.n} rows)" for p in parts]
+    more = f" and {len(parts) - NAMED_AT_MOST} more" if len(parts) > NAMED_AT_MOST else ""
+    return ", ".join(named[:NAMED_AT_MOST]) + more
+
+
+def _document(part: Slice) -> dict[str, object]:
+    return {
+        "name": part.name,
+        "n": part.paired.n,
+        "candidate": part.paired.candidate,
+        "champion": part.paired.champion,
+        "difference": part.paired.difference,
+        "low": part.judged.low,
+        "high": part.judged.high,
+        "p_worse": part.p_worse,
+        "outcome": part.judged.outcome.name,
+    }

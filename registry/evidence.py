@@ -1,0 +1,125 @@
+"""What a gate has gathered before any check is made: values and local files, nothing that has to be asked for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from registry.events import Event
+from registry.manifest import Manifest
+from registry.model_registry import Measured
+from registry.version import Version
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """A version under test.
+
+    `folder` holds its stored files, `holdout` what its run says of held-out rows; `manifest` is what the ledger
+    recorded of its files. Each is `None` where there is none.
+    """
+
+    version: Version
+    folder: Path | None
+    manifest: Manifest | None
+    run: Measured
+    holdout: Path | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """Rows to measure on, stored as Parquet with their target, and where they come from.
+
+    `held_out` says that they are the candidate's own held-out rows; of rows that the policy names, its author answers
+    for whether a version was trained on them.
+    """
+
+    path: Path
+    target: str
+    digest: str
+    source: str
+    held_out: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """What a scoring server did with requests.
+
+    `load_s` from its start to its first answer; `latencies_s` one for each request; `bodies` the decoded answers;
+    `peak_memory_bytes` is `None` where the system does not tell; `problem` says why there are no answers.
+    """
+
+    load_s: float
+    latencies_s: tuple[float, ...]
+    bodies: tuple[Any, ...]
+    peak_memory_bytes: int | None
+    problem: str | None = None
+
+
+class Model(Protocol):
+    """A loaded model with scikit-learn's `predict`, maybe `predict_proba` and `classes_`."""
+
+    @property
+    def model(self) -> Any:
+        """Return what predicts."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that it takes; none where its signature does not name them."""
+
+    def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return the features in the types that its signature declares."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tools:
+    """What checks use of other packages; each is a function of a module, so that another process finds it.
+
+    `load` loads a model for measuring, `load_as_served` as a scoring server does; `example` returns the stored input
+    example; `serve` starts a scoring server on a folder, sends a body some times, and stops it; `untrusted` returns the
+    types that the safe format of a folder's model would have to be told to trust.
+    """
+
+    load: Callable[[str], Model]
+    load_as_served: Callable[[Path], Any]
+    example: Callable[[Path], pd.DataFrame | None]
+    serve: Callable[..., Served]
+    untrusted: Callable[[Path], Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """Everything that checks look at.
+
+    `rows` is (data, target) → rows, or why there are none; (None, None) are the candidate's held-out rows. `events` are
+    those about the candidate. `entered_at` is when it entered the stage that it comes from.
+    """
+
+    stage: str
+    candidate: Subject
+    champion: Subject | None
+    rows: Mapping[tuple[str | None, str | None], Rows | str]
+    events: Sequence[Event]
+    entered_at: datetime | None
+    policy_digest: str
+    promoter: str
+    now: datetime
+    tools: Tools
+
+    @property
+    def manifest_digest(self) -> str:
+        """Return the name of the candidate's content; empty where it has no manifest."""
+        return self.candidate.manifest.digest if self.candidate.manifest else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedOn:
+    """The sorted ids of the rows that a version was trained on, and the columns that they are made from."""
+
+    ids: npt.NDArray[np.uint64]
+    columns: tuple[str, ...]

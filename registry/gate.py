@@ -1,0 +1,277 @@
+"""The step gate: gather the evidence about a version that is to enter a stage, make the checks, give a verdict.
+
+Reads the registry, the stored files and the ledger; writes nothing. `record` puts a verdict into the ledger and
+attaches its report to the version's run.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from registry.check_runner import Job, run_here
+from registry.checks import approval, artifact, champion, contract, lineage, metric, own, servable, slices, soak
+from registry.decide import Ledger, Situation, note
+from registry.errors import NotFound, SlipwayError
+from registry.events import Event, EventKind
+from registry.evidence import Evidence, Rows, Subject, Tools
+from registry.history import Record
+from registry.manifest import manifest_of
+from registry.policy import OwnRule, RowsRule, Rule
+from registry.report import describe, to_html
+from registry.rows import content_digest, row_ids
+from registry.verdict import Finding, Outcome, Verdict, finding_from
+from registry.version import Version, VersionRef
+from registry.whole import recorded_manifest
+
+CHECKS: Mapping[str, Callable[[Evidence, Any], Sequence[Finding]]] = {
+    "artifact": artifact.check,
+    "lineage": lineage.check,
+    "contract": contract.check,
+    "servable": servable.check,
+    "metric": metric.check,
+    "champion": champion.check,
+    "slices": slices.check,
+    "soak": soak.check,
+    "approval": approval.check,
+}
+ALWAYS_ANEW = ("soak", "approval")
+LOADS_THE_MODEL = ("contract", "servable", "champion", "slices")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """What a gate needs: the ledger, tools for the checks, where rows are read, and how checks are made.
+
+    `read_rows` takes a source and a target and returns the frame and its content digest.
+    """
+
+    ledger: Ledger
+    tools: Tools
+    read_rows: Callable[[str, str], tuple[pd.DataFrame, str]]
+    run_checks: Callable[[Sequence[Job]], list[Finding]]
+
+
+def assess(version: Version, stage: str, situation: Situation, gate: Gate, *, promoter: str, now: datetime) -> Verdict:
+    """Make every check that the policy asks for, and return the verdict.
+
+    The files come first: a model whose files are not as registered, or in a format that may not be loaded, is loaded
+    by no other check.
+    """
+    with gathered(version, stage, situation, gate, promoter=promoter, now=now) as evidence:
+        jobs = _jobs(evidence, situation.policy.stages[stage].checks.rules())
+        first = gate.run_checks([job for job in jobs if job.name == "artifact"])
+        rest = [job for job in jobs if job.name != "artifact"]
+        unsafe = any(finding.outcome is Outcome.FAIL for finding in first)
+        held_back = [job for job in rest if unsafe and _loads_the_model(job)]
+        found = gate.run_checks([job for job in rest if job not in held_back])
+        return _verdict(evidence, [*first, *found, *map(_held_back, held_back)])
+
+
+def still_valid(
+    version: Version, stage: str, situation: Situation, gate: Gate, *, promoter: str, now: datetime
+) -> tuple[Verdict, int] | None:
+    """Return the recorded verdict and its number if all that it rests on is as it was, else `None`.
+
+    Artifact, policy, rows and champion are compared; soak and approval are looked at anew. A verdict with an ERROR is
+    never taken again.
+    """
+    record = _last_verdict(version, stage, situation, gate.ledger)
+    if record is None:
+        return None
+    kept = [finding_from(each) for each in record.event.details["findings"]]
+    if any(finding.outcome is Outcome.ERROR for finding in kept):
+        return None
+    with gathered(version, stage, situation, gate, promoter=promoter, now=now) as evidence:
+        same = (
+            dict(record.event.digests) == _digests(evidence)
+            and record.event.details["champion"] == _champion_number(evidence)
+            and _is_whole(evidence.candidate)
+        )
+        if not same:
+            return None
+        jobs = _jobs(evidence, situation.policy.stages[stage].checks.rules())
+        anew = run_here([job for job in jobs if job.name in ALWAYS_ANEW])
+        found = [finding for finding in kept if finding.check not in ALWAYS_ANEW]
+        return _verdict(evidence, [*found, *anew]), record.seq
+
+
+def record(verdict: Verdict, version: Version, gate: Gate, *, actor: str, authenticated: bool) -> int:
+    """Put a verdict into the ledger, attach its report to the version's run, and return its number.
+
+    The version's description links to the report. A version without a run has its verdict in the ledger alone.
+    """
+    document = verdict.to_document()
+
+    def event(situation: Situation) -> Event:
+        return Event(
+            kind=EventKind.GATE_ASSESSED,
+            model_uid=situation.model_uid,
+            model=situation.name,
+            version=verdict.version,
+            stage=verdict.stage,
+            actor=actor,
+            actor_authenticated=authenticated,
+            at=verdict.at,
+            reason=verdict.outcome.name,
+            digests=verdict.digests,
+            details={key: document[key] for key in ("outcome", "champion", "findings")},
+        )
+
+    seq = note(verdict.model, event, gate.ledger).seq
+    if version.run_id and gate.ledger.registry.measured(version).status:
+        path = f"slipway/gate/{verdict.stage}-{seq}"
+        registry = gate.ledger.registry
+        registry.log_text(version.run_id, json.dumps(document, indent=2), f"{path}.json")
+        registry.log_text(version.run_id, to_html(verdict), f"{path}.html")
+        current = registry.version(VersionRef(model=version.model, number=version.number))
+        registry.set_description(
+            version.model, version.number, describe(current.description, verdict, version.run_id, f"{path}.html")
+        )
+    return seq
+
+
+@contextmanager
+def gathered(
+    version: Version, stage: str, situation: Situation, gate: Gate, *, promoter: str, now: datetime
+) -> Iterator[Evidence]:
+    """Yield everything that the checks look at; rows lie in a folder that is gone afterwards."""
+    rules = situation.policy.stages[stage].checks.rules()
+    occupant = situation.occupant(stage)
+    there = gate.ledger.registry.numbered(situation.model, [occupant] if occupant else [])
+    current = situation.state.stage_of(version.number)
+    events = [each.event for each in gate.ledger.history.about(situation.model_uid, version.number)]
+    candidate = _subject(version, situation, gate)
+    with tempfile.TemporaryDirectory(prefix="slipway-gate-") as folder:
+        wanted = {(rule.data, rule.target) for rule in rules.values() if isinstance(rule, RowsRule)}
+        rows = {names: _rows(*names, candidate, gate, Path(folder) / f"{i}.parquet") for i, names in enumerate(wanted)}
+        yield Evidence(
+            stage=stage,
+            candidate=candidate,
+            champion=_subject(there[0], situation, gate) if there else None,
+            rows=rows,
+            events=events,
+            entered_at=situation.state.stages[current].since if current else None,
+            policy_digest=situation.policy.digest,
+            promoter=promoter,
+            now=now,
+            tools=gate.tools,
+        )
+
+
+def _jobs(evidence: Evidence, rules: Mapping[str, Rule]) -> list[Job]:
+    return [Job(name=name, check=_check(name), evidence=evidence, rule=rule) for name, rule in rules.items()]
+
+
+def _check(name: str) -> Callable[[Evidence, Any], Sequence[Finding]]:
+    return CHECKS[name] if name in CHECKS else partial(own.check, name=name)
+
+
+def _loads_the_model(job: Job) -> bool:
+    return job.name in LOADS_THE_MODEL or isinstance(job.rule, OwnRule)
+
+
+def _held_back(job: Job) -> Finding:
+    reason = "not made: the stored files failed the check artifact, and loading them is not safe"
+    return Finding(check=job.name, outcome=Outcome.ERROR, reason=reason)
+
+
+def _verdict(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
+    version = evidence.candidate.version
+    return Verdict(
+        model=version.model,
+        version=version.number,
+        stage=evidence.stage,
+        at=evidence.now,
+        findings=tuple(findings),
+        digests=_digests(evidence),
+        champion=_champion_number(evidence),
+    )
+
+
+def _digests(evidence: Evidence) -> dict[str, str]:
+    """Return what names the things that a verdict rests on."""
+    champion = evidence.champion
+    rows = [each.digest for each in evidence.rows.values() if isinstance(each, Rows)]
+    found = {
+        "policy": evidence.policy_digest,
+        "manifest": evidence.manifest_digest,
+        "rows": " ".join(sorted(rows)),
+        "champion_manifest": champion.manifest.digest if champion and champion.manifest else "",
+    }
+    return {name: digest for name, digest in found.items() if digest}
+
+
+def _champion_number(evidence: Evidence) -> int | None:
+    return evidence.champion.version.number if evidence.champion else None
+
+
+def _is_whole(candidate: Subject) -> bool:
+    return (
+        candidate.folder is not None
+        and candidate.manifest is not None
+        and manifest_of(candidate.folder) == candidate.manifest
+    )
+
+
+def _last_verdict(version: Version, stage: str, situation: Situation, ledger: Ledger) -> Record | None:
+    about = ledger.history.about(situation.model_uid, version.number)
+    return next(
+        (each for each in reversed(about) if each.kind == EventKind.GATE_ASSESSED and each.event.stage == stage), None
+    )
+
+
+def _subject(version: Version, situation: Situation, gate: Gate) -> Subject:
+    registry = gate.ledger.registry
+    try:
+        folder = registry.stored_files(version.source)
+    except NotFound:
+        folder = None
+    return Subject(
+        version=version,
+        folder=folder,
+        manifest=recorded_manifest(gate.ledger.history.about(situation.model_uid, version.number)),
+        run=registry.measured(version),
+        holdout=registry.run_files(version.run_id, "holdout") if version.run_id else None,
+    )
+
+
+def _rows(data: str | None, target: str | None, candidate: Subject, gate: Gate, path: Path) -> Rows | str:
+    """Return the rows, written to a path of ours; or why there are none, in words."""
+    try:
+        found = _own_rows(candidate, gate) if data is None else (*gate.read_rows(data, target or ""), target or "")
+    except SlipwayError as error:
+        return f"the rows cannot be read: {error.message}"
+    if isinstance(found, str):
+        return found
+    frame, _, column = found
+    frame.to_parquet(path, index=False)
+    digest = content_digest(map(str, frame.columns), row_ids(frame))
+    return Rows(path=path, target=column, digest=digest, source=data or "held-out rows", held_out=data is None)
+
+
+def _own_rows(candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str, str] | str:
+    """Return the candidate's held-out rows with their digest and target: stored ones, or read again from the source."""
+    if candidate.holdout is None or not (candidate.holdout / "holdout.json").is_file():
+        return f"{candidate.version} has no held-out rows on record; name a dataset in the policy with data and target"
+    document = json.loads((candidate.holdout / "holdout.json").read_text())
+    stored = candidate.holdout / "rows.parquet"
+    if stored.is_file():
+        return pd.read_parquet(stored), document["data_digest"], document["target"]
+    frame, digest = gate.read_rows(document["data"], document["target"])
+    if digest != document["data_digest"]:
+        return (
+            f"the held-out rows of {candidate.version} were not stored, and {document['data']} is not any more what it "
+            "was; name a dataset in the policy with data and target"
+        )
+    with np.load(candidate.holdout / "row_ids.npz") as ids:
+        held_out = np.isin(row_ids(frame[document["id_columns"]]), ids["holdout"])
+    return frame[held_out], digest, document["target"]

@@ -1,0 +1,150 @@
+"""Candidate and champion on the same rows, less every row that either was trained on."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from registry.evidence import Evidence, Rows, Subject, Tools, TrainedOn
+from registry.policy import RowsRule
+from registry.rows import row_ids
+from registry.verdict import Finding, Outcome
+
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """What a model says of n rows: `labels` has shape (n,), `scores` (n, k) in the order of `classes`, or `None`."""
+
+    labels: npt.NDArray[Any]
+    scores: Scores | None
+    are_probabilities: bool
+    classes: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadToHead:
+    """Both versions' answers on rows that neither was trained on; `y` has shape (n,), `dropped` counts the others."""
+
+    frame: pd.DataFrame
+    y: npt.NDArray[Any]
+    is_classification: bool
+    candidate: Said
+    champion: Said
+    dropped: int
+    note: str
+
+
+class CannotCompare(Exception):
+    """Says what is missing for a comparison, and what to do."""
+
+
+def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
+    """Score both versions on the rows that the rule names.
+
+    Raises
+    ------
+    CannotCompare
+        There are no rows, nobody knows which ones a version was trained on, or too few are left.
+    """
+    rows = evidence.rows[rule.data, rule.target]
+    candidate, champion = evidence.candidate, evidence.champion
+    if isinstance(rows, str):
+        raise CannotCompare(rows)
+    if champion is None or champion.folder is None or candidate.folder is None:
+        raise CannotCompare("the stored files of a version are gone")
+    frame, dropped, note = _fresh(pd.read_parquet(rows.path), rows, candidate, champion)
+    frame = frame[frame[rows.target].notna()].reset_index(drop=True)
+    if len(frame) < rule.min_rows:
+        raise CannotCompare(
+            f"{len(frame)} rows are left to compare on, and {rule.min_rows} are needed{note}; "
+            "bring more: name a dataset in the policy with data and target"
+        )
+    y = frame[rows.target].to_numpy()
+    theirs = _said(evidence.tools, champion.folder, frame.drop(columns=rows.target))
+    ours = _said(evidence.tools, candidate.folder, frame.drop(columns=rows.target))
+    return HeadToHead(
+        frame=frame,
+        y=y,
+        is_classification=_is_classification(candidate, y, ours),
+        candidate=ours,
+        champion=theirs,
+        dropped=dropped,
+        note=note,
+    )
+
+
+def trained_on(subject: Subject) -> TrainedOn | None:
+    """Return which rows a version was trained on; `None` where its run does not say."""
+    if subject.holdout is None or not (subject.holdout / "row_ids.npz").is_file():
+        return None
+    document = json.loads((subject.holdout / "holdout.json").read_text())
+    with np.load(subject.holdout / "row_ids.npz") as ids:
+        return TrainedOn(ids=ids["train"], columns=tuple(document["id_columns"]))
+
+
+def inconclusive(check: str, why: CannotCompare) -> tuple[Finding, ...]:
+    """Return the finding that says what is missing."""
+    return (Finding(check=check, outcome=Outcome.INCONCLUSIVE, reason=str(why)),)
+
+
+def _fresh(frame: pd.DataFrame, rows: Rows, candidate: Subject, champion: Subject) -> tuple[pd.DataFrame, int, str]:
+    """Return the rows that neither was trained on, how many were dropped, and words about it."""
+    keep = np.ones(len(frame), dtype=bool)
+    unknown = []
+    for subject in (candidate, champion):
+        known = trained_on(subject)
+        if known is None or not set(known.columns) <= set(frame.columns):
+            unknown.append(str(subject.version))
+            continue
+        keep &= ~np.isin(row_ids(frame[list(known.columns)]), known.ids)
+    if unknown and rows.held_out:
+        raise CannotCompare(
+            f"which rows {' and '.join(unknown)} was trained on is not recorded, so that held-out rows of one may be "
+            "training rows of the other; name a dataset in the policy with data and target"
+        )
+    dropped = int((~keep).sum())
+    words = [f"{dropped} dropped because a version was trained on them"] if dropped else []
+    words += [f"what {name} was trained on is not recorded: the policy vouches for these rows" for name in unknown]
+    return frame[keep], dropped, f" ({'; '.join(words)})" if words else ""
+
+
+def _said(tools: Tools, folder: Path, features: pd.DataFrame) -> Said:
+    stored = tools.load(str(folder))
+    wanted = stored.columns or tuple(features.columns)
+    if missing := [name for name in wanted if name not in features.columns]:
+        raise CannotCompare(f"the rows lack columns that a version takes: {', '.join(missing)}")
+    given = stored.fitting(features[list(wanted)])
+    labels = np.asarray(stored.model.predict(given))
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise CannotCompare(f"a version answers with shape {labels.shape}, and one value a row can be compared")
+    has_probabilities = hasattr(stored.model, "predict_proba")
+    return Said(
+        labels=labels,
+        scores=_class_scores(stored.model, given),
+        are_probabilities=has_probabilities,
+        classes=tuple(getattr(stored.model, "classes_", ())),
+    )
+
+
+def _class_scores(model: Any, features: pd.DataFrame) -> Scores | None:
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(features), dtype=float)
+    if not hasattr(model, "decision_function"):
+        return None
+    decisions = np.asarray(model.decision_function(features), dtype=float)
+    return np.column_stack([-decisions, decisions]) if decisions.ndim == 1 else decisions
+
+
+def _is_classification(candidate: Subject, y: npt.NDArray[Any], said: Said) -> bool:
+    task = candidate.version.tags.get("slipway.task")
+    if task:
+        return task == "classification"
+    return bool(said.classes) or not np.issubdtype(y.dtype, np.number)

@@ -1,0 +1,343 @@
+"""The policy: stages in order, what must hold before a version enters one, and what differs for single models.
+
+`promotion.yaml` is read by `registry.settings`' rules of strictness: an unknown key is refused with the nearest known
+one. Without a file, `DEFAULT` applies. What a decision rests on is the *effective policy of its model*: defaults and
+that model's own settings merged, named by a digest.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from registry.errors import InvalidInput
+from registry.nearest import did_you_mean
+from registry.stages import require_stage_names
+
+ANYWHERE = "any"
+Metric = Literal["accuracy", "balanced_accuracy", "roc_auc", "log_loss", "mae", "rmse"]
+
+
+class Strict(BaseModel):
+    """A part of the policy: frozen, and without keys that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rule(Strict):
+    """What every check has: how long it may take."""
+
+    timeout_s: float = Field(default=300, gt=0)
+
+
+class Limit(Strict):
+    """Bounds of a metric that the version's run recorded; a value on a bound is within it."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        return self
+
+
+class MetricRule(Rule):
+    """Metrics of the version's run within limits: `{holdout_accuracy: {min: 0.9}}`."""
+
+    limits: Mapping[str, Limit] = Field(min_length=1)
+
+
+class RowsRule(Rule):
+    """Rows to measure on: the candidate's own held-out rows, or a dataset that the policy names."""
+
+    data: str | None = None
+    target: str | None = None
+    min_rows: int = Field(default=30, ge=10)
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.data is None) != (self.target is None):
+            raise ValueError("data and target are given together")
+        return self
+
+
+class ChampionRule(RowsRule):
+    """Not worse than the version in the stage by more than a margin, or better with `superiority`.
+
+    `metric` is chosen by the task where it is not given, `margin` by the metric; `relative_margin` is a share of the
+    champion's own value. `confidence` is that of each end of the interval.
+    """
+
+    metric: Metric | None = None
+    margin: float | None = Field(default=None, gt=0)
+    relative_margin: float | None = Field(default=None, gt=0)
+    superiority: bool = False
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+    @model_validator(mode="after")
+    def _one_margin(self) -> Self:
+        if self.margin is not None and self.relative_margin is not None:
+            raise ValueError("give margin or relative_margin, not both")
+        return self
+
+
+class SlicesRule(RowsRule):
+    """No slice worse than the champion's by more than a margin; a slice is a value of a column, or a bin of numbers."""
+
+    columns: tuple[str, ...] = Field(min_length=1)
+    bins: int = Field(default=4, ge=2, le=20)
+    margin: float | None = Field(default=None, gt=0)
+    relative_margin: float | None = Field(default=None, gt=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+
+class ContractRule(Rule):
+    """The signature still takes what the champion's took."""
+
+
+class ServableRule(Rule):
+    """It can be served, and answers within budgets as the model itself does."""
+
+    requests: int = Field(default=20, ge=1)
+    p99_ms: float = Field(default=1000, gt=0)
+    memory_mb: float = Field(default=4096, gt=0)
+    load_s: float = Field(default=120, gt=0)
+
+
+class ArtifactRule(Rule):
+    """Stored files are those that were registered, in formats that may be loaded.
+
+    `allow` lists formats that run code when they are loaded and are accepted all the same.
+    """
+
+    allow: tuple[Literal["pickle", "cloudpickle", "torch", "code", "unreviewed", "unknown"], ...] = ()
+
+
+class LineageRule(Rule):
+    """Where the version comes from is recorded."""
+
+    require: tuple[Literal["run", "data", "git_commit", "clean_tree"], ...] = ("run", "data")
+
+
+class SoakRule(Rule):
+    """It has been in the stage before for some time."""
+
+    hours: float = Field(gt=0)
+
+
+class ApprovalRule(Rule):
+    """Others have approved it: neither its author nor the promoter."""
+
+    count: int = Field(default=1, ge=1)
+    authenticated: bool = False
+
+
+class OwnRule(RowsRule):
+    """One's own check: a command that reads JSON and answers JSON, or an entry point `module:function`."""
+
+    command: tuple[str, ...] | None = None
+    entry_point: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.command is None) == (self.entry_point is None):
+            raise ValueError("give command or entry_point")
+        return self
+
+
+class Checks(Strict):
+    """The checks of a stage; one that is absent is not made."""
+
+    artifact: ArtifactRule | None = None
+    lineage: LineageRule | None = None
+    contract: ContractRule | None = None
+    servable: ServableRule | None = None
+    metric: MetricRule | None = None
+    champion: ChampionRule | None = None
+    slices: SlicesRule | None = None
+    soak: SoakRule | None = None
+    approval: ApprovalRule | None = None
+    own: Mapping[str, OwnRule] = Field(default_factory=dict)
+
+    def rules(self) -> dict[str, Rule]:
+        """Return name → rule of the checks that are to be made."""
+        named = {name: getattr(self, name) for name in type(self).model_fields if name != "own"}
+        return {name: rule for name, rule in named.items() if rule is not None} | dict(self.own)
+
+    @field_validator("own")
+    @classmethod
+    def _names_of_their_own(cls, own: Mapping[str, OwnRule]) -> Mapping[str, OwnRule]:
+        if taken := sorted(set(own) & set(cls.model_fields)):
+            raise ValueError(f"'{taken[0]}' is a built-in check's name")
+        return own
+
+
+class StagePolicy(Strict):
+    """A stage: where a version comes from, what must hold, and whether a refusal can be overridden.
+
+    `enter_from` is the stage before, unless it is given; `any` lets a version in from everywhere.
+    """
+
+    enter_from: tuple[str, ...] | Literal["any"] | None = None
+    checks: Checks
+    allow_override: bool = False
+
+    @field_validator("checks")
+    @classmethod
+    def _not_empty(cls, checks: Checks) -> Checks:
+        if not checks.rules():
+            raise ValueError("a stage without checks would let everything pass; name at least one")
+        return checks
+
+
+class Policy(Strict):
+    """Stages in their order, for one model."""
+
+    stages: Mapping[str, StagePolicy]
+
+    @field_validator("stages")
+    @classmethod
+    def _usable_names(cls, stages: Mapping[str, StagePolicy]) -> Mapping[str, StagePolicy]:
+        require_stage_names(tuple(stages))
+        return stages
+
+    @model_validator(mode="after")
+    def _known_sources(self) -> Self:
+        for name, stage in self.stages.items():
+            for source in stage.enter_from if isinstance(stage.enter_from, tuple) else ():
+                if source not in self.stages:
+                    raise ValueError(f"{name} is entered from '{source}', which is no stage")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the stages' names in order."""
+        return tuple(self.stages)
+
+    @property
+    def digest(self) -> str:
+        """Return `sha256:…` of everything that the policy demands."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=False, separators=(",", ":"))
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def sources_of(self, stage: str) -> tuple[str, ...] | None:
+        """Return the stages from which a version may enter, none for the first; `None` where it may from anywhere."""
+        given = self.stages[stage].enter_from
+        if given == ANYWHERE:
+            return None
+        if isinstance(given, tuple):
+            return given
+        place = self.names.index(stage)
+        return self.names[place - 1 : place]
+
+
+DEFAULT: Mapping[str, Any] = {
+    "stages": {
+        "staging": {"checks": {"artifact": {}, "lineage": {}, "contract": {}, "servable": {}}},
+        "production": {"checks": {"artifact": {}, "contract": {}, "champion": {}}},
+    }
+}
+
+
+class PolicyBook:
+    """All policies: the file's, or the default one, with what differs for single models."""
+
+    def __init__(self, document: Mapping[str, Any], *, source: str) -> None:
+        """Take a parsed document.
+
+        Raises
+        ------
+        InvalidInput
+            Something in it is wrong, for the defaults or for any model; all of it is said at once.
+        """
+        self.source = source
+        self._document = document
+        unknown = [key for key in document if key not in ("stages", "models")]
+        if unknown:
+            raise _wrong(source, [f"'{unknown[0]}' is unknown{did_you_mean(str(unknown[0]), ('stages', 'models'))}"])
+        self._default = _parse(document, None, source)
+        self.models = tuple(document.get("models") or {})
+        self._by_model = {model: _parse(document, model, source) for model in self.models}
+
+    @property
+    def default(self) -> Policy:
+        """Return the policy of models that are not named."""
+        return self._default
+
+    def of(self, model: str) -> Policy:
+        """Return the effective policy of a model."""
+        return self._by_model.get(model, self._default)
+
+
+def load_policy(path: Path) -> PolicyBook:
+    """Return the policies of a file; the default one where there is no file.
+
+    Raises
+    ------
+    InvalidInput
+        The file is no YAML, or not a policy.
+    """
+    if not path.is_file():
+        return PolicyBook(DEFAULT, source="the default policy")
+    try:
+        document = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise _wrong(str(path), [f"not YAML: {' '.join(str(error).split())}"]) from None
+    if not isinstance(document, dict) or not document.get("stages"):
+        raise _wrong(str(path), ["it names no stages"])
+    return PolicyBook(document, source=str(path))
+
+
+def _parse(document: Mapping[str, Any], model: str | None, source: str) -> Policy:
+    own = ((document.get("models") or {}).get(model) or {}) if model else {}
+    where = f"models.{model}" if model else "stages"
+    if not isinstance(own, dict):
+        raise _wrong(source, [f"{where} is no mapping of stages"])
+    if unknown := [stage for stage in own if stage not in document["stages"]]:
+        near = did_you_mean(str(unknown[0]), document["stages"])
+        raise _wrong(source, [f"{where}.{unknown[0]} is no stage{near}"])
+    merged = _merged(document["stages"], own)
+    try:
+        return Policy.model_validate({"stages": merged})
+    except ValidationError as error:
+        raise _wrong(source, [_one_wrong(problem, where) for problem in error.errors()]) from None
+
+
+def _merged(below: Any, above: Any) -> Any:
+    """Return both mappings as one; `null` above takes away what is below."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    kept = {key: value for key, value in below.items() if not (key in above and above[key] is None)}
+    return {**kept, **{key: _merged(below.get(key), value) for key, value in above.items() if value is not None}}
+
+
+def _one_wrong(problem: Mapping[str, Any], where: str) -> str:
+    path = [str(part) for part in problem["loc"] if part != "stages"]
+    if problem["type"] == "extra_forbidden":
+        return f"{where}.{'.'.join(path)} is unknown{did_you_mean(path[-1], _known_beside(path))}"
+    return f"{'.'.join([where, *path])}: {problem['msg'].removeprefix('Value error, ')}; got {problem['input']!r}"
+
+
+def _known_beside(path: list[str]) -> list[str]:
+    """Return the keys that are known where an unknown one was found."""
+    kind: type[BaseModel] = StagePolicy
+    if "checks" in path[:-1]:
+        after = path[path.index("checks") + 1 : -1]
+        kind = Checks
+        for name in after:
+            annotation = OwnRule if name not in Checks.model_fields else Checks.model_fields[name].annotation
+            parts = getattr(annotation, "__args__", (annotation,))
+            kind = next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), kind)
+    return list(kind.model_fields)
+
+
+def _wrong(source: str, problems: list[str]) -> InvalidInput:
+    return InvalidInput(
+        f"wrong policy in {source}: {'; '.join(problems)}", code="wrong-policy", hint="docs/lifecycle.md#policy"
+    )

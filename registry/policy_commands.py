@@ -1,0 +1,53 @@
+"""The commands policy check and policy show: what the rules are, before anybody meets them."""
+
+import os
+from pathlib import Path
+
+import click
+import yaml
+
+from registry.console import json_option, print_document, say
+from registry.policy import Policy, load_policy
+from registry.settings import RegistrySettings, load_settings
+
+
+@click.group("policy", epilog="Example: slipway policy show cancer")
+def policy() -> None:
+    """Check the policy, or show what it says of a model."""
+
+
+@policy.command("check", epilog="Example: slipway policy check promotion.yaml")
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@json_option
+def check(file: Path | None, as_json: bool) -> None:
+    """Read the policy and say whether it is one."""
+    book = load_policy(file or _place())
+    if as_json:
+        print_document({"source": book.source, "stages": list(book.default.names), "models": list(book.models)})
+        return
+    say(f"{book.source} is a policy for {' → '.join(book.default.names)}")
+    for model in book.models:
+        say(f"  {model} has settings of its own: slipway policy show {model}")
+
+
+@policy.command("show", epilog="Example: slipway policy show cancer")
+@click.argument("model")
+@json_option
+def show(model: str, as_json: bool) -> None:
+    """Show the effective policy of a model: defaults and its own settings as one."""
+    book = load_policy(_place())
+    found = book.of(model)
+    document = {"model": model, "source": book.source, "digest": found.digest, "stages": _stages(found)}
+    if as_json:
+        print_document(document)
+        return
+    click.echo(yaml.safe_dump(document, sort_keys=False).rstrip())
+
+
+def _stages(policy: Policy) -> object:
+    return policy.model_dump(mode="json", exclude_none=True)["stages"]
+
+
+def _place() -> Path:
+    settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
+    return Path.cwd() / settings.policy

@@ -1,0 +1,111 @@
+"""A verdict as a page that people read: what was checked, what was found, and the intervals to look at."""
+
+from html import escape
+
+from registry.verdict import Finding, Verdict
+
+MARK = "<!-- slipway gate -->"
+COLOURS = {"PASS": "#1a7f37", "INCONCLUSIVE": "#9a6700", "ERROR": "#8250df", "FAIL": "#cf222e"}
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1f2328; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .4rem .7rem; border-bottom: 1px solid #d1d9e0; }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.outcome { font-weight: 600; }
+code { font-size: 13px; overflow-wrap: anywhere; }
+"""
+WIDTH, LINE, LEFT, RIGHT = 900, 26, 260, 20
+
+
+def to_html(verdict: Verdict) -> str:
+    """Return a page of its own, without anything to load."""
+    name = f"{verdict.model}/{verdict.version}"
+    against = f", compared with {verdict.model}/{verdict.champion}" if verdict.champion else ""
+    digests = "".join(f"<li>{escape(key)}: <code>{escape(text)}</code></li>" for key, text in verdict.digests.items())
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(name)} to {escape(verdict.stage)}</title>"
+        f"<style>{STYLE}</style>"
+        f"<h1>{escape(name)} to {escape(verdict.stage)}: {_coloured(verdict.outcome.name)}</h1>"
+        f"<p>Assessed {verdict.at:%Y-%m-%d %H:%M:%S} UTC{escape(against)}. The whole is the worst of its parts.</p>"
+        "<table><tr><th>check</th><th>outcome</th><th>measured</th><th>limit</th><th>n</th><th>reason</th></tr>"
+        f"{''.join(map(_row, verdict.findings))}</table>"
+        f"{''.join(map(_plot, verdict.findings))}"
+        f"<h2>What the verdict rests on</h2><ul>{digests}</ul></html>"
+    )
+
+
+def describe(current: str, verdict: Verdict, run_id: str, path: str) -> str:
+    """Return a version's description with a line for each stage's last verdict, linked to its report in MLflow's UI."""
+    before, _, gates = current.partition(MARK)
+    kept = [line for line in gates.strip().splitlines() if line and not line.startswith(f"- {verdict.stage}:")]
+    link = f"#/runs/{run_id}/artifacts/{path}"
+    line = f"- {verdict.stage}: **{verdict.outcome.name}**, {verdict.at:%Y-%m-%d %H:%M} UTC, [report]({link})"
+    return "\n".join([before.rstrip(), "", MARK, "", *kept, line]).lstrip()
+
+
+def _coloured(outcome: str) -> str:
+    return f"<span class='outcome' style='color: {COLOURS[outcome]}'>{outcome}</span>"
+
+
+def _row(finding: Finding) -> str:
+    limit = f"{finding.direction or ''} {_short(finding.limit)}" if finding.limit is not None else ""
+    cells = [
+        escape(finding.check),
+        _coloured(finding.outcome.name),
+        escape(_short(finding.measured)),
+        escape(limit.strip()),
+        "" if finding.n is None else f"{finding.n:,}",
+        escape(finding.reason),
+    ]
+    numeric = (2, 3, 4)
+    return f"<tr>{''.join(_cell(text, i in numeric) for i, text in enumerate(cells))}</tr>"
+
+
+def _cell(text: str, is_number: bool) -> str:
+    return f"<td class='number'>{text}</td>" if is_number else f"<td>{text}</td>"
+
+
+def _short(value: float | str | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value if len(value) <= 24 else f"{value[:24]}…"
+    return f"{value:.4g}"
+
+
+def _plot(finding: Finding) -> str:
+    """Draw the interval of each comparison beside the threshold; nothing for checks that compare none."""
+    parts = finding.details.get("slices") or ([finding.details] if "low" in finding.details else [])
+    if not parts:
+        return ""
+    threshold = float(finding.details["threshold"])
+    ends = [float(part[end]) for part in parts for end in ("low", "high")] + [threshold, 0.0]
+    low, high = min(ends), max(ends)
+    span = (high - low) or 1.0
+
+    def x(value: float) -> float:
+        return LEFT + (value - low) / span * (WIDTH - LEFT - RIGHT)
+
+    height = LINE * (len(parts) + 2)
+    lines = [
+        _vertical(x(threshold), height, "#cf222e", f"threshold {threshold:.4g}"),
+        _vertical(x(0.0), height, "#8c959f", "equal"),
+    ]
+    for i, part in enumerate(parts):
+        y = LINE * (i + 1.5)
+        name = escape(str(part.get("name", part.get("metric", finding.check)))[:34])
+        middle = x(float(part["difference"]))
+        lines.append(
+            f"<text x='0' y='{y + 5:.1f}' font-size='13'>{name}</text>"
+            f"<line x1='{x(float(part['low'])):.1f}' x2='{x(float(part['high'])):.1f}' y1='{y:.1f}' y2='{y:.1f}' "
+            f"stroke='#0969da' stroke-width='3'/><circle cx='{middle:.1f}' cy='{y:.1f}' r='5' fill='#0969da'/>"
+        )
+    title = f"<h2>{escape(finding.check)}: difference to the champion (right is better)</h2>"
+    return f"{title}<svg viewBox='0 0 {WIDTH} {height}' role='img'>{''.join(lines)}</svg>"
+
+
+def _vertical(x: float, height: float, colour: str, words: str) -> str:
+    return (
+        f"<line x1='{x:.1f}' x2='{x:.1f}' y1='16' y2='{height - 4}' stroke='{colour}' stroke-dasharray='4 3'/>"
+        f"<text x='{x:.1f}' y='12' font-size='12' fill='{colour}' text-anchor='middle'>{words}</text>"
+    )

@@ -1,0 +1,109 @@
+"""What a model takes and gives: the signature as MLflow stores it in `MLmodel`, and what of a change breaks callers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# A column of the first type may become one of the others: every value of it is still taken.
+WIDER: Mapping[str, frozenset[str]] = {
+    "boolean": frozenset(),
+    "integer": frozenset({"long", "double"}),
+    "long": frozenset(),
+    "float": frozenset({"double"}),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """A column, parameter or tensor; `type` is MLflow's word for it, `shape` a tensor's, -1 where it is free."""
+
+    name: str
+    type: str
+    required: bool = True
+    shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """Inputs, outputs and parameters, in their order."""
+
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    params: tuple[Field, ...]
+
+
+def stored_signature(folder: Path) -> Signature | None:
+    """Return the signature of the model that is stored in a folder; `None` where it has none."""
+    path = folder / "MLmodel"
+    document = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    stored = document.get("signature")
+    if not stored or not stored.get("inputs"):
+        return None
+    inputs, outputs, params = (_fields(stored.get(side)) for side in ("inputs", "outputs", "params"))
+    return Signature(inputs=inputs, outputs=outputs, params=params)
+
+
+def breaks(before: Signature, after: Signature) -> tuple[str, ...]:
+    """Return one line for each thing that somebody who calls `before` would stumble over in `after`."""
+    return (
+        *_input_breaks(before.inputs, after.inputs),
+        *_output_breaks(before.outputs, after.outputs),
+        *_param_breaks(before.params, after.params),
+    )
+
+
+def _input_breaks(before: Sequence[Field], after: Sequence[Field]) -> list[str]:
+    now = {field.name: field for field in after}
+    was = {field.name: field for field in before}
+    removed = [f"input '{name}' is gone" for name in was if name not in now]
+    added = [f"input '{name}' is new and required" for name, f in now.items() if name not in was and f.required]
+    both = [(was[name], now[name]) for name in was if name in now]
+    narrowed = [f"input '{a.name}' was {_of(a)}, is {_of(b)}" for a, b in both if not _takes_all_of(b, a)]
+    needed = [f"input '{a.name}' was optional, is required" for a, b in both if b.required and not a.required]
+    return [*removed, *added, *narrowed, *needed]
+
+
+def _takes_all_of(wide: Field, narrow: Field) -> bool:
+    is_wider = wide.type == narrow.type or wide.type in WIDER.get(narrow.type, frozenset())
+    if wide.shape is None or narrow.shape is None:
+        return is_wider and wide.shape == narrow.shape
+    same_rank = len(wide.shape) == len(narrow.shape)
+    return is_wider and same_rank and all(w in (-1, n) for w, n in zip(wide.shape, narrow.shape, strict=True))
+
+
+def _output_breaks(before: Sequence[Field], after: Sequence[Field]) -> list[str]:
+    was, now = [(f.name, f.type, f.shape) for f in before], [(f.name, f.type, f.shape) for f in after]
+    if was == now:
+        return []
+    return [f"the output was {', '.join(map(_of, before))}, is {', '.join(map(_of, after))}"]
+
+
+def _param_breaks(before: Sequence[Field], after: Sequence[Field]) -> list[str]:
+    now = {field.name: field.type for field in after}
+    return [f"parameter '{field.name}' is gone or changed" for field in before if now.get(field.name) != field.type]
+
+
+def _fields(stored: str | None) -> tuple[Field, ...]:
+    return tuple(_field(each, i) for i, each in enumerate(json.loads(stored) if stored else ()))
+
+
+def _field(stored: Mapping[str, Any], place: int) -> Field:
+    tensor = stored.get("tensor-spec")
+    name = str(stored.get("name", place))
+    if tensor:
+        return Field(name=name, type=str(tensor["dtype"]), shape=tuple(tensor["shape"]))
+    kind = stored["type"]
+    is_plain = not {"items", "properties", "values"} & stored.keys()
+    return Field(
+        name=name,
+        type=str(kind) if is_plain else json.dumps(stored, sort_keys=True),
+        required=bool(stored.get("required", "default" not in stored)),
+    )
+
+
+def _of(field: Field) -> str:
+    return f"{field.type}{list(field.shape) if field.shape is not None else ''}"

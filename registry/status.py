@@ -1,0 +1,60 @@
+"""Status: what is in which stage by the history, and where the registry shows something else."""
+
+from dataclasses import dataclass
+
+from registry.decide import Ledger, Situation, carry_out, look
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageStatus:
+    """A stage of a model: who is in it, since when and by whom; `wrong` and `mend` where the registry differs."""
+
+    model: str
+    stage: str
+    version: str
+    since: str
+    by: str
+    wrong: str | None
+    mend: str | None
+
+
+def status_of(model: str, ledger: Ledger) -> tuple[StageStatus, ...]:
+    """Return every stage of a model that is in use; decisions that were not applied are applied first."""
+    situation = look(model, ledger)
+    if situation.state.stacks and ledger.history.applied(situation.model_uid) < situation.seq:
+        carry_out(model, lambda _: None, ledger)
+        situation = look(model, ledger)
+    found = (_stage_status(situation, stage) for stage in situation.policy.names)
+    return tuple(status for status in found if status is not None)
+
+
+def _stage_status(situation: Situation, stage: str) -> StageStatus | None:
+    there, holder = situation.state.stages.get(stage), situation.holder(stage)
+    if there is None and holder is None:
+        return None
+    occupant = there.version if there else None
+    wrong, mend = _difference(situation.name, stage, occupant, holder)
+    return StageStatus(
+        model=situation.name,
+        stage=stage,
+        version=str(occupant if occupant is not None else holder),
+        since=f"{there.since:%Y-%m-%d %H:%M:%S}" if there else "",
+        by=there.by if there else "",
+        wrong=wrong,
+        mend=mend,
+    )
+
+
+def _difference(model: str, stage: str, occupant: int | None, holder: int | None) -> tuple[str | None, str | None]:
+    if occupant == holder:
+        return None, None
+    adopt = f'slipway adopt {model}@{stage} --reason "…"'
+    put_back = f'slipway promote {model}/{occupant} --to {stage} --reason "…"'
+    if occupant is None:
+        return "not in the history", f"take it over with {adopt}"
+    if holder is None:
+        return "the alias was removed behind the history", f"put it back with {put_back}"
+    return (
+        f"the alias was moved to {holder} behind the history",
+        f"put it back with {put_back}, or accept it with {adopt}",
+    )

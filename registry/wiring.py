@@ -1,0 +1,30 @@
+"""How the commands get their ledger and their gate: settings, policy, MLflow's registry, the history in SQL."""
+
+import getpass
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from registry.decide import Ledger
+from registry.mlflow_registry import MlflowRegistry
+from registry.policy import load_policy
+from registry.settings import RegistrySettings, history_place, load_settings
+from registry.sql_history import SqlHistory
+
+
+def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
+    """Return the ledger that the settings name; MLflow's tables are made first where they are missing."""
+    settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
+    registry = MlflowRegistry()
+    url, beside_mlflow = history_place(settings, environ)
+    return Ledger(
+        registry=registry,
+        history=SqlHistory(url, beside_mlflow=beside_mlflow),
+        policies=lambda: load_policy(folder / settings.policy),
+        mirror_stages=settings.mirror_stages,
+    )
+
+
+def actor() -> str:
+    """Return who acts: the user that MLflow's server knows, else whoever is logged in here."""
+    return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
