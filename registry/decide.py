@@ -108,9 +108,16 @@ def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
         situation = repaired(look(model, ledger), ledger)
         event = decision(situation)
         if event is None:
-            return Decided(event=None, seq=situation.seq, previous=None, changes=apply_state(situation, ledger))
-        record = ledger.history.append(event, after_seq=situation.seq)
-        return _decided(situation, event, record, apply=lambda then: apply_state(then, ledger))
+            done = Decided(event=None, seq=situation.seq, previous=None, changes=apply_state(situation, ledger))
+        else:
+            record = ledger.history.append(event, after_seq=situation.seq)
+            done = _decided(situation, event, record, apply=lambda then: apply_state(then, ledger))
+    head = ledger.history.head(model_uid)
+    if head is not None and head.seq != done.seq:
+        # Somebody decided although the lock was ours: it was lost in a pause, with a write of ours maybe on its way.
+        with ledger.history.lock(model_uid):
+            apply_state(look(model, ledger), ledger)
+    return done
 
 
 def propose(model: str, decision: Decision, ledger: Ledger) -> Decided:

@@ -10,8 +10,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Protocol
 
+from registry.errors import InvalidInput
 from registry.events import Event, EventKind, event_from_text, first_hash, next_hash
 
+HEAD_TAG = "slipway.head"
 MOVES_IN = frozenset({EventKind.VERSION_PROMOTED, EventKind.VERSION_ADOPTED, EventKind.VERSION_ROLLED_BACK})
 MOVES_OUT = frozenset({EventKind.VERSION_DEMOTED, EventKind.VERSION_ARCHIVED})
 MOVES = MOVES_IN | MOVES_OUT
@@ -56,6 +58,20 @@ class Head:
 
     def __str__(self) -> str:
         return f"{self.seq}:{self.hash}"
+
+
+def parse_head(text: str) -> Head:
+    """Return a head that was noted as `SEQ:HASH`.
+
+    Raises
+    ------
+    InvalidInput
+        The text is no head.
+    """
+    seq, _, digest = text.partition(":")
+    if not seq.isdecimal() or len(digest) != 64:
+        raise InvalidInput(f"'{text}' is no head; write SEQ:HASH as history prints it", code="not-a-head", hint=None)
+    return Head(seq=int(seq), hash=digest)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,8 @@ import click
 
 from registry.console import json_option, print_document, print_table, say
 from registry.errors import Corrupt, InvalidInput, NotFound
-from registry.history import Head, Record, fold, until
+from registry.events import Event
+from registry.history import Head, Record, fold, parse_head, until
 from registry.history import verify as find_defects
 from registry.nearest import did_you_mean
 from registry.settings import RegistrySettings, history_place, load_settings
@@ -33,7 +34,8 @@ def history(model: str, at: str | None, verify: bool, head: str | None, as_json:
     uid = _uid(model, ledger)
     records = ledger.records(uid)
     if verify:
-        _verify(uid, model, records, [parse_head(head)] if head else [], as_json=as_json)
+        noted = [*ledger.anchors(uid), *([parse_head(head)] if head else [])]
+        _verify(uid, model, records, noted, as_json=as_json)
     elif at:
         _show_at(model, records, parse_time(at), as_json=as_json)
     else:
@@ -59,20 +61,6 @@ def parse_time(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def parse_head(text: str) -> Head:
-    """Return a noted head.
-
-    Raises
-    ------
-    InvalidInput
-        The text is not SEQ:HASH.
-    """
-    seq, _, digest = text.partition(":")
-    if not seq.isdecimal() or len(digest) != 64:
-        raise InvalidInput(f"'{text}' is no head; write SEQ:HASH as history prints it", code="not-a-head", hint=None)
-    return Head(seq=int(seq), hash=digest)
-
-
 def _uid(model: str, ledger: SqlHistory) -> str:
     """Return the identity that was last known by the name: of a re-created model, the newer one."""
     known = ledger.model_uids(model=model)
@@ -95,9 +83,18 @@ def _show(model: str, records: Sequence[Record], *, as_json: bool) -> None:
         event = record.event
         who = event.actor if event.actor_authenticated else f"{event.actor} (unverified)"
         when = f"{event.at:%Y-%m-%d %H:%M:%S}"
-        rows.append([str(record.seq), when, event.kind, str(event.version), event.stage or "", who, event.reason])
-    print_table(f"{model}: {len(records)} events", ["#", "when (UTC)", "what", "version", "stage", "who", "why"], rows)
+        what = [str(record.seq), when, event.kind, str(event.version), event.stage or ""]
+        rows.append([*what, who, _verdict_of(event), event.reason])
+    headers = ["#", "when (UTC)", "what", "version", "stage", "who", "verdict", "why"]
+    print_table(f"{model}: {len(records)} events", headers, rows)
     say(f"head: {_head(records)}")
+
+
+def _verdict_of(event: Event) -> str:
+    """Return the outcome that an event found or rests on; an override is not to be overlooked."""
+    outcome = str(event.details.get("outcome") or event.details.get("verdict") or "")
+    override = event.details.get("override")
+    return f"{outcome} OVERRIDDEN: {override}" if override else outcome
 
 
 def _show_at(model: str, records: Sequence[Record], moment: datetime, *, as_json: bool) -> None:

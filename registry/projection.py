@@ -7,14 +7,15 @@ spoke of is left alone: somebody set that alias before Slipway came, and nothing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from registry.history import Head, History, ModelState
+from registry.errors import Unavailable
+from registry.history import HEAD_TAG, Head, History, ModelState
 from registry.identity import RegisteredModel
 from registry.model_registry import ModelRegistry
 from registry.stages import MLFLOW_ARCHIVED, mlflow_stage_of
 from registry.version import Version
 
-HEAD_TAG = "slipway.head"
 STAGE_TAG = "slipway.stage"
+TAG_CHARACTERS = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +130,7 @@ def _tags_of(state: ModelState, number: int) -> dict[str, str]:
     return {
         STAGE_TAG: stage,
         "slipway.by": there.by,
-        "slipway.reason": there.reason,
+        "slipway.reason": there.reason[:TAG_CHARACTERS],
         "slipway.verdict": there.verdict or "",
     }
 
@@ -165,8 +166,16 @@ def project(
     shows the highest version with a label only, and below it there may be another.
     """
     done: list[Change] = []
+    last: tuple[Change, ...] = ()
     model, versions = look()
     while changes := changes_for(state, model, versions, stages=stages, mirror_stages=mirror_stages):
+        if changes == last:
+            raise Unavailable(
+                f"the registry does not keep what is written to it: {'; '.join(map(str, changes))}",
+                code="registry-forgets",
+                hint="look for somebody else who writes there; the decision itself is recorded",
+            )
+        last = changes
         for change in changes:
             if history.head(model_uid) != head:
                 return tuple(done)

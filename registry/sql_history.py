@@ -18,11 +18,16 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Program
 
 from registry.errors import Conflict, InvalidInput, Unavailable
 from registry.events import Event, first_hash
-from registry.history import MOVES, Head, Record, record_of
+from registry.history import HEAD_TAG, MOVES, Head, Record, parse_head, record_of
 from registry.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 
 MIGRATIONS = Path(__file__).parent / "sql_migrations"
 RECORD = ("seq", "text", "hash", "kind", "version")
+NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that importing MLflow takes
+    "SELECT t.value FROM registered_model_tags t JOIN registered_models m "
+    "ON m.name = t.name AND m.workspace = t.workspace "
+    "WHERE t.key = :key AND t.workspace = :workspace AND m.creation_time = :created_ms"
+)
 LOCK_WITHIN_S = 30.0
 LOCK_LOOK_EVERY_S = 0.05
 CONNECT = {
@@ -87,6 +92,15 @@ class SqlHistory:
         with _translated(self._url), self._engine.connect() as connection:
             row = connection.execute(query.order_by(EVENTS.c.seq.desc()).limit(1)).first()
         return Head(seq=row.seq, hash=row.hash) if row else None
+
+    def anchors(self, model_uid: str) -> tuple[Head, ...]:
+        """Return the head that a tag of the registered model notes, where MLflow's tables are in the same database."""
+        workspace, created_ms, _ = model_uid.split("/", 2)
+        mine = {"key": HEAD_TAG, "workspace": workspace, "created_ms": int(created_ms)}
+        with _translated(self._url), self._engine.connect() as connection:
+            if not sa.inspect(connection).has_table("registered_model_tags"):
+                return ()
+            return tuple(parse_head(value) for value in connection.scalars(NOTED_HEADS, mine))
 
     def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
         """Return the identities that begin with a text and were once known by a name, in their order."""

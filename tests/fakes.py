@@ -1,11 +1,15 @@
 """Stand-ins for the ports; they pass the same contract tests as the real doors."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from registry.errors import Conflict, InvalidInput, NotFound
+from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
+from registry.events import Event, first_hash
+from registry.history import MOVES, Head, Record, record_of
+from registry.identity import RegisteredModel
 from registry.model_registry import Measured
 from registry.version import LoggedModel, Version, VersionRef
 
@@ -17,8 +21,33 @@ class FakeModelRegistry:
     folder: Path
     known: dict[str, dict[int, Version]] = field(default_factory=dict)
     prompts: set[str] = field(default_factory=set)
+    created_ms: dict[str, int] = field(default_factory=dict)
+    model_tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+    recorded: dict[str, Measured] = field(default_factory=dict)
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
+
+    def model(self, name: str) -> RegisteredModel:
+        versions = self._of(name).values()
+        labels: dict[str, int] = {}
+        for each in versions:
+            label = each.stage or "None"
+            labels[label] = max(labels.get(label, 0), each.number)
+        return RegisteredModel(
+            name=name,
+            created_ms=self.created_ms[name],
+            workspace="default",
+            aliases={alias: each.number for each in versions for alias in each.aliases},
+            labels=labels,
+            tags=dict(self.model_tags.get(name, {})),
+        )
+
+    def models(self) -> tuple[RegisteredModel, ...]:
+        return tuple(self.model(name) for name in sorted(self.known))
+
+    def numbered(self, model: RegisteredModel, numbers: Collection[int]) -> tuple[Version, ...]:
+        return tuple(version for version in self.versions(model.name) if version.number in numbers)
 
     def version(self, ref: VersionRef) -> Version:
         versions = self._of(ref.model)
@@ -38,11 +67,12 @@ class FakeModelRegistry:
         return tuple(v for name in sorted(self.known) for v in self.versions(name) if alias in v.aliases)
 
     def measured(self, version: Version) -> Measured:
-        return Measured(metrics={}, params={})
+        return self.recorded.get(version.run_id or "", Measured(metrics={}, params={}))
 
     def create_version(self, logged: LoggedModel, *, model: str, description: str, tags: Mapping[str, str]) -> Version:
         self.writes.append("create_version")
         versions = self.known.setdefault(model, {})
+        self.created_ms.setdefault(model, len(self.created_ms) + 1)
         created = Version(
             model=model,
             number=max(versions, default=0) + 1,
@@ -52,9 +82,16 @@ class FakeModelRegistry:
             stage=None,
             aliases=frozenset(),
             tags=dict(tags),
+            description=description,
         )
         versions[created.number] = created
         return created
+
+    def delete_version(self, version: Version) -> None:
+        self.writes.append("delete_version")
+        del self.known[version.model][version.number]
+        if not self.known[version.model]:
+            del self.known[version.model], self.created_ms[version.model]
 
     def require_model_name(self, model: str) -> None:
         if set(model) & set("/:@") or not model:
@@ -78,8 +115,23 @@ class FakeModelRegistry:
         version = self.known[model][number]
         self.known[model][number] = replace(version, tags={**version.tags, **tags})
 
+    def set_model_tag(self, model: str, name: str, value: str) -> None:
+        self.writes.append("set_model_tag")
+        self.model_tags.setdefault(model, {})[name] = value
+
+    def set_description(self, model: str, number: int, text: str) -> None:
+        self.writes.append("set_description")
+        self.known[model][number] = replace(self.known[model][number], description=text)
+
     def stored_files(self, model_uri: str) -> Path:
-        return self.folder
+        folder = self.folders.get(model_uri, self.folder)
+        if not folder.is_dir():
+            raise NotFound(f"nothing is stored at {model_uri} any more", code="artifacts-gone", hint=None)
+        return folder
+
+    def run_files(self, run_id: str, path: str) -> Path | None:
+        folder = self.folder / run_id / path
+        return folder if folder.is_dir() else None
 
     def log_text(self, run_id: str, text: str, path: str) -> None:
         self.writes.append("log_text")
@@ -97,6 +149,57 @@ class FakeModelRegistry:
 
     def _change_all(self, model: str, aliases) -> None:
         self.known[model] = {n: replace(v, aliases=frozenset(aliases(v))) for n, v in self.known[model].items()}
+
+
+@dataclass
+class FakeHistory:
+    """A `History` in memory."""
+
+    chains: dict[str, list[Record]] = field(default_factory=dict)
+    applied_to: dict[str, int] = field(default_factory=dict)
+    locked: set[str] = field(default_factory=set)
+
+    def append(self, event: Event, *, after_seq: int) -> Record:
+        chain = self.chains.setdefault(event.model_uid, [])
+        if after_seq != len(chain):
+            won = ", ".join(f"{r.event.kind} of {r.event.model}/{r.version}" for r in chain[after_seq:])
+            raise Conflict(f"{event.kind} was overtaken: {won}", code="overtaken", hint=None)
+        before = chain[-1].hash if chain else first_hash(event.model_uid)
+        chain.append(record_of(event, seq=after_seq + 1, before=before))
+        return chain[-1]
+
+    def records(self, model_uid: str) -> tuple[Record, ...]:
+        return tuple(self.chains.get(model_uid, ()))
+
+    def moves(self, model_uid: str) -> tuple[Record, ...]:
+        return tuple(record for record in self.records(model_uid) if record.kind in MOVES)
+
+    def about(self, model_uid: str, version: int) -> tuple[Record, ...]:
+        return tuple(record for record in self.records(model_uid) if record.version == version)
+
+    def head(self, model_uid: str) -> Head | None:
+        chain = self.chains.get(model_uid)
+        return chain[-1].head if chain else None
+
+    def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
+        known = (uid for uid, chain in self.chains.items() if chain and uid.startswith(prefix))
+        return tuple(sorted(u for u in known if model is None or any(r.event.model == model for r in self.chains[u])))
+
+    def applied(self, model_uid: str) -> int:
+        return self.applied_to.get(model_uid, 0)
+
+    def set_applied(self, model_uid: str, seq: int) -> None:
+        self.applied_to[model_uid] = max(seq, self.applied(model_uid))
+
+    @contextmanager
+    def lock(self, model_uid: str) -> Iterator[None]:
+        if model_uid in self.locked:
+            raise Unavailable("somebody else changes this model", code="model-locked", hint="retry")
+        self.locked.add(model_uid)
+        try:
+            yield
+        finally:
+            self.locked.discard(model_uid)
 
 
 def logged_model(**changes: object) -> LoggedModel:

@@ -52,11 +52,13 @@ def _reason(metric: str, paired: Paired, judged: Judged, margin: float) -> str:
     measured = f"{metric} {paired.candidate:.4g} against {paired.champion:.4g} on {paired.n:,} rows"
     gain = "better" if paired.difference > 0 else "worse" if paired.difference < 0 else "different"
     interval = f"{abs(paired.difference):.4g} {gain}, interval {judged.low:+.4f} … {judged.high:+.4f}"
-    wanted = "better" if judged.threshold == 0 else f"no worse than by {margin:.4g}"
+    superior = judged.threshold == 0
+    wanted = "better" if superior else f"no worse than by {margin:.4g}"
     said = {
         Outcome.PASS: f"shown to be {wanted}",
-        Outcome.FAIL: f"shown not to be {wanted}",
-        Outcome.INCONCLUSIVE: f"not shown to be {wanted}; {judged.rows_to_decide or 0:,} rows would decide",
+        Outcome.FAIL: "shown not to be better" if superior else f"shown to be worse by more than {margin:.4g}",
+        Outcome.INCONCLUSIVE: f"not shown to be {wanted}, nor that it is not; "
+        f"{judged.rows_to_decide or 0:,} rows would decide",
     }
     return f"{measured}: {interval}; {said[judged.outcome]}"
 

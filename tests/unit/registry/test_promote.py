@@ -1,137 +1,333 @@
-"""A promotion puts one version into a stage, alone and nowhere else, and everything that mirrors it follows."""
+"""Decisions about stages, carried out on stand-ins: one version in a stage, and everything that mirrors it follows."""
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from registry.errors import Conflict, InvalidInput, NotFound
-from registry.promote import promote, promotion_tags, propose
-from registry.settings import RegistrySettings
+from registry.decide import Decided, Ledger, Situation, carry_out, look, propose
+from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
+from registry.events import Event
+from registry.history import verify
+from registry.manifest import Manifest
+from registry.policy import PolicyBook
+from registry.promote import (
+    Grounds,
+    Who,
+    adoption,
+    adoption_target,
+    archival,
+    demotion,
+    promotion,
+    rollback,
+    rollback_target,
+    say_why,
+)
+from registry.status import status_of
+from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef
-from tests.fakes import FakeModelRegistry, logged_model
+from tests.fakes import FakeHistory, FakeModelRegistry, logged_model
 
-SETTINGS = RegistrySettings()
-
-
-def registry_with(count: int) -> FakeModelRegistry:
-    """Return a registry with some versions of `m`."""
-    registry = FakeModelRegistry(folder=Path())
-    for _ in range(count):
-        registry.create_version(logged_model(), model="m", description="", tags={})
-    registry.writes.clear()
-    return registry
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LOOSE = {
+    "stages": {
+        "staging": {"checks": {"lineage": {}}, "enter_from": "any"},
+        "production": {"checks": {"lineage": {}}, "enter_from": "any"},
+    }
+}
 
 
-def move(registry: FakeModelRegistry, number: int, to: str, settings: RegistrySettings = SETTINGS):
-    """Promote `m/number`."""
-    ref = VersionRef(model="m", number=number)
-    return promote(ref, to=to, tags={"slipway.promoted_by": "ann"}, registry=registry, settings=settings)
+class Desk:
+    """A ledger on stand-ins, and the verbs in short."""
 
+    def __init__(self, versions: int = 3, policy: dict | None = None, *, mirror: bool = True) -> None:
+        self.registry = FakeModelRegistry(folder=Path())
+        for _ in range(versions):
+            self.registry.create_version(logged_model(), model="m", description="", tags={})
+        self.registry.writes.clear()
+        self.history = FakeHistory()
+        self.document = policy or LOOSE
+        self.ledger = Ledger(
+            registry=self.registry,
+            history=self.history,
+            policies=lambda: PolicyBook(self.document, source="test"),
+            mirror_stages=mirror,
+        )
+        self.now = NOW
 
-def state(registry: FakeModelRegistry) -> dict[int, tuple[list[str], str | None]]:
-    """Return aliases and MLflow stage by version."""
-    return {v.number: (sorted(v.aliases), v.stage) for v in registry.versions("m")}
+    def who(self, reason: str = "because") -> Who:
+        self.now += timedelta(hours=1)
+        return say_why("ann", authenticated=False, at=self.now, reason=reason)
+
+    def verdict(self, number: int, stage: str, outcome: Outcome = Outcome.PASS) -> Verdict:
+        found = look("m", self.ledger)
+        return Verdict(
+            model="m",
+            version=number,
+            stage=stage,
+            at=self.now,
+            findings=(Finding(check="champion", outcome=outcome, reason="measured"),),
+            digests={"policy": found.policy.digest, "manifest": "sha256:abc"},
+            champion=found.occupant(stage),
+        )
+
+    def promotion(self, number: int, stage: str, **grounds) -> Callable[[Situation], Event | None]:
+        given = Grounds(**{"verdict": self.verdict(number, stage), "seq": 1, **grounds})
+        version = self.registry.version(VersionRef(model="m", number=number))
+        who = self.who()
+        return lambda situation: promotion(situation, version, stage, who, given)
+
+    def promote(self, number: int, stage: str, **grounds) -> Decided:
+        return carry_out("m", self.promotion(number, stage, **grounds), self.ledger)
+
+    def rollback(self, stage: str = "production", **options) -> Decided:
+        who = self.who()
+        options = {"to_version": None, "from_version": None, **options}
+
+        def decision(situation: Situation) -> Event | None:
+            number = rollback_target(situation, stage, who.at, **options)
+            if number is None:
+                return None
+            return rollback(situation, self.registry.version(VersionRef(model="m", number=number)), stage, who)
+
+        return carry_out("m", decision, self.ledger)
+
+    def shown(self) -> dict[int, tuple[list[str], str | None]]:
+        """Return aliases and MLflow stage by version."""
+        return {v.number: (sorted(v.aliases), v.stage) for v in self.registry.versions("m")}
 
 
 def test_a_move_looks_as_the_table_in_the_design_says():
     """Production goes from 2 to 3: aliases move, 3 is Production, 2 is Archived."""
-    registry = registry_with(3)
+    desk = Desk()
     for number, stage in ((2, "staging"), (2, "production"), (3, "staging")):
-        move(registry, number, stage)
-    assert state(registry) == {3: (["staging"], "Staging"), 2: (["production"], "Production"), 1: ([], None)}
-    done = move(registry, 3, "production")
-    assert state(registry) == {3: (["production"], "Production"), 2: ([], "Archived"), 1: ([], None)}
-    assert (done.previous, registry.known["m"][3].tags["slipway.stage"]) == (2, "production")
-    assert registry.known["m"][3].tags["slipway.promoted_by"] == "ann"
+        desk.promote(number, stage)
+    assert desk.shown() == {3: (["staging"], "Staging"), 2: (["production"], "Production"), 1: ([], None)}
+    done = desk.promote(3, "production")
+    assert desk.shown() == {3: (["production"], "Production"), 2: ([], "Archived"), 1: ([], None)}
+    tags = desk.registry.known["m"][3].tags
+    assert (done.previous, tags["slipway.stage"], tags["slipway.by"]) == (2, "production", "ann")
+    assert (tags["slipway.reason"], tags["slipway.verdict"]) == ("because", "PASS")
+    assert desk.registry.model_tags["m"]["slipway.head"] == str(look("m", desk.ledger).head)
 
 
 def test_an_older_version_can_replace_a_newer():
     """No other version keeps the label: the highest number with it would win."""
-    registry = registry_with(2)
-    move(registry, 2, "production")
-    move(registry, 1, "production")
-    assert state(registry) == {2: ([], "Archived"), 1: (["production"], "Production")}
+    desk = Desk(2)
+    desk.promote(2, "production")
+    desk.promote(1, "production")
+    assert desk.shown() == {2: ([], "Archived"), 1: (["production"], "Production")}
 
 
-def test_a_second_promotion_changes_nothing():
-    """Applying twice is applying once."""
-    registry = registry_with(1)
-    move(registry, 1, "production")
-    registry.writes.clear()
-    assert move(registry, 1, "Production").changes == ()
-    assert registry.writes == []
+def test_labels_that_somebody_else_left_are_taken_away():
+    """However many versions have MLflow's label, only the occupant keeps it, or one below that it hides."""
+    desk = Desk(5)
+    for number in (3, 4, 5):
+        desk.registry.set_mlflow_stage("m", number, "Production")
+    desk.promote(1, "production")
+    assert [label for _, label in desk.shown().values()] == ["Archived", "Archived", "Archived", None, "Production"]
+
+
+def test_a_second_promotion_records_nothing():
+    """Applying twice is recorded once."""
+    desk = Desk(1)
+    desk.promote(1, "production")
+    before = look("m", desk.ledger).seq
+    done = desk.promote(1, "production")
+    assert (done.event, done.changes, look("m", desk.ledger).seq) == (None, (), before)
 
 
 def test_a_proposal_changes_nothing_and_says_what_promote_would():
     """`--dry-run` prints the plan that is carried out."""
-    registry = registry_with(2)
-    ref = VersionRef(model="m", number=2)
-    proposed = propose(ref, to="staging", tags={}, registry=registry, settings=SETTINGS)
-    assert registry.writes == []
-    assert promote(ref, to="staging", tags={}, registry=registry, settings=SETTINGS) == proposed
+    desk = Desk(2)
+    decision = desk.promotion(2, "staging")
+    proposed = propose("m", decision, desk.ledger)
+    assert (desk.registry.writes, desk.history.chains) == ([], {})
+    assert carry_out("m", decision, desk.ledger) == proposed
     assert str(proposed.changes[0]) == "alias staging → 2"
 
 
-def test_a_promotion_does_not_lead_down():
-    """What is in production does not go back to staging by promotion."""
-    registry = registry_with(1)
-    move(registry, 1, "production")
+def test_a_stage_is_entered_from_the_stage_before_it():
+    """Unless the policy says otherwise."""
+    strict = {"stages": {name: {"checks": {"lineage": {}}} for name in ("staging", "production")}}
+    desk = Desk(1, strict)
+    with pytest.raises(Conflict, match="m/1 is in no stage, and production is entered from staging"):
+        desk.promote(1, "production")
+    desk.promote(1, "staging")
+    desk.promote(1, "production")
     with pytest.raises(Conflict, match="m/1 is in production, above staging"):
-        move(registry, 1, "staging")
+        desk.promote(1, "staging")
 
 
 def test_the_mirror_can_be_turned_off():
     """MLflow's own stages are deprecated; without the mirror they are left alone."""
-    registry = registry_with(1)
-    move(registry, 1, "production", RegistrySettings(mirror_stages=False))
-    assert state(registry) == {1: (["production"], None)}
+    desk = Desk(1, mirror=False)
+    desk.promote(1, "production")
+    assert desk.shown() == {1: (["production"], None)}
 
 
 def test_a_stage_that_mlflow_does_not_know_moves_the_alias_only():
     """There is no label for it."""
-    registry = registry_with(1)
-    move(registry, 1, "canary", RegistrySettings(stages=("canary", "live")))
-    assert state(registry) == {1: (["canary"], None)}
+    desk = Desk(1, {"stages": {"canary": {"checks": {"lineage": {}}}, "live": {"checks": {"lineage": {}}}}})
+    desk.promote(1, "canary")
+    assert desk.shown() == {1: (["canary"], None)}
 
 
-@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["staging", "production"])), max_size=8))
-def test_a_stage_holds_one_version_and_a_version_is_in_one_stage(moves: list[tuple[int, str]]):
-    """Whatever is promoted in whatever order, alias and MLflow stage agree."""
-    registry = registry_with(3)
-    for number, stage in moves:
+moves = st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["staging", "production", "back"])), max_size=8)
+
+
+@given(moves)
+def test_a_stage_holds_one_version_and_a_version_is_in_one_stage(steps: list[tuple[int, str]]):
+    """Whatever is promoted and rolled back in whatever order, ledger, alias, label and tag agree."""
+    desk = Desk()
+    for number, stage in steps:
         try:
-            move(registry, number, stage)
-        except Conflict:
+            desk.rollback() if stage == "back" else desk.promote(number, stage)
+        except (Conflict, NotFound):
             continue
-    for aliases, label in state(registry).values():
-        assert len(aliases) <= 1
-        if aliases:
-            assert label == aliases[0].capitalize()
-    for label in ("Staging", "Production"):
-        holders = [number for number, (_, found) in state(registry).items() if found == label]
-        assert len(holders) <= 1
-
-
-def test_what_does_not_exist_is_not_promoted():
-    """An unknown version or stage changes nothing."""
-    registry = registry_with(1)
-    with pytest.raises(NotFound, match="has no version 7; the latest is 1"):
-        move(registry, 7, "staging")
-    with pytest.raises(InvalidInput, match="no stage 'prod'"):
-        move(registry, 1, "prod")
-    assert registry.writes == []
+    state = look("m", desk.ledger).state
+    for number, (aliases, label) in desk.shown().items():
+        stage = state.stage_of(number)
+        assert aliases == ([stage] if stage else [])
+        assert (label in ("Staging", "Production")) == bool(stage)
+        assert desk.registry.known["m"][number].tags.get("slipway.stage", "") == (stage or "")
+    for uid in desk.history.chains:
+        assert verify(uid, desk.history.records(uid)) == ()
 
 
 def test_a_reason_is_needed():
     """Whoever reads it later wants to know why."""
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    with pytest.raises(InvalidInput, match="a promotion needs a reason"):
-        promotion_tags(reason=" ", actor="ann", now=now)
-    assert promotion_tags(reason="better", actor="ann", now=now) == {
-        "slipway.promoted_at": "2026-01-01T00:00:00+00:00",
-        "slipway.promoted_by": "ann",
-        "slipway.promoted_because": "better",
-    }
+    with pytest.raises(InvalidInput, match="a decision needs a reason"):
+        say_why("ann", authenticated=False, at=NOW, reason=" ")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR])
+def test_a_verdict_that_is_no_pass_refuses(outcome: Outcome):
+    """With its reason, and a code that says which."""
+    desk = Desk(1)
+    with pytest.raises(NotApproved, match="m/1 does not enter production: champion") as refused:
+        desk.promote(1, "production", verdict=desk.verdict(1, "production", outcome))
+    assert refused.value.code == f"verdict-{outcome.name.lower()}"
+    assert desk.history.chains == {}
+
+
+def test_an_override_passes_only_where_the_policy_allows_it():
+    """And is in the event for good; an approval cannot be overridden."""
+    desk = Desk(1)
+    bad = desk.verdict(1, "production", Outcome.FAIL)
+    with pytest.raises(NotApproved, match="the policy allows no override for production"):
+        desk.promote(1, "production", verdict=bad, override="the boss says so")
+    allowing = {**LOOSE["stages"], "production": {**LOOSE["stages"]["production"], "allow_override": True}}
+    desk.document = {"stages": allowing}
+    bad = desk.verdict(1, "production", Outcome.FAIL)
+    unapproved = replace(bad, findings=(Finding(check="approval", outcome=Outcome.INCONCLUSIVE, reason="nobody"),))
+    with pytest.raises(NotApproved, match="an approval cannot be overridden"):
+        desk.promote(1, "production", verdict=unapproved, override="hurry")
+    done = desk.promote(1, "production", verdict=bad, override="the boss says so")
+    assert done.event.details == {"verdict": "FAIL", "verdict_seq": 1, "override": "the boss says so"}
+
+
+def test_a_verdict_that_was_overtaken_is_refused_with_what_won():
+    """Another champion, or another policy, is not what it was given for."""
+    desk = Desk(2)
+    mine = desk.promotion(2, "production")
+    desk.promote(1, "production")
+    with pytest.raises(Conflict, match="compared with an empty stage, and production is now m/1, put there by ann"):
+        carry_out("m", mine, desk.ledger)
+    mine = desk.promotion(2, "production")
+    desk.document = {"stages": {**LOOSE["stages"], "live": {"checks": {"lineage": {}}}}}
+    with pytest.raises(Conflict, match="given under a policy that was changed since"):
+        carry_out("m", mine, desk.ledger)
+
+
+def test_a_rollback_goes_to_what_was_not_itself_rolled_back():
+    """1, 2, 3 in production; 3 is rolled back to 2, and 2 to 1, never up again."""
+    desk = Desk()
+    for number in (1, 2, 3):
+        desk.promote(number, "production")
+    assert desk.rollback().event.version == 2
+    assert desk.rollback(from_version=2).event.version == 1
+    assert desk.shown()[1] == (["production"], "Production")
+    with pytest.raises(NotFound, match="no version of m was in production before 1"):
+        desk.rollback(from_version=1)
+
+
+def test_a_repeated_rollback_is_harmless_or_asks():
+    """With `--from` it does nothing; bare, within minutes, it asks which one is meant."""
+    desk = Desk()
+    for number in (1, 2, 3):
+        desk.promote(number, "production")
+    desk.rollback(from_version=3)
+    assert desk.rollback(from_version=3).event is None
+    desk.now -= timedelta(minutes=119)
+    with pytest.raises(Conflict, match="m was rolled back to 2 in production") as asked:
+        desk.rollback()
+    assert "--from 2" in asked.value.hint
+
+
+def test_a_rollback_goes_only_to_what_was_there():
+    """No gate is passed on the way, so that it must have passed one before; an archived one is ruled out."""
+    desk = Desk()
+    for number in (1, 2):
+        desk.promote(number, "production")
+    with pytest.raises(Conflict, match="m/3 was never in production"):
+        desk.rollback(to_version=3)
+    first = desk.registry.version(VersionRef(model="m", number=1))
+    carry_out("m", lambda situation: archival(situation, first, desk.who("wrong labels")), desk.ledger)
+    with pytest.raises(Conflict, match="m/1 was archived by ann: wrong labels"):
+        desk.rollback(to_version=1)
+    with pytest.raises(NotFound, match="was in production before 2"):
+        desk.rollback()
+
+
+def test_an_alias_that_was_moved_behind_the_history_is_shown_and_not_adopted():
+    """Status names it with the commands that mend it; nothing is decided on top of it."""
+    desk = Desk()
+    desk.promote(1, "production")
+    desk.registry.set_alias("m", "production", 2)
+    (row,) = status_of("m", desk.ledger)
+    assert (row.version, row.wrong) == ("1", "the alias was moved to 2 behind the history")
+    assert "slipway adopt m@production" in row.mend
+    with pytest.raises(Conflict, match="was moved behind its back"):
+        desk.promote(3, "production")
+    assert desk.promote(1, "production").changes[0].number == 1
+    assert status_of("m", desk.ledger)[0].wrong is None
+
+
+def test_a_version_that_was_there_before_is_adopted():
+    """Until then its alias is left alone."""
+    desk = Desk()
+    desk.registry.set_alias("m", "production", 2)
+    assert status_of("m", desk.ledger)[0].wrong == "not in the history"
+    with pytest.raises(Conflict, match="m/2 is in production by an alias that the history knows nothing of"):
+        desk.promote(3, "production")
+
+    def decision(situation: Situation) -> Event | None:
+        number = adoption_target(situation, "production")
+        if number is None:
+            return None
+        version = desk.registry.version(VersionRef(model="m", number=number))
+        return adoption(situation, version, "production", desk.who(), Manifest(files=()))
+
+    assert carry_out("m", decision, desk.ledger).event.version == 2
+    assert carry_out("m", decision, desk.ledger).event is None
+    assert desk.promote(3, "production").previous == 2
+
+
+def test_a_version_is_demoted_to_a_lower_stage_or_out():
+    """Upwards it goes by promotion only."""
+    desk = Desk(1)
+    desk.promote(1, "production")
+    version = desk.registry.version(VersionRef(model="m", number=1))
+    with pytest.raises(Conflict, match="production is not below it"):
+        carry_out("m", lambda s: demotion(s, version, desk.who(), to="production"), desk.ledger)
+    carry_out("m", lambda s: demotion(s, version, desk.who(), to="staging"), desk.ledger)
+    assert desk.shown() == {1: (["staging"], "Staging")}
+    carry_out("m", lambda s: demotion(s, version, desk.who(), to=None), desk.ledger)
+    assert desk.shown() == {1: ([], "Archived")}
+    with pytest.raises(Conflict, match="m/1 is in no stage"):
+        carry_out("m", lambda s: demotion(s, version, desk.who(), to=None), desk.ledger)

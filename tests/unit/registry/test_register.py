@@ -1,5 +1,6 @@
 """A logged model becomes a version with a manifest of its files, or nothing."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,23 @@ import pytest
 from registry.errors import Unavailable
 from registry.manifest import Manifest, manifest_of
 from registry.register import MANIFEST_PATH, register
-from tests.fakes import FakeModelRegistry, logged_model
+from registry.version import Version
+from registry.whole import recorded_manifest
+from tests.fakes import FakeHistory, FakeModelRegistry, logged_model
+
+
+def recorded(registry: FakeModelRegistry, history: FakeHistory | None = None) -> Version:
+    """Register a logged model as a version of iris."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    ledger = history or FakeHistory()
+    return register(logged_model(), model="iris", registry=registry, history=ledger, actor="ann", now=now)
 
 
 def test_a_version_carries_the_manifest_of_what_is_stored(tmp_path: Path):
     """The digest is a tag, the whole is among the run's artifacts."""
     (tmp_path / "MLmodel").write_text("flavors: {}")
     registry = FakeModelRegistry(folder=tmp_path)
-    version = register(logged_model(), model="iris", registry=registry)
+    version = recorded(registry)
     assert str(version) == "iris/1"
     assert version.tags["slipway.manifest"] == manifest_of(tmp_path).digest
     assert version.tags["slipway.data_source"] == "sklearn:iris"
@@ -30,7 +40,7 @@ def test_creating_the_version_is_the_last_write(tmp_path: Path):
 
     registry = Full(folder=tmp_path)
     with pytest.raises(Unavailable):
-        register(logged_model(), model="iris", registry=registry)
+        recorded(registry)
     assert registry.known == {}
 
 
@@ -43,5 +53,28 @@ def test_the_description_shows_the_headline_metrics(tmp_path: Path):
             return super().create_version(logged, model=model, description=description, tags=tags)
 
     registry = Remembering(folder=tmp_path)
-    register(logged_model(), model="iris", registry=registry)
+    recorded(registry)
     assert "| holdout_accuracy | 0.9666 |" in registry.description
+
+
+def test_the_ledger_has_the_manifest(tmp_path: Path):
+    """Whole, so that a changed file is found even where the run is gone."""
+    (tmp_path / "MLmodel").write_text("flavors: {}")
+    history = FakeHistory()
+    version = recorded(FakeModelRegistry(folder=tmp_path), history)
+    (record,) = history.records("default/1/iris")
+    assert (record.kind, record.version, record.event.actor) == ("VersionRegistered", version.number, "ann")
+    assert recorded_manifest([record]) == manifest_of(tmp_path)
+
+
+def test_a_version_that_the_ledger_refuses_is_taken_back(tmp_path: Path):
+    """No version is left that nobody recorded."""
+
+    class Down(FakeHistory):
+        def append(self, event, *, after_seq):
+            raise Unavailable("the database is down", code="down", hint=None)
+
+    registry = FakeModelRegistry(folder=tmp_path)
+    with pytest.raises(Unavailable):
+        recorded(registry, Down())
+    assert registry.known == {}

@@ -1,0 +1,259 @@
+"""gate, approve and promote through the command line, on a real MLflow store: who is let in, and who is not."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+from mlflow import MlflowClient
+from sklearn.datasets import load_iris
+
+import slipway
+from tests.datasets import customers
+
+
+def call(*words: str) -> int:
+    """Run `slipway` in this process."""
+    return slipway.run(list(words))
+
+
+def train(data: str, model: str, estimator: str, **options: str) -> None:
+    """Train and register a version."""
+    given = {"data": data, "target": "target", "model": model, "estimator": estimator, **options}
+    words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+    assert call("train", *words) == 0
+
+
+def policy(folder: Path, production: dict, *, staging: dict | None = None, **more: object) -> None:
+    """Write a policy whose checks before staging are quick."""
+    stages = {
+        "staging": {"checks": staging or {"lineage": {}}},
+        "production": {"checks": production, **more},
+    }
+    (folder / "promotion.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+
+
+def into(stage: str, version: str, *more: str) -> int:
+    """Promote a version, and return the exit code."""
+    return call("promote", version, "--to", stage, "--reason", "test", *more)
+
+
+def champion_and_candidate(folder: Path, *estimators: str, **options: str) -> None:
+    """Train versions of `digits`; the first is in production, the last in staging."""
+    for estimator in estimators:
+        train("sklearn:digits", "digits", estimator, **options)
+    for stage in ("staging", "production"):
+        assert into(stage, "digits/1") == 0
+    assert into("staging", f"digits/{len(estimators)}") == 0
+
+
+def stored(version: str) -> Path:
+    """Return the folder with a version's files."""
+    name, _, number = version.partition("/")
+    source = MlflowClient().get_model_version(name, number).source
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=source))
+
+
+def test_the_default_policy_lets_a_better_one_in_and_a_worse_one_not(store: Path, capsys: pytest.CaptureFixture[str]):
+    """With the reason printed; the verdict is in the history, its report with the run, its link in the description."""
+    for estimator in ("ridge", "random_forest", "ridge"):
+        train("sklearn:digits", "digits", estimator)
+    for stage in ("staging", "production"):
+        assert into(stage, "digits/1") == 0
+    assert call("gate", "digits/2", "--to", "staging", "--json") == 0
+    capsys.readouterr()
+    assert into("staging", "digits/2") == 0
+    assert "the verdict of event 8 still holds" in capsys.readouterr().err
+    assert into("production", "digits/2") == 0
+    assert "better, interval" in capsys.readouterr().out
+    assert into("staging", "digits/3") == 0
+    assert into("production", "digits/3") == 3
+    assert "error: digits/3 does not enter production: champion FAIL: accuracy" in capsys.readouterr().err
+    version = MlflowClient().get_model_version("digits", "3")
+    assert "- production: **FAIL**" in version.description
+    reports = [file.path for file in MlflowClient().list_artifacts(version.run_id, "slipway/gate")]
+    assert [path.rpartition(".")[2] for path in reports if "production" in path] == ["html", "json"]
+    assert MlflowClient().get_model_version_by_alias("digits", "production").version == 2
+    tags = MlflowClient().get_model_version("digits", "2").tags
+    assert (tags["slipway.stage"], tags["slipway.verdict"], tags["slipway.reason"]) == ("production", "PASS", "test")
+
+
+def test_a_gate_changes_nothing_and_answers_with_its_exit_code(store: Path, capsys: pytest.CaptureFixture[str]):
+    """3 for FAIL, 4 for what cannot be told; the document has every finding."""
+    train("sklearn:iris", "iris", "knn")
+    policy(store, {"metric": {"limits": {"holdout_accuracy": {"min": 2}}}, "lineage": {"require": ["git_commit"]}})
+    aliases = MlflowClient().get_registered_model("iris").aliases
+    capsys.readouterr()
+    assert call("gate", "iris/1", "--to", "production", "--json") == 3
+    document = json.loads(capsys.readouterr().out)
+    assert (document["outcome"], document["seq"]) == ("FAIL", 2)
+    assert {finding["check"]: finding["outcome"] for finding in document["findings"]} == {
+        "metric": "FAIL",
+        "lineage": "INCONCLUSIVE",
+    }
+    policy(store, {"metric": {"limits": {"nothing": {"min": 2}}}})
+    assert call("gate", "iris/1", "--to", "production") == 4
+    assert MlflowClient().get_registered_model("iris").aliases == aliases
+
+
+def test_a_version_that_cannot_be_served_is_refused(store: Path, capsys: pytest.CaptureFixture[str]):
+    """It loads here, and not in a server: the code that it needs is not in its requirements or files."""
+    train("sklearn:iris", "iris", "knn")
+    folder = stored("iris/1")
+    policy(store, {"servable": {"requests": 2}}, staging={"servable": {"requests": 2, "p99_ms": 0.001}})
+    assert into("staging", "iris/1") == 3
+    assert "over the budget of 0.001 ms" in capsys.readouterr().err
+    (folder / "MLmodel").write_text((folder / "MLmodel").read_text().replace("mlflow.sklearn", "no_such_module"))
+    policy(store, {"lineage": {}}, staging={"servable": {"requests": 2}})
+    assert into("staging", "iris/1") in (3, 4)
+    assert "no_such_module" in capsys.readouterr().err
+
+
+def test_an_incompatible_version_is_refused(store: Path, capsys: pytest.CaptureFixture[str]):
+    """A column that callers do not send."""
+    frame = customers()
+    frame.drop(columns="income").to_csv(store / "few.csv", index=False)
+    frame.to_csv(store / "all.csv", index=False)
+    policy(store, {"contract": {}})
+    for data in ("few.csv", "all.csv"):
+        train(data, "churn", "knn", target="churned", key="id")
+    for stage in ("staging", "production"):
+        assert into(stage, "churn/1") == 0
+    assert into("staging", "churn/2") == 0
+    capsys.readouterr()
+    assert into("production", "churn/2") == 3
+    assert "input 'income' is new and required" in capsys.readouterr().err
+
+
+def test_a_version_whose_files_were_touched_is_refused_and_not_loaded(store: Path, capsys: pytest.CaptureFixture[str]):
+    """One byte of one file."""
+    policy(store, {"artifact": {}, "champion": {}})
+    champion_and_candidate(store, "ridge", "random_forest")
+    path = stored("digits/2") / "requirements.txt"
+    path.write_bytes(path.read_bytes() + b"\n")
+    capsys.readouterr()
+    assert into("production", "digits/2") == 3
+    shown = capsys.readouterr()
+    assert "changed: requirements.txt" in shown.err
+    assert "not made: the stored files failed" in shown.out
+
+
+def test_an_unapproved_version_waits_for_somebody_else(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Its author and its promoter do not count; the verdict on the rest is not made again."""
+    policy(store, {"lineage": {}, "approval": {}})
+    monkeypatch.setenv("LOGNAME", "ann")
+    train("sklearn:iris", "iris", "knn")
+    assert into("staging", "iris/1") == 0
+    assert into("production", "iris/1") == 4
+    assert "nobody has approved iris/1 for production; 1 more: slipway approve iris/1" in capsys.readouterr().err
+    assert call("approve", "iris/1", "--to", "production") == 1
+    assert "ann is the author of iris/1" in capsys.readouterr().err
+    monkeypatch.setenv("LOGNAME", "bob")
+    assert call("approve", "iris/1", "--to", "production") == 0
+    assert into("production", "iris/1") == 4
+    assert "bob is the promoter" in capsys.readouterr().err
+    monkeypatch.setenv("LOGNAME", "ann")
+    assert into("production", "iris/1") == 0
+    assert "still holds" in capsys.readouterr().err
+
+
+def test_an_approval_lapses_with_the_policy(store: Path, monkeypatch: pytest.MonkeyPatch):
+    """What was approved is what the policy demanded then."""
+    policy(store, {"lineage": {}, "approval": {}})
+    monkeypatch.setenv("LOGNAME", "ann")
+    train("sklearn:iris", "iris", "knn")
+    assert into("staging", "iris/1") == 0
+    monkeypatch.setenv("LOGNAME", "bob")
+    assert call("approve", "iris/1", "--to", "production") == 0
+    policy(store, {"lineage": {"require": ["run"]}, "approval": {}})
+    monkeypatch.setenv("LOGNAME", "ann")
+    assert into("production", "iris/1") == 4
+
+
+def test_an_unmeasurable_version_is_refused_with_what_is_missing(store: Path, capsys: pytest.CaptureFixture[str]):
+    """Too few rows; a run that is gone."""
+    policy(store, {"champion": {}})
+    train("sklearn:iris", "iris", "knn", holdout="0.1")
+    train("sklearn:iris", "iris", "ridge", holdout="0.1")
+    for stage in ("staging", "production"):
+        assert into(stage, "iris/1") == 0
+    assert into("staging", "iris/2") == 0
+    capsys.readouterr()
+    assert into("production", "iris/2") == 4
+    assert "rows are left to compare on, and 30 are needed" in capsys.readouterr().err
+    policy(store, {"champion": {"data": "sklearn:iris", "target": "target"}})
+    assert into("production", "iris/2") == 4
+    assert "dropped because a version was trained on them" in capsys.readouterr().err
+
+
+def test_an_override_is_shouted_and_one_command_takes_it_back(store: Path, capsys: pytest.CaptureFixture[str]):
+    """The history tells who forced it in, and why."""
+    policy(store, {"champion": {}}, allow_override=True)
+    champion_and_candidate(store, "random_forest", "ridge")
+    assert into("production", "digits/2") == 3
+    assert into("production", "digits/2", "--override", "the boss says so") == 0
+    capsys.readouterr()
+    assert call("history", "digits") == 0
+    assert "FAIL OVERRIDDEN: the boss says so" in capsys.readouterr().out
+    assert call("rollback", "digits", "--reason", "as expected") == 0
+    assert MlflowClient().get_model_version_by_alias("digits", "production").version == 1
+
+
+def test_a_team_with_models_of_its_own_comes_in(store: Path, capsys: pytest.CaptureFixture[str]):
+    """Versions and aliases made by plain MLflow: adopted, recorded, gated, promoted and rolled back."""
+    rows = load_iris(as_frame=True)
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    rows.frame.to_csv(store / "labelled.csv", index=False)
+    for estimator in (KNeighborsClassifier(), LogisticRegression(max_iter=500)):
+        fitted = estimator.fit(rows.data, rows.target)
+        signature = mlflow.models.infer_signature(rows.data, fitted.predict(rows.data))
+        mlflow.sklearn.log_model(
+            fitted,
+            name="model",
+            signature=signature,
+            input_example=rows.data.head(3),
+            registered_model_name="iris",
+            serialization_format="cloudpickle",
+            pip_requirements=[],
+        )
+    MlflowClient().set_registered_model_alias("iris", "production", "1")
+    assert call("status") == 0
+    assert "slipway adopt iris@production" in capsys.readouterr().err
+    assert into("staging", "iris/2") in (3, 4)
+    refused = capsys.readouterr().err
+    assert "slipway register iris/2" in refused
+    assert "[cloudpickle]" in refused
+    assert call("adopt", "iris@production", "--reason", "in production since May") == 0
+    assert call("register", "iris/2", "--reason", "trained by the old pipeline") == 0
+    assert call("register", "iris/2", "--reason", "again") == 1
+    named = {"data": "labelled.csv", "target": "target", "margin": 0.1}
+    checks = {"artifact": {"allow": ["cloudpickle"]}, "lineage": {"require": ["run"]}, "contract": {}}
+    policy(store, {**checks, "champion": named}, staging=checks)
+    assert call("gate", "iris/2", "--to", "staging") == 0
+    assert into("staging", "iris/2") == 0
+    assert into("production", "iris/2") == 0
+    assert "the policy vouches for these rows" in capsys.readouterr().out
+    assert call("rollback", "iris", "--reason", "the old one after all") == 0
+    assert MlflowClient().get_model_version_by_alias("iris", "production").version == 1
+    assert call("status") == 0
+    assert call("history", "iris", "--verify") == 0
+
+
+def test_policy_is_shown_and_checked(store: Path, capsys: pytest.CaptureFixture[str]):
+    """Before anybody meets it."""
+    assert call("policy", "check") == 0
+    assert "the default policy is a policy for staging → production" in capsys.readouterr().err
+    policy(store, {"champoin": {}})
+    assert call("policy", "check") == 1
+    assert "did you mean 'champion'?" in capsys.readouterr().err
+    policy(store, {"champion": {"margin": 0.5}})
+    assert call("policy", "show", "digits", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["stages"]["production"]["checks"]["champion"]["margin"] == 0.5
+    assert call("policy", "check", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["stages"] == ["staging", "production"]

@@ -1,0 +1,458 @@
+"""Each check by itself, on evidence made by hand: what it passes, what it refuses, and what it cannot tell."""
+
+import json
+import sys
+import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from registry.check_runner import Job, made
+from registry.checks import approval, artifact, champion, contract, lineage, metric, own, servable, slices, soak
+from registry.events import EventKind
+from registry.evidence import Evidence, Rows, Served, Subject, Tools
+from registry.manifest import manifest_of
+from registry.model_registry import Measured
+from registry.policy import (
+    ApprovalRule,
+    ArtifactRule,
+    ChampionRule,
+    ContractRule,
+    LineageRule,
+    MetricRule,
+    OwnRule,
+    ServableRule,
+    SlicesRule,
+    SoakRule,
+)
+from registry.rows import row_ids
+from registry.verdict import Finding, Outcome
+from registry.version import Version
+from tests.unit.registry.test_history import event
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+COLUMN = {"type": "double", "name": "x", "required": True}
+OUTPUT = [{"type": "long", "required": True}]
+SKLEARN = {"sklearn": {"serialization_format": "skops"}, "python_function": {"loader_module": "mlflow.sklearn"}}
+
+
+class Threshold:
+    """A model that says 1 above a threshold."""
+
+    def __init__(self, at: float, *, classes: bool = True) -> None:
+        self.at = at
+        self.model = self
+        self.columns = ("x",)
+        if classes:
+            self.classes_ = (0, 1)
+
+    def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
+        return features
+
+    def predict(self, features: pd.DataFrame) -> np.ndarray:
+        return (features["x"] > self.at).astype(int).to_numpy()
+
+
+def stored(
+    folder: Path, *, inputs: list | None = None, outputs: list | None = None, flavors: dict | None = None
+) -> Path:
+    """Write what MLflow stores of a model: its MLmodel."""
+    folder.mkdir(parents=True, exist_ok=True)
+    signature = {"inputs": json.dumps([COLUMN] if inputs is None else inputs), "outputs": json.dumps(outputs or OUTPUT)}
+    (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors or SKLEARN, "signature": signature}))
+    return folder
+
+
+def subject(number: int, folder: Path | None, *, trained_on: list[float] | None = None, **more) -> Subject:
+    """Return a version under test, with what its run says of the rows it was trained on."""
+    holdout = None
+    if trained_on is not None:
+        holdout = folder.parent / f"holdout-{number}"
+        holdout.mkdir(exist_ok=True)
+        ids = np.sort(row_ids(pd.DataFrame({"x": trained_on})))
+        np.savez(holdout / "row_ids.npz", train=ids, holdout=ids[:0])
+        (holdout / "holdout.json").write_text(json.dumps({"id_columns": ["x"]}))
+    version = Version(
+        model="m",
+        number=number,
+        run_id="r",
+        source="s",
+        created_at=NOW,
+        stage=None,
+        aliases=frozenset(),
+        tags={"slipway.task": "classification"},
+    )
+    fields = {
+        "version": version,
+        "folder": folder,
+        "manifest": manifest_of(folder) if folder else None,
+        "run": Measured(metrics={}, params={}),
+        "holdout": holdout,
+    }
+    return Subject(**{**fields, **more})
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Evidence:
+    """Return evidence about m/2, with m/1 in production, and 400 rows that neither was trained on."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"x": rng.random(400), "city": rng.choice(["Oslo", "Rome"], 400)})
+    rows["y"] = (rows.x > 0.5).astype(int)
+    rows.to_parquet(tmp_path / "rows.parquet", index=False)
+    models = {str(tmp_path / "1"): Threshold(0.5), str(tmp_path / "2"): Threshold(0.5)}
+    return Evidence(
+        stage="production",
+        candidate=subject(2, stored(tmp_path / "2"), trained_on=[]),
+        champion=subject(1, stored(tmp_path / "1"), trained_on=[]),
+        rows={(None, None): Rows(path=tmp_path / "rows.parquet", target="y", digest="d", source="s", held_out=True)},
+        events=[],
+        entered_at=NOW - timedelta(hours=5),
+        policy_digest="policy",
+        promoter="petra",
+        now=NOW,
+        tools=Tools(
+            load=models.__getitem__,
+            load_as_served=lambda folder: models[str(folder)],
+            example=lambda folder: pd.DataFrame({"x": [0.1, 0.9]}),
+            serve=lambda folder, body, **_: Served(
+                load_s=1.0, latencies_s=(0.01,) * 3, bodies=({"predictions": [0, 1]},) * 3, peak_memory_bytes=10**8
+            ),
+            untrusted=lambda folder: (),
+        ),
+    )
+
+
+def with_model(evidence: Evidence, model: object) -> Evidence:
+    """Return the evidence with another candidate behind the same files."""
+    champion_model = evidence.tools.load(str(evidence.champion.folder))
+    models = {str(evidence.candidate.folder): model, str(evidence.champion.folder): champion_model}
+    tools = replace(evidence.tools, load=models.__getitem__, load_as_served=lambda folder: models[str(folder)])
+    return replace(evidence, tools=tools)
+
+
+def only(findings: tuple[Finding, ...]) -> Finding:
+    """Return the one finding."""
+    (finding,) = findings
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "reason"),
+    [
+        (0.95, Outcome.PASS, "accuracy is 0.95"),
+        (0.9, Outcome.PASS, "accuracy is 0.9"),
+        (0.89, Outcome.FAIL, "accuracy is 0.89, below 0.9"),
+        (1.5, Outcome.FAIL, "accuracy is 1.5, above 1"),
+        (float("nan"), Outcome.ERROR, "accuracy is nan, which is no measurement"),
+        (None, Outcome.INCONCLUSIVE, "its run did not record accuracy (did you mean 'accuracy_'?)"),
+    ],
+)
+def test_metric_holds_what_the_run_recorded_against_limits(evidence: Evidence, value, outcome: Outcome, reason: str):
+    """On a limit is within it; what is missing or no number never passes."""
+    metrics = {"accuracy_": 1.0} if value is None else {"accuracy": value}
+    run = Measured(metrics=metrics, params={})
+    given = replace(evidence, candidate=replace(evidence.candidate, run=run))
+    found = only(metric.check(given, MetricRule(limits={"accuracy": {"min": 0.9, "max": 1.0}})))
+    assert (found.outcome, found.reason) == (outcome, reason)
+
+
+def test_lineage_tells_what_was_never_recorded_from_what_is_wrong(evidence: Evidence):
+    """The first cannot be judged, the second is refused."""
+    rule = LineageRule(require=("run", "data", "git_commit", "clean_tree"))
+    assert [found.outcome for found in lineage.check(evidence, rule)] == [Outcome.INCONCLUSIVE] * 4
+    tags = {"slipway.data_digest": "sha256:1", "slipway.git_commit": "abc", "slipway.git_dirty": "true"}
+    run = Measured(metrics={}, params={}, tags=tags, status="FINISHED")
+    given = replace(evidence, candidate=replace(evidence.candidate, run=run))
+    assert [found.outcome.name for found in lineage.check(given, rule)] == ["PASS", "PASS", "PASS", "FAIL"]
+    failed = replace(evidence, candidate=replace(evidence.candidate, run=replace(run, status="FAILED")))
+    assert lineage.check(failed, LineageRule())[0].reason == "its run is FAILED, and not finished"
+
+
+@pytest.mark.parametrize(("hours", "outcome"), [(4, Outcome.PASS), (5, Outcome.PASS), (6, Outcome.INCONCLUSIVE)])
+def test_soak_counts_the_hours_in_the_stage(evidence: Evidence, hours: float, outcome: Outcome):
+    """Too few are not enough seen, and not a fault of the model's."""
+    assert only(soak.check(evidence, SoakRule(hours=hours))).outcome is outcome
+
+
+def test_a_version_in_no_stage_has_not_soaked(evidence: Evidence):
+    """Its time is not known."""
+    given = replace(evidence, entered_at=None)
+    assert only(soak.check(given, SoakRule(hours=0.1))).outcome is Outcome.INCONCLUSIVE
+
+
+def approved(evidence: Evidence, actor: str, **digests: str):
+    """Return an approval of the candidate."""
+    named = {"manifest": evidence.manifest_digest, "policy": "policy", **digests}
+    return event(EventKind.VERSION_APPROVED, version=2, actor=actor, digests=named)
+
+
+def test_approval_counts_others_who_approved_just_this(evidence: Evidence):
+    """Not the author, not the promoter, not of other files or under another policy, and each once."""
+    registered = event(EventKind.VERSION_REGISTERED, version=2, stage=None, actor="ann")
+    ways = [
+        approved(evidence, "ann"),
+        approved(evidence, "petra"),
+        approved(evidence, "bob", manifest="other"),
+        approved(evidence, "carl", policy="other"),
+        replace(approved(evidence, "dora"), stage="staging"),
+    ]
+    none = only(approval.check(replace(evidence, events=[registered, *ways]), ApprovalRule()))
+    assert (none.outcome, none.measured) == (Outcome.INCONCLUSIVE, 0)
+    for why in ("ann is the version's author", "petra is the promoter", "bob approved other files", "another policy"):
+        assert why in none.reason
+    twice = [approved(evidence, "eva"), approved(evidence, "eva")]
+    assert only(approval.check(replace(evidence, events=twice), ApprovalRule())).outcome is Outcome.PASS
+    assert only(approval.check(replace(evidence, events=twice), ApprovalRule(count=2))).measured == 1
+
+
+def test_approval_may_ask_for_authenticated_actors(evidence: Evidence):
+    """An actor nobody authenticated is recorded as unverified, and counts only where that is enough."""
+    given = replace(evidence, events=[approved(evidence, "eva")])
+    found = only(approval.check(given, ApprovalRule(authenticated=True)))
+    assert "eva was authenticated by nobody" in found.reason
+    vouched = replace(given, events=[replace(approved(evidence, "eva"), actor_authenticated=True)])
+    assert only(approval.check(vouched, ApprovalRule(authenticated=True))).outcome is Outcome.PASS
+
+
+def test_artifact_finds_one_changed_byte(evidence: Evidence):
+    """And a missing file, and one that was added."""
+    same, formats = artifact.check(evidence, ArtifactRule())
+    assert (same.outcome, formats.outcome) == (Outcome.PASS, Outcome.PASS)
+    (evidence.candidate.folder / "MLmodel").write_text((evidence.candidate.folder / "MLmodel").read_text() + " ")
+    changed, _ = artifact.check(evidence, ArtifactRule())
+    assert (changed.outcome, "changed: MLmodel" in changed.reason) == (Outcome.FAIL, True)
+
+
+def test_artifact_cannot_tell_without_a_manifest_and_refuses_without_files(evidence: Evidence):
+    """The first says which command records one."""
+    given = replace(evidence, candidate=replace(evidence.candidate, manifest=None))
+    same, _ = artifact.check(given, ArtifactRule())
+    assert same.outcome is Outcome.INCONCLUSIVE
+    assert "slipway register m/2" in same.reason
+    gone = replace(evidence, candidate=replace(evidence.candidate, folder=None))
+    assert only(artifact.check(gone, ArtifactRule())).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("flavors", "file", "content", "format"),
+    [
+        ({**SKLEARN, "sklearn": {"serialization_format": "cloudpickle"}}, "model.pkl", b"\x80\x05.", "cloudpickle"),
+        (SKLEARN, "hidden.bin", b"\x80\x04.", "pickle"),
+        ({"python_function": {"loader_module": "mlflow.sklearn", "code": "code"}}, "x", b"", "code"),
+        ({"python_function": {"loader_module": "my.loader"}}, "x", b"", "unknown"),
+        ({"python_function": {"loader_module": "mlflow.onnx"}}, "model.onnx", b"\x08\x07", None),
+    ],
+)
+def test_artifact_judges_the_format(evidence: Evidence, flavors: dict, file: str, content: bytes, format: str | None):
+    """What runs code on loading needs the policy's word, whatever the file is called."""
+    folder = stored(evidence.candidate.folder, flavors=flavors)
+    (folder / file).write_bytes(content)
+    refused = artifact.check(evidence, ArtifactRule())[1]
+    assert (refused.outcome is Outcome.PASS) == (format is None)
+    if format:
+        assert f"[{format}]" in refused.reason
+        allowed = artifact.check(evidence, ArtifactRule(allow=(format,)))[1]
+        assert allowed.outcome is Outcome.PASS
+        assert "which the policy allows" in allowed.reason
+
+
+def test_artifact_knows_pytorchs_archives_and_strange_types(evidence: Evidence):
+    """A pickle within a zip, and types that skops would have to be told to trust."""
+    with zipfile.ZipFile(evidence.candidate.folder / "weights.bin", "w") as archive:
+        archive.writestr("archive/data.pkl", b"x")
+    tools = replace(evidence.tools, untrusted=lambda folder: ["sklearn.tree._tree.Tree", "evil.Type"])
+    refused = artifact.check(replace(evidence, tools=tools), ArtifactRule())[1]
+    assert "skops would have to trust evil.Type" in refused.reason
+    assert "weights.bin is PyTorch's pickle" in refused.reason
+
+
+OPTIONAL = {"type": "double", "name": "z", "required": False}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "said"),
+    [
+        ([COLUMN], OUTPUT, None),
+        ([COLUMN, OPTIONAL], OUTPUT, None),
+        ([{**COLUMN, "required": False}], OUTPUT, None),
+        ([OPTIONAL], OUTPUT, "input 'x' is gone"),
+        ([COLUMN, {**OPTIONAL, "required": True}], OUTPUT, "input 'z' is new and required"),
+        ([{**COLUMN, "type": "long"}], OUTPUT, "input 'x' was double, is long"),
+        ([COLUMN], [{"type": "string", "required": True}], "the output was long, is string"),
+    ],
+)
+def test_contract_finds_what_breaks_callers(evidence: Evidence, inputs: list, outputs: list, said: str | None):
+    """An added optional column does not."""
+    stored(evidence.candidate.folder, inputs=inputs, outputs=outputs)
+    found = contract.check(evidence, ContractRule())[0]
+    assert found.outcome is (Outcome.FAIL if said else Outcome.PASS)
+    assert (said or "takes and gives what m/1 did") in found.reason
+
+
+def test_contract_sends_the_champions_example_through_the_candidate(evidence: Evidence):
+    """A signature may say yes where the model says no."""
+
+    class Picky(Threshold):
+        def predict(self, features: pd.DataFrame) -> np.ndarray:
+            raise ValueError("not these rows")
+
+    class Short(Threshold):
+        def predict(self, features: pd.DataFrame) -> np.ndarray:
+            return np.array([1])
+
+    refused = contract.check(with_model(evidence, Picky(0.5)), ContractRule())[1]
+    assert refused.reason == "the input example of m/1 is refused: ValueError: not these rows"
+    assert contract.check(with_model(evidence, Short(0.5)), ContractRule())[1].outcome is Outcome.FAIL
+
+
+def test_contract_without_a_champion_or_a_signature(evidence: Evidence):
+    """Nobody calls it yet; or nobody can tell."""
+    assert only(contract.check(replace(evidence, champion=None), ContractRule())).outcome is Outcome.PASS
+    (evidence.candidate.folder / "MLmodel").write_text("flavors: {}")
+    assert only(contract.check(evidence, ContractRule())).outcome is Outcome.INCONCLUSIVE
+
+
+def served(evidence: Evidence, **changes) -> Evidence:
+    """Return the evidence with another scoring server."""
+    fields = {"load_s": 1.0, "latencies_s": (0.01,) * 3, "bodies": ({"predictions": [0, 1]},), "peak_memory_bytes": 1}
+    result = Served(**{**fields, **changes})
+    (evidence.candidate.folder / "serving_input_example.json").write_text("{}")
+    return replace(evidence, tools=replace(evidence.tools, serve=lambda *_, **__: result))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, None),
+        ({"bodies": ({"predictions": [0, 0]},)}, "the server answers [0, 0], the model itself [0, 1]"),
+        ({"latencies_s": (2.0,)}, "p99 latency is 2e+03 ms, over the budget of 1000 ms"),
+        ({"load_s": 500.0}, "time to the first answer is 500 s, over the budget of 120 s"),
+        ({"peak_memory_bytes": 5 * 10**9}, "peak memory is 5e+03 MB, over the budget of 4096 MB"),
+        ({"problem": "the scoring server ended by itself: boom"}, "the scoring server ended by itself: boom"),
+    ],
+)
+def test_servable_compares_answers_and_budgets(evidence: Evidence, changes: dict, said: str | None):
+    """The answers are those of the model itself."""
+    found = servable.check(served(evidence, **changes), ServableRule())
+    failed = [finding.reason for finding in found if finding.outcome is Outcome.FAIL]
+    assert failed == ([said] if said else [])
+
+
+def test_champion_passes_as_good_and_refuses_worse(evidence: Evidence):
+    """The same threshold; one that is wrong on a tenth of the rows."""
+    same = only(champion.check(evidence, ChampionRule()))
+    assert (same.outcome, same.n, same.measured) == (Outcome.PASS, 400, 0.0)
+    worse = only(champion.check(with_model(evidence, Threshold(0.6)), ChampionRule()))
+    assert worse.outcome is Outcome.FAIL
+    assert "shown to be worse by more than 0.02" in worse.reason
+
+
+def test_champion_drops_rows_that_either_was_trained_on(evidence: Evidence):
+    """And says how many; too few left cannot decide."""
+    rows = pd.read_parquet(evidence.rows[None, None].path)
+    mine = subject(2, evidence.candidate.folder, trained_on=list(rows.x[:100]))
+    theirs = subject(1, evidence.champion.folder, trained_on=list(rows.x[50:150]))
+    found = only(champion.check(replace(evidence, candidate=mine, champion=theirs), ChampionRule()))
+    assert (found.n, found.details["dropped"]) == (250, 150)
+    assert "150 dropped because a version was trained on them" in found.reason
+    nearly_all = subject(1, evidence.champion.folder, trained_on=list(rows.x[:390]))
+    few = only(champion.check(replace(evidence, champion=nearly_all), ChampionRule()))
+    assert few.outcome is Outcome.INCONCLUSIVE
+    assert "10 rows are left to compare on, and 30 are needed" in few.reason
+
+
+def test_champion_says_what_it_needs(evidence: Evidence):
+    """No rows; nobody knows what a version was trained on; a metric that does not suit."""
+    nothing = replace(evidence, rows={(None, None): "m/2 has no held-out rows on record"})
+    assert only(champion.check(nothing, ChampionRule())).reason == "m/2 has no held-out rows on record"
+    unknown = replace(evidence, champion=replace(evidence.champion, holdout=None))
+    assert "which rows m/1 was trained on is not recorded" in only(champion.check(unknown, ChampionRule())).reason
+    named = replace(unknown, rows={(None, None): replace(evidence.rows[None, None], held_out=False)})
+    vouched = only(champion.check(named, ChampionRule()))
+    assert (vouched.outcome, "the policy vouches" in vouched.reason) == (Outcome.PASS, True)
+    wrong = only(champion.check(evidence, ChampionRule(metric="rmse")))
+    assert wrong.reason.startswith("rmse does not measure classification")
+    assert "needs class scores" in only(champion.check(evidence, ChampionRule(metric="roc_auc"))).reason
+
+
+def test_champion_of_an_empty_stage_is_passed(evidence: Evidence):
+    """With that reason."""
+    found = only(champion.check(replace(evidence, champion=None), ChampionRule()))
+    assert (found.outcome, found.reason) == (Outcome.PASS, "nothing is in production yet to compare with")
+
+
+def test_slices_find_the_part_that_is_worse(evidence: Evidence):
+    """Where the whole looks acceptable; parts that are too small are listed."""
+
+    class WorseInRome(Threshold):
+        columns = ("x", "city")
+
+        def predict(self, features: pd.DataFrame) -> np.ndarray:
+            wrong = (features["city"] == "Rome") & (features["x"].rank() % 4 == 0)
+            return np.where(wrong, 1 - super().predict(features), super().predict(features))
+
+    model = WorseInRome(0.5)
+    model.columns = ("x", "city")
+    rule = SlicesRule(columns=("city", "x"), bins=2)
+    found = only(slices.check(with_model(evidence, model), rule))
+    assert found.outcome is Outcome.FAIL
+    assert "city = Rome" in found.reason
+    assert "city = Oslo" not in found.reason
+    assert only(slices.check(evidence, rule)).outcome is Outcome.PASS
+    small = only(slices.check(evidence, SlicesRule(columns=("city",), min_rows=300)))
+    assert small.outcome is Outcome.INCONCLUSIVE
+    assert "every slice has fewer than 300 rows" in small.reason
+    assert "no column town" in only(slices.check(evidence, SlicesRule(columns=("town",)))).reason
+
+
+def test_numbers_are_sliced_into_bins_and_missing_values_apart():
+    """Every row is in one slice of a column."""
+    column = pd.Series([*range(10), None, None], dtype=float, name="age")
+    parts = dict(slices.slices_of(column, 2))
+    assert [int(members.sum()) for members in parts.values()] == [5, 5, 2]
+    assert np.sum(list(parts.values()), axis=0).tolist() == [1] * 12
+
+
+ANSWER = "import json, sys; asked = json.load(sys.stdin); print(json.dumps({answer}))"
+
+
+@pytest.mark.parametrize(
+    ("program", "outcome", "said"),
+    [
+        (ANSWER.format(answer="dict(outcome='PASS', reason=asked['version'], measured=0.5)"), Outcome.PASS, "m/2"),
+        (ANSWER.format(answer="dict(outcome='FAIL', reason=asked['target'])"), Outcome.FAIL, "y"),
+        (ANSWER.format(answer="[1]"), Outcome.ERROR, "own check 'fair' answered [1]"),
+        ("print('hello')", Outcome.ERROR, "own check 'fair' answered hello"),
+        ("import sys; sys.exit('no luck')", Outcome.ERROR, "ended with status 1: no luck"),
+    ],
+)
+def test_ones_own_program_is_asked_in_json(evidence: Evidence, program: str, outcome: Outcome, said: str):
+    """An answer of another shape is an ERROR that shows it."""
+    rule = OwnRule(command=(sys.executable, "-c", program))
+    job = Job(name="fair", check=lambda e, r: own.check(e, r, name="fair"), evidence=evidence, rule=rule)
+    (found,) = made(job)
+    assert (found.check, found.outcome) == ("fair", outcome)
+    assert said in found.reason
+
+
+def always(asked: dict) -> dict:
+    """Judge by the name of the stage."""
+    return {"outcome": "PASS" if asked["stage"] == "production" else "FAIL", "reason": "by its name"}
+
+
+def test_ones_own_function_is_asked_the_same(evidence: Evidence):
+    """A missing one is an error of the policy's."""
+    rule = OwnRule(entry_point="tests.unit.registry.test_checks:always")
+    assert only(own.check(evidence, rule, name="fair")).reason == "by its name"
+    job = Job(
+        name="fair",
+        check=lambda e, r: own.check(e, r, name="fair"),
+        evidence=evidence,
+        rule=OwnRule(entry_point="tests.unit:nobody"),
+    )
+    assert "there is no function tests.unit:nobody" in made(job)[0].reason

@@ -1,0 +1,136 @@
+"""The decision is the commit point: whenever the process dies, the next command finishes what was decided."""
+
+import pytest
+
+from registry.decide import carry_out, look
+from registry.errors import Conflict, SlipwayError
+from registry.history import verify
+from registry.status import status_of
+from tests.unit.registry.test_promote import Desk
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class DyingPort:
+    """A port that dies before its k-th call; calls are counted over all ports that share the counter."""
+
+    def __init__(self, inner: object, calls: list[str], die_at: int | None) -> None:
+        self._inner, self._calls, self._die_at = inner, calls, die_at
+
+    def __getattr__(self, name: str):
+        method = getattr(self._inner, name)
+
+        def counted(*args, **kwargs):
+            self._calls.append(name)
+            if len(self._calls) - 1 == self._die_at:
+                raise Killed(name)
+            return method(*args, **kwargs)
+
+        return counted
+
+
+def prepared(verb: str):
+    """Return a desk where 2 is in production after 1, and what the verb then does with it, under a deadly ledger."""
+    desk = Desk()
+    desk.promote(1, "production")
+    desk.promote(2, "production")
+    desk.promote(3, "staging")
+    ledger = desk.ledger
+
+    def act(die_at: int | None) -> list[str]:
+        calls: list[str] = []
+        decision = desk.promotion(3, "production")
+        desk.ledger = type(ledger)(
+            registry=DyingPort(desk.registry, calls, die_at),
+            history=DyingPort(desk.history, calls, die_at),
+            policies=ledger.policies,
+            mirror_stages=True,
+        )
+        try:
+            carry_out("m", decision, desk.ledger) if verb == "promote" else desk.rollback()
+        except Killed:
+            desk.history.locked.clear()  # the lock dies with its holder
+        desk.ledger = ledger
+        return calls
+
+    return desk, act
+
+
+@pytest.mark.parametrize("verb", ["promote", "rollback"])
+def test_whatever_call_it_dies_before_the_next_command_finishes(verb: str):
+    """Every call of a port is a point to die at; afterwards alias, label, tag and ledger agree and the chain holds."""
+    desk, act = prepared(verb)
+    points = len(act(None))
+    assert points > 15
+    decided = 0
+    for point in range(points):
+        desk, act = prepared(verb)
+        before = look("m", desk.ledger).seq
+        act(point)
+        rows = {row.stage: row for row in status_of("m", desk.ledger)}
+        situation = look("m", desk.ledger)
+        decided += situation.seq > before
+        wanted = {"promote": 3, "rollback": 1}[verb] if situation.seq > before else 2
+        assert rows["production"].version == str(wanted)
+        assert all(row.wrong is None for row in rows.values())
+        assert desk.shown()[wanted] == (["production"], "Production")
+        assert [n for n, (_, label) in desk.shown().items() if label == "Production"] == [wanted]
+        assert verify(situation.model_uid, desk.history.records(situation.model_uid)) == ()
+    assert 0 < decided < points
+
+
+def test_a_paused_promoter_that_wakes_after_another_decision_changes_nothing():
+    """Its lock was lost while it slept; the one write that was on its way is put right."""
+    desk = Desk()
+    decision = desk.promotion(1, "production")
+    second = []
+
+    class Paused(DyingPort):
+        def __getattr__(self, name: str):
+            if name == "set_alias" and not second:
+                second.append(name)
+                desk.history.locked.clear()
+                desk.promote(2, "production", verdict=desk.verdict(2, "production"))
+                desk.registry.writes.clear()
+            return super().__getattr__(name)
+
+    ledger = desk.ledger
+    asleep = type(ledger)(
+        registry=Paused(desk.registry, [], None), history=desk.history, policies=ledger.policies, mirror_stages=True
+    )
+    carry_out("m", decision, asleep)
+    assert desk.registry.writes[:2] == ["set_alias", "set_alias"]
+    assert desk.shown() == {3: ([], None), 2: (["production"], "Production"), 1: ([], "Archived")}
+    assert status_of("m", ledger)[0].wrong is None
+
+
+def test_of_two_decisions_on_one_head_one_is_overtaken():
+    """The number in the chain is taken once; the loser learns by what, and nothing of it is left."""
+    desk = Desk()
+    desk.promote(1, "staging")
+    situation = look("m", desk.ledger)
+    event = desk.promotion(2, "production")(situation)
+    desk.promote(3, "production")
+    with pytest.raises(Conflict, match="overtaken: VersionPromoted of m/3"):
+        desk.history.append(event, after_seq=situation.seq)
+
+
+def test_a_registry_that_does_not_keep_what_is_written_is_said():
+    """And is not written to for ever."""
+
+    class Forgetful(DyingPort):
+        def __getattr__(self, name: str):
+            return (lambda *_: None) if name == "set_alias" else super().__getattr__(name)
+
+    desk = Desk()
+    decision = desk.promotion(1, "production")
+    ledger = type(desk.ledger)(
+        registry=Forgetful(desk.registry, [], None),
+        history=desk.history,
+        policies=desk.ledger.policies,
+        mirror_stages=True,
+    )
+    with pytest.raises(SlipwayError, match="does not keep"):
+        carry_out("m", decision, ledger)

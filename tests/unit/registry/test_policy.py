@@ -1,0 +1,93 @@
+"""The policy is strict where it is read, and named by what it demands of one model."""
+
+from pathlib import Path
+
+import pytest
+
+from registry.errors import InvalidInput
+from registry.policy import DEFAULT, PolicyBook, load_policy
+
+CHECKS = {"checks": {"lineage": {}}}
+
+
+def book(**document) -> PolicyBook:
+    """Return the policies of a document."""
+    return PolicyBook(document, source="promotion.yaml")
+
+
+def test_without_a_file_a_safe_policy_holds(tmp_path: Path):
+    """Files, lineage, contract and serving before staging; the champion before production; no override."""
+    found = load_policy(tmp_path / "promotion.yaml").default
+    assert {name: list(stage.checks.rules()) for name, stage in found.stages.items()} == {
+        "staging": ["artifact", "lineage", "contract", "servable"],
+        "production": ["artifact", "contract", "champion"],
+    }
+    assert not any(stage.allow_override for stage in found.stages.values())
+    assert (found.sources_of("staging"), found.sources_of("production")) == ((), ("staging",))
+
+
+def test_a_model_has_what_differs_for_it():
+    """Its settings lie over the defaults; null takes a check away."""
+    policies = book(
+        stages=DEFAULT["stages"],
+        models={"cancer": {"production": {"checks": {"champion": {"margin": 0.1}, "contract": None}}}},
+    )
+    mine, others = policies.of("cancer"), policies.of("iris")
+    assert mine.stages["production"].checks.champion.margin == 0.1
+    assert mine.stages["production"].checks.contract is None
+    assert others == policies.default
+    assert mine.digest != others.digest
+
+
+def test_the_digest_names_one_models_policy():
+    """Another model's settings do not change it; its own do, in whatever order they are written."""
+    one = book(stages=DEFAULT["stages"]).of("m")
+    two = book(stages=DEFAULT["stages"], models={"other": {"staging": {"allow_override": True}}}).of("m")
+    assert one.digest == two.digest
+    turned = {"staging": {"checks": dict(reversed(DEFAULT["stages"]["staging"]["checks"].items()))}}
+    assert book(stages={**DEFAULT["stages"], **turned}).of("m").digest == one.digest
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (
+            {"stages": {"live": {"checks": {"champoin": {}}}}},
+            "live.checks.champoin is unknown (did you mean 'champion'?)",
+        ),
+        ({"stages": {"live": {"checks": {"champion": {"margn": 1}}}}}, "margn is unknown (did you mean 'margin'?)"),
+        ({"stages": {"live": {"checks": {}}}}, "a stage without checks would let everything pass"),
+        ({"stages": {"live": {"checks": {"champion": {"margin": 0.1, "relative_margin": 0.1}}}}}, "not both"),
+        ({"stages": {"live": {"checks": {"champion": {"metric": "f1"}}}}}, "metric: Input should be 'accuracy'"),
+        ({"stages": {"live": {"checks": {"slices": {}}}}}, "slices.columns: Field required"),
+        ({"stages": {"live": {"checks": {"metric": {"limits": {"accuracy": {}}}}}}}, "give min, max or both"),
+        ({"stages": {"live": {"checks": {"own": {"soak": {"command": ["x"]}}}}}}, "'soak' is a built-in check's name"),
+        ({"stages": {"live": {"checks": {"own": {"x": {}}}}}}, "give command or entry_point"),
+        ({"stages": {"latest": CHECKS}}, "'latest' is reserved by MLflow"),
+        ({"stages": {"live": {**CHECKS, "enter_from": ["lab"]}}}, "live is entered from 'lab', which is no stage"),
+        ({"stages": {"live": CHECKS}, "model": {}}, "'model' is unknown (did you mean 'models'?)"),
+        ({"stages": {"live": CHECKS}, "models": {"m": {"lve": {}}}}, "models.m.lve is no stage (did you mean 'live'?)"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(document: dict, said: str):
+    """And with the nearest known key."""
+    with pytest.raises(InvalidInput) as refused:
+        PolicyBook(document, source="promotion.yaml")
+    assert refused.value.message.startswith("wrong policy in promotion.yaml: ")
+    assert said in refused.value.message
+
+
+@pytest.mark.parametrize("text", ["", "stages: {}", "[1]", "stages: [", "models: {}"])
+def test_a_file_that_is_no_policy_is_refused(tmp_path: Path, text: str):
+    """An empty one would let everything pass."""
+    path = tmp_path / "promotion.yaml"
+    path.write_text(text)
+    with pytest.raises(InvalidInput, match="wrong policy in"):
+        load_policy(path)
+
+
+def test_a_stage_may_be_entered_from_elsewhere():
+    """From named stages, or from anywhere."""
+    stages = {"a": CHECKS, "b": {**CHECKS, "enter_from": ["a"]}, "c": {**CHECKS, "enter_from": "any"}}
+    found = book(stages=stages).default
+    assert [found.sources_of(name) for name in "abc"] == [(), ("a",), None]

@@ -1,0 +1,78 @@
+"""The whole is the worst of its parts."""
+
+from datetime import UTC, datetime
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from registry.report import MARK, describe, to_html
+from registry.verdict import Finding, Outcome, Verdict, finding_from
+
+outcomes = st.lists(st.sampled_from(list(Outcome)), min_size=1, max_size=6)
+
+
+def verdict(*found: Outcome | Finding) -> Verdict:
+    """Return a verdict of findings."""
+    findings = tuple(
+        each if isinstance(each, Finding) else Finding(check="metric", outcome=each, reason="<why>") for each in found
+    )
+    return Verdict(
+        model="m",
+        version=2,
+        stage="production",
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        findings=findings,
+        digests={"policy": "sha256:abc"},
+        champion=1,
+    )
+
+
+@given(outcomes, st.sampled_from(list(Outcome)))
+def test_one_more_check_never_makes_a_verdict_better(some: list[Outcome], more: Outcome):
+    """PASS < INCONCLUSIVE < ERROR < FAIL."""
+    assert verdict(*some, more).outcome >= verdict(*some).outcome
+    assert (verdict(*some).outcome is Outcome.PASS) == (set(some) == {Outcome.PASS})
+
+
+def test_a_verdict_about_nothing_is_refused():
+    """No check made is no PASS."""
+    with pytest.raises(ValueError, match="at least one"):
+        verdict()
+
+
+def test_the_worst_come_first():
+    """They are the reason for a refusal."""
+    found = verdict(Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL).worst()
+    assert [finding.outcome for finding in found] == [Outcome.FAIL, Outcome.INCONCLUSIVE]
+
+
+def test_a_finding_survives_being_written():
+    """Also one whose number JSON does not have."""
+    finding = Finding(check="x", outcome=Outcome.ERROR, reason="r", measured=float("nan"), details={"a": float("inf")})
+    document = finding.to_document()
+    assert (document["measured"], document["details"]) == ("nan", {"a": "inf"})
+    assert finding_from(document).to_document() == document
+
+
+def test_the_page_shows_every_finding_and_runs_nothing():
+    """Words from models are escaped; intervals are drawn."""
+    details = {"low": -0.01, "high": 0.02, "difference": 0.0, "threshold": -0.02, "metric": "accuracy"}
+    drawn = Finding(check="champion", outcome=Outcome.PASS, reason="same", measured=0.0, limit=-0.02, details=details)
+    page = to_html(verdict(Outcome.FAIL, drawn))
+    assert "&lt;why&gt;" in page
+    assert "<why>" not in page
+    assert "m/2 to production" in page
+    assert page.count("<svg") == 1
+    assert "<script" not in page
+
+
+def test_the_description_has_one_line_for_each_stage():
+    """The newest, under whatever was there before."""
+    first = describe("words of somebody", verdict(Outcome.FAIL), "r1", "slipway/gate/production-3.html")
+    second = describe(first, verdict(Outcome.PASS), "r1", "slipway/gate/production-4.html")
+    assert second.startswith("words of somebody")
+    assert second.count(MARK) == 1
+    assert "**PASS**" in second
+    assert "production-3" not in second
+    assert "#/runs/r1/artifacts/slipway/gate/production-4.html" in second
