@@ -95,6 +95,7 @@ def test_alias_and_stage_are_served_also_after_an_older_version_replaced_a_newer
     """Both URIs answer the input example with the older version's predictions."""
     mlflow_run(clone, **CANCER, params='{"n_estimators": 5}')
     mlflow_run(clone, **{**CANCER, "estimator": "logistic"})
+    (clone / "promotion.yaml").write_text("stages: {production: {enter_from: any, checks: {lineage: {}}}}")
     for number in ("2", "1"):
         run(clone, "slipway", "promote", f"cancer/{number}", "--to", "production", "--reason", "test")
     rows = load_breast_cancer(as_frame=True).data

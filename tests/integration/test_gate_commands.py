@@ -8,6 +8,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 
 import slipway
 from tests.datasets import customers
@@ -113,7 +115,7 @@ def test_a_version_that_cannot_be_served_is_refused(store: Path, capsys: pytest.
 def test_an_incompatible_version_is_refused(store: Path, capsys: pytest.CaptureFixture[str]):
     """A column that callers do not send."""
     frame = customers()
-    frame.drop(columns="income").to_csv(store / "few.csv", index=False)
+    frame.drop(columns="age").to_csv(store / "few.csv", index=False)
     frame.to_csv(store / "all.csv", index=False)
     policy(store, {"contract": {}})
     for data in ("few.csv", "all.csv"):
@@ -123,7 +125,7 @@ def test_an_incompatible_version_is_refused(store: Path, capsys: pytest.CaptureF
     assert into("staging", "churn/2") == 0
     capsys.readouterr()
     assert into("production", "churn/2") == 3
-    assert "input 'income' is new and required" in capsys.readouterr().err
+    assert "input 'age' is new and required" in capsys.readouterr().err
 
 
 def test_a_version_whose_files_were_touched_is_refused_and_not_loaded(store: Path, capsys: pytest.CaptureFixture[str]):
@@ -205,22 +207,20 @@ def test_an_override_is_shouted_and_one_command_takes_it_back(store: Path, capsy
 def test_a_team_with_models_of_its_own_comes_in(store: Path, capsys: pytest.CaptureFixture[str]):
     """Versions and aliases made by plain MLflow: adopted, recorded, gated, promoted and rolled back."""
     rows = load_iris(as_frame=True)
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-
     rows.frame.to_csv(store / "labelled.csv", index=False)
     for estimator in (KNeighborsClassifier(), LogisticRegression(max_iter=500)):
         fitted = estimator.fit(rows.data, rows.target)
         signature = mlflow.models.infer_signature(rows.data, fitted.predict(rows.data))
-        mlflow.sklearn.log_model(
-            fitted,
-            name="model",
-            signature=signature,
-            input_example=rows.data.head(3),
-            registered_model_name="iris",
-            serialization_format="cloudpickle",
-            pip_requirements=[],
-        )
+        with mlflow.start_run():
+            mlflow.sklearn.log_model(
+                fitted,
+                name="model",
+                signature=signature,
+                input_example=rows.data.head(3),
+                registered_model_name="iris",
+                serialization_format="cloudpickle",
+                pip_requirements=[],
+            )
     MlflowClient().set_registered_model_alias("iris", "production", "1")
     assert call("status") == 0
     assert "slipway adopt iris@production" in capsys.readouterr().err

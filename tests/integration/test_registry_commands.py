@@ -12,6 +12,13 @@ import slipway
 from registry.errors import NotFound
 
 
+ANYTHING_GOES = """
+stages:
+  staging: {enter_from: any, checks: {lineage: {}}}
+  production: {enter_from: any, checks: {lineage: {}}}
+"""
+
+
 def call(*words: str) -> int:
     """Run `slipway` in this process."""
     return slipway.run(list(words))
@@ -31,6 +38,7 @@ def two_versions(store: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 def test_versions_are_shown_newest_first(two_versions: Path, capsys: pytest.CaptureFixture[str]):
     """With stages, headline metrics, age and run; the JSON holds the same."""
+    (two_versions / "promotion.yaml").write_text(ANYTHING_GOES)
     call("promote", "iris/1", "--to", "staging", "--reason", "try it")
     capsys.readouterr()
     assert call("versions", "iris") == 0
@@ -77,6 +85,7 @@ def resolved() -> tuple[str, str]:
 
 def test_alias_and_stage_agree_also_after_an_older_version_replaced_a_newer(two_versions: Path):
     """`models:/iris@production` and `models:/iris/Production` are the same model each time."""
+    (two_versions / "promotion.yaml").write_text(ANYTHING_GOES)
     for number in ("2", "1"):
         assert call("promote", f"iris/{number}", "--to", "production", "--reason", "test") == 0
         assert resolved() == (number, number)
@@ -88,24 +97,25 @@ def test_alias_and_stage_agree_also_after_an_older_version_replaced_a_newer(two_
 
 def test_a_dry_run_prints_the_plan_and_changes_nothing(two_versions: Path, capsys: pytest.CaptureFixture[str]):
     """The plan is the one that is carried out."""
+    (two_versions / "promotion.yaml").write_text(ANYTHING_GOES)
     words = ("promote", "iris/2", "--to", "production", "--reason", "test", "--json")
     call(*words, "--dry-run")
     proposed = json.loads(capsys.readouterr().out)
     assert MlflowClient().get_registered_model("iris").aliases == {}
     call(*words)
     done = json.loads(capsys.readouterr().out)
-    assert proposed == {**done, "dry_run": True}
+    assert proposed == {**done, "dry_run": True, "seq": done["seq"] - 1}, "only the verdict was not recorded"
     call(*words)
     assert json.loads(capsys.readouterr().out)["changes"] == []
 
 
-def test_who_when_and_why_are_tags(two_versions: Path, monkeypatch: pytest.MonkeyPatch):
+def test_who_and_why_are_tags(two_versions: Path, monkeypatch: pytest.MonkeyPatch):
     """The user of the tracking server where there is one."""
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
+    (two_versions / "promotion.yaml").write_text(ANYTHING_GOES)
     call("promote", "iris/1", "--to", "staging", "--reason", "looks good")
     tags = MlflowClient().get_model_version("iris", "1").tags
-    assert (tags["slipway.promoted_by"], tags["slipway.promoted_because"]) == ("ann", "looks good")
-    assert tags["slipway.promoted_at"].endswith("+00:00")
+    assert (tags["slipway.by"], tags["slipway.reason"], tags["slipway.stage"]) == ("ann", "looks good", "staging")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +126,7 @@ def test_who_when_and_why_are_tags(two_versions: Path, monkeypatch: pytest.Monke
         (("compare", "iris/1", "iris@live"), "model 'iris' has no alias 'live'; it has: none"),
         (("promote", "iris", "--to", "staging", "--reason", "x"), "'iris' names no version; write churn/5"),
         (("promote", "iris/1", "--to", "prod", "--reason", "x"), "no stage 'prod' (did you mean 'production'?)"),
-        (("promote", "iris/1", "--to", "staging", "--reason", " "), "a promotion needs a reason"),
+        (("promote", "iris/1", "--to", "staging", "--reason", " "), "a decision needs a reason"),
     ],
 )
 def test_an_error_says_what_was_asked_and_what_there_is(
@@ -142,10 +152,10 @@ def test_wrong_usage_exits_with_2(store: Path, capsys: pytest.CaptureFixture[str
 
 def test_wrong_settings_stop_a_promotion(two_versions: Path, capsys: pytest.CaptureFixture[str]):
     """All bad keys at once."""
-    (two_versions / "slipway.yaml").write_text("registry: {stage: [a], mirror_stages: perhaps}")
+    (two_versions / "slipway.yaml").write_text("registry: {polcy: a, mirror_stages: perhaps}")
     assert call("promote", "iris/1", "--to", "staging", "--reason", "x") == 1
     shown = capsys.readouterr().err
-    assert "registry.stage is unknown (did you mean 'stages'?)" in shown
+    assert "registry.polcy is unknown (did you mean 'policy'?)" in shown
     assert "registry.mirror_stages='perhaps'" in shown
 
 

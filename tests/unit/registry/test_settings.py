@@ -24,17 +24,17 @@ def load(folder: Path, text: str = "", environ: dict[str, str] | None = None, ki
 
 
 def test_without_anything_the_defaults_hold(tmp_path: Path):
-    """Two stages, mirrored."""
+    """The policy is in the working folder, MLflow's stage label is mirrored."""
     found = load_settings(RegistrySettings, "registry", environ={}, folder=tmp_path)
-    assert (found.stages, found.mirror_stages) == (("staging", "production"), True)
+    assert (found.policy, found.mirror_stages, found.history_uri) == (Path("promotion.yaml"), True, None)
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path):
     """Key by key: what the environment does not say stays as the file says."""
     found = load(
-        tmp_path, "registry: {stages: [qa, live], mirror_stages: true}", {"SLIPWAY_REGISTRY__MIRROR_STAGES": "false"}
+        tmp_path, "registry: {policy: gates.yaml, mirror_stages: true}", {"SLIPWAY_REGISTRY__MIRROR_STAGES": "false"}
     )
-    assert (found.stages, found.mirror_stages) == (("qa", "live"), False)
+    assert (found.policy, found.mirror_stages) == (Path("gates.yaml"), False)
 
 
 def test_a_nested_key_is_joined_by_two_underscores(tmp_path: Path):
@@ -51,8 +51,8 @@ def test_a_nested_key_is_joined_by_two_underscores(tmp_path: Path):
     ("text", "said"),
     [
         ("registri: {}", r"unknown section 'registri' \(did you mean 'registry'\?\)"),
-        ("registry: {stage: [a]}", r"slipway.yaml: registry.stage is unknown \(did you mean 'stages'\?\)"),
-        ("registry: {stages: [latest]}", r"slipway.yaml: registry.stages=\['latest'\]: 'latest' is reserved"),
+        ("registry: {polcy: a.yaml}", r"slipway.yaml: registry.polcy is unknown \(did you mean 'policy'\?\)"),
+        ("registry: {mirror_stages: 7}", "slipway.yaml: registry.mirror_stages=7: Input should be a valid boolean"),
         ("registry: [", "is not YAML"),
     ],
 )
@@ -65,8 +65,8 @@ def test_a_bad_key_is_named_with_its_source(tmp_path: Path, text: str, said: str
 def test_all_bad_keys_are_said_at_once(tmp_path: Path):
     """From the file and from the environment."""
     with pytest.raises(InvalidInput) as caught:
-        load(tmp_path, "registry: {stage: [a]}", {"SLIPWAY_REGISTRY__MIRROR_STAGES": "perhaps"})
-    assert "slipway.yaml: registry.stage is unknown" in caught.value.message
+        load(tmp_path, "registry: {polcy: a.yaml}", {"SLIPWAY_REGISTRY__MIRROR_STAGES": "perhaps"})
+    assert "slipway.yaml: registry.polcy is unknown" in caught.value.message
     assert "SLIPWAY_REGISTRY__MIRROR_STAGES='perhaps': Input should be a valid boolean" in caught.value.message
 
 
