@@ -64,12 +64,20 @@ def _by_types(untrusted_types: Sequence[str]) -> Iterator[RiskyPart]:
 def _by_files(folder: Path, flavors: dict[str, dict[str, object]]) -> Iterator[RiskyPart]:
     cloudpickled = "cloudpickle_version" in flavors.get("python_function", {})
     by_cloudpickle = cloudpickled or flavors.get("sklearn", {}).get("serialization_format") == "cloudpickle"
+    declared = _declared_pickles(flavors)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         if _is_torch(path):
             yield RiskyPart(format="torch", what=f"{name} is PyTorch's pickle")
-        elif _is_pickle(path):
+        elif name in declared or _is_pickle(path):
             yield RiskyPart(format="cloudpickle" if by_cloudpickle else "pickle", what=f"{name} is a pickle")
+
+
+def _declared_pickles(flavors: dict[str, dict[str, object]]) -> set[object]:
+    """Return the files that a flavor says it unpickles, whatever they begin with."""
+    sklearn = flavors.get("sklearn", {})
+    unpickled = sklearn.get("pickled_model") if sklearn.get("serialization_format") != "skops" else None
+    return {unpickled, flavors.get("python_function", {}).get("python_model")}
 
 
 def _is_pickle(path: Path) -> bool:

@@ -8,7 +8,7 @@ import click
 from registry.check_runner import warm_up
 from registry.checks.approval import author_of
 from registry.console import json_option, print_document, print_table, say
-from registry.decide import Situation, look, note
+from registry.decide import Decision, Situation, look, note
 from registry.errors import Conflict, NotApproved
 from registry.events import Event
 from registry.gate import Gate, assess, record, still_valid
@@ -65,18 +65,12 @@ def promote(
     found = opened.ledger.registry.version(parse_ref(version))
     situation = look(found.model, opened.ledger)
     stage = find_stage(to, situation.policy.names)
-    grounds = _grounds(found, stage, situation, opened, why, dry_run=dry_run)
-
-    def decision(now: Situation) -> Event | None:
-        if now.occupant(stage) == found.number:
-            return None
-        if grounds is None:
-            raise Conflict(f"{found} left {stage} just now", code="overtaken", hint="slipway status, then decide again")
-        return promotion(now, found, stage, why, replace(grounds, override=override))
-
+    grounds = grounds_for(found, stage, situation, opened, why, dry_run=dry_run)
     if grounds and not as_json:
         show(grounds.verdict)
-    done = act(found.model, decision, opened.ledger, dry_run=dry_run)
+    if grounds:
+        grounds = replace(grounds, override=override)
+    done = act(found.model, deciding(found, stage, why, grounds), opened.ledger, dry_run=dry_run)
     tell(done, f"{found} in {stage}", dry_run=dry_run, as_json=as_json)
 
 
@@ -110,7 +104,22 @@ def approve(version: str, to: str, reason: str, as_json: bool) -> None:
     say(f'next: slipway promote {found} --to {stage} --reason "…"')
 
 
-def _grounds(
+def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None) -> Decision:
+    """Return the decision to promote, to be made when the model's lock is held; grounds are `None` as below."""
+
+    def decision(now: Situation) -> Event | None:
+        if now.occupant(stage) == version.number:
+            return None
+        if grounds is None:
+            raise Conflict(
+                f"{version} left {stage} just now", code="overtaken", hint="slipway status, then decide again"
+            )
+        return promotion(now, version, stage, why, grounds)
+
+    return decision
+
+
+def grounds_for(
     version: Version, stage: str, situation: Situation, opened: Gate, why: Who, *, dry_run: bool
 ) -> Grounds | None:
     """Return a recorded verdict that still holds, or a new one; `None` for a version that is there already."""

@@ -68,10 +68,14 @@ def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
     y = frame[rows.target].to_numpy()
     theirs = _said(evidence.tools, champion.folder, frame.drop(columns=rows.target))
     ours = _said(evidence.tools, candidate.folder, frame.drop(columns=rows.target))
+    is_classification = _is_classification(candidate, y, ours)
+    if is_classification:
+        _require_common_labels(y, champion, theirs)
+        _require_common_labels(y, candidate, ours)
     return HeadToHead(
         frame=frame,
         y=y,
-        is_classification=_is_classification(candidate, y, ours),
+        is_classification=is_classification,
         candidate=ours,
         champion=theirs,
         dropped=dropped,
@@ -132,6 +136,13 @@ def _said(tools: Tools, folder: Path, features: pd.DataFrame) -> Said:
         are_probabilities=has_probabilities,
         classes=tuple(getattr(stored.model, "classes_", ())),
     )
+
+
+def _require_common_labels(y: npt.NDArray[Any], subject: Subject, said: Said) -> None:
+    """Refuse to compare two versions that are both always wrong because the rows call the classes by other names."""
+    if set(said.labels.tolist()).isdisjoint(y.tolist()):
+        answered, known = (", ".join(sorted({repr(each) for each in a.tolist()})[:3]) for a in (said.labels, y))
+        raise CannotCompare(f"{subject.version} answers {answered}, and the rows' classes are {known}")
 
 
 def _class_scores(model: Any, features: pd.DataFrame) -> Scores | None:

@@ -54,19 +54,26 @@ def rollback(
     ledger = here()
     stages = ledger.policies().of(model).names
     chosen = find_stage(stage or stages[-1], stages)
-    why = who(reason)
-
-    def decision(situation: Situation) -> Event | None:
-        number = rollback_target(situation, chosen, why.at, to_version=to_version, from_version=from_version)
-        if number is None:
-            return None
-        version = ledger.registry.version(VersionRef(model=model, number=number))
-        require_whole(version, ledger.history.about(situation.model_uid, number), ledger.registry)
-        return roll_back(situation, version, chosen, why)
-
+    decision = going_back(chosen, who(reason), ledger, to_version=to_version, from_version=from_version)
     done = act(model, decision, ledger, dry_run=dry_run)
     what = f"{model}/{done.event.version} back in {chosen}" if done.event else f"{model} in {chosen}"
     tell(done, what, dry_run=dry_run, as_json=as_json)
+
+
+def going_back(
+    stage: str, why: Who, ledger: Ledger, *, to_version: int | None = None, from_version: int | None = None
+) -> Decision:
+    """Return the decision to roll back, to be made when the model's lock is held."""
+
+    def decision(situation: Situation) -> Event | None:
+        number = rollback_target(situation, stage, why.at, to_version=to_version, from_version=from_version)
+        if number is None:
+            return None
+        version = ledger.registry.version(VersionRef(model=situation.name, number=number))
+        require_whole(version, ledger.history.about(situation.model_uid, number), ledger.registry)
+        return roll_back(situation, version, stage, why)
+
+    return decision
 
 
 @click.command("adopt", epilog='Example: slipway adopt cancer@production --reason "in production since May"')

@@ -243,6 +243,8 @@ def test_artifact_cannot_tell_without_a_manifest_and_refuses_without_files(evide
     [
         ({**SKLEARN, "sklearn": {"serialization_format": "cloudpickle"}}, "model.pkl", b"\x80\x05.", "cloudpickle"),
         (SKLEARN, "hidden.bin", b"\x80\x04.", "pickle"),
+        ({**SKLEARN, "sklearn": {"pickled_model": "m.dat", "serialization_format": "pickle"}}, "m.dat", b"(", "pickle"),
+        ({**SKLEARN, "sklearn": {"pickled_model": "m.skops", "serialization_format": "skops"}}, "m.skops", b"PK", None),
         ({"python_function": {"loader_module": "mlflow.sklearn", "code": "code"}}, "x", b"", "code"),
         ({"python_function": {"loader_module": "my.loader"}}, "x", b"", "unknown"),
         ({"python_function": {"loader_module": "mlflow.onnx"}}, "model.onnx", b"\x08\x07", None),
@@ -378,6 +380,15 @@ def test_champion_says_what_it_needs(evidence: Evidence):
     wrong = only(champion.check(evidence, ChampionRule(metric="rmse")))
     assert wrong.reason.startswith("rmse does not measure classification")
     assert "needs class scores" in only(champion.check(evidence, ChampionRule(metric="roc_auc"))).reason
+
+
+def test_champion_is_not_deceived_by_rows_with_other_class_names(evidence: Evidence):
+    """Two versions that are both always wrong are not as good as each other."""
+    rows = evidence.rows[None, None]
+    pd.read_parquet(rows.path).assign(y=lambda frame: frame.y.map({0: "no", 1: "yes"})).to_parquet(rows.path)
+    found = only(champion.check(evidence, ChampionRule()))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "m/1 answers 0, 1, and the rows' classes are 'no', 'yes'" in found.reason
 
 
 def test_champion_of_an_empty_stage_is_passed(evidence: Evidence):
