@@ -97,6 +97,15 @@ def look(model: str, ledger: Ledger) -> Situation:
     )
 
 
+def settled(model: str, ledger: Ledger) -> Situation:
+    """Return how a model stands, after finishing what somebody decided and did not live to apply."""
+    situation = look(model, ledger)
+    if _is_applied(situation, ledger):
+        return situation
+    with ledger.history.lock(situation.model_uid):
+        return repaired(look(model, ledger), ledger)
+
+
 def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
     """Decide under the model's lock, record the decision, and apply what follows from it.
 
@@ -154,10 +163,15 @@ def _changes(situation: Situation, ledger: Ledger) -> tuple[Change, ...]:
 
 def repaired(situation: Situation, ledger: Ledger) -> Situation:
     """Apply decisions that were recorded and not applied; the caller holds the model's lock."""
-    if ledger.history.applied(situation.model_uid) >= situation.seq:
+    if _is_applied(situation, ledger):
         return situation
     apply_state(situation, ledger)
     return look(situation.name, ledger)
+
+
+def _is_applied(situation: Situation, ledger: Ledger) -> bool:
+    """Return whether all that moves a version was applied; other events have no consequences."""
+    return not situation.moves or ledger.history.applied(situation.model_uid) >= situation.moves[-1].seq
 
 
 def apply_state(situation: Situation, ledger: Ledger) -> tuple[Change, ...]:

@@ -101,4 +101,4 @@ def first_hash(model_uid: str) -> str:
 
 def next_hash(before: str, text: str) -> str:
     """Return the hash of an event's text after the hash before it; both are 64 hexadecimal digits."""
-    return hashlib.sha256(bytes.fromhex(before) + text.encode()).hexdigest()
+    return hashlib.sha256(f"{before}\n{text}".encode()).hexdigest()

@@ -8,7 +8,7 @@ import click
 from registry.check_runner import warm_up
 from registry.checks.approval import author_of
 from registry.console import json_option, print_document, print_table, say
-from registry.decide import Decision, Situation, look, note
+from registry.decide import Decision, Situation, look, note, settled
 from registry.errors import Conflict, NotApproved
 from registry.events import Event
 from registry.gate import Gate, assess, record, still_valid
@@ -35,7 +35,7 @@ def gate(outside: Outside, version: str, to: str, as_json: bool) -> int:
     warm_up()
     opened = open_gate(here(), outside)
     found = opened.ledger.registry.version(parse_ref(version))
-    situation = look(found.model, opened.ledger)
+    situation = settled(found.model, opened.ledger)
     stage = find_stage(to, situation.policy.names)
     verdict, seq = _assessed(found, stage, situation, opened, who("assessed"))
     if as_json:
@@ -63,7 +63,7 @@ def promote(
     warm_up()
     opened = open_gate(here(), outside)
     found = opened.ledger.registry.version(parse_ref(version))
-    situation = look(found.model, opened.ledger)
+    situation = (look if dry_run else settled)(found.model, opened.ledger)
     stage = find_stage(to, situation.policy.names)
     grounds = grounds_for(found, stage, situation, opened, why, dry_run=dry_run)
     if grounds and not as_json:

@@ -23,12 +23,13 @@ MOVES = MOVES_IN | MOVES_OUT
 class Record:
     """An event as it is stored: its place in the model's chain, its exact text and its hash.
 
-    `kind` and `version` are stored beside the text, so that events can be selected; they say the same.
+    `model`, `kind` and `version` are stored beside the text, so that events can be selected; they say the same.
     """
 
     seq: int
     text: str
     hash: str
+    model: str
     kind: str
     version: int
 
@@ -46,7 +47,14 @@ class Record:
 def record_of(event: Event, *, seq: int, before: str) -> Record:
     """Return an event as number `seq`, after the hash of the one before."""
     text = event.to_text()
-    return Record(seq=seq, text=text, hash=next_hash(before, text), kind=str(event.kind), version=event.version)
+    return Record(
+        seq=seq,
+        text=text,
+        hash=next_hash(before, text),
+        model=event.model,
+        kind=str(event.kind),
+        version=event.version,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,8 +191,8 @@ def verify(model_uid: str, records: Sequence[Record], anchors: Iterable[Head] = 
             defects.append(f"event {place}: stored with number {record.seq}; an event was removed, repeated or moved")
         if record.hash != next_hash(before, record.text):
             defects.append(f"event {record.seq}: its text or the event before it was changed")
-        elif (record.event.kind, record.event.version) != (record.kind, record.version):
-            defects.append(f"event {record.seq}: its kind or version is stored as another than its text says")
+        elif not _columns_agree(record):
+            defects.append(f"event {record.seq}: its model, kind or version is stored as another than its text says")
         before = record.hash
     hashes = {record.seq: record.hash for record in records}
     for anchor in anchors:
@@ -192,6 +200,11 @@ def verify(model_uid: str, records: Sequence[Record], anchors: Iterable[Head] = 
             found = "is another one" if anchor.seq in hashes else "is missing: the end was cut off"
             defects.append(f"event {anchor.seq}: noted elsewhere as {anchor.hash[:12]}…, and {found}")
     return tuple(defects)
+
+
+def _columns_agree(record: Record) -> bool:
+    event = record.event
+    return (event.model, event.kind, event.version) == (record.model, record.kind, record.version)
 
 
 class History(Protocol):

@@ -82,10 +82,10 @@ def changes_for(
 ) -> tuple[Change, ...]:
     """Return what has to change so that the registry shows what the ledger says.
 
-    Aliases come first, since they are what serving follows.
+    Aliases come first, that of the last stage before others, since they are what serving follows.
     """
     known = [stage for stage in stages if stage in state.stacks]
-    changes: list[Change] = [change for stage in known for change in _alias_changes(stage, state, model)]
+    changes: list[Change] = [change for stage in reversed(known) for change in _alias_changes(stage, state, model)]
     if mirror_stages:
         changes += _label_changes(known, state, versions)
     changes += _tag_changes(state, versions)

@@ -22,7 +22,7 @@ from registry.history import HEAD_TAG, MOVES, Head, Record, parse_head, record_o
 from registry.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 
 MIGRATIONS = Path(__file__).parent / "sql_migrations"
-RECORD = ("seq", "text", "hash", "kind", "version")
+RECORD = ("seq", "text", "hash", "model", "kind", "version")
 NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that importing MLflow takes
     "SELECT t.value FROM registered_model_tags t JOIN registered_models m "
     "ON m.name = t.name AND m.workspace = t.workspace "
@@ -66,7 +66,7 @@ class SqlHistory:
         uid = event.model_uid
         with _translated(self._url), self._engine.connect() as connection:
             record = record_of(event, seq=after_seq + 1, before=self._hash_at(connection, uid, after_seq))
-            row = {"model_uid": uid, "model": event.model, **{name: getattr(record, name) for name in RECORD}}
+            row = {"model_uid": uid, **{name: getattr(record, name) for name in RECORD}}
             try:
                 connection.execute(sa.insert(EVENTS).values(row))
                 connection.commit()

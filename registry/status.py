@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from registry.decide import Ledger, Situation, carry_out, look
+from registry.decide import Ledger, Situation, settled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,10 +20,7 @@ class StageStatus:
 
 def status_of(model: str, ledger: Ledger) -> tuple[StageStatus, ...]:
     """Return every stage of a model that is in use; decisions that were not applied are applied first."""
-    situation = look(model, ledger)
-    if situation.state.stacks and ledger.history.applied(situation.model_uid) < situation.seq:
-        carry_out(model, lambda _: None, ledger)
-        situation = look(model, ledger)
+    situation = settled(model, ledger)
     found = (_stage_status(situation, stage) for stage in situation.policy.names)
     return tuple(status for status in found if status is not None)
 

@@ -27,7 +27,10 @@ def environment(**more: str) -> dict[str, str]:
 
 @contextmanager
 def process(*words: str, folder: Path, log: Path, **more: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a program in a session of its own, its output in a file; end the whole session afterwards."""
+    """Run a program in a session of its own, its output in a file; end it and the whole session afterwards.
+
+    It is asked first: what it started in sessions of their own it has to end itself.
+    """
     with log.open("wb") as output:
         started = subprocess.Popen(
             words, cwd=folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=environment(**more)
@@ -35,6 +38,9 @@ def process(*words: str, folder: Path, log: Path, **more: str) -> Iterator["subp
     try:
         yield started
     finally:
+        started.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            started.wait(30)
         with suppress(ProcessLookupError):
             os.killpg(started.pid, signal.SIGKILL)
         started.wait()

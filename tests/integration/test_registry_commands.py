@@ -11,7 +11,6 @@ from mlflow import MlflowClient
 import slipway
 from registry.errors import NotFound
 
-
 ANYTHING_GOES = """
 stages:
   staging: {enter_from: any, checks: {lineage: {}}}

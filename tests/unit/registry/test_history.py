@@ -138,7 +138,7 @@ def test_a_column_that_says_other_than_the_text_is_found():
     """Events are selected by it, so that it could hide one."""
     records = chain(event())
     assert verify(UID, [replace(records[0], kind="GateAssessed")]) == (
-        "event 1: its kind or version is stored as another than its text says",
+        "event 1: its model, kind or version is stored as another than its text says",
     )
 
 

@@ -1,0 +1,114 @@
+"""Models that are deleted and made again, renamed, confused with prompts, or whose files are gone."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+import slipway
+from tests.deciding import MODEL, Place, prepare, promote_second, require_agreement
+from tests.processes import environment
+
+
+def call(*words: str) -> int:
+    """Run `slipway` in this process."""
+    return slipway.run(list(words))
+
+
+@pytest.fixture
+def place(store: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Return a registry with two versions, the first in production, the second in staging."""
+    uri = f"sqlite:///{store}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    made = Place(folder=store, uri=uri)
+    prepare(made, 2)
+    return made
+
+
+def test_a_model_that_was_made_again_begins_anew(place: Place, capsys: pytest.CaptureFixture[str]):
+    """Version 1 of the new one is not the version 1 that was in production."""
+    client = MlflowClient()
+    run_id = client.get_model_version(MODEL, "1").run_id
+    client.delete_registered_model(MODEL)
+    client.create_registered_model(MODEL)
+    client.create_model_version(MODEL, (place.folder / "stored").as_uri(), run_id)
+    capsys.readouterr()
+    assert call("status") == 0
+    assert "cancer" not in capsys.readouterr().out
+    assert call("rollback", MODEL, "--reason", "x") == 1
+    assert "nothing of cancer is in production" in capsys.readouterr().err
+    assert call("promote", "cancer/1", "--to", "staging", "--reason", "anew") == 0
+    capsys.readouterr()
+    assert call("history", MODEL) == 0
+    assert "cancer: 2 events" in capsys.readouterr().out
+    assert require_agreement(place) == {"staging": 1}
+
+
+def test_a_renamed_model_keeps_its_history(place: Place, capsys: pytest.CaptureFixture[str]):
+    """Under the new name, and found by the old one."""
+    MlflowClient().rename_registered_model(MODEL, "tumour")
+    assert call("promote", "tumour/2", "--to", "production", "--reason", "renamed") == 0
+    assert call("rollback", "tumour", "--reason", "back") == 0
+    assert {alias: int(n) for alias, n in MlflowClient().get_registered_model("tumour").aliases.items()} == {
+        "production": 1
+    }
+    for name in ("tumour", MODEL):
+        capsys.readouterr()
+        assert call("history", name, "--verify") == 0
+        assert "events of" in capsys.readouterr().err
+    assert call("status", "--json") == 0
+    assert '"tumour"' in capsys.readouterr().out
+
+
+def test_a_prompt_is_left_alone(place: Place, capsys: pytest.CaptureFixture[str]):
+    """Prompts share MLflow's tables and alias calls with models."""
+    mlflow.genai.register_prompt(name="greeting", template="Hi {{name}}")
+    mlflow.genai.set_prompt_alias("greeting", alias="production", version=1)
+    capsys.readouterr()
+    assert call("status", "--json") == 0
+    assert "greeting" not in capsys.readouterr().out
+    for words in (
+        ("promote", "greeting/1", "--to", "staging"),
+        ("rollback", "greeting"),
+        ("adopt", "greeting@production"),
+    ):
+        assert call(*words, "--reason", "x") == 1
+        assert "'greeting' is a prompt" in capsys.readouterr().err
+    assert mlflow.genai.load_prompt("prompts:/greeting@production").version == 1
+
+
+def test_nothing_goes_back_to_a_version_whose_files_are_gone(place: Place, capsys: pytest.CaptureFixture[str]):
+    """The one in production stays."""
+    promote_second(place)
+    shutil.rmtree(place.folder / "stored")
+    capsys.readouterr()
+    assert call("rollback", MODEL, "--reason", "x") == 1
+    assert "cancer/1 has no stored files any more" in capsys.readouterr().err
+    assert require_agreement(place) == {"production": 2}
+
+
+def test_a_version_that_mlflow_gc_took_is_refused(place: Place, capsys: pytest.CaptureFixture[str]):
+    """By rollback and by the gate; the alias that points at nothing is no reason to crash."""
+    for estimator in ("knn", "ridge"):
+        train = ("--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", estimator)
+        assert call("train", *train) == 0
+    for number in (1, 2):
+        for stage in ("staging", "production"):
+            assert call("promote", f"iris/{number}", "--to", stage, "--reason", "test") == 0
+    client = MlflowClient()
+    version = client.get_model_version("iris", "1")
+    client.delete_logged_model(version.model_id or version.source.rpartition("/")[2])
+    client.delete_run(version.run_id)
+    gc = ("mlflow", "gc", "--backend-store-uri", place.uri)
+    subprocess.run(gc, cwd=place.folder, env=environment(MLFLOW_TRACKING_URI=place.uri), check=True)
+    capsys.readouterr()
+    assert call("rollback", "iris", "--reason", "x") == 1
+    shown = capsys.readouterr().err
+    assert "iris/1 has no stored files any more" in shown
+    assert call("gate", "iris/1", "--to", "staging") in (3, 4)
+    assert call("versions", "iris") == 0
+    assert call("status") == 0
+    assert client.get_model_version_by_alias("iris", "production").version == 2
