@@ -6,10 +6,15 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import commands, large_frame, training
+from benchmarks import commands, decisions, large_frame, training
 from benchmarks.measure import ROOT
 
-ALL = {"commands": commands.run, "training": training.run, "large_frame": large_frame.run}
+ALL = {
+    "commands": commands.run,
+    "training": training.run,
+    "large_frame": large_frame.run,
+    "decisions": decisions.run,
+}
 INTRODUCTION = """# Performance
 
 Written by `make bench`. Ratios compare what ran side by side in one run; seconds say which machine it was and no more.

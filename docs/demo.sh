@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# The main job, out loud: two estimators trained by `mlflow run`, compared, the better one promoted,
-# served and asked. `make demo` runs it; every command it prints can be typed by hand.
+# The main job, out loud: estimators trained by `mlflow run` and compared, promoted through a gate that refuses the worse
+# one, a bad one forced in and rolled back, what is in production served and asked. `make demo` runs it; every command that
+# it prints can be typed by hand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH" MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false
+export SLIPWAY_REGISTRY__POLICY=docs/demo-policy.yaml
 MODEL=digits
 
 step() { printf '\n== %s\n' "$*"; }
@@ -18,23 +20,51 @@ run() { show "$@"; "$@"; }
 latest() { slipway versions $MODEL --json | python -c 'import json, sys; print(json.load(sys.stdin)["versions"][0]["version"])'; }
 train() { run mlflow run . --env-manager local -P data=sklearn:digits -P target=target -P model=$MODEL -P estimator="$1"; }
 
-step "Train two estimators on 1,797 handwritten digits"
-train ridge
+promote() {
+  local status=0
+  run slipway promote "$MODEL/$1" --to "$2" --reason "$3" "${@:4}" || status=$?
+  case $status in
+    0) ;;
+    3) echo "(exit status 3: refused)" ;;
+    4) echo "(exit status 4: it cannot be told)" ;;
+    *) exit $status ;;
+  esac
+}
+
+step "Train three estimators on 1,797 handwritten digits"
+train logistic
 first=$(latest)
-train random_forest
-second=$(latest)
+train ridge
+worse=$(latest)
+train svm
+better=$(latest)
 
 step "Compare them"
 run slipway versions $MODEL
-run slipway compare "$MODEL/$first" "$MODEL/$second"
-better=$(slipway compare "$MODEL/$first" "$MODEL/$second" --json | python -c '
-import json, sys
-accuracy = next(m for m in json.load(sys.stdin)["metrics"] if m["name"] == "holdout_accuracy")
-print(sys.argv[1] if accuracy["better"] == "a" else sys.argv[2])' "$first" "$second")
+run slipway compare "$MODEL/$first" "$MODEL/$better"
 
-step "Promote the better one: version $better"
-run slipway promote "$MODEL/$better" --to staging --reason "higher accuracy on held-out rows"
-run slipway promote "$MODEL/$better" --to production --reason "smoke-tested in staging"
+step "Put version $first into production, through staging"
+run slipway policy show $MODEL
+promote "$first" staging "the first that we have"
+promote "$first" production "smoke-tested in staging"
+
+step "Version $worse is worse: the gate refuses it, and says why"
+promote "$worse" staging "a simpler model"
+promote "$worse" production "nobody will notice"
+
+step "Version $better is better: it passes"
+promote "$better" staging "higher accuracy on held-out rows"
+promote "$better" production "higher accuracy on held-out rows"
+
+step "Somebody forces the bad one in (this policy allows that), and one command takes it back"
+promote "$worse" staging "once more"
+promote "$worse" production "a simpler model" --override "the release is due today"
+run slipway rollback $MODEL --reason "wrong digits on the invoices"
+run slipway status
+
+step "The history tells the story"
+run slipway history $MODEL
+run slipway history $MODEL --verify
 
 step "Serve what is in production"
 port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -84,7 +114,7 @@ stop_server
 
 step "Done. What next?"
 cat <<TEXT
-See both runs side by side and keep production answering, until Ctrl-C:
+See the runs side by side and keep production answering, until Ctrl-C:
   .venv/bin/slipway up                     the UI is at http://127.0.0.1:5000
 Train on your own data:
   .venv/bin/slipway train --data /path/to/your.csv --target COLUMN --model NAME

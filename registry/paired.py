@@ -281,7 +281,12 @@ def _tango_interval(gained: int, lost: int, n: int, alpha: float) -> tuple[float
     edge = 1 - 1e-12
 
     def root(target: float, low: float, high: float) -> float:
-        return float(optimize.brentq(lambda t: _tango_score(gained, lost, n, t) - target, low, high))
+        def above(t: float) -> float:
+            return _tango_score(gained, lost, n, t) - target
+
+        if (above(low) > 0) == (above(high) > 0):
+            return difference  # alpha is so near to 0.5 that rounding hides the sign at the estimate
+        return float(optimize.brentq(above, low, high))
 
     low = root(z, -edge, difference) if difference > -edge and _tango_score(gained, lost, n, -edge) > z else -1.0
     high = root(-z, difference, edge) if difference < edge and _tango_score(gained, lost, n, edge) < -z else 1.0

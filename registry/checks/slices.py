@@ -55,7 +55,7 @@ def check(evidence: Evidence, rule: SlicesRule) -> tuple[Finding, ...]:
         return inconclusive("slices", CannotCompare(few))
     whole = _compare(both, np.ones(len(both.y), dtype=bool))
     margin = _margin(rule, both.is_classification).of(whole.champion)
-    found = [_slice(name, _compare(both, members), margin, 1 - rule.confidence) for name, members in large]
+    found = [slice_of(name, _compare(both, members), margin, 1 - rule.confidence) for name, members in large]
     return (judge_slices(found, small, margin=margin, alpha=1 - rule.confidence, note=both.note),)
 
 
@@ -75,7 +75,8 @@ def slices_of(column: pd.Series, bins: int) -> Iterator[tuple[str, npt.NDArray[n
         yield f"{column.name} missing", missing
 
 
-def _slice(name: str, compared: Paired, margin: float, alpha: float) -> Slice:
+def slice_of(name: str, compared: Paired, margin: float, alpha: float) -> Slice:
+    """Return what a slice shows by itself."""
     judged = judge(compared, margin=margin, alpha=alpha, superiority=False)
     return Slice(name=name, paired=compared, judged=judged, p_worse=compared.p_below(-margin))
 

@@ -151,3 +151,13 @@ def test_holm_controls_all_at_once():
     assert holm([0.04, 0.001, 0.012], 0.05) == [True, True, True]
     assert holm([0.04, 0.001, 0.03], 0.05) == [False, True, False]
     assert holm([], 0.05) == []
+
+
+def test_an_interval_of_no_confidence_is_the_estimate():
+    """Rounding at the estimate is no reason to fail, with many rows least of all."""
+    rng = np.random.default_rng(0)
+    y = rng.random(10_000) < 0.3
+    theirs, ours = rng.random(10_000) < 0.9, rng.random(10_000) < 0.9
+    for compared in (accuracy(theirs, ours), balanced_accuracy(y, theirs, ours)):
+        assert compared.interval(0.5) == pytest.approx((compared.difference,) * 2, abs=1e-9)
+        assert compared.p_above(compared.difference) >= 0.49
