@@ -121,7 +121,7 @@ def record(verdict: Verdict, version: Version, gate: Gate, *, actor: str, authen
             actor=actor,
             actor_authenticated=authenticated,
             at=verdict.at,
-            reason=verdict.outcome.name,
+            reason=_summary(verdict),
             digests=verdict.digests,
             details={key: document[key] for key in ("outcome", "champion", "findings")},
         )
@@ -137,6 +137,13 @@ def record(verdict: Verdict, version: Version, gate: Gate, *, actor: str, authen
             version.model, version.number, describe(current.description, verdict, version.run_id, f"{path}.html")
         )
     return seq
+
+
+def _summary(verdict: Verdict) -> str:
+    """Return in a line what decided the verdict."""
+    if verdict.outcome is Outcome.PASS:
+        return f"{len(verdict.findings)} findings, all PASS"
+    return "; ".join(f"{finding.check}: {finding.reason}" for finding in verdict.worst())
 
 
 @contextmanager

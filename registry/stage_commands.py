@@ -169,7 +169,7 @@ def status(as_json: bool) -> None:
         print_document({"stages": [_status_document(row) for row in found]})
         return
     rows = [[row.model, row.stage, row.version, row.since, row.by, row.wrong or ""] for row in found]
-    print_table(f"{len(found)} stages in use", ["model", "stage", "version", "since (UTC)", "by", "wrong"], rows)
+    print_table(f"stages in use: {len(found)}", ["model", "stage", "version", "since (UTC)", "by", "wrong"], rows)
     for row in found:
         if row.mend:
             say(f"{row.model} in {row.stage}: {row.mend}")
