@@ -101,7 +101,7 @@ def test_whoever_lost_its_lock_in_its_sleep_changes_nothing(copies: Copies, verb
 
 def while_it_sleeps(place: Place, sleeper: ForkServerProcess, cut: PostgresServer | None = None) -> dict[str, int]:
     """Put the third version into production while a process sleeps, wake it, and return what was where before that."""
-    wait_for(lambda: state_of(sleeper.pid) == "T", within_s=60)
+    wait_for(lambda: state_of(sleeper.pid) == "T", within_s=180)
     if cut:
         cut.cut_connections(place.uri.rpartition("/")[2])
     ledger = place.ledger()
@@ -154,7 +154,7 @@ def test_a_tracking_server_that_goes_away_is_said_and_the_next_command_finishes(
     def server() -> Iterator["subprocess.Popen[bytes]"]:
         log = place.folder / "server.log"
         with process(*words, folder=place.folder, log=log) as started:
-            wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), within_s=60, log=log)
+            wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), within_s=180, log=log)
             yield started
 
     with server() as running:
