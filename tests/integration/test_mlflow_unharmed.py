@@ -30,7 +30,7 @@ def test_mlflow_is_unharmed(copies: Copies):
     log = place.folder / "ui.log"
     words = ("mlflow", "server", "--backend-store-uri", place.uri, "--port", str(port), "--workers", "1")
     with process(*words, folder=place.folder, log=log):
-        wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), within_s=60, log=log)
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), within_s=180, log=log)
         url = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/registered-models/get?name={MODEL}"
         with urllib.request.urlopen(url, timeout=30) as response:
             shown = json.load(response)["registered_model"]

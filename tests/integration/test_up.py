@@ -55,7 +55,7 @@ def test_production_is_served_followed_and_stopped(store: Path):
         url = f"http://127.0.0.1:{scoring}/invocations"
         assert post(url, ROWS) == '{"predictions": [1]}'
         MlflowClient().set_registered_model_alias("m", "production", "2")
-        wait_for(lambda: f"m/2: {url}" in log.read_text(), within_s=60, log=log)
+        wait_for(lambda: f"m/2: {url}" in log.read_text(), within_s=180, log=log)
         assert post(url, ROWS) == '{"predictions": [2]}'
         sessions = children_of(up.pid)
         assert len(sessions) == 2
