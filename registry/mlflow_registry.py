@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage
 from mlflow.entities.model_registry import ModelVersion
@@ -16,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.identity import RegisteredModel
 from registry.mlflow_errors import translated
+from registry.mlflow_files import Cached, MlflowFiles
 from registry.model_registry import Measured
 from registry.nearest import did_you_mean
 from registry.stages import MLFLOW_NONE
@@ -25,10 +25,14 @@ PAGE = 1000
 
 
 class MlflowRegistry:
-    """The `ModelRegistry` on MLflow's client, for whatever registry MLflow is configured for."""
+    """The `ModelRegistry` on MLflow's client, for whatever registry MLflow is configured for.
 
-    def __init__(self) -> None:
+    Without a cache, files that are not on this disk are downloaded anew each time, into temporary folders.
+    """
+
+    def __init__(self, cached: Cached | None = None) -> None:
         self._client = MlflowClient()
+        self._files = MlflowFiles(self._client, cached)
 
     @translated()
     def model(self, name: str) -> RegisteredModel:
@@ -175,12 +179,9 @@ class MlflowRegistry:
     @translated()
     def stored_files(self, model_uri: str) -> Path:
         """Return a local folder with the model's stored files: the store itself where that is local."""
-        try:
-            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
-        except OSError as error:
-            raise _nothing_stored(model_uri) from error
+        folder = self._files.folder_of(model_uri)
         if not (folder / "MLmodel").is_file():
-            raise _nothing_stored(model_uri)
+            raise NotFound(f"nothing is stored at {model_uri} any more", code="artifacts-gone", hint=None)
         return folder
 
     @translated()
@@ -193,7 +194,7 @@ class MlflowRegistry:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return None
-        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path))
+        return self._files.folder_of(f"runs:/{run_id}/{path}")
 
     @translated()
     def log_text(self, run_id: str, text: str, path: str) -> None:
@@ -276,10 +277,6 @@ def _number(model: MlflowModel, ref: VersionRef) -> int:
 def _quoted(name: str) -> str:
     """Return a name for MLflow's filters (3.17), which know no escapes."""
     return f"'{name}'" if '"' in name else f'"{name}"'
-
-
-def _nothing_stored(model_uri: str) -> NotFound:
-    return NotFound(f"nothing is stored at {model_uri} any more", code="artifacts-gone", hint=None)
 
 
 def _model(found: MlflowModel) -> RegisteredModel:
