@@ -1,8 +1,9 @@
 """Fitted trees of scikit-learn as one ONNX `TreeEnsemble` of doubles.
 
-Built from the fitted arrays, not by skl2onnx, whose trees compare and add in float32 (docs/decisions/0004). Forests and
-gradient boosting compare a value rounded to float32 with a threshold in float64; here each threshold becomes the largest
-double that rounds to a float32 not above it, and the comparison is the same for every double, without rounding any.
+Built from the fitted arrays, not by skl2onnx, whose trees compare and add in float32 (docs/decisions/0004). Forests
+and gradient boosting compare a value rounded to float32 with a threshold in float64; here each threshold becomes the
+largest double that rounds to a float32 not above it, and the comparison is the same for every double, without
+rounding any.
 """
 
 from collections.abc import Sequence
@@ -28,8 +29,8 @@ IR_VERSION = 10
 class Tree:
     """One tree, node by node, shape (nodes,): where `left` is negative a node is a leaf.
 
-    A value of at most `threshold` goes left, and a missing one where `missing_left` says so; `in_float32` means the value
-    rounded to float32. `target` is which output each leaf adds `weight` to.
+    A value of at most `threshold` goes left, and a missing one where `missing_left` says so; `in_float32` means the
+    value rounded to float32. `target` is which output each leaf adds `weight` to.
     """
 
     left: Places
@@ -64,7 +65,7 @@ def constant_tree(target: int, weight: float) -> Tree:
 def float32_limits(thresholds: Matrix) -> Matrix:
     """Return for each threshold t the largest double d with float32(d) ≤ t, so that x ≤ d is float32(x) ≤ t.
 
-    Holds for every x that is finite as a float32; scikit-learn refuses others. Infinite where no such x is above, or below.
+    Holds for every x that is finite as a float32; scikit-learn refuses others.
 
     >>> limit = float32_limits(np.array([0.8]))[0]
     >>> bool(np.float32(limit) <= 0.8), bool(np.float32(np.nextafter(limit, 1)) <= 0.8)
@@ -103,7 +104,8 @@ def build_trees(trees: Sequence[Tree], *, n_features: int, n_targets: int) -> by
     opsets = [helper.make_opsetid("ai.onnx.ml", ML_OPSET), helper.make_opsetid("", OPSET)]
     model: ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="slipway")
     checker.check_model(model)
-    return model.SerializeToString()
+    found: bytes = model.SerializeToString()
+    return found
 
 
 def _with_a_branch(tree: Tree) -> Tree:

@@ -22,7 +22,7 @@ DTYPES = {
     "binary": np.dtype(object),
 }
 PLAIN = frozenset({"double", *DTYPES})
-TEXT = pd.Series([], dtype="str").dtype
+TEXT: Any = pd.Series([], dtype="str").dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Columns:
     def frame(self, table: Table) -> pd.DataFrame:
         """Return a table as the frame that MLflow's parsing and enforcement make of the same rows.
 
-        Text is `str`, as pandas 3 infers it, and `object` where a value is None or no value is text: pandas has no other
-        place for None. An optional column that is absent from the table is absent from the frame. Numbers are not
+        Text is `str`, as pandas 3 infers it, and `object` where a value is None or no value is text: pandas has no
+        other place for None. An optional column that is absent from the table is absent from the frame. Numbers are not
         copied.
         """
         doubles = [place for place, field in enumerate(self.fields) if field.type == "double"]
@@ -50,13 +50,16 @@ class Columns:
             return self._frame_of_each(table)
         kept = sorted([*doubles, *others])
         block_of = {place: position for position, place in enumerate(kept)}
-        blocks = [(table.numbers.T, np.array([block_of[place] for place in doubles], dtype=np.intp))] if doubles else []
+        blocks: list[tuple[Any, Any]] = []
+        if doubles:
+            blocks.append((table.numbers.T, np.array([block_of[place] for place in doubles], dtype=np.intp)))
         for place in others:
             values = _typed(table.others[self.fields[place].name], self.fields[place].type)
             block = values if isinstance(values, pd.api.extensions.ExtensionArray) else values[None, :]
             blocks.append((block, np.array([block_of[place]])))
         labels = self.labels if len(kept) == len(self.labels) else self.labels[kept]
-        return create_dataframe_from_blocks(blocks, index=pd.RangeIndex(table.n_rows), columns=labels)
+        frame: pd.DataFrame = create_dataframe_from_blocks(blocks, index=pd.RangeIndex(table.n_rows), columns=labels)
+        return frame
 
     def _frame_of_each(self, table: Table) -> pd.DataFrame:
         numbers = iter(table.numbers.T)

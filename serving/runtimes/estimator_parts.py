@@ -16,8 +16,8 @@ from serving.runtimes.unsupported import NotCompilable, type_name
 class EstimatorParts:
     """A compiled estimator before it is stored.
 
-    `opening` names the kind and its options, `classes` are a classifier's labels, `thresholds` are what the trees compare
-    each column with (column of the matrix → shape (k,)), which verification tries.
+    `opening` names the kind and its options, `classes` are a classifier's labels, `thresholds` are what the trees
+    compare each column with (column of the matrix → shape (k,)), which verification tries.
     """
 
     opening: Mapping[str, Any]

@@ -1,7 +1,7 @@
 """Linear models and perceptrons: from the prepared matrix to what scikit-learn's `predict` and `predict_proba` return.
 
-The same products and sums as scikit-learn's, by the same numpy. Each method takes shape (n, features) in float64 and does
-not write into it.
+The same products and sums as scikit-learn's, by the same numpy. Each method takes shape (n, features) in float64 and
+does not write into it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

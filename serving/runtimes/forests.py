@@ -65,15 +65,15 @@ class Votes:
     def _counts(self, X: Matrix) -> npt.NDArray[np.int64]:
         self._check(X)
         packed = self._sums(X).astype(np.int64)
-        counts = (packed[:, :, None] >> np.array(self._shifts)) & self._mask
+        counts: npt.NDArray[np.int64] = (packed[:, :, None] >> np.array(self._shifts)) & self._mask
         return counts.reshape(len(X), -1)[:, : self._n_classes]
 
 
 class Leaves:
-    """A forest whose leaves hold several numbers: the ensemble says which leaf of each tree, the numbers are added here.
+    """A forest whose leaves hold several numbers: the ensemble says which leaf of each tree, we add.
 
-    The operator's leaves have one number each; repeating the trees for every class costs as often the time. `values` has
-    shape (leaves, numbers), numbers being a class's share each, or an output each where `classes` is `None`.
+    The operator's leaves have one number each; repeating the trees for every class costs as often the time. `values`
+    has shape (leaves, numbers), numbers being a class's share each, or an output each where `classes` is `None`.
     """
 
     def __init__(self, trees: Trees, classes: Classes | None, finite: Finite, *, values: Matrix, n_trees: int) -> None:

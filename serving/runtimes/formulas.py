@@ -33,7 +33,8 @@ class Classes:
 
     def of(self, places: npt.NDArray[Any]) -> Labels:
         """Return shape (n,)."""
-        return self._labels.take(places)
+        found: Labels = self._labels.take(places)
+        return found
 
 
 def expit(x: Matrix) -> Matrix:
@@ -49,8 +50,8 @@ def expit(x: Matrix) -> Matrix:
 def softmax(x: Matrix) -> Matrix:
     """Return each row's exponentials over their sum, shape (n, k), the row's largest taken away first."""
     e = np.exp(x - x.max(axis=1)[:, None])
-    e /= e.sum(axis=1)[:, None]
-    return e
+    p: Matrix = e / e.sum(axis=1)[:, None]
+    return p
 
 
 def two_columns(p: Matrix) -> Matrix:

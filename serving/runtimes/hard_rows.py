@@ -1,9 +1,9 @@
 """Rows on which a compiled model would differ from its original, if it differed anywhere.
 
 Random numbers never land on a tree's threshold; real data, rounded to its resolution, does, and so do the midpoints of
-neighbouring values, from which trees take their thresholds. So the rows are real ones where there are any, mixtures of the
-profile's quantiles rounded like the data, and copies of both with one value exchanged: for a value seen elsewhere, for a
-midpoint, for every threshold and its neighbours, for a missing or an unseen value.
+neighbouring values, from which trees take their thresholds. So the rows are real ones where there are any, mixtures of
+the profile's quantiles rounded like the data, and copies of both with one value exchanged: for a value seen elsewhere,
+for a midpoint, for every threshold and its neighbours, for a missing or an unseen value.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,8 +55,8 @@ def hard_rows(
 ) -> HardRows:
     """Return at most `most` ordinary rows, chosen at random where there are more, and the special ones.
 
-    `thresholds` are what the estimator compares the columns of the prepared matrix with. The same generator gives the same
-    rows.
+    `thresholds` are what the estimator compares the columns of the prepared matrix with. The same generator gives the
+    same rows.
     """
     columns = _Columns(fields)
     real = [_chosen(columns.rows(table), MOST_REAL, rng) for table in known.rows]
@@ -160,7 +160,7 @@ class _Columns:
         for field, column in zip(self._fields, base, strict=True):
             key = self._key(field)
             if field.type == "double":
-                pool = _number_pool(column, compared.get(key, np.empty(0)))
+                pool: Any = _number_pool(column, compared.get(key, np.empty(0)))
                 extra = [value for value in categories.get(key, []) if isinstance(value, int | float)]
                 pool = np.concatenate([pool, np.array(extra, dtype=np.float64)])
                 found.append(rng.permutation(pool)[: 10 * MOST_VALUES])
@@ -256,7 +256,7 @@ def _number_pool(column: Matrix, compared: Matrix) -> Matrix:
 
 
 def neighbours(thresholds: Matrix) -> Matrix:
-    """Return each threshold, what it is in float32, where rounding to float32 passes it, and what lies next to these."""
+    """Return each threshold, what it is in float32, where rounding to float32 passes it, and what lies beside these."""
     with np.errstate(over="ignore"):
         rounded = thresholds.astype(np.float32)
         beside = [rounded, np.nextafter(rounded, np.float32(np.inf)), np.nextafter(rounded, np.float32(-np.inf))]

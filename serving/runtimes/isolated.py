@@ -1,8 +1,8 @@
 """The runner `isolated`: a model that ships code, in a process of its own.
 
-Its modules may have the names of ours, or of another version's, and a name means one module per process. The child loads
-the model as MLflow does and answers one call at a time; arrays and frames go both ways by pickle protocol 5 over a pair of
-sockets. It ends when this process does, since it then reads the end of its standard input.
+Its modules may have the names of ours, or of another version's, and a name means one module per process. The child
+loads the model as MLflow does and answers one call at a time; arrays and frames go both ways by pickle protocol 5 over
+a pair of sockets. It ends when this process does, since it then reads the end of its standard input.
 """
 
 import contextlib
@@ -125,6 +125,13 @@ class IsolatedRunner:
             self._process = ModelProcess(self._folder)
         methods: tuple[str, ...] = self._process.ask("methods")
         return methods
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the child."""
+        with self._turn:
+            assert self._process is not None
+            found: int = self._process.ask("resident_bytes")
+            return found
 
     def predict(self, table: Table, method: str, params: Mapping[str, Any] | None) -> Any:
         """Return what the model answers to the table."""

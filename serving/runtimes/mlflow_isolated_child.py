@@ -1,7 +1,7 @@
 """The program of an isolated model's process: load it, answer calls, end with the parent.
 
-Our own modules are imported, then forgotten by name, before the model is loaded: what the model imports under one of their
-names is its own.
+Our own modules are imported, then forgotten by name, before the model is loaded: what the model imports under one of
+their names is its own.
 """
 
 import os
@@ -53,7 +53,7 @@ def _calls(folder: Path) -> Mapping[str, Callable[..., Any]]:
         model = load(folder)
         methods = methods_of(model)
         report = RunnerReport(kind="pyfunc", reason="", methods=methods, one_row_s=0.0, resident_bytes=0)
-        runner = MlflowRunner(report, model, columns_of(model, folder))
+        runner = MlflowRunner(report, model, columns_of(model.metadata, folder))
     except Exception as error:  # whatever a model's own code raises while it is imported
         message = f"{type(error).__name__}: {error}"
 

@@ -1,9 +1,9 @@
 """The runners `native` and `pyfunc`: a model as MLflow loads it, without the work that plain requests do not need.
 
-`PyFuncModel.predict` enforces the signature on every call, a millisecond at thirty columns. A `Table` is in the signature's
-types already, so the function that MLflow would call in the end is called directly, with the parameters enforced by
-MLflow's own code and in the same prediction context. Models whose input MLflow converts further (type hints, declared
-dependencies) keep the whole way.
+`PyFuncModel.predict` enforces the signature on every call, a millisecond at thirty columns. A `Table` is in the
+signature's types already, so the function that MLflow would call in the end is called directly, with the parameters
+enforced by MLflow's own code and in the same prediction context. Models whose input MLflow converts further (type
+hints, declared dependencies) keep the whole way.
 """
 
 import inspect
@@ -36,8 +36,8 @@ class MlflowRunner:
 
     def __init__(self, report: RunnerReport, model: PyFuncModel, columns: Columns | None) -> None:
         self._report, self._model, self._columns = report, model, columns
-        self._params_schema = model.metadata.get_params_schema()
-        self._input_schema = model.metadata.get_input_schema()
+        self._params_schema = model.metadata.get_params_schema()  # type: ignore[no-untyped-call]
+        self._input_schema = model.metadata.get_input_schema()  # type: ignore[no-untyped-call]
         self._takes_params = _takes_params(model._predict_fn)
         self._is_direct = not _converts_input(model.metadata)
         self._proba = getattr(model._model_impl, PREDICT_PROBA, None)
@@ -94,7 +94,7 @@ class MlflowRunner:
     def _context(self) -> Context:
         context = Context()
         if self._model.model_id:
-            context.update(model_id=self._model.model_id)
+            context.update(model_id=self._model.model_id)  # type: ignore[no-untyped-call]
         return context
 
     def _function(self, method: str) -> Any:
@@ -119,7 +119,8 @@ def _takes_params(predict: Any) -> bool:
 def _converts_input(metadata: Model) -> bool:
     """Return whether MLflow does more to the input than to enforce the signature."""
     declared = (metadata.metadata or {}).get("dependencies_schemas")
-    return bool(metadata._is_signature_from_type_hint() or metadata._is_type_hint_from_example() or declared)
+    from_hints: bool = metadata._is_signature_from_type_hint() or metadata._is_type_hint_from_example()  # type: ignore[no-untyped-call]
+    return from_hints or bool(declared)
 
 
 def methods_of(model: PyFuncModel) -> tuple[str, ...]:
@@ -128,21 +129,23 @@ def methods_of(model: PyFuncModel) -> tuple[str, ...]:
     return (PREDICT, PREDICT_PROBA) if has_proba else (PREDICT,)
 
 
-def columns_of(model: PyFuncModel, folder: Path) -> Columns | None:
+def columns_of(metadata: Model, folder: Path) -> Columns | None:
     """Return the signature's columns; `None` where a table cannot hold what it declares, or there is none."""
     signature = stored_signature(folder)
     if signature is None or not is_plain(signature.inputs):
         return None
-    return Columns.of(signature.inputs, named=model.metadata.get_input_schema().has_input_names())
+    schema = metadata.get_input_schema()  # type: ignore[no-untyped-call]
+    return Columns.of(signature.inputs, named=schema.has_input_names())
 
 
 def open_mlflow(stored: Stored, model_folder: Path) -> MlflowRunner:
     """Open a runner on the model as MLflow loads it."""
     model = load(model_folder)
-    return MlflowRunner(stored.report, model, columns_of(model, model_folder))
+    return MlflowRunner(stored.report, model, columns_of(model.metadata, model_folder))
 
 
 @translated()
 def load(folder: Path) -> PyFuncModel:
     """Load the model in a folder, whatever its flavor."""
-    return mlflow.pyfunc.load_model(str(folder))
+    model: PyFuncModel = mlflow.pyfunc.load_model(str(folder))
+    return model

@@ -98,10 +98,7 @@ class Preparation:
 
     def matrix(self, table: Table) -> Matrix:
         """Return shape (n, width), C-contiguous; it may be the table's own `numbers`, so do not write into it."""
-        if self._only is not None:
-            X = self._only.taken(table.numbers)
-        else:
-            X = self._put_together(table)
+        X = self._only.taken(table.numbers) if self._only is not None else self._put_together(table)
         if self.after:
             X = _walked(X.copy() if X is table.numbers else X, self.after)
         return X
@@ -168,9 +165,9 @@ def _fill(X: Matrix, category: Category, values: list[Any]) -> None:
 
 
 def _values(table: Table, source: int | str) -> list[Any]:
-    if isinstance(source, int):
-        return table.numbers[:, source].tolist()
-    return _other(table, source).tolist()
+    column = table.numbers[:, source] if isinstance(source, int) else _other(table, source)
+    found: list[Any] = column.tolist()
+    return found
 
 
 def _other(table: Table, name: str) -> npt.NDArray[Any]:

@@ -29,8 +29,8 @@ class Stored:
     """A runner on disk: its report, and what its kind needs to be opened again.
 
     `opener` names the code that opens it (`formulas`, `trees`, `sklearn`, `mlflow`, `isolated`).
-    `opening` is a JSON document, `arrays` are named arrays; `trees`, an ONNX model, and `estimator`, in skops' format, are
-    empty where the kind has none.
+    `opening` is a JSON document, `arrays` are named arrays; `trees`, an ONNX model, and `estimator`, in skops' format,
+    are empty where the kind has none.
     """
 
     report: RunnerReport

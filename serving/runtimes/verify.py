@@ -1,4 +1,4 @@
-"""Whether a compiled or prepared runner answers as the fitted scikit-learn model does, on rows made to tell them apart."""
+"""Whether a compiled or prepared runner answers as the fitted model does, on rows made to tell them apart."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -69,11 +69,12 @@ def differs(found: Any, expected: Any) -> npt.NDArray[np.bool_]:
         same = np.isclose(ours, theirs, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
     else:
         same = ours == theirs
-    return ~same.reshape(len(theirs), -1).all(axis=1)
+    found_differing: npt.NDArray[np.bool_] = ~same.reshape(len(theirs), -1).all(axis=1)
+    return found_differing
 
 
 def _ordinary(ask: Ask, original: Ask, table: Table, method: str) -> npt.NDArray[np.bool_]:
-    """Compare all rows in a batch, and some of ours alone with the batch of the original, which costs less than it alone."""
+    """Compare all rows in a batch, and some of ours alone with the batch of the original: it alone costs far more."""
     expected = _outcome(original, table, method)
     if expected is None:
         return _special(ask, original, table, method)
