@@ -16,7 +16,7 @@ import numpy.typing as npt
 from registry.signature import Field, Signature
 from serving.table import Table
 
-# Beyond 2^53 an integer that becomes a float32 is rounded once or twice, by the way it takes; far beyond it is infinite.
+# Beyond 2^53 an integer that becomes a float32 is rounded once or twice, as its way may be; far beyond it is infinite.
 FLOAT = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]
 INTEGER = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 LONG = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -46,7 +46,8 @@ def is_of_columns(signature: Signature | None) -> bool:
     """Return whether the inputs are named columns of scalars that MLflow enforces: what a `Table` can hold."""
     if signature is None or not signature.has_names or signature.is_from_type_hints:
         return False
-    names = {field.name for field in signature.inputs}
+    # MLflow takes a column that is named "" for one without a name.
+    names = {field.name for field in signature.inputs if field.name}
     are_scalars = all(field.type in OF_COLUMNS and field.shape is None for field in signature.inputs)
     return are_scalars and len(names) == len(signature.inputs)
 

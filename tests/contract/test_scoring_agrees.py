@@ -1,0 +1,122 @@
+"""One protocol, three readers: the fast decoder, the slow lane's parsing, and MLflow's own scoring server agree."""
+
+import logging
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import event, given, note, settings
+from hypothesis import strategies as st
+from mlflow.pyfunc.scoring_server import invocations
+
+from registry.errors import InvalidInput
+from serving.mlflow_parsing import Judged, judge, judge_features
+from serving.protocols.content_type import ContentType
+from serving.protocols.decoding import Plain, compile_decoder
+from serving.protocols.frames import table_of
+from serving.table import Table
+from tests.scoring_requests import Case, Dice, any_body, any_case, any_features
+
+# A long run: SLIPWAY_EXAMPLES=20000 python -m pytest tests/contract/test_scoring_agrees.py
+EXAMPLES = int(os.environ.get("SLIPWAY_EXAMPLES", "400"))
+SEEDS = st.integers(0, 2**63).map(Dice)
+pytestmark = pytest.mark.filterwarnings("ignore")
+thoroughly = settings(max_examples=EXAMPLES, deadline=None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet() -> None:
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+
+
+@thoroughly
+@given(SEEDS)
+def test_what_the_decoder_accepts_the_lane_reads_alike(dice: Dice):
+    """A request that takes the fast path gives the table that MLflow's own code would have given."""
+    case = any_case(dice)
+    body = any_body(dice, case)
+    plain = compile_decoder(case.signature).decode(body)
+    event("plain" if plain else "not plain")
+    note(f"{case.signature.inputs} {body!r}")
+    if plain:
+        same(plain, judge(case.stored, body, ContentType.JSON))
+
+
+@thoroughly
+@given(SEEDS)
+def test_features_are_read_alike(dice: Dice):
+    """The same holds for the plain form `/predict`."""
+    case = any_case(dice)
+    body = any_features(dice, case)
+    plain = compile_decoder(case.signature).decode_features(body)
+    event("plain" if plain else "not plain")
+    note(f"{case.signature.inputs} {body!r}")
+    if plain:
+        same(plain, judge_features(case.stored, body))
+
+
+@thoroughly
+@given(SEEDS)
+def test_the_lane_accepts_what_mlflow_accepts(dice: Dice):
+    """The lane refuses exactly what MLflow's scoring server refuses, and else hands on what it would hand on."""
+    case = any_case(dice)
+    body = any_body(dice, case)
+    theirs, ours = of_mlflow(case, body), of_lane(case, body)
+    event("accepted" if theirs else "refused")
+    note(f"{case.signature.inputs} {body!r}")
+    assert (theirs is None) == (ours is None)
+    if theirs and ours:
+        frame, params = theirs
+        assert_same_table(ours.table, table_of(frame, case.signature))
+        assert list(frame.columns) == [f.name for f in case.signature.inputs if f.name in frame.columns]
+        assert ours.params == params
+
+
+def of_mlflow(case: Case, body: bytes) -> tuple[Any, Any] | None:
+    """Return what MLflow's scoring server gives its model; `None` where it refuses."""
+    model, recorder = case.model()
+    try:
+        invocations(body, "application/json", model, case.metadata.get_input_schema())
+    except Exception:
+        return None
+    return recorder.given[0]
+
+
+def of_lane(case: Case, body: bytes) -> Judged | None:
+    """Return what the lane makes of the request; `None` where it refuses."""
+    try:
+        return judge(case.stored, body, ContentType.JSON)
+    except InvalidInput:
+        return None
+
+
+def same(plain: Plain, judged: Judged) -> None:
+    """Fail unless both read the request alike."""
+    assert_same_table(plain.table, judged.table)
+    assert (plain.params, plain.method) == (judged.params, judged.method)
+    assert not judged.is_unwrapped
+
+
+def assert_same_table(one: Table, other: Table | None) -> None:
+    """Fail unless both hold the same values of the same types, the sign of zero and the kind of missing included."""
+    assert other is not None
+    assert one.numbers.dtype == other.numbers.dtype == np.float64
+    assert one.numbers.shape == other.numbers.shape
+    assert one.numbers.tobytes() == other.numbers.tobytes() or same_floats(one.numbers, other.numbers)
+    assert list(one.others) == list(other.others)
+    for name, array in one.others.items():
+        assert (array.dtype, array.shape) == (other.others[name].dtype, other.others[name].shape)
+        assert [value_of(v) for v in array] == [value_of(v) for v in other.others[name]]
+
+
+def same_floats(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether floats are equal, with NaN equal to NaN and 0 different from -0."""
+    signs = np.isnan(one) | (np.signbit(one) == np.signbit(other))
+    return bool(np.array_equal(one, other, equal_nan=True) and signs.all())
+
+
+def value_of(value: object) -> tuple[str, str]:
+    """Return a value's type and text; numpy's texts are texts."""
+    kind = "str" if isinstance(value, str) else type(value).__name__
+    return kind, str(value) if isinstance(value, str) else repr(value)
