@@ -7,6 +7,7 @@ All is drawn from dice: hypothesis chooses their seed, since drawing each token 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -74,6 +75,12 @@ class Case:
             params_schema=self.metadata.get_params_schema(),
             signature=self.signature,
         )
+
+    def store(self, folder: Path) -> Path:
+        """Write `MLmodel` into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.metadata.save(str(folder / "MLmodel"))
+        return folder
 
     def model(self) -> tuple[PyFuncModel, Recorder]:
         """Return a model of MLflow's with this signature."""
