@@ -1,4 +1,4 @@
-"""The command history. It reads the ledger alone: MLflow is not imported."""
+"""The command history. It reads the ledger alone: neither MLflow nor Alembic is imported."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from registry.history import Head, Record, fold, parse_head, until
 from registry.history import verify as find_defects
 from registry.nearest import did_you_mean
 from registry.settings import RegistrySettings, history_place, load_settings
-from registry.sql_history import SqlHistory
+from registry.sql_history import SqlHistory, open_to_read
 
 
 @click.command("history", epilog="Example: slipway history cancer --verify")
@@ -29,8 +29,8 @@ from registry.sql_history import SqlHistory
 def history(model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
     """Tell who decided what, when and why."""
     settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
-    url, beside_mlflow = history_place(settings, os.environ)
-    ledger = SqlHistory(url, beside_mlflow=beside_mlflow)
+    url, _ = history_place(settings, os.environ)
+    ledger = open_to_read(url)
     uid = _uid(model, ledger)
     records = ledger.records(uid)
     if verify:

@@ -2,6 +2,7 @@
 
 The primary key (model, number) is the only arbiter: of two writers of one number the database lets one
 through. No transaction is open longer than one statement, so that MLflow can be called in between.
+Its tables are made by `registry.sql_migrate`, which imports Alembic; reading does not.
 """
 
 import fcntl
@@ -12,16 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
-from registry.errors import Conflict, InvalidInput, Unavailable
+from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.events import Event, first_hash
 from registry.history import HEAD_TAG, MOVES, Head, Record, parse_head, record_of
 from registry.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 
-MIGRATIONS = Path(__file__).parent / "sql_migrations"
 RECORD = ("seq", "text", "hash", "model", "kind", "version")
 NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that importing MLflow takes
     "SELECT t.value FROM registered_model_tags t JOIN registered_models m "
@@ -37,18 +35,15 @@ CONNECT = {
 
 
 class SqlHistory:
-    """The `History` in a SQL database."""
+    """The `History` in a SQL database whose tables are there and up to date."""
 
-    def __init__(self, url: str, *, beside_mlflow: bool) -> None:
-        """Open the ledger, creating or migrating its tables where they are not up to date.
+    def __init__(self, url: str) -> None:
+        """Name the database; it is first asked by a call.
 
         Raises
         ------
         InvalidInput
-            The URL names neither SQLite nor PostgreSQL, or MLflow's tables are not there yet and should be: made
-            after ours, MLflow's own migrations would fail.
-        Unavailable
-            The database does not answer.
+            The URL names neither SQLite nor PostgreSQL.
         """
         self._url = sa.make_url(url)
         backend = self._url.get_backend_name()
@@ -57,14 +52,24 @@ class SqlHistory:
                 f"the history needs SQLite or PostgreSQL; got {backend}", code="wrong-history-database", hint=None
             )
         self._engine = sa.create_engine(self._url, connect_args=CONNECT[backend], pool_pre_ping=True)
-        with _translated(self._url):
-            if self._revision() != REVISION:
-                self._migrate(beside_mlflow)
+
+    @contextmanager
+    def connected(self) -> Iterator[sa.Connection]:
+        """Connect to the database; it raises `Unavailable` where that does not answer."""
+        with _translated(self._url), self._engine.connect() as connection:
+            yield connection
+
+    def revision(self) -> str | None:
+        """Return the revision of the tables; `None` where there are none."""
+        with self.connected() as connection:
+            if not sa.inspect(connection).has_table(VERSION.name):
+                return None
+            return connection.scalar(sa.select(VERSION.c.version_num))
 
     def append(self, event: Event, *, after_seq: int) -> Record:
         """Add an event as number `after_seq + 1`; the database refuses a number that is taken."""
         uid = event.model_uid
-        with _translated(self._url), self._engine.connect() as connection:
+        with self.connected() as connection:
             record = record_of(event, seq=after_seq + 1, before=self._hash_at(connection, uid, after_seq))
             row = {"model_uid": uid, **{name: getattr(record, name) for name in RECORD}}
             try:
@@ -89,7 +94,7 @@ class SqlHistory:
     def head(self, model_uid: str) -> Head | None:
         """Return the end of a model's chain."""
         query = sa.select(EVENTS.c.seq, EVENTS.c.hash).where(EVENTS.c.model_uid == model_uid)
-        with _translated(self._url), self._engine.connect() as connection:
+        with self.connected() as connection:
             row = connection.execute(query.order_by(EVENTS.c.seq.desc()).limit(1)).first()
         return Head(seq=row.seq, hash=row.hash) if row else None
 
@@ -97,7 +102,7 @@ class SqlHistory:
         """Return the head that a tag of the registered model notes, where MLflow's tables are in the same database."""
         workspace, created_ms, _ = model_uid.split("/", 2)
         mine = {"key": HEAD_TAG, "workspace": workspace, "created_ms": int(created_ms)}
-        with _translated(self._url), self._engine.connect() as connection:
+        with self.connected() as connection:
             if not sa.inspect(connection).has_table("registered_model_tags"):
                 return ()
             return tuple(parse_head(value) for value in connection.scalars(NOTED_HEADS, mine))
@@ -106,13 +111,13 @@ class SqlHistory:
         """Return the identities that begin with a text and were once known by a name, in their order."""
         query = sa.select(EVENTS.c.model_uid).where(EVENTS.c.model_uid.startswith(prefix, autoescape=True)).distinct()
         named = query if model is None else query.where(EVENTS.c.model == model)
-        with _translated(self._url), self._engine.connect() as connection:
+        with self.connected() as connection:
             return tuple(sorted(connection.scalars(named)))
 
     def applied(self, model_uid: str) -> int:
         """Return the last number whose consequences are known to be applied."""
         query = sa.select(APPLIED.c.seq).where(APPLIED.c.model_uid == model_uid)
-        with _translated(self._url), self._engine.connect() as connection:
+        with self.connected() as connection:
             return connection.scalar(query) or 0
 
     def set_applied(self, model_uid: str, seq: int) -> None:
@@ -160,7 +165,7 @@ class SqlHistory:
 
     def _select(self, *conditions: sa.ColumnElement[bool]) -> tuple[Record, ...]:
         query = sa.select(*(EVENTS.c[name] for name in RECORD)).where(*conditions).order_by(EVENTS.c.seq)
-        with _translated(self._url), self._engine.connect() as connection:
+        with self.connected() as connection:
             return tuple(Record(**row) for row in connection.execute(query).mappings())
 
     def _hash_at(self, connection: sa.Connection, model_uid: str, seq: int) -> str:
@@ -176,25 +181,33 @@ class SqlHistory:
             )
         return str(found)
 
-    def _revision(self) -> str | None:
-        with self._engine.connect() as connection:
-            if not sa.inspect(connection).has_table(VERSION.name):
-                return None
-            return connection.scalar(sa.select(VERSION.c.version_num))
 
-    def _migrate(self, beside_mlflow: bool) -> None:
-        with self._engine.connect() as connection:
-            if beside_mlflow and not sa.inspect(connection).has_table("alembic_version"):
-                raise InvalidInput(
-                    "the database has no MLflow tables yet, and MLflow cannot make them after the history's",
-                    code="no-mlflow-tables",
-                    hint="slipway init",
-                )
-            config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+def open_to_read(url: str) -> SqlHistory:
+    """Return the ledger to be read, making and changing no tables.
+
+    Raises
+    ------
+    InvalidInput
+        The URL names neither SQLite nor PostgreSQL.
+    NotFound
+        There is no history yet.
+    Conflict
+        Its tables are those of another Slipway.
+    Unavailable
+        The database does not answer.
+    """
+    history = SqlHistory(url)
+    found = history.revision()
+    shown = sa.make_url(url).render_as_string(hide_password=True)
+    if found is None:
+        raise NotFound(f"there is no history in {shown} yet", code="no-history", hint="slipway status begins one")
+    if found != REVISION:
+        raise Conflict(
+            f"the history in {shown} has tables of revision {found}, and this Slipway reads {REVISION}",
+            code="other-revision",
+            hint="slipway status brings older ones up to date; newer ones need the Slipway that made them",
+        )
+    return history
 
 
 def _wait_for_lock(take: Callable[[], bool]) -> None:

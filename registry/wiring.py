@@ -9,7 +9,7 @@ from registry.decide import Ledger
 from registry.mlflow_registry import MlflowRegistry
 from registry.policy import load_policy
 from registry.settings import RegistrySettings, history_place, load_settings
-from registry.sql_history import SqlHistory
+from registry.sql_migrate import open_history
 
 
 def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
@@ -19,7 +19,7 @@ def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
     url, beside_mlflow = history_place(settings, environ)
     return Ledger(
         registry=registry,
-        history=SqlHistory(url, beside_mlflow=beside_mlflow),
+        history=open_history(url, beside_mlflow=beside_mlflow),
         policies=lambda: load_policy(folder / settings.policy),
         mirror_stages=settings.mirror_stages,
     )

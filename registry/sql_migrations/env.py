@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection that `registry.sql_history` hands over."""
+"""What Alembic runs: the migrations, on the connection that `registry.sql_migrate` hands over."""
 
 from alembic import context
 

@@ -12,6 +12,7 @@ from registry.errors import Conflict, InvalidInput, Unavailable
 from registry.events import EventKind
 from registry.history import History, verify
 from registry.sql_history import SqlHistory
+from registry.sql_migrate import open_history
 from tests.fakes import FakeHistory
 from tests.postgres import PostgresServer
 from tests.unit.registry.test_history import UID, event
@@ -23,8 +24,8 @@ def history(request: pytest.FixtureRequest, tmp_path: Path) -> History:
     if request.param == "fake":
         return FakeHistory()
     if request.param == "sqlite":
-        return SqlHistory(f"sqlite:///{tmp_path}/history.db", beside_mlflow=False)
-    return SqlHistory(request.getfixturevalue("postgres").create_database(), beside_mlflow=False)
+        return open_history(f"sqlite:///{tmp_path}/history.db", beside_mlflow=False)
+    return open_history(request.getfixturevalue("postgres").create_database(), beside_mlflow=False)
 
 
 def test_events_come_back_in_order_and_as_they_were(history: History):
@@ -96,14 +97,14 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[SqlHistory
             with sqlite3.connect(path) as connection:
                 connection.execute(statement)
 
-        return SqlHistory(f"sqlite:///{path}", beside_mlflow=False), on_sqlite
+        return open_history(f"sqlite:///{path}", beside_mlflow=False), on_sqlite
     url = request.getfixturevalue("postgres").create_database()
 
     def on_postgres(statement: str) -> None:
         with psycopg.connect(url) as connection:
             connection.execute(statement)
 
-    return SqlHistory(url, beside_mlflow=False), on_postgres
+    return open_history(url, beside_mlflow=False), on_postgres
 
 
 @pytest.mark.parametrize(
@@ -123,26 +124,26 @@ def test_tables_that_are_there_are_not_made_again(database):
     """A second process opens them, and both see one history."""
     history, _ = database
     history.append(event(), after_seq=0)
-    again = SqlHistory(history._url.render_as_string(hide_password=False), beside_mlflow=False)
+    again = open_history(history._url.render_as_string(hide_password=False), beside_mlflow=False)
     assert again.records(UID) == history.records(UID)
 
 
 def test_mlflows_tables_come_first(tmp_path: Path):
     """Made after ours, MLflow's own migrations would fail."""
     with pytest.raises(InvalidInput, match="no MLflow tables yet") as refused:
-        SqlHistory(f"sqlite:///{tmp_path}/mlflow.db", beside_mlflow=True)
+        open_history(f"sqlite:///{tmp_path}/mlflow.db", beside_mlflow=True)
     assert refused.value.hint == "slipway init"
 
 
 def test_another_database_is_refused():
     """By name."""
     with pytest.raises(InvalidInput, match="needs SQLite or PostgreSQL; got mysql"):
-        SqlHistory("mysql://localhost/db", beside_mlflow=False)
+        open_history("mysql://localhost/db", beside_mlflow=False)
 
 
 def test_a_database_that_goes_away_is_unavailable_and_comes_back(postgres: PostgresServer):
     """Without its password in the message."""
-    history = SqlHistory(postgres.create_database(), beside_mlflow=False)
+    history = open_history(postgres.create_database(), beside_mlflow=False)
     history.append(event(), after_seq=0)
     postgres.shut_down()
     try:
@@ -158,5 +159,5 @@ def test_a_password_is_not_shown():
     """Wherever the message ends up."""
     url = sa.make_url("postgresql://ann:secret@127.0.0.1:9/db").render_as_string(hide_password=False)
     with pytest.raises(Unavailable) as refused:
-        SqlHistory(url, beside_mlflow=False)
+        open_history(url, beside_mlflow=False)
     assert "secret" not in refused.value.message

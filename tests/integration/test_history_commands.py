@@ -1,0 +1,56 @@
+"""history through the command line: fast because it reads the ledger alone, and it makes no tables."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+import slipway
+from registry.sql_migrate import open_history
+from registry.sql_tables import VERSION
+from tests.processes import environment
+from tests.unit.registry.test_history import event
+
+ROOT = Path(__file__).parents[2]
+URI = "SLIPWAY_REGISTRY__HISTORY_URI"
+
+
+@pytest.fixture
+def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the database that the settings name; it is empty."""
+    named = f"sqlite:///{tmp_path}/history.db"
+    monkeypatch.setenv(URI, named)
+    return named
+
+
+@pytest.mark.parametrize("more", [(), ("--verify",), ("--at", "2026-11-01")])
+def test_history_imports_neither_mlflow_nor_what_it_does_not_read(url: str, tmp_path: Path, more: tuple[str, ...]):
+    """MLflow takes over a second, Alembic as long as the whole command."""
+    open_history(url, beside_mlflow=False).append(event(), after_seq=0)
+    vendors = "{'mlflow', 'alembic', 'pandas', 'numpy', 'sklearn'}"
+    words = ["history", "m", *more]
+    code = f"import slipway, sys; code = slipway.run({words}); print(code, sorted({vendors} & set(sys.modules)))"
+    command, there = [sys.executable, "-c", code], environment(PYTHONPATH=str(ROOT))
+    shown = subprocess.run(command, capture_output=True, text=True, env=there, cwd=tmp_path, check=False)
+    assert shown.stdout.splitlines()[-1] == "0 []", shown.stderr
+
+
+def test_reading_begins_no_history(url: str, capsys: pytest.CaptureFixture[str]):
+    """It says how one begins, and leaves the database without tables."""
+    for _ in range(2):
+        assert slipway.run(["history", "m"]) == 1
+        shown = capsys.readouterr().err
+        assert "there is no history in sqlite:///" in shown
+        assert "hint: slipway status begins one" in shown
+    assert sa.inspect(sa.create_engine(url)).get_table_names() == []
+
+
+def test_tables_of_another_slipway_are_not_read(url: str, capsys: pytest.CaptureFixture[str]):
+    """What their columns mean is not known here."""
+    open_history(url, beside_mlflow=False)
+    with sa.create_engine(url).begin() as connection:
+        connection.execute(sa.update(VERSION).values(version_num="0099"))
+    assert slipway.run(["history", "m"]) == 1
+    assert "has tables of revision 0099, and this Slipway reads 0001" in capsys.readouterr().err
