@@ -29,6 +29,8 @@ class RegisteredModel:
 def uid_of(model: RegisteredModel, history: History) -> str:
     """Return the model's identity: the one that the ledger knows it by, or a new one."""
     prefix = f"{model.workspace}/{model.created_ms}/"
-    known = history.model_uids(prefix=prefix)
     mine = f"{prefix}{model.name}"
-    return mine if mine in known or len(known) != 1 else known[0]
+    if history.head(mine) is not None:
+        return mine
+    known = history.model_uids(prefix=prefix)
+    return known[0] if len(known) == 1 else mine
