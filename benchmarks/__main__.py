@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import commands, decisions, large_frame, training
+from benchmarks import commands, decisions, large_frame, ledger, training
 from benchmarks.measure import ROOT
 
 ALL = {
@@ -14,6 +14,7 @@ ALL = {
     "training": training.run,
     "large_frame": large_frame.run,
     "decisions": decisions.run,
+    "ledger": ledger.run,
 }
 INTRODUCTION = """# Performance
 

@@ -19,12 +19,22 @@ def median_seconds_side_by_side(calls: Mapping[str, Callable[[], object]], *, re
     return {name: statistics.median(each[name] for each in taken) for name in calls}
 
 
-def python(*words: str, folder: Path) -> None:
-    """Run a Python process to its end, in a folder, with bytecode and without MLflow's settings."""
+def python(*words: str, folder: Path) -> str:
+    """Run a Python process to its end, in a folder, with bytecode and without MLflow's settings; return its output."""
     left_out = ("MLFLOW_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     environment = {**kept, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, *words], cwd=folder, check=True, capture_output=True, env=environment)
+    words = (sys.executable, *words)
+    return subprocess.run(words, cwd=folder, check=True, capture_output=True, env=environment, text=True).stdout
+
+
+def peak_bytes(*words: str, folder: Path) -> int:
+    """Return how much memory `slipway` used at most, by its own word: what a parent sees has the parent's in it."""
+    code = (
+        f"import slipway; code = slipway.run({list(words)}); assert code == 0; print(open('/proc/self/status').read())"
+    )
+    (line,) = [line for line in python("-c", code, folder=folder).splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -176,7 +176,7 @@ class SqlHistory:
         columns = sa.select(*(EVENTS.c[name] for name in RECORD))
         query = columns.where(*conditions).order_by(EVENTS.c.seq).limit(at_most)
         with self.connected() as connection:
-            return tuple(Record(**row) for row in connection.execute(query).mappings())
+            return tuple(Record(**row) for row in connection.execute(query).mappings().all())
 
     def _hash_at(self, connection: sa.Connection, model_uid: str, seq: int) -> str:
         if seq == 0:
