@@ -52,6 +52,8 @@ class SqlHistory:
                 f"the history needs SQLite or PostgreSQL; got {backend}", code="wrong-history-database", hint=None
             )
         self._engine = sa.create_engine(self._url, connect_args=CONNECT[backend], pool_pre_ping=True)
+        # Whoever waits for a lock holds a connection: taken from one pool, twenty who wait would starve the holder.
+        self._lock_engine = sa.create_engine(self._url, connect_args=CONNECT[backend], poolclass=sa.NullPool)
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
@@ -155,7 +157,7 @@ class SqlHistory:
     @contextmanager
     def _advisory_lock(self, key: int) -> Iterator[None]:
         with _translated(self._url):
-            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection = self._lock_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
             yield

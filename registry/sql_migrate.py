@@ -29,7 +29,8 @@ def open_history(url: str, *, beside_mlflow: bool) -> SqlHistory:
     """
     history = SqlHistory(url)
     if history.revision() != REVISION:
-        with history.connected() as connection:
+        # The workers of a server, and twenty first commands, start at once.
+        with history.lock("migrations"), history.connected() as connection:
             _migrate(connection, beside_mlflow=beside_mlflow)
     return history
 
