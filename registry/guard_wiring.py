@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from registry.policy_file import PolicyFile
-from registry.protection import Protection
+from registry.protection import Protection, Tables
 from registry.settings import RegistrySettings, history_place, load_settings
 from registry.sql_migrate import open_history
-from registry.sql_protected import ProtectedTables
 
 DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # where `mlflow server` (3.17) tells its workers
 
 
-def open_protection(url: str, engine: sa.Engine, environ: Mapping[str, str], folder: Path) -> Protection:
+def open_protection(url: str, tables: Tables, environ: Mapping[str, str], folder: Path) -> Protection:
     """Return what guards the registry in a database; the history's tables are made or migrated.
 
     Raises
@@ -27,7 +24,7 @@ def open_protection(url: str, engine: sa.Engine, environ: Mapping[str, str], fol
     policies = PolicyFile(folder / settings.policy)
     policies()
     return Protection(
-        tables=ProtectedTables(engine),
+        tables=tables,
         history=open_history(place, beside_mlflow=beside_mlflow),
         policies=policies,
         destination=lambda: environ.get(DESTINATION),

@@ -1,21 +1,17 @@
 """The command history. It reads the ledger alone: neither MLflow nor Alembic is imported."""
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
 from registry.console import json_option, print_document, print_table, say
-from registry.errors import Corrupt, InvalidInput, NotFound
+from registry.errors import Corrupt, InvalidInput
 from registry.events import Event
 from registry.history import Head, Record, fold, parse_head, until
 from registry.history import verify as find_defects
-from registry.nearest import did_you_mean
-from registry.settings import RegistrySettings, history_place, load_settings
-from registry.sql_history import SqlHistory, open_to_read
+from registry.outside import Outside
 
 
 @click.command("history", epilog="Example: slipway history cancer --verify")
@@ -26,20 +22,18 @@ from registry.sql_history import SqlHistory, open_to_read
 @click.option("--verify", is_flag=True, help="Check every event against the chain; exit 1 where one was changed.")
 @click.option("--head", default=None, metavar="SEQ:HASH", help="With --verify: a head that was noted earlier.")
 @json_option
-def history(model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
+@click.pass_obj
+def history(outside: Outside, model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
     """Tell who decided what, when and why."""
-    settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
-    url, _ = history_place(settings, os.environ)
-    ledger = open_to_read(url)
-    uid = _uid(model, ledger)
-    records = ledger.records(uid)
+    moment = parse_time(at) if at else None
+    noted = [parse_head(head)] if head else []
+    found = outside.chronicle(model)
     if verify:
-        noted = [*ledger.anchors(uid), *([parse_head(head)] if head else [])]
-        _verify(uid, model, records, noted, as_json=as_json)
-    elif at:
-        _show_at(model, records, parse_time(at), as_json=as_json)
+        _verify(found.model_uid, model, found.records, [*found.anchors, *noted], as_json=as_json)
+    elif moment:
+        _show_at(model, found.records, moment, as_json=as_json)
     else:
-        _show(model, records, as_json=as_json)
+        _show(model, found.records, as_json=as_json)
 
 
 def parse_time(text: str) -> datetime:
@@ -59,19 +53,6 @@ def parse_time(text: str) -> datetime:
     if len(text) == len("2026-11-01"):
         moment = moment.replace(hour=23, minute=59, second=59, microsecond=999999)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _uid(model: str, ledger: SqlHistory) -> str:
-    """Return the identity that was last known by the name: of a re-created model, the newer one."""
-    known = ledger.model_uids(model=model)
-    if not known:
-        names = {uid.rpartition("/")[2] for uid in ledger.model_uids()}
-        raise NotFound(
-            f"the history knows no model '{model}'{did_you_mean(model, names)}",
-            code="unknown-model",
-            hint=f'slipway versions {model}; slipway adopt {model}@production --reason "…" begins a history',
-        )
-    return max(known, key=lambda uid: int(uid.split("/")[1]))
 
 
 def _show(model: str, records: Sequence[Record], *, as_json: bool) -> None:

@@ -24,6 +24,7 @@ from registry.guard import is_projected
 from registry.guard_wiring import open_protection
 from registry.mlflow_refusal import refusing
 from registry.places import unguarded
+from registry.sql_protected import ProtectedTables
 
 logger = logging.getLogger(__name__)
 GUARDED = frozenset(
@@ -50,7 +51,7 @@ class RegistryGuard(SqlAlchemyStore):
     def __init__(self, db_uri: str, read_db_uri: str | None = None) -> None:
         super().__init__(db_uri, read_db_uri)
         with refusing():
-            self.protection = open_protection(db_uri, self.engine, os.environ, Path.cwd())
+            self.protection = open_protection(db_uri, ProtectedTables(self.engine), os.environ, Path.cwd())
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Set an alias that means no protected stage."""

@@ -19,6 +19,7 @@ from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAl
 from registry.guard_wiring import open_protection
 from registry.mlflow_refusal import refusing
 from registry.places import unguarded
+from registry.sql_protected import ProtectedTables
 
 GUARDED = frozenset(
     {
@@ -42,7 +43,7 @@ class TrackingGuard(SqlAlchemyStore):
     def __init__(self, db_uri: str, default_artifact_root: str, read_db_uri: str | None = None) -> None:
         super().__init__(db_uri, default_artifact_root, read_db_uri)
         with refusing():
-            self.protection = open_protection(db_uri, self.engine, os.environ, Path.cwd())
+            self.protection = open_protection(db_uri, ProtectedTables(self.engine), os.environ, Path.cwd())
 
     def create_experiment(
         self, name: str, artifact_location: str | None = None, tags: list[ExperimentTag] | None = None

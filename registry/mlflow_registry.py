@@ -25,10 +25,10 @@ PAGE = 1000
 
 
 class MlflowRegistry:
-    """The `ModelRegistry` on MLflow's client, for whatever registry MLflow is configured for."""
+    """The `ModelRegistry` on MLflow's client, without one for whatever registry MLflow is configured for."""
 
-    def __init__(self) -> None:
-        self._client = MlflowClient()
+    def __init__(self, client: MlflowClient | None = None) -> None:
+        self._client = client or MlflowClient()
 
     @translated()
     def model(self, name: str) -> RegisteredModel:

@@ -46,10 +46,14 @@ def say_why(actor: str, *, authenticated: bool, at: datetime, reason: str) -> Wh
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grounds:
-    """What a promotion rests on: the verdict, its number in the ledger, and why it is overridden, if it is."""
+    """What a promotion rests on: the verdict, its number in the ledger, and why it is overridden, if it is.
+
+    `by` is who vouches for the verdict.
+    """
 
     verdict: Verdict
     seq: int
+    by: str
     override: str | None = None
 
 
@@ -89,18 +93,36 @@ def promotion(situation: Situation, version: Version, stage: str, who: Who, grou
         The version may not enter from where it is, or the stage's occupant, the version's files or the policy are not
         what the verdict was given for.
     NotApproved
-        The verdict is no PASS, and is not overridden, or may not be.
+        The verdict is no PASS, and is not overridden, or may not be; or its author's verdicts do not count.
     """
     if situation.occupant(stage) == version.number:
         return None
     require_admissible(situation, version, stage)
     _require_valid(situation, version, stage, grounds.verdict)
+    require_voucher(situation, stage, grounds.by)
     _require_pass(situation, stage, grounds)
     details = {"verdict": grounds.verdict.outcome.name, "verdict_seq": grounds.seq}
     if grounds.override and grounds.verdict.outcome is not Outcome.PASS:
         details["override"] = grounds.override
     event = _event(EventKind.VERSION_PROMOTED, situation, version, stage, who, details=details)
     return replace(event, digests={**event.digests, **grounds.verdict.digests})
+
+
+def require_voucher(situation: Situation, stage: str, actor: str) -> None:
+    """Refuse a verdict of somebody whose verdicts do not count for a stage.
+
+    Raises
+    ------
+    NotApproved
+        The policy names who may vouch, and the actor is not among them.
+    """
+    allowed = situation.policy.stages[stage].verdict_by
+    if allowed is not None and actor not in allowed:
+        raise NotApproved(
+            f"for {stage} the verdicts of {', '.join(allowed)} count, and this one is {actor}'s",
+            code="verdict-by-another",
+            hint=f"have slipway gate {situation.name}/N --to {stage} run by {allowed[0]}, then promote",
+        )
 
 
 def _require_valid(situation: Situation, version: Version, stage: str, verdict: Verdict) -> None:
@@ -237,10 +259,11 @@ def adoption(situation: Situation, version: Version, stage: str, who: Who, manif
 
 
 def registration(situation: Situation, version: Version, who: Who, manifest: Manifest) -> Event:
-    """Return the event that records a version that was registered elsewhere, with its files as they are now."""
+    """Return the event that records a version with its files."""
     details = {"manifest": manifest.to_json()}
     event = _event(EventKind.VERSION_REGISTERED, situation, version, None, who, details=details)
-    return replace(event, digests={**event.digests, "manifest": manifest.digest})
+    run = {"run": version.run_id} if version.run_id else {}
+    return replace(event, digests={**event.digests, **run, "manifest": manifest.digest})
 
 
 def approval(situation: Situation, version: Version, stage: str, who: Who, manifest: Manifest | None) -> Event:

@@ -1,6 +1,8 @@
 """Status: what is in which stage by the history, and where the registry shows something else."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from registry.decide import Ledger, Situation, settled
 
@@ -16,6 +18,15 @@ class StageStatus:
     by: str
     wrong: str | None
     mend: str | None
+
+    def to_document(self) -> dict[str, str | None]:
+        """Return plain JSON values."""
+        return {**asdict(self), "since": self.since or None, "by": self.by or None}
+
+
+def status_from(document: Mapping[str, Any]) -> StageStatus:
+    """Return the status that `to_document` wrote."""
+    return StageStatus(**{**document, "since": document["since"] or "", "by": document["by"] or ""})
 
 
 def status_of(model: str, ledger: Ledger) -> tuple[StageStatus, ...]:

@@ -16,13 +16,14 @@ from registry.check_runner import CONTEXT, run_here, warm_up
 from registry.decide import Ledger, carry_out, look, settled
 from registry.errors import SlipwayError
 from registry.gate import Gate
-from registry.gate_commands import deciding, grounds_for
+from registry.gate_commands import grounds_for
 from registry.gate_wiring import open_gate
 from registry.history import History, fold, verify
+from registry.ledger_decisions import LedgerDecisions, deciding, going_back
 from registry.model_registry import ModelRegistry
 from registry.outside import Outside
 from registry.promote import say_why
-from registry.stage_commands import going_back
+from registry.roles import anybody
 from registry.version import parse_ref
 from registry.wiring import open_ledger
 from tests.postgres import PostgresServer
@@ -106,10 +107,12 @@ def fused(ledger: Ledger, fuse: Fuse) -> Ledger:
 def promote(ledger: Ledger, version: str, to: str, *, ready: Callable[[], object] = lambda: None) -> None:
     """Do what `slipway promote` does; `ready` is called between the verdict and the decision."""
     found = ledger.registry.version(parse_ref(version))
-    opened = open_gate(ledger, Outside(serve=_nothing, read_rows=_nothing))
+    outside = Outside(serve=_nothing, read_rows=_nothing, decisions=_nothing, chronicle=_nothing)
+    opened = open_gate(ledger, outside)
     gate = Gate(ledger=ledger, tools=opened.tools, read_rows=opened.read_rows, run_checks=run_here)
     why = say_why(f"promoter of {found.number}", authenticated=False, at=datetime.now(UTC), reason="test")
-    grounds = grounds_for(found, to, settled(found.model, ledger), gate, why, dry_run=False)
+    decisions = LedgerDecisions(ledger=ledger, who=lambda _: why, may=anybody)
+    grounds = grounds_for(found, to, settled(found.model, ledger), gate, why, decisions=decisions)
     ready()
     carry_out(found.model, deciding(found, to, why, grounds, ledger), ledger)
 
