@@ -61,7 +61,7 @@ def place_of(location: str, *, destination: str | None, workspace: str = DEFAULT
         if destination is None:
             return None
         kept = place_of(destination, destination=None)
-        return kept.below(_in_workspace(proxied, workspace)) if kept else None
+        return kept.below(in_workspace(proxied, workspace)) if kept else None
     location = unguarded(location)
     split = urlsplit(location)
     if split.scheme in ("models", "runs") or not location:
@@ -82,7 +82,7 @@ def proxied_path(location: str) -> str | None:
     return None
 
 
-def _in_workspace(path: str, workspace: str) -> str:
+def in_workspace(path: str, workspace: str) -> str:
     """Return a proxied path as the server keeps it: artifacts of other workspaces than the default one lie apart."""
     if workspace == DEFAULT_WORKSPACE or path.split("/")[0] == WORKSPACES:
         return path

@@ -98,7 +98,7 @@ def promotion(situation: Situation, version: Version, stage: str, who: Who, grou
     if situation.occupant(stage) == version.number:
         return None
     require_admissible(situation, version, stage)
-    _require_valid(situation, version, stage, grounds.verdict)
+    require_valid(situation, version, stage, grounds.verdict)
     require_voucher(situation, stage, grounds.by)
     _require_pass(situation, stage, grounds)
     details = {"verdict": grounds.verdict.outcome.name, "verdict_seq": grounds.seq}
@@ -125,15 +125,21 @@ def require_voucher(situation: Situation, stage: str, actor: str) -> None:
         )
 
 
-def _require_valid(situation: Situation, version: Version, stage: str, verdict: Verdict) -> None:
-    """Refuse a verdict that was overtaken, saying by what."""
+def require_valid(situation: Situation, version: Version, stage: str, verdict: Verdict) -> None:
+    """Refuse a verdict that was overtaken, saying by what.
+
+    Raises
+    ------
+    Conflict
+        The stage's occupant or the policy is not what the verdict was given for, or it is about something else.
+    """
     occupant = situation.occupant(stage)
     overtaken = None
     if verdict.champion != occupant:
         by = situation.state.stages[stage].by if occupant else "nobody"
         there = f"{situation.name}/{occupant}, put there by {by}" if occupant else "empty"
         overtaken = f"compared with {verdict.champion or 'an empty stage'}, and {stage} is now {there}"
-    elif verdict.digests["policy"] != situation.policy.digest:
+    elif verdict.digests.get("policy") != situation.policy.digest:
         overtaken = "given under a policy that was changed since"
     elif verdict.version != version.number or verdict.stage != stage:
         overtaken = f"about {verdict.model}/{verdict.version} for {verdict.stage}"
