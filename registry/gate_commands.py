@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from registry.check_runner import warm_up
-from registry.checks.approval import author_of
+from registry.checks.approval import authors_of
 from registry.console import json_option, print_document, print_table, say
 from registry.decide import Decision, Ledger, Situation, look, note, settled
 from registry.errors import Conflict, NotApproved
@@ -88,9 +88,9 @@ def approve(version: str, to: str, reason: str, as_json: bool) -> None:
 
     def event(situation: Situation) -> Event:
         about = ledger.history.about(situation.model_uid, found.number)
-        if author_of([each.event for each in about], run_user) == why.actor:
+        if why.actor in authors_of([each.event for each in about], run_user):
             raise NotApproved(
-                f"{why.actor} is the author of {found}, and somebody else has to approve it",
+                f"{why.actor} is an author of {found}, and somebody else has to approve it",
                 code="own-version",
                 hint="approvals are recorded under the tracking server's user, else under that of this machine",
             )

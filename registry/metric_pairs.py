@@ -58,9 +58,14 @@ def right(both: HeadToHead, said: Said) -> npt.NDArray[np.bool_]:
 def absolute_errors(both: HeadToHead, said: Said) -> Floats:
     """Return shape (n,): how far each answer is off."""
     errors: Floats = np.abs(said.labels.astype(float) - both.y.astype(float))
-    if not np.isfinite(errors).all():
-        raise CannotCompare(f"{int((~np.isfinite(errors)).sum())} answers are not finite numbers")
+    _require_finite(errors, "answers")
     return errors
+
+
+def _require_finite(values: Floats, what: str) -> None:
+    """Refuse to measure on what is no number: most arithmetic of NaN is silent, and so are comparisons with it."""
+    if strange := int((~np.isfinite(values)).sum()):
+        raise CannotCompare(f"{strange} {what} of a version are not finite numbers")
 
 
 def _accuracy(both: HeadToHead) -> Paired:
@@ -88,6 +93,7 @@ def _log_loss(both: HeadToHead) -> Paired:
 def _row_log_losses(both: HeadToHead, said: Said) -> Floats:
     if said.scores is None or not said.are_probabilities:
         raise CannotCompare("log_loss needs probabilities, and a version gives none")
+    _require_finite(said.scores, "probabilities")
     found = np.zeros(len(both.y))
     for k, name in enumerate(said.classes):
         found += np.where(both.y == name, said.scores[:, k], 0.0)
@@ -107,6 +113,7 @@ def _roc_auc(both: HeadToHead) -> Paired:
 def _columns(said: Said, names: list[object]) -> Floats:
     if said.scores is None:
         raise CannotCompare("roc_auc needs class scores, and a version gives none")
+    _require_finite(said.scores, "class scores")
     known = list(said.classes)
     empty = np.zeros(len(said.labels))
     return np.column_stack([said.scores[:, known.index(name)] if name in known else empty for name in names])

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from registry.errors import InvalidInput
+
 
 class Outcome(enum.IntEnum):
     """How a check ended, the better the lower."""
@@ -38,6 +40,13 @@ class Finding:
     direction: str | None = None
     n: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a PASS on what is no number."""
+        if self.outcome is Outcome.PASS and isinstance(self.measured, float) and not math.isfinite(self.measured):
+            raise InvalidInput(
+                f"{self.check} would pass with {self.measured}, which is no measurement", code="not-measured", hint=None
+            )
 
     def to_document(self) -> dict[str, Any]:
         """Return plain JSON values; a number that is not finite becomes its name."""

@@ -9,12 +9,12 @@ from registry.verdict import Finding, Outcome
 
 
 def check(evidence: Evidence, rule: ApprovalRule) -> tuple[Finding, ...]:
-    """Count distinct approvers who are neither the version's author nor the promoter."""
+    """Count distinct approvers who are neither an author of the version nor the promoter."""
     valid, lapsed = [], []
-    author = author_of(evidence.events, evidence.candidate.run.tags.get("mlflow.user"))
+    authors = authors_of(evidence.events, evidence.candidate.run.tags.get("mlflow.user"))
     for event in evidence.events:
         if event.kind == EventKind.VERSION_APPROVED and event.stage == evidence.stage:
-            problem = _problem(event, evidence, rule, author)
+            problem = _problem(event, evidence, rule, authors)
             if problem:
                 lapsed.append(f"{event.actor} {problem}")
             else:
@@ -40,8 +40,8 @@ def check(evidence: Evidence, rule: ApprovalRule) -> tuple[Finding, ...]:
     )
 
 
-def _problem(event: Event, evidence: Evidence, rule: ApprovalRule, author: str | None) -> str | None:
-    if event.actor == author:
+def _problem(event: Event, evidence: Evidence, rule: ApprovalRule, authors: frozenset[str]) -> str | None:
+    if event.actor in authors:
         return "is the version's author"
     if event.actor == evidence.promoter:
         return "is the promoter"
@@ -54,7 +54,7 @@ def _problem(event: Event, evidence: Evidence, rule: ApprovalRule, author: str |
     return None
 
 
-def author_of(events: Iterable[Event], run_user: str | None) -> str | None:
-    """Return who registered a version, else who ran its training."""
-    registered = (event.actor for event in events if event.kind == EventKind.VERSION_REGISTERED)
-    return next(registered, run_user)
+def authors_of(events: Iterable[Event], run_user: str | None) -> frozenset[str]:
+    """Return who registered a version and who ran its training: often one, and neither approves it."""
+    registered = [event.actor for event in events if event.kind == EventKind.VERSION_REGISTERED]
+    return frozenset([*registered, run_user] if run_user else registered)

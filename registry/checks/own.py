@@ -4,14 +4,26 @@ import importlib
 import json
 import subprocess
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from registry.errors import InvalidInput
 from registry.evidence import Evidence, Rows
 from registry.policy import OwnRule
 from registry.verdict import Finding, Outcome
 
-KNOWN = ("outcome", "reason", "measured", "limit", "direction", "n", "details")
+
+class Answer(BaseModel):
+    """What a program or a function of one's own answers; more keys are of no interest."""
+
+    outcome: Literal["PASS", "INCONCLUSIVE", "ERROR", "FAIL"]
+    reason: str
+    measured: float | str | None = None
+    limit: float | str | None = None
+    direction: str | None = None
+    n: int | None = None
+    details: dict[str, JsonValue] = {}
 
 
 def check(evidence: Evidence, rule: OwnRule, *, name: str) -> tuple[Finding, ...]:
@@ -20,21 +32,23 @@ def check(evidence: Evidence, rule: OwnRule, *, name: str) -> tuple[Finding, ...
     Raises
     ------
     InvalidInput
-        The program ends with an error, or the answer is no JSON object with `outcome` and `reason`.
+        The program ends with an error, or the answer is no JSON object with `outcome` and `reason` and what else a
+        finding holds.
     """
     asked = question(evidence, rule)
     answer = _ask_program(rule.command, asked, rule.timeout_s) if rule.command else _ask_function(rule, asked)
-    if not isinstance(answer, Mapping) or answer.get("outcome") not in Outcome.__members__ or "reason" not in answer:
+    try:
+        found = Answer.model_validate(answer)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        place = f"{wrong['loc'][0]}: " if wrong["loc"] else ""
         raise InvalidInput(
-            f"own check '{name}' answered {str(answer)[:200]}, and needs an object with outcome "
-            f"({', '.join(Outcome.__members__)}) and reason",
+            f"own check '{name}' answered {str(answer)[:200]}, and needs a JSON object with outcome "
+            f"({', '.join(Outcome.__members__)}) and reason; {place}{wrong['msg']}",
             code="wrong-check-answer",
             hint=None,
-        )
-    taken = {key: answer[key] for key in KNOWN if key in answer}
-    return (
-        Finding(**{**taken, "check": name, "outcome": Outcome[answer["outcome"]], "reason": str(answer["reason"])}),
-    )
+        ) from None
+    return (Finding(**{**found.model_dump(), "check": name, "outcome": Outcome[found.outcome]}),)
 
 
 def question(evidence: Evidence, rule: OwnRule) -> dict[str, Any]:

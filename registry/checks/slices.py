@@ -41,22 +41,24 @@ def check(evidence: Evidence, rule: SlicesRule) -> tuple[Finding, ...]:
         reason = f"nothing is in {evidence.stage} yet to compare with"
         return (Finding(check="slices", outcome=Outcome.PASS, reason=reason),)
     try:
-        both = head_to_head(evidence, rule)
-        if missing := [name for name in rule.columns if name not in both.frame.columns]:
-            known = ", ".join(map(str, both.frame))
-            raise CannotCompare(f"the rows have no column {', '.join(missing)}; they have: {known}")
+        return (_compared(head_to_head(evidence, rule), rule),)
     except CannotCompare as why:
         return inconclusive("slices", why)
+
+
+def _compared(both: HeadToHead, rule: SlicesRule) -> Finding:
+    if missing := [name for name in rule.columns if name not in both.frame.columns]:
+        known = ", ".join(map(str, both.frame))
+        raise CannotCompare(f"the rows have no column {', '.join(missing)}; they have: {known}")
     parts = [part for column in rule.columns for part in slices_of(both.frame[column], rule.bins)]
     large = [(name, members) for name, members in parts if members.sum() >= rule.min_rows]
     small = [f"{name} ({int(members.sum())} rows)" for name, members in parts if members.sum() < rule.min_rows]
     if not large:
-        few = f"every slice has fewer than {rule.min_rows} rows: {', '.join(small[:NAMED_AT_MOST])}"
-        return inconclusive("slices", CannotCompare(few))
+        raise CannotCompare(f"every slice has fewer than {rule.min_rows} rows: {', '.join(small[:NAMED_AT_MOST])}")
     whole = _compare(both, np.ones(len(both.y), dtype=bool))
     margin = _margin(rule, both.is_classification).of(whole.champion)
     found = [slice_of(name, _compare(both, members), margin, 1 - rule.confidence) for name, members in large]
-    return (judge_slices(found, small, margin=margin, alpha=1 - rule.confidence, note=both.note),)
+    return judge_slices(found, small, margin=margin, alpha=1 - rule.confidence, note=both.note)
 
 
 def slices_of(column: pd.Series, bins: int) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:

@@ -152,7 +152,7 @@ def test_an_unapproved_version_waits_for_somebody_else(
     assert into("production", "iris/1") == 4
     assert "nobody has approved iris/1 for production; 1 more: slipway approve iris/1" in capsys.readouterr().err
     assert call("approve", "iris/1", "--to", "production") == 1
-    assert "ann is the author of iris/1" in capsys.readouterr().err
+    assert "ann is an author of iris/1" in capsys.readouterr().err
     monkeypatch.setenv("LOGNAME", "bob")
     assert call("approve", "iris/1", "--to", "production") == 0
     assert into("production", "iris/1") == 4

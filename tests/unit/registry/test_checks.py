@@ -205,6 +205,12 @@ def test_approval_counts_others_who_approved_just_this(evidence: Evidence):
     assert (none.outcome, none.measured) == (Outcome.INCONCLUSIVE, 0)
     for why in ("ann is the version's author", "petra is the promoter", "bob approved other files", "another policy"):
         assert why in none.reason
+    trained = Measured(metrics={}, params={}, tags={"mlflow.user": "fred"})
+    given = replace(evidence, candidate=replace(evidence.candidate, run=trained))
+    for events in ([approved(evidence, "fred")], [registered, approved(evidence, "fred")]):
+        assert (
+            "fred is the version's author" in only(approval.check(replace(given, events=events), ApprovalRule())).reason
+        )
     twice = [approved(evidence, "eva"), approved(evidence, "eva")]
     assert only(approval.check(replace(evidence, events=twice), ApprovalRule())).outcome is Outcome.PASS
     assert only(approval.check(replace(evidence, events=twice), ApprovalRule(count=2))).measured == 1
@@ -308,6 +314,7 @@ def test_contract_sends_the_champions_example_through_the_candidate(evidence: Ev
             return np.array([1])
 
     refused = contract.check(with_model(evidence, Picky(0.5)), ContractRule())[1]
+    assert refused.outcome is Outcome.FAIL
     assert refused.reason == "the input example of m/1 is refused: ValueError: not these rows"
     assert contract.check(with_model(evidence, Short(0.5)), ContractRule())[1].outcome is Outcome.FAIL
 
@@ -382,6 +389,53 @@ def test_champion_says_what_it_needs(evidence: Evidence):
     assert "needs class scores" in only(champion.check(evidence, ChampionRule(metric="roc_auc"))).reason
 
 
+@pytest.mark.parametrize("metric", ["log_loss", "roc_auc"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_champion_measures_on_no_scores_that_are_no_numbers(evidence: Evidence, metric: str, number: float):
+    """Whichever version gives them."""
+
+    class Strange(Threshold):
+        strange: float | None = None
+
+        def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+            scores = np.column_stack([1 - features["x"], features["x"]])
+            if self.strange is not None:
+                scores[3, 1] = self.strange
+            return scores
+
+    models = {str(evidence.champion.folder): Strange(0.5), str(evidence.candidate.folder): Strange(0.5)}
+    given = replace(evidence, tools=replace(evidence.tools, load=models.__getitem__))
+    assert only(champion.check(given, ChampionRule(metric=metric))).outcome is Outcome.PASS
+    for model in models.values():
+        model.strange = number
+        found = only(champion.check(given, ChampionRule(metric=metric)))
+        model.strange = None
+        assert found.outcome is Outcome.INCONCLUSIVE
+        assert "of a version are not finite numbers" in found.reason
+
+
+def test_numbers_are_compared_only_where_there_are_some(evidence: Evidence):
+    """A row whose target is unknown is not looked at; an answer that is no number cannot be compared."""
+
+    class Guess(Threshold):
+        above = 1.0
+
+        def predict(self, features: pd.DataFrame) -> np.ndarray:
+            return np.where(features["x"] > self.above, np.nan, 0.5)
+
+    rows = evidence.rows[None, None]
+    pd.read_parquet(rows.path).assign(y=lambda frame: frame.x.where(frame.index >= 10)).to_parquet(rows.path)
+    untold = replace(evidence.candidate.version, tags={})
+    model = Guess(0.5, classes=False)
+    given = with_model(replace(evidence, candidate=replace(evidence.candidate, version=untold)), model)
+    assert only(champion.check(given, ChampionRule())).n == 390
+    assert only(slices.check(given, SlicesRule(columns=("city",)))).n == 2
+    model.above = 0.99
+    for found in (champion.check(given, ChampionRule()), slices.check(given, SlicesRule(columns=("city",)))):
+        assert only(found).outcome is Outcome.INCONCLUSIVE
+        assert "answers of a version are not finite numbers" in only(found).reason
+
+
 def test_champion_is_not_deceived_by_rows_with_other_class_names(evidence: Evidence):
     """Two versions that are both always wrong are not as good as each other."""
     rows = evidence.rows[None, None]
@@ -439,6 +493,10 @@ ANSWER = "import json, sys; asked = json.load(sys.stdin); print(json.dumps({answ
         (ANSWER.format(answer="dict(outcome='FAIL', reason=asked['target'])"), Outcome.FAIL, "y"),
         (ANSWER.format(answer="[1]"), Outcome.ERROR, "own check 'fair' answered [1]"),
         ("print('hello')", Outcome.ERROR, "own check 'fair' answered hello"),
+        (ANSWER.format(answer="dict(outcome='GREAT', reason='r')"), Outcome.ERROR, "outcome: Input should be 'PASS'"),
+        (ANSWER.format(answer="dict(outcome='PASS')"), Outcome.ERROR, "reason: Field required"),
+        (ANSWER.format(answer="dict(outcome='PASS', reason='r', details=[1])"), Outcome.ERROR, "details: Input should"),
+        (ANSWER.format(answer="dict(outcome='PASS', reason='r', measured=float('nan'))"), Outcome.ERROR, "with nan"),
         ("import sys; sys.exit('no luck')", Outcome.ERROR, "ended with status 1: no luck"),
     ],
 )
@@ -456,14 +514,29 @@ def always(asked: dict) -> dict:
     return {"outcome": "PASS" if asked["stage"] == "production" else "FAIL", "reason": "by its name"}
 
 
+def strange(asked: dict) -> dict:
+    """Answer what no JSON can hold."""
+    return {"outcome": "PASS", "reason": "r", "details": {"found": np.int64(1)}}
+
+
+def crash(asked: dict) -> dict:
+    """Find nothing."""
+    return {"outcome": "PASS", "reason": 1 / 0}
+
+
 def test_ones_own_function_is_asked_the_same(evidence: Evidence):
-    """A missing one is an error of the policy's."""
-    rule = OwnRule(entry_point="tests.unit.registry.test_checks:always")
+    """A missing one is an error of the policy's; what it answers has to fit into JSON."""
+    here = "tests.unit.registry.test_checks"
+    rule = OwnRule(entry_point=f"{here}:always")
     assert only(own.check(evidence, rule, name="fair")).reason == "by its name"
-    job = Job(
-        name="fair",
-        check=lambda e, r: own.check(e, r, name="fair"),
-        evidence=evidence,
-        rule=OwnRule(entry_point="tests.unit:nobody"),
-    )
-    assert "there is no function tests.unit:nobody" in made(job)[0].reason
+    said = {
+        "tests.unit:nobody": "there is no function tests.unit:nobody",
+        f"{here}:strange": "details",
+        f"{here}:crash": "it crashed: ZeroDivisionError: ",
+    }
+    for entry_point, words in said.items():
+        rule = OwnRule(entry_point=entry_point)
+        job = Job(name="fair", check=lambda e, r: own.check(e, r, name="fair"), evidence=evidence, rule=rule)
+        (found,) = made(job)
+        assert found.outcome is Outcome.ERROR
+        assert words in found.reason

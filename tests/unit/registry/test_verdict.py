@@ -6,6 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from registry.errors import InvalidInput
 from registry.report import MARK, describe, to_html
 from registry.verdict import Finding, Outcome, Verdict, finding_from
 
@@ -33,6 +34,19 @@ def test_one_more_check_never_makes_a_verdict_better(some: list[Outcome], more: 
     """PASS < INCONCLUSIVE < ERROR < FAIL."""
     assert verdict(*some, more).outcome >= verdict(*some).outcome
     assert (verdict(*some).outcome is Outcome.PASS) == (set(some) == {Outcome.PASS})
+
+
+def test_outcomes_are_ordered():
+    """What was found to be bad weighs more than a check that broke, and that more than one that could not tell."""
+    assert sorted(Outcome) == [Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.FAIL]
+
+
+@pytest.mark.parametrize("measured", [float("nan"), float("inf")])
+def test_nothing_passes_on_what_is_no_number(measured: float):
+    """Whatever check made the finding; it may fail on it."""
+    with pytest.raises(InvalidInput, match="fair would pass with"):
+        Finding(check="fair", outcome=Outcome.PASS, reason="r", measured=measured)
+    assert Finding(check="fair", outcome=Outcome.FAIL, reason="r", measured=measured).measured is measured
 
 
 def test_a_verdict_about_nothing_is_refused():
