@@ -82,7 +82,7 @@ Decision = Callable[[Situation], Event | None]
 def look(model: str, ledger: Ledger) -> Situation:
     """Return how a model stands, changing nothing."""
     found = ledger.registry.model(model)
-    model_uid = uid_of(found, ledger.history)
+    model_uid = uid_of(found, ledger.history, ledger.registry.model)
     head = ledger.history.head(model_uid)
     moves = ledger.history.moves(model_uid)
     state = fold(moves)
@@ -112,7 +112,7 @@ def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
     Consequences of earlier decisions that were not applied are applied first. Where the decision is `None`, what the
     ledger says is applied once more: that puts back what was moved behind it.
     """
-    model_uid = uid_of(ledger.registry.model(model), ledger.history)
+    model_uid = uid_of(ledger.registry.model(model), ledger.history, ledger.registry.model)
     with ledger.history.lock(model_uid):
         situation = repaired(look(model, ledger), ledger)
         event = decision(situation)
@@ -197,7 +197,7 @@ def apply_state(situation: Situation, ledger: Ledger) -> tuple[Change, ...]:
 
 def note(model: str, make: Callable[[Situation], Event], ledger: Ledger) -> Record:
     """Record an event that moves nothing: a verdict, an approval, a registration."""
-    model_uid = uid_of(ledger.registry.model(model), ledger.history)
+    model_uid = uid_of(ledger.registry.model(model), ledger.history, ledger.registry.model)
     with ledger.history.lock(model_uid):
         situation = look(model, ledger)
         return ledger.history.append(make(situation), after_seq=situation.seq)

@@ -4,9 +4,10 @@ An identity is workspace, creation time and the name at the ledger's first event
 time and so its identity; a deleted and re-created one has another, though its versions start at 1 again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from registry.errors import Conflict, NotFound
 from registry.history import History
 
 
@@ -26,9 +27,23 @@ class RegisteredModel:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def uid_of(model: RegisteredModel, history: History) -> str:
-    """Return the model's identity: the one that the ledger knows it by, or a new one."""
+def uid_of(model: RegisteredModel, history: History, find: Callable[[str], RegisteredModel]) -> str:
+    """Return the model's identity: the one that the ledger knows it by, or a new one.
+
+    Known by another name it is only when no model has that name and creation time now: two that were registered in the
+    same millisecond are not one that was renamed. `find` returns the model that has a name, or raises.
+    """
     prefix = f"{model.workspace}/{model.created_ms}/"
-    known = history.model_uids(prefix=prefix)
     mine = f"{prefix}{model.name}"
-    return mine if mine in known or len(known) != 1 else known[0]
+    if under_this_name := history.model_uids(prefix=prefix, model=model.name):
+        return mine if mine in under_this_name else under_this_name[0]
+    known = history.model_uids(prefix=prefix)
+    renamed = [uid for uid in known if not _is_there(uid.removeprefix(prefix), model.created_ms, find)]
+    return renamed[0] if len(renamed) == 1 else mine
+
+
+def _is_there(name: str, created_ms: int, find: Callable[[str], RegisteredModel]) -> bool:
+    try:
+        return find(name).created_ms == created_ms
+    except (NotFound, Conflict):  # nobody has the name, or a prompt
+        return False

@@ -36,7 +36,7 @@ def register(
 def _record(
     version: Version, manifest: Manifest, *, registry: ModelRegistry, history: History, actor: str, now: datetime
 ) -> None:
-    uid = uid_of(registry.model(version.model), history)
+    uid = uid_of(registry.model(version.model), history, registry.model)
     with history.lock(uid):
         event = Event(
             kind=EventKind.VERSION_REGISTERED,

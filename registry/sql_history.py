@@ -24,7 +24,7 @@ from registry.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 MIGRATIONS = Path(__file__).parent / "sql_migrations"
 RECORD = ("seq", "text", "hash", "model", "kind", "version")
 NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that importing MLflow takes
-    "SELECT t.value FROM registered_model_tags t JOIN registered_models m "
+    "SELECT m.name, t.value FROM registered_model_tags t JOIN registered_models m "
     "ON m.name = t.name AND m.workspace = t.workspace "
     "WHERE t.key = :key AND t.workspace = :workspace AND m.creation_time = :created_ms"
 )
@@ -95,12 +95,17 @@ class SqlHistory:
 
     def anchors(self, model_uid: str) -> tuple[Head, ...]:
         """Return the head that a tag of the registered model notes, where MLflow's tables are in the same database."""
-        workspace, created_ms, _ = model_uid.split("/", 2)
+        workspace, created_ms, name = model_uid.split("/", 2)
         mine = {"key": HEAD_TAG, "workspace": workspace, "created_ms": int(created_ms)}
         with _translated(self._url), self._engine.connect() as connection:
             if not sa.inspect(connection).has_table("registered_model_tags"):
                 return ()
-            return tuple(parse_head(value) for value in connection.scalars(NOTED_HEADS, mine))
+            noted = {str(row.name): parse_head(row.value) for row in connection.execute(NOTED_HEADS, mine)}
+        if name in noted:
+            return (noted[name],)
+        prefix = f"{workspace}/{created_ms}/"  # renamed since; others of the same millisecond are known by themselves
+        others = {uid.removeprefix(prefix) for uid in self.model_uids(prefix=prefix)}
+        return tuple(head for known_as, head in noted.items() if known_as not in others)
 
     def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
         """Return the identities that begin with a text and were once known by a name, in their order."""

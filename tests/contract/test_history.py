@@ -119,6 +119,14 @@ def test_the_database_refuses_to_change_an_event(database, statement: str):
     assert len(history.records(UID)) == 1
 
 
+def test_postgresql_refuses_to_empty_the_history(postgres: PostgresServer):
+    """What SQLite has no word for."""
+    url = postgres.create_database()
+    SqlHistory(url, beside_mlflow=False).append(event(), after_seq=0)
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.Error, match="append-only"):
+        connection.execute("TRUNCATE slipway_events")
+
+
 def test_tables_that_are_there_are_not_made_again(database):
     """A second process opens them, and both see one history."""
     history, _ = database

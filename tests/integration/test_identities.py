@@ -1,6 +1,7 @@
 """Models that are deleted and made again, renamed, confused with prompts, or whose files are gone."""
 
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -61,6 +62,32 @@ def test_a_renamed_model_keeps_its_history(place: Place, capsys: pytest.CaptureF
         assert "events of" in capsys.readouterr().err
     assert call("status", "--json") == 0
     assert '"tumour"' in capsys.readouterr().out
+
+
+def test_models_of_one_millisecond_are_not_mixed_up(place: Place):
+    """Whoever registers many models at once makes two of one creation time; neither is the other renamed."""
+    client = MlflowClient()
+    client.create_registered_model("other")
+    client.create_model_version(
+        "other", (place.folder / "stored").as_uri(), client.get_model_version(MODEL, "1").run_id
+    )
+    with sqlite3.connect(place.folder / "mlflow.db") as database:
+        database.execute("UPDATE registered_models SET creation_time = 1")
+        database.execute("DROP TRIGGER slipway_events_no_DELETE")
+        database.execute("DELETE FROM slipway_events")
+        database.execute("DELETE FROM registered_model_tags")
+    for name in (MODEL, "other"):
+        client.delete_registered_model_alias(name, "production")
+        client.delete_registered_model_alias(name, "staging")
+        assert call("promote", f"{name}/1", "--to", "staging", "--reason", "test") == 0
+    for name in (MODEL, "other"):
+        assert call("history", name, "--verify") == 0
+        assert {alias: int(n) for alias, n in client.get_registered_model(name).aliases.items()} == {"staging": 1}
+    client.rename_registered_model("other", "tumour")
+    assert call("history", "other", "--verify") == 0
+    assert call("promote", "tumour/1", "--to", "production", "--reason", "renamed") == 0
+    assert call("history", "tumour", "--verify") == 0
+    assert require_agreement(place) == {"staging": 1}
 
 
 def test_a_prompt_is_left_alone(place: Place, capsys: pytest.CaptureFixture[str]):

@@ -113,6 +113,25 @@ def test_one_changed_byte_is_found(place: int, byte: int):
     assert f"event {place + 1}: its text or the event before it was changed" in verify(UID, records)
 
 
+def test_the_exact_text_is_hashed():
+    """Not what it says: the same JSON written in another way is another text."""
+    records = chain(event(), event(version=2))
+    document = json.loads(records[0].text)
+    for other in (f" {records[0].text}", json.dumps(dict(reversed(document.items())), separators=(",", ":"))):
+        assert json.loads(other) == document
+        assert "event 1: its text or" in verify(UID, [replace(records[0], text=other), records[1]])[0]
+
+
+def test_an_event_that_was_written_anew_with_its_hash_breaks_the_next():
+    """Two that were exchanged, numbers and all, too; and a chain that was moved to another model breaks at once."""
+    records = chain(event(), event(version=2), event(version=3))
+    anew = record_of(event(version=9), seq=1, before=first_hash(UID))
+    assert verify(UID, [anew, *records[1:]]) == ("event 2: its text or the event before it was changed",)
+    exchanged = [replace(records[1], seq=1), replace(records[0], seq=2), records[2]]
+    assert verify(UID, exchanged)[0] == "event 1: its text or the event before it was changed"
+    assert verify("default/2/other", records) == ("event 1: its text or the event before it was changed",)
+
+
 def test_removed_reordered_and_cut_records_are_named():
     """A cut tail is seen only by somebody who noted the head."""
     records = chain(event(), event(version=2), event(version=3))
@@ -134,10 +153,11 @@ def test_a_history_that_was_written_anew_is_caught_by_a_noted_head():
     assert "is another one" in verify(UID, anew, [noted])[0]
 
 
-def test_a_column_that_says_other_than_the_text_is_found():
+@pytest.mark.parametrize("column", [{"kind": "GateAssessed"}, {"model": "other"}, {"version": 2}])
+def test_a_column_that_says_other_than_the_text_is_found(column: dict):
     """Events are selected by it, so that it could hide one."""
     records = chain(event())
-    assert verify(UID, [replace(records[0], kind="GateAssessed")]) == (
+    assert verify(UID, [replace(records[0], **column)]) == (
         "event 1: its model, kind or version is stored as another than its text says",
     )
 

@@ -216,7 +216,7 @@ def test_a_verdict_that_is_no_pass_refuses(outcome: Outcome):
 
 
 def test_an_override_passes_only_where_the_policy_allows_it():
-    """And is in the event for good; an approval cannot be overridden."""
+    """And is in the event for good; without a word nothing is overridden, and an approval never."""
     desk = Desk(1)
     bad = desk.verdict(1, "production", Outcome.FAIL)
     with pytest.raises(NotApproved, match="the policy allows no override for production"):
@@ -224,6 +224,9 @@ def test_an_override_passes_only_where_the_policy_allows_it():
     allowing = {**LOOSE["stages"], "production": {**LOOSE["stages"]["production"], "allow_override": True}}
     desk.document = {"stages": allowing}
     bad = desk.verdict(1, "production", Outcome.FAIL)
+    with pytest.raises(NotApproved, match="m/1 does not enter production: champion FAIL") as refused:
+        desk.promote(1, "production", verdict=bad)
+    assert refused.value.code == "verdict-fail"
     unapproved = replace(bad, findings=(Finding(check="approval", outcome=Outcome.INCONCLUSIVE, reason="nobody"),))
     with pytest.raises(NotApproved, match="an approval cannot be overridden"):
         desk.promote(1, "production", verdict=unapproved, override="hurry")
@@ -232,7 +235,7 @@ def test_an_override_passes_only_where_the_policy_allows_it():
 
 
 def test_a_verdict_that_was_overtaken_is_refused_with_what_won():
-    """Another champion, or another policy, is not what it was given for."""
+    """Another champion, another policy, another version or stage is not what it was given for."""
     desk = Desk(2)
     mine = desk.promotion(2, "production")
     desk.promote(1, "production")
@@ -242,6 +245,9 @@ def test_a_verdict_that_was_overtaken_is_refused_with_what_won():
     desk.document = {"stages": {**LOOSE["stages"], "live": {"checks": {"lineage": {}}}}}
     with pytest.raises(Conflict, match="given under a policy that was changed since"):
         carry_out("m", mine, desk.ledger)
+    for verdict, said in ((desk.verdict(2, "live"), "about m/2 for live"), (desk.verdict(1, "staging"), "about m/1")):
+        with pytest.raises(Conflict, match=said):
+            desk.promote(2, "staging", verdict=verdict)
 
 
 def test_a_rollback_goes_to_what_was_not_itself_rolled_back():
@@ -292,19 +298,28 @@ def test_an_alias_that_was_moved_behind_the_history_is_shown_and_not_adopted():
     (row,) = status_of("m", desk.ledger)
     assert (row.version, row.wrong) == ("1", "the alias was moved to 2 behind the history")
     assert "slipway adopt m@production" in row.mend
-    with pytest.raises(Conflict, match="was moved behind its back"):
-        desk.promote(3, "production")
+    first = desk.registry.version(VersionRef(model="m", number=1))
+    ways = (
+        desk.promotion(3, "production"),
+        lambda situation: rollback_target(situation, "production", NOW, to_version=None, from_version=1),
+        lambda situation: demotion(situation, first, desk.who(), to=None),
+    )
+    for decision in ways:
+        with pytest.raises(Conflict, match="was moved behind its back"):
+            carry_out("m", decision, desk.ledger)
     assert desk.promote(1, "production").changes[0].number == 1
     assert status_of("m", desk.ledger)[0].wrong is None
 
 
 def test_a_version_that_was_there_before_is_adopted():
-    """Until then its alias is left alone."""
+    """Until then its alias is left alone, whatever is decided about other stages."""
     desk = Desk()
     desk.registry.set_alias("m", "production", 2)
     assert status_of("m", desk.ledger)[0].wrong == "not in the history"
     with pytest.raises(Conflict, match="m/2 is in production by an alias that the history knows nothing of"):
         desk.promote(3, "production")
+    desk.promote(3, "staging")
+    assert desk.shown()[2] == (["production"], None)
 
     def decision(situation: Situation) -> Event | None:
         number = adoption_target(situation, "production")
@@ -319,15 +334,21 @@ def test_a_version_that_was_there_before_is_adopted():
 
 
 def test_a_version_is_demoted_to_a_lower_stage_or_out():
-    """Upwards it goes by promotion only."""
-    desk = Desk(1)
+    """Upwards it goes by promotion only, and never onto an alias that is not where the history says."""
+    desk = Desk(2)
     desk.promote(1, "production")
     version = desk.registry.version(VersionRef(model="m", number=1))
     with pytest.raises(Conflict, match="production is not below it"):
         carry_out("m", lambda s: demotion(s, version, desk.who(), to="production"), desk.ledger)
+    desk.registry.set_alias("m", "staging", 2)
+    with pytest.raises(Conflict, match="m/2 is in staging by an alias that the history knows nothing of"):
+        carry_out("m", lambda s: demotion(s, version, desk.who(), to="staging"), desk.ledger)
+    desk.registry.delete_alias("m", "staging")
+    with pytest.raises(Conflict, match="m/1 is in production"):
+        carry_out("m", lambda s: archival(s, version, desk.who()), desk.ledger)
     carry_out("m", lambda s: demotion(s, version, desk.who(), to="staging"), desk.ledger)
-    assert desk.shown() == {1: (["staging"], "Staging")}
+    assert desk.shown()[1] == (["staging"], "Staging")
     carry_out("m", lambda s: demotion(s, version, desk.who(), to=None), desk.ledger)
-    assert desk.shown() == {1: ([], "Archived")}
+    assert desk.shown()[1] == ([], "Archived")
     with pytest.raises(Conflict, match="m/1 is in no stage"):
         carry_out("m", lambda s: demotion(s, version, desk.who(), to=None), desk.ledger)
