@@ -57,14 +57,14 @@ class SqlHistory:
                 f"the history needs SQLite or PostgreSQL; got {backend}", code="wrong-history-database", hint=None
             )
         self._engine = sa.create_engine(self._url, connect_args=CONNECT[backend], pool_pre_ping=True)
-        with _translated(self._url):
+        with translated(self._url):
             if self._revision() != REVISION:
                 self._migrate(beside_mlflow)
 
     def append(self, event: Event, *, after_seq: int) -> Record:
         """Add an event as number `after_seq + 1`; the database refuses a number that is taken."""
         uid = event.model_uid
-        with _translated(self._url), self._engine.connect() as connection:
+        with translated(self._url), self._engine.connect() as connection:
             record = record_of(event, seq=after_seq + 1, before=self._hash_at(connection, uid, after_seq))
             row = {"model_uid": uid, **{name: getattr(record, name) for name in RECORD}}
             try:
@@ -89,7 +89,7 @@ class SqlHistory:
     def head(self, model_uid: str) -> Head | None:
         """Return the end of a model's chain."""
         query = sa.select(EVENTS.c.seq, EVENTS.c.hash).where(EVENTS.c.model_uid == model_uid)
-        with _translated(self._url), self._engine.connect() as connection:
+        with translated(self._url), self._engine.connect() as connection:
             row = connection.execute(query.order_by(EVENTS.c.seq.desc()).limit(1)).first()
         return Head(seq=row.seq, hash=row.hash) if row else None
 
@@ -97,7 +97,7 @@ class SqlHistory:
         """Return the head that a tag of the registered model notes, where MLflow's tables are in the same database."""
         workspace, created_ms, _ = model_uid.split("/", 2)
         mine = {"key": HEAD_TAG, "workspace": workspace, "created_ms": int(created_ms)}
-        with _translated(self._url), self._engine.connect() as connection:
+        with translated(self._url), self._engine.connect() as connection:
             if not sa.inspect(connection).has_table("registered_model_tags"):
                 return ()
             return tuple(parse_head(value) for value in connection.scalars(NOTED_HEADS, mine))
@@ -106,18 +106,18 @@ class SqlHistory:
         """Return the identities that begin with a text and were once known by a name, in their order."""
         query = sa.select(EVENTS.c.model_uid).where(EVENTS.c.model_uid.startswith(prefix, autoescape=True)).distinct()
         named = query if model is None else query.where(EVENTS.c.model == model)
-        with _translated(self._url), self._engine.connect() as connection:
+        with translated(self._url), self._engine.connect() as connection:
             return tuple(sorted(connection.scalars(named)))
 
     def applied(self, model_uid: str) -> int:
         """Return the last number whose consequences are known to be applied."""
         query = sa.select(APPLIED.c.seq).where(APPLIED.c.model_uid == model_uid)
-        with _translated(self._url), self._engine.connect() as connection:
+        with translated(self._url), self._engine.connect() as connection:
             return connection.scalar(query) or 0
 
     def set_applied(self, model_uid: str, seq: int) -> None:
         """Note that everything up to a number is applied; never back to a lower one."""
-        with _translated(self._url), self._engine.begin() as connection:
+        with translated(self._url), self._engine.begin() as connection:
             mine = APPLIED.c.model_uid == model_uid
             if not connection.execute(sa.update(APPLIED).where(mine, APPLIED.c.seq <= seq).values(seq=seq)).rowcount:
                 exists = connection.scalar(sa.select(APPLIED.c.seq).where(mine))
@@ -149,7 +149,7 @@ class SqlHistory:
 
     @contextmanager
     def _advisory_lock(self, key: int) -> Iterator[None]:
-        with _translated(self._url):
+        with translated(self._url):
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
@@ -160,7 +160,7 @@ class SqlHistory:
 
     def _select(self, *conditions: sa.ColumnElement[bool]) -> tuple[Record, ...]:
         query = sa.select(*(EVENTS.c[name] for name in RECORD)).where(*conditions).order_by(EVENTS.c.seq)
-        with _translated(self._url), self._engine.connect() as connection:
+        with translated(self._url), self._engine.connect() as connection:
             return tuple(Record(**row) for row in connection.execute(query).mappings())
 
     def _hash_at(self, connection: sa.Connection, model_uid: str, seq: int) -> str:
@@ -219,7 +219,8 @@ def _overtaken(event: Event, newer: tuple[Record, ...]) -> Conflict:
 
 
 @contextmanager
-def _translated(url: sa.URL) -> Iterator[None]:
+def translated(url: sa.URL) -> Iterator[None]:
+    """Turn what the database's driver raises into Unavailable, without its password."""
     try:
         yield
     except (OperationalError, ProgrammingError, DBAPIError) as error:
