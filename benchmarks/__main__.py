@@ -6,13 +6,14 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import commands, decisions, large_frame, training
+from benchmarks import commands, decisions, large_frame, ledger, training
 from benchmarks.measure import ROOT
 
 ALL = {
     "commands": commands.run,
     "training": training.run,
     "large_frame": large_frame.run,
+    "ledger": ledger.run,
     "decisions": decisions.run,
 }
 INTRODUCTION = """# Performance

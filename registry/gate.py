@@ -64,13 +64,13 @@ def assess(version: Version, stage: str, situation: Situation, gate: Gate, *, pr
     """Make every check that the policy asks for, and return the verdict.
 
     The files come first: a model whose files are not as registered, or in a format that may not be loaded, is loaded
-    by no other check.
+    by no other check; nor is one whose files could not be looked at.
     """
     with gathered(version, stage, situation, gate, promoter=promoter, now=now) as evidence:
         jobs = _jobs(evidence, situation.policy.stages[stage].checks.rules())
         first = gate.run_checks([job for job in jobs if job.name == "artifact"])
         rest = [job for job in jobs if job.name != "artifact"]
-        unsafe = any(finding.outcome is Outcome.FAIL for finding in first)
+        unsafe = any(finding.outcome in (Outcome.FAIL, Outcome.ERROR) for finding in first)
         held_back = [job for job in rest if unsafe and _loads_the_model(job)]
         found = gate.run_checks([job for job in rest if job not in held_back])
         return _verdict(evidence, [*first, *found, *map(_held_back, held_back)])
@@ -187,7 +187,7 @@ def _loads_the_model(job: Job) -> bool:
 
 
 def _held_back(job: Job) -> Finding:
-    reason = "not made: the stored files failed the check artifact, and loading them is not safe"
+    reason = "not made: the stored files did not pass the check artifact, and loading them is not safe"
     return Finding(check=job.name, outcome=Outcome.ERROR, reason=reason)
 
 

@@ -8,7 +8,7 @@ import click
 from registry.check_runner import warm_up
 from registry.checks.approval import author_of
 from registry.console import json_option, print_document, print_table, say
-from registry.decide import Decision, Situation, look, note, settled
+from registry.decide import Decision, Ledger, Situation, look, note, settled
 from registry.errors import Conflict, NotApproved
 from registry.events import Event
 from registry.gate import Gate, assess, record, still_valid
@@ -19,7 +19,7 @@ from registry.stage_commands import act, dry_run_option, here, reason_option, te
 from registry.stages import find_stage
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, parse_ref
-from registry.whole import recorded_manifest
+from registry.whole import recorded_manifest, require_whole
 
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 3, Outcome.INCONCLUSIVE: 4, Outcome.ERROR: 4}
 to_option = click.option("--to", required=True, metavar="STAGE", help="The stage that it is to enter.")
@@ -70,7 +70,7 @@ def promote(
         show(grounds.verdict)
     if grounds:
         grounds = replace(grounds, override=override)
-    done = act(found.model, deciding(found, stage, why, grounds), opened.ledger, dry_run=dry_run)
+    done = act(found.model, deciding(found, stage, why, grounds, opened.ledger), opened.ledger, dry_run=dry_run)
     tell(done, f"{found} in {stage}", dry_run=dry_run, as_json=as_json)
 
 
@@ -104,8 +104,11 @@ def approve(version: str, to: str, reason: str, as_json: bool) -> None:
     say(f'next: slipway promote {found} --to {stage} --reason "…"')
 
 
-def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None) -> Decision:
-    """Return the decision to promote, to be made when the model's lock is held; grounds are `None` as below."""
+def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, ledger: Ledger) -> Decision:
+    """Return the decision to promote, to be made when the model's lock is held; grounds are `None` as below.
+
+    The stored files are read once more: between verdict and decision may lie minutes.
+    """
 
     def decision(now: Situation) -> Event | None:
         if now.occupant(stage) == version.number:
@@ -114,7 +117,10 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None) ->
             raise Conflict(
                 f"{version} left {stage} just now", code="overtaken", hint="slipway status, then decide again"
             )
-        return promotion(now, version, stage, why, grounds)
+        event = promotion(now, version, stage, why, grounds)
+        about = ledger.history.about(now.model_uid, version.number)
+        require_whole(version, about, ledger.registry, else_do="promote another version")
+        return event
 
     return decision
 

@@ -70,7 +70,8 @@ def going_back(
         if number is None:
             return None
         version = ledger.registry.version(VersionRef(model=situation.name, number=number))
-        require_whole(version, ledger.history.about(situation.model_uid, number), ledger.registry)
+        about = ledger.history.about(situation.model_uid, number)
+        require_whole(version, about, ledger.registry, else_do="choose another version: --to-version N")
         return roll_back(situation, version, stage, why)
 
     return decision

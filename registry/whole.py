@@ -12,10 +12,11 @@ from registry.version import Version
 NAMED_AT_MOST = 5
 
 
-def require_whole(version: Version, about: Sequence[Record], registry: ModelRegistry) -> None:
+def require_whole(version: Version, about: Sequence[Record], registry: ModelRegistry, *, else_do: str) -> None:
     """Read every stored file of a version and compare it with what the ledger recorded.
 
-    A version that came without a manifest (trained elsewhere) only has to be there.
+    A version that came without a manifest (trained elsewhere) only has to be there. `else_do` is what to do with one
+    that is not whole, for the hint.
 
     Raises
     ------
@@ -30,7 +31,7 @@ def require_whole(version: Version, about: Sequence[Record], registry: ModelRegi
         raise NotFound(
             f"{version} has no stored files any more",
             code="artifacts-gone",
-            hint="choose another version: --to-version N",
+            hint=else_do,
         ) from error
     recorded = recorded_manifest(about)
     differing = differences(recorded, found) if recorded else ()
@@ -39,7 +40,7 @@ def require_whole(version: Version, about: Sequence[Record], registry: ModelRegi
         raise Corrupt(
             f"{version} is not stored as it was registered: {'; '.join(differing[:NAMED_AT_MOST])}{more}",
             code="artifacts-changed",
-            hint="restore its files, or choose another version: --to-version N",
+            hint=f"restore its files, or {else_do}",
         )
 
 

@@ -17,9 +17,9 @@ class Table:
     """Rows in a signature's types.
 
     `numbers` has shape (n, k): the signature's `double` columns in their order, a missing value as NaN. `others` is
-    column name → shape (n,), in the order of the signature: `string` as object (`None` or NaN where missing), `boolean` as
-    bool, `integer` as int32, `long` as int64, `float` as float32, `datetime` as datetime64[ns], `binary` as object. An
-    optional column that the request leaves out is NaN in `numbers`, and absent in `others`.
+    column name → shape (n,), in the order of the signature: `string` as object (`None` or NaN where missing), `boolean`
+    as bool, `integer` as int32, `long` as int64, `float` as float32, `datetime` as datetime64[ns], `binary` as object.
+    An optional column that the request leaves out is NaN in `numbers`, and absent in `others`.
     """
 
     numbers: npt.NDArray[np.float64]

@@ -111,7 +111,7 @@ def promote(ledger: Ledger, version: str, to: str, *, ready: Callable[[], object
     why = say_why(f"promoter of {found.number}", authenticated=False, at=datetime.now(UTC), reason="test")
     grounds = grounds_for(found, to, settled(found.model, ledger), gate, why, dry_run=False)
     ready()
-    carry_out(found.model, deciding(found, to, why, grounds), ledger)
+    carry_out(found.model, deciding(found, to, why, grounds, ledger), ledger)
 
 
 def rollback(ledger: Ledger) -> None:

@@ -88,3 +88,11 @@ def test_help_imports_no_vendor():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert shown.stdout.splitlines()[-1] == "[]"
     assert "promote" in shown.stdout
+
+
+def test_a_command_wastes_no_time_on_collecting():
+    """Imports make a million objects and no garbage: the collector looks seldom, and not once more at the end."""
+    at_exit = "atexit.register(lambda: print(gc.get_threshold()[0], gc.get_freeze_count() > 0))"
+    code = f"import atexit, gc, slipway; {at_exit}; slipway.main(['--version'])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert shown.stdout.splitlines()[-1] == f"{slipway.COLLECT_AFTER_OBJECTS} True"

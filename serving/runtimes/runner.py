@@ -14,8 +14,9 @@ class RunnerReport:
     """Which runner a version got, and why; shown to operators and stored beside the version's files in the cache.
 
     `kind` is `compiled` (preparation and estimator are ours), `prepared` (preparation is ours, the estimator its own),
-    `native` (the flavor's model), `pyfunc` or `isolated` (pyfunc in a process of its own). `reason` says what was verified,
-    or why no faster kind was chosen. `methods` are what a request may ask for: `predict`, maybe `predict_proba`.
+    `native` (the flavor's model), `pyfunc` or `isolated` (pyfunc in a process of its own). `reason` says what was
+    verified, or why no faster kind was chosen. `methods` are what a request may ask for: `predict`, maybe
+    `predict_proba`.
     `one_row_s` is the median time of one row in seconds; `resident_bytes` what opening it adds to a process.
     """
 
@@ -37,9 +38,9 @@ class Runner(Protocol):
         """Return which runner this is."""
 
     def predict(self, table: Table, method: str, params: Mapping[str, Any] | None) -> Any:
-        """Return the predictions for a table's rows, as the flavor's own model would: an array, a frame, or what it likes.
+        """Return the predictions for a table's rows, as the flavor's own model would: an array, a frame, what it likes.
 
-        Equal rows give equal answers, however many others are in the table (up to a stated tolerance for probabilities).
+        Equal rows give equal answers, however many others are in the table, up to a stated tolerance of probabilities.
         """
 
     def predict_parsed(self, parsed: Any, method: str, params: Mapping[str, Any] | None) -> Any:

@@ -138,7 +138,7 @@ def test_a_version_whose_files_were_touched_is_refused_and_not_loaded(store: Pat
     assert into("production", "digits/2") == 3
     shown = capsys.readouterr()
     assert "changed: requirements.txt" in shown.err
-    assert "not made: the stored files failed" in shown.out
+    assert "not made: the stored files did not pass" in shown.out
 
 
 def test_an_unapproved_version_waits_for_somebody_else(
