@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from registry.errors import InvalidInput, NotFound, SlipwayError
 from serving.answer import Answer, model_failed, refusal
 from serving.metrics import Snapshot, Tally, put
-from serving.protocols.forms import FORMS, Form
+from serving.protocols.rest import FORMS, Form
 from serving.protocols.invocations import encode_predictions
 from serving.runtimes.runner import PREDICT, Runner
 from serving.table import Table
