@@ -70,9 +70,7 @@ class App:
             find_slot(self._door.engine, unquote(words[1]))
         raise no_such_route(self._door.engine, path)
 
-    async def _score(
-        self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, request_id: str
-    ) -> Answer:
+    async def _score(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, request_id: str) -> Answer:
         body = await _read(receive, self._door.max_body_bytes)
         slot, form = route
         content_type = headers.get(b"content-type", b"")

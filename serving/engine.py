@@ -1,8 +1,8 @@
 """The step serve: a request for a stage's model becomes an answer.
 
-The engine holds what is in place and knows no network and no registry: doors hand it bodies, the worker puts versions in
-place. A plain request to a quick model is answered at once, on the event loop; everything else goes off it. Two seams
-hang on every request: `choose` picks the variant that answers, `record` sees the exchange afterwards.
+The engine holds what is in place and knows no network and no registry: doors hand it bodies, the worker puts versions
+in place. A plain request to a quick model is answered at once, on the event loop; everything else goes off it. Two
+seams hang on every request: `choose` picks the variant that answers, `record` sees the exchange afterwards.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, Protocol
 from registry.errors import InvalidInput, NotFound, SlipwayError
 from serving.answer import Answer, model_failed, refusal
 from serving.metrics import Snapshot, Tally, put
-from serving.protocols.rest import FORMS, Form
 from serving.protocols.invocations import encode_predictions
+from serving.protocols.rest import FORMS, Form
 from serving.runtimes.runner import PREDICT, Runner
 from serving.table import Table
 from serving.target import Target
@@ -271,9 +271,7 @@ def header_lines(loaded: Loaded) -> bytes:
     target = loaded.target
     lines = {"x-slipway-model": target.model, "x-slipway-version": loaded.number, "x-slipway-variant": loaded.variant}
     # A model's name may hold letters that a header may not.
-    return b"".join(
-        f"{name}: {value}\r\n".encode("ascii", "backslashreplace") for name, value in lines.items()
-    )
+    return b"".join(f"{name}: {value}\r\n".encode("ascii", "backslashreplace") for name, value in lines.items())
 
 
 def made_by(loaded: Loaded, slot: Slot) -> bytes:

@@ -44,7 +44,7 @@ def next_step(followed: Followed, seen: Sighting | None, now: float) -> tuple[St
         problem = f"no version of {followed.target.model} is in {followed.target.stage} in the registry; {there}"
         return Step.KEEP, replace(followed, failed=None, failures=0, problem=problem)
     if followed.in_place is not None and followed.in_place.sighting == seen:
-        return Step.KEEP, replace(followed, failed=None, failures=0, problem=None)
+        return Step.KEEP, succeeded(followed, followed.in_place)
     if followed.failed == seen and now < followed.retry_at:
         return Step.KEEP, followed
     return Step.PREPARE, followed

@@ -1,7 +1,7 @@
 """Scoring requests on uvicorn's connections, without the price of an ASGI call for each.
 
-uvicorn spends three times as long around an ASGI application as a quick model takes to answer (docs/decisions/0006). So a
-POST to a scoring route is read and answered here, on the event loop; every other request, and a scoring request
+uvicorn spends several times as long around an ASGI application as a quick model takes to answer (docs/decisions/0006).
+So a POST to a scoring route is read and answered here, on the event loop; every other request, and a scoring request
 behind one that is still under way on the same connection, goes through the ASGI application, which answers the same.
 """
 

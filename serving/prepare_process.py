@@ -1,7 +1,7 @@
 """What the preparing child runs: fetch a version's files, compare them with the ledger, make and verify its runner.
 
-A process of its own, since loading a model may take all memory, crash, or stall an event loop for seconds. It reads a job
-as JSON from its argument and writes one JSON object to standard output: what was prepared, or the error.
+A process of its own, since loading a model may take all memory, crash, or stall an event loop for seconds. It reads a
+job as JSON from its argument and writes one JSON object to standard output: what was prepared, or the error.
 """
 
 import json
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
 from registry.artifact_cache import ArtifactCache
+
 from registry.decide import Ledger
 from registry.errors import Conflict, SlipwayError
 from registry.identity import uid_of

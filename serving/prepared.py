@@ -1,4 +1,4 @@
-"""Versions that are ready to be opened: verified files and a verified runner, kept in the cache beside the index of both.
+"""Versions that are ready to be opened: verified files and a verified runner, in the cache beside the index of both.
 
 Everything is named by content: a version's files by their manifest's digest, a runner by that and by the libraries that
 it was made with. The index says which content a version is, so that an engine starts without asking anybody.

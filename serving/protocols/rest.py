@@ -9,6 +9,7 @@ from serving.protocols.features import as_dataframe
 
 JSON = "application/json"
 PARQUET = "application/vnd.apache.parquet"
+USUAL_JSON = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
 Decode = Callable[[Any, bytes], Any]
 
 
@@ -25,8 +26,8 @@ class Form:
     as_invocation: Callable[[bytes, Sequence[str]], bytes]
 
     def is_json(self, content_type: bytes) -> bool:
-        """Return whether a Content-Type header says JSON and nothing unusual."""
-        return content_type == b"application/json" or media_type(content_type) == JSON
+        """Return whether a Content-Type header says JSON in a usual way; others are looked at off the loop."""
+        return content_type in USUAL_JSON
 
     def media_type(self, content_type: bytes) -> str:
         """Return the media type that a Content-Type header names; InvalidInput where MLflow takes no such body."""
