@@ -25,6 +25,9 @@ PLAIN = b'{"plain":"predict"}'
 ODD = b'{"odd":1}'
 LIMIT = 100_000
 JSON = {"Content-Type": "application/json"}
+HEADERS = ("Host: x", "Content-Type: application/json")
+CHUNKED = "\r\n".join(["POST /invocations HTTP/1.1", *HEADERS, "Transfer-Encoding: chunked"]).encode() + b"\r\n\r\n"
+PATHS = ("/invocations", "/models/cancer/invocations", "/models/cancer@production/invocations")
 
 
 @contextmanager
@@ -80,20 +83,12 @@ def raw(port: int, sent: bytes, *, until: int) -> bytes:
 
 def request(body: bytes, path: str = "/invocations", *more: str) -> bytes:
     """Return a request as bytes."""
-    lines = [
-        f"POST {path} HTTP/1.1",
-        "Host: x",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        *more,
-    ]
+    lines = [f"POST {path} HTTP/1.1", *HEADERS, f"Content-Length: {len(body)}", *more]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 @pytest.mark.parametrize("body", [PLAIN, ODD])
-@pytest.mark.parametrize(
-    "path", ["/invocations", "/models/cancer/invocations", "/models/cancer@production/invocations"]
-)
+@pytest.mark.parametrize("path", PATHS)
 def test_an_answer_says_who_made_it(body: bytes, path: str):
     """Model, version, variant and the request's id, on the short way and on the other."""
     with listening(engine_with(loaded())[0]) as (port, _, _):
@@ -136,12 +131,9 @@ def test_pipelined_requests_are_answered_in_their_order():
 
 def test_bodies_in_chunks_and_in_parts_are_put_together():
     """Also when the headers come byte by byte, and when the client asks for leave to go on."""
-    chunked = (
-        b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (PLAIN[:5], PLAIN[5:])) + b"0\r\n\r\n"
     with listening(engine_with(loaded())[0]) as (port, _, _):
-        assert b'{"predictions":[7]}' in raw(port, chunked + chunks, until=1)
+        assert b'{"predictions":[7]}' in raw(port, CHUNKED + chunks, until=1)
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             for byte in request(PLAIN, "/invocations", "Expect: 100-continue"):
                 connection.sendall(bytes([byte]))
@@ -157,8 +149,7 @@ def test_a_body_beyond_the_limit_is_413_and_the_connection_ends(how: str):
     if how == "announced":
         sent = request(b"x", "/invocations").replace(b"Content-Length: 1", b"Content-Length: %d" % (LIMIT + 1))
     else:
-        head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-        sent = head + b"%x\r\n" % (LIMIT + 1) + b"x" * (LIMIT + 1) + b"\r\n0\r\n\r\n"
+        sent = CHUNKED + b"%x\r\n" % (LIMIT + 1) + b"x" * (LIMIT + 1) + b"\r\n0\r\n\r\n"
     with listening(engine_with(loaded())[0]) as (port, _, _):
         received = raw(port, sent, until=1)
         assert ask(port, "POST", "/invocations", PLAIN)[0] == 200
