@@ -23,11 +23,13 @@ class Peer:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_open = asyncio.Event()
         self._writer: asyncio.StreamWriter
 
     async def talk(self, end: socket.socket) -> None:
         """Read and answer until the other end is gone."""
         reader, self._writer = await asyncio.open_connection(sock=end, limit=LINE_BYTES)
+        self._is_open.set()
         try:
             while line := await reader.readline():
                 self._take(json.loads(line))
@@ -51,8 +53,10 @@ class Peer:
         number = next(self._numbers)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            self._send({"ask": word, "number": number, "fields": fields})
-            return await asyncio.wait_for(future, within_s)
+            async with asyncio.timeout(within_s):
+                await self._is_open.wait()
+                self._send({"ask": word, "number": number, "fields": fields})
+                return await future
         except TimeoutError:
             raise Unavailable(f"no answer to '{word}' within {within_s:g} s", code="process-slow", hint=None) from None
         finally:

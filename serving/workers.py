@@ -103,7 +103,6 @@ class WorkerPool:
             )
         peer = Peer(self._answer)
         worker = StartedWorker(process=process, peer=peer, line=asyncio.create_task(peer.talk(ours)))
-        await asyncio.sleep(0)  # the line is opened by its task
         self._workers.add(worker)
         return worker
 
