@@ -228,7 +228,7 @@ def start(target: Callable[..., None], *given: Any) -> ForkServerProcess:
 def do(target: Callable[..., None], *given: Any) -> int | None:
     """Call a function in a process of its own, and return how that ended."""
     process = start(target, *given)
-    process.join(120)
+    process.join(300)
     if process.exitcode is None:
         process.kill()
     return process.exitcode

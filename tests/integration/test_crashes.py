@@ -109,7 +109,7 @@ def while_it_sleeps(place: Place, sleeper: ForkServerProcess, cut: PostgresServe
         promote(ledger, f"{MODEL}/3", stage)
     expected = require_agreement(place)
     os.kill(sleeper.pid, signal.SIGCONT)
-    sleeper.join(60)
+    sleeper.join(180)
     assert sleeper.exitcode == 0
     return expected
 
