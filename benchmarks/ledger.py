@@ -19,7 +19,8 @@ from benchmarks.commands import TRAIN
 from benchmarks.measure import ROOT, beside, markdown_table, median_seconds_side_by_side, python
 from registry.events import Event, EventKind, first_hash
 from registry.history import record_of
-from registry.sql_history import RECORD, SqlHistory
+from registry.sql_history import RECORD
+from registry.sql_migrate import open_history
 from registry.sql_tables import EVENTS
 from tests.postgres import PostgresServer, binaries
 
@@ -58,7 +59,7 @@ def _long_chain(folder: Path) -> str:
     """Write a chain that is as long as a busy model's in years, and verify it by the command."""
     folder.mkdir()
     url = f"sqlite:///{folder / 'history.db'}"
-    SqlHistory(url, beside_mlflow=False)
+    open_history(url, beside_mlflow=False)
     uid, before, rows = "default/1/long", first_hash("default/1/long"), []
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for seq in range(1, LONG_CHAIN + 1):
