@@ -53,8 +53,8 @@ osd_op_num_shards = 2
 # These two take the start from 12 s to 1 s.
 paxos_propose_interval = 0.02
 paxos_min_wait = 0.01
-# A gateway that was killed is waited for no longer than this before its caches are changed.
-osd_client_watch_timeout = 1
+# Without a cache no gateway waits for one that was killed, 30 s long, before it changes something.
+rgw_cache_enabled = false
 rgw_frontends = beast endpoint=127.0.0.1:{port}
 rgw_thread_pool_size = 32
 rgw_dynamic_resharding = false
