@@ -4,6 +4,7 @@ The JSON is put together as text, so that it may have what no Python value has: 
 All is drawn from dice: hypothesis chooses their seed, since drawing each token by itself takes it far longer.
 """
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
@@ -121,6 +125,56 @@ def any_body(dice: Dice, of: Case) -> bytes:
 def any_features(dice: Dice, of: Case) -> bytes:
     """Return a request to `/predict`."""
     return _body(dice, _features(dice, of))
+
+
+def any_parquet(dice: Dice, of: Case) -> bytes:
+    """Return a Parquet file for `/invocations`, written by pandas or by pyarrow."""
+    n_rows = dice.choice((0, 1, 1, 2, 5)) if dice.is_faulty else dice.choice((1, 2, 5))
+    fields = [each for each in of.signature.inputs if each.required or dice.random() < 0.5]
+    fields = [each for each in fields if not dice.seldom(True)] + dice.seldom(Field(name="e", type="string"))
+    if dice.random() < 0.4:
+        dice.shuffle(fields)
+    columns = {each.name: _array(dice, each.type, n_rows) for each in fields}
+    target = io.BytesIO()
+    if dice.random() < 0.3:
+        arrays = {name: pa.array(values, from_pandas=dice.random() < 0.5) for name, values in columns.items()}
+        pq.write_table(pa.table(arrays), target)
+        return target.getvalue()
+    frame = pd.DataFrame(columns, index=range(n_rows))
+    for name in dice.seldom(*frame.columns):
+        frame = frame.set_index(name, append=dice.random() < 0.5)
+    for _ in dice.seldom(True):
+        frame.columns = range(frame.shape[1])
+    frame.to_parquet(target, index=dice.choice((None, None, True, False)))
+    return target.getvalue()[: -1 if dice.seldom(True, often=0.02) else None]
+
+
+def _array(dice: Dice, kind: str, n_rows: int) -> pd.Series:
+    """Return a column of a type, or of one near it, now and then with missing values."""
+    odd = {
+        "double": ("float32", "int64", "int32", "Float64", "category", "int8", "object"),
+        "float": ("float64", "int32", "Float32"),
+        "integer": ("int64", "int8", "Int32", "uint16", "float64"),
+        "long": ("int32", "Int64", "uint32", "uint64", "float64"),
+        "boolean": ("boolean", "object", "int64"),
+        "string": ("string", "category", "str", "int64"),
+    }
+    fit = {"double": "float64", "float": "float32", "integer": "int32", "long": "int64", "boolean": "bool"}
+    values: list[Any] = [dice.choice((0, 1, 3)) for _ in range(n_rows)]
+    if kind == "string":
+        values = [dice.choice(("x", "", "größe", "1")) for _ in range(n_rows)]
+    if kind == "boolean":
+        values = [dice.random() < 0.5 for _ in range(n_rows)]
+    dtype = next(iter(dice.seldom(*odd[kind], often=0.2)), None) or fit.get(kind, dice.choice(("str", "object")))
+    if kind == "string" and dtype == "int64":
+        values = [1] * n_rows
+    column = pd.Series(values, dtype=dtype)
+    if dice.random() < 0.2 and n_rows and kind in ("double", "float") and dtype != "category":
+        column = column.astype("float64") * 0.1
+        column = column.astype(fit[kind])
+    if n_rows and (dice.seldom(True) or (kind == "double" and dtype == "float64" and dice.random() < 0.3)):
+        column = column.where(pd.Series([i != 0 for i in range(n_rows)]), None)
+    return column
 
 
 def _body(dice: Dice, form: str) -> bytes:

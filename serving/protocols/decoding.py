@@ -53,7 +53,13 @@ class Decoder:
 
 
 def compile_decoder(signature: Signature | None) -> Decoder | None:
-    """Return the decoder of a model's plain requests; `None` where every request is one for MLflow's own code.
+    """Return the decoder of a model's plain requests; `None` where every request is one for MLflow's own code."""
+    params = plain_params(signature)
+    return Decoder(signature.inputs, params) if signature and params else None
+
+
+def plain_params(signature: Signature | None) -> Params | None:
+    """Return what plain requests have as parameters; `None` where a signature has no plain requests.
 
     That is so without a signature, with tensors or nested types, with inputs that have no names, with dates and binary
     columns, and where a parameter's default is neither text, number nor boolean.
@@ -64,11 +70,10 @@ def compile_decoder(signature: Signature | None) -> Decoder | None:
         map(_has_plain_default, signature.params)
     ):
         return None
-    params = Params(
+    return Params(
         defaults={field.name: _default(field) for field in signature.params} or None,
         takes_method=all(field.name != "method" for field in signature.params),
     )
-    return Decoder(signature.inputs, params)
 
 
 def _readers_for(body: bytes, readers: Readers) -> Sequence[Reader]:

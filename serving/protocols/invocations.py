@@ -1,8 +1,8 @@
 """Answers of `/invocations`: what a model predicted, as JSON.
 
-The same JSON as MLflow's scoring server writes, once it is read again, with one difference: NaN and the infinities become
-`null`, since strict parsers refuse MLflow's tokens for them (docs/decisions/0005). What JSON has no form for raises
-`TypeError`, as there: the model's fault, not the caller's. `Decimal`, on which MLflow fails, is a number.
+The same JSON as MLflow's scoring server writes, once it is read again, with one difference: NaN and the infinities
+become `null`, since strict parsers refuse MLflow's tokens for them (docs/decisions/0005). What JSON has no form for
+raises `TypeError`, as there: the model's fault, not the caller's. `Decimal`, on which MLflow fails, is a number.
 """
 
 import base64

@@ -1,10 +1,12 @@
 """One protocol, three readers: the fast decoder, the slow lane's parsing, and MLflow's own scoring server agree."""
 
+import io
 import logging
 import os
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
@@ -15,8 +17,9 @@ from serving.mlflow_parsing import Judged, judge, judge_features
 from serving.protocols.content_type import ContentType
 from serving.protocols.decoding import Plain, compile_decoder
 from serving.protocols.frames import table_of
+from serving.protocols.parquet import compile_parquet_decoder
 from serving.table import Table
-from tests.scoring_requests import Case, Dice, any_body, any_case, any_features
+from tests.scoring_requests import Case, Dice, any_body, any_case, any_features, any_parquet
 
 # A long run: SLIPWAY_EXAMPLES=20000 python -m pytest tests/contract/test_scoring_agrees.py
 EXAMPLES = int(os.environ.get("SLIPWAY_EXAMPLES", "400"))
@@ -58,6 +61,21 @@ def test_features_are_read_alike(dice: Dice):
 
 @thoroughly
 @given(SEEDS)
+def test_parquet_is_read_alike(dice: Dice):
+    """The same holds for Parquet files, and the lane refuses those that MLflow refuses."""
+    case = any_case(dice)
+    body = any_parquet(dice, case)
+    plain = compile_parquet_decoder(case.signature).decode(body)
+    theirs, ours = of_mlflow(case, body, ContentType.PARQUET), of_lane(case, body, ContentType.PARQUET)
+    event("plain" if plain else "accepted" if ours else "refused")
+    note(f"{case.signature.inputs} {pq.read_table(io.BytesIO(body)).schema if ours else ''}")
+    assert (theirs is None) == (ours is None)
+    if plain:
+        same(plain, ours)
+
+
+@thoroughly
+@given(SEEDS)
 def test_the_lane_accepts_what_mlflow_accepts(dice: Dice):
     """The lane refuses exactly what MLflow's scoring server refuses, and else hands on what it would hand on."""
     case = any_case(dice)
@@ -73,20 +91,20 @@ def test_the_lane_accepts_what_mlflow_accepts(dice: Dice):
         assert ours.params == params
 
 
-def of_mlflow(case: Case, body: bytes) -> tuple[Any, Any] | None:
+def of_mlflow(case: Case, body: bytes, content_type: ContentType = ContentType.JSON) -> tuple[Any, Any] | None:
     """Return what MLflow's scoring server gives its model; `None` where it refuses."""
     model, recorder = case.model()
     try:
-        invocations(body, "application/json", model, case.metadata.get_input_schema())
+        invocations(body, content_type.value, model, case.metadata.get_input_schema())
     except Exception:
         return None
     return recorder.given[0]
 
 
-def of_lane(case: Case, body: bytes) -> Judged | None:
+def of_lane(case: Case, body: bytes, content_type: ContentType = ContentType.JSON) -> Judged | None:
     """Return what the lane makes of the request; `None` where it refuses."""
     try:
-        return judge(case.stored, body, ContentType.JSON)
+        return judge(case.stored, body, content_type)
     except InvalidInput:
         return None
 
