@@ -1,4 +1,4 @@
-"""What the API is asked, field by field; unknown fields are refused. What it answers are `registry.decisions`' values."""
+"""What the API is asked, field by field; unknown fields are refused. Its answers are values of `registry.decisions`."""
 
 from typing import Any, Literal
 
@@ -34,8 +34,8 @@ class FindingBody(BaseModel):
     check: str
     outcome: Literal["PASS", "INCONCLUSIVE", "ERROR", "FAIL"]
     reason: str
-    measured: float | str | None = None
-    limit: float | str | None = None
+    measured: int | float | str | None = None
+    limit: int | float | str | None = None
     direction: str | None = None
     n: int | None = None
     details: dict[str, Any] = Field(default_factory=dict)

@@ -231,6 +231,9 @@ class History(Protocol):
     def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
         """Return the identities that begin with a text and were once known by a name, in their order."""
 
+    def name_of(self, model_uid: str) -> str | None:
+        """Return the name by which a model was last known; `None` before the first record."""
+
     def applied(self, model_uid: str) -> int:
         """Return the last number whose consequences are known to be applied; 0 before any."""
 

@@ -1,16 +1,15 @@
 """The command history. It reads the ledger alone: neither MLflow nor Alembic is imported."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 import click
 
 from registry.console import json_option, print_document, print_table, say
-from registry.errors import Corrupt, InvalidInput
+from registry.decisions import Chronicle
 from registry.events import Event
-from registry.history import Head, Record, fold, parse_head, until
-from registry.history import verify as find_defects
+from registry.history import Record, fold, until
+from registry.history_shown import head_of, parse_time, shown_at, shown_events, verified
 from registry.outside import Outside
 
 
@@ -26,38 +25,18 @@ from registry.outside import Outside
 def history(outside: Outside, model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
     """Tell who decided what, when and why."""
     moment = parse_time(at) if at else None
-    noted = [parse_head(head)] if head else []
     found = outside.chronicle(model)
     if verify:
-        _verify(found.model_uid, model, found.records, [*found.anchors, *noted], as_json=as_json)
+        _verify(model, found, head, as_json=as_json)
     elif moment:
         _show_at(model, found.records, moment, as_json=as_json)
     else:
         _show(model, found.records, as_json=as_json)
 
 
-def parse_time(text: str) -> datetime:
-    """Return a moment; without a zone it is UTC, without an hour it is the day's end.
-
-    Raises
-    ------
-    InvalidInput
-        The text is no ISO 8601 date or time.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput(
-            f"'{text}' is no time; write 2026-11-01 or 2026-11-01T12:00", code="not-a-time", hint=None
-        ) from None
-    if len(text) == len("2026-11-01"):
-        moment = moment.replace(hour=23, minute=59, second=59, microsecond=999999)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _show(model: str, records: Sequence[Record], *, as_json: bool) -> None:
     if as_json:
-        print_document({"model": model, "head": _head(records), "events": [_document(record) for record in records]})
+        print_document(shown_events(model, records))
         return
     rows = []
     for record in records:
@@ -68,7 +47,7 @@ def _show(model: str, records: Sequence[Record], *, as_json: bool) -> None:
         rows.append([*what, who, _verdict_of(event), event.reason])
     headers = ["#", "when (UTC)", "what", "version", "stage", "who", "verdict", "why"]
     print_table(f"{model}: {len(records)} events", headers, rows)
-    say(f"head: {_head(records)}")
+    say(f"head: {head_of(records)}")
 
 
 def _verdict_of(event: Event) -> str:
@@ -79,44 +58,17 @@ def _verdict_of(event: Event) -> str:
 
 
 def _show_at(model: str, records: Sequence[Record], moment: datetime, *, as_json: bool) -> None:
-    state = fold(until(records, moment))
     if as_json:
-        stages = {stage: {"version": o.version, "since": o.since.isoformat()} for stage, o in state.stages.items()}
-        print_document({"model": model, "at": moment.isoformat(), "stages": stages})
+        print_document(shown_at(model, records, moment))
         return
-    rows = [[stage, str(o.version), f"{o.since:%Y-%m-%d %H:%M:%S}"] for stage, o in state.stages.items()]
+    stages = fold(until(records, moment)).stages
+    rows = [[stage, str(o.version), f"{o.since:%Y-%m-%d %H:%M:%S}"] for stage, o in stages.items()]
     print_table(f"{model} at {moment:%Y-%m-%d %H:%M:%S %Z}", ["stage", "version", "since (UTC)"], rows)
 
 
-def _verify(uid: str, model: str, records: Sequence[Record], noted: Sequence[Head], *, as_json: bool) -> None:
-    defects = find_defects(uid, records, noted)
-    if defects:
-        raise Corrupt(
-            f"the history of '{model}' is not as it was written: {'; '.join(defects)}",
-            code="history-changed",
-            hint="restore the database from a backup, and find out who wrote to it",
-        )
+def _verify(model: str, found: Chronicle, head: str | None, *, as_json: bool) -> None:
+    document = verified(model, found, head)
     if as_json:
-        print_document({"model": model, "events": len(records), "head": _head(records), "defects": []})
+        print_document(document)
         return
-    say(f"{len(records)} events of '{model}' are as they were written; head: {_head(records)}")
-
-
-def _head(records: Sequence[Record]) -> str | None:
-    return str(Head(seq=records[-1].seq, hash=records[-1].hash)) if records else None
-
-
-def _document(record: Record) -> dict[str, Any]:
-    event = record.event
-    return {
-        "seq": record.seq,
-        "at": event.at.isoformat(),
-        "kind": event.kind,
-        "version": event.version,
-        "stage": event.stage,
-        "actor": event.actor,
-        "actor_authenticated": event.actor_authenticated,
-        "reason": event.reason,
-        "digests": dict(event.digests),
-        "details": dict(event.details),
-    }
+    say(f"{len(found.records)} events of '{model}' are as they were written; head: {document['head']}")

@@ -40,6 +40,11 @@ class HttpHistory:
         """Return the identities that begin with a text and were once known by a name, in their order."""
         return tuple(self._server.get("/ledger/models", prefix=prefix, model=model)["model_uids"])
 
+    def name_of(self, model_uid: str) -> str | None:
+        """Return the name by which a model was last known."""
+        records = self.records(model_uid)
+        return records[-1].model if records else None
+
     def applied(self, model_uid: str) -> int:
         """Return the last number: the server applies what was decided before it answers."""
         head = self.head(model_uid)

@@ -28,6 +28,11 @@ def server_protection() -> Protection:
     return protection
 
 
+def database_of_server() -> str:
+    """Return the URL of the database behind this server's registry."""
+    return str(getattr(_get_model_registry_store(), "db_uri", ""))
+
+
 def require_guarded_server() -> None:
     """Refuse to offer decisions on a server whose stages anybody could move past them.
 

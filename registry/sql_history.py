@@ -116,6 +116,12 @@ class SqlHistory:
         with self.connected() as connection:
             return tuple(sorted(connection.scalars(named)))
 
+    def name_of(self, model_uid: str) -> str | None:
+        """Return the name by which a model was last known."""
+        query = sa.select(EVENTS.c.model).where(EVENTS.c.model_uid == model_uid)
+        with self.connected() as connection:
+            return connection.scalar(query.order_by(EVENTS.c.seq.desc()).limit(1))
+
     def applied(self, model_uid: str) -> int:
         """Return the last number whose consequences are known to be applied."""
         query = sa.select(APPLIED.c.seq).where(APPLIED.c.model_uid == model_uid)

@@ -185,6 +185,10 @@ class FakeHistory:
         known = (uid for uid, chain in self.chains.items() if chain and uid.startswith(prefix))
         return tuple(sorted(u for u in known if model is None or any(r.event.model == model for r in self.chains[u])))
 
+    def name_of(self, model_uid: str) -> str | None:
+        chain = self.chains.get(model_uid)
+        return chain[-1].model if chain else None
+
     def applied(self, model_uid: str) -> int:
         return self.applied_to.get(model_uid, 0)
 
