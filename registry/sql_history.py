@@ -30,6 +30,10 @@ NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that imp
 )
 LOCK_WITHIN_S = 30.0
 LOCK_LOOK_EVERY_S = 0.05
+BEGIN_MIGRATION = {  # Python's sqlite3 begins no transaction by itself for a CREATE (3.11)
+    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": "SELECT pg_advisory_xact_lock(hashtext('slipway migrations'))",
+}
 CONNECT = {
     "sqlite": {"timeout": 30},
     "postgresql": {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
@@ -157,7 +161,8 @@ class SqlHistory:
         with _translated(self._url):
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
+            with _translated(self._url):
+                _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
             yield
         finally:
             connection.invalidate()  # the session's end frees the lock, whatever state it is in
@@ -188,7 +193,9 @@ class SqlHistory:
             return connection.scalar(sa.select(VERSION.c.version_num))
 
     def _migrate(self, beside_mlflow: bool) -> None:
+        """Bring the tables up to date in one transaction, which holds off whoever else would do the same."""
         with self._engine.connect() as connection:
+            connection.exec_driver_sql(BEGIN_MIGRATION[self._url.get_backend_name()])
             if beside_mlflow and not sa.inspect(connection).has_table("alembic_version"):
                 raise InvalidInput(
                     "the database has no MLflow tables yet, and MLflow cannot make them after the history's",
