@@ -21,7 +21,7 @@ from registry.sql_history import RECORD
 from registry.sql_migrate import open_history
 from registry.sql_tables import EVENTS
 from registry.verdict import Finding, Outcome, Verdict
-from registry.version import VersionRef
+from registry.version import Version, VersionRef
 from tests.deciding import MODEL, Place, prepare
 from tests.postgres import PostgresServer, binaries
 
@@ -115,26 +115,25 @@ class Turn:
     """Two versions that take turns in staging, and the ledger that they do it in; the first is there."""
 
     ledger: Ledger
-    there: VersionRef
-    next: VersionRef
+    there: Version
+    next: Version
     policy: str
 
     def take(self) -> None:
         """Carry out the promotion of the one that is not there."""
-        version = self.ledger.registry.version(self.next)
         why = say_why("bench", authenticated=False, at=datetime.now(UTC), reason="the other one's turn")
         verdict = Verdict(
             model=MODEL,
-            version=version.number,
+            version=self.next.number,
             stage="staging",
             at=why.at,
             findings=(Finding(check="lineage", outcome=Outcome.PASS, reason="given"),),
             digests={"policy": self.policy, "manifest": "sha256:0"},
             champion=self.there.number,
         )
-        decision = deciding(version, "staging", why, Grounds(verdict=verdict, seq=1))
+        decision = deciding(self.next, "staging", why, Grounds(verdict=verdict, seq=1))
         if carry_out(MODEL, decision, self.ledger).event is None:
-            raise RuntimeError(f"{version} was in staging already: nothing was measured")
+            raise RuntimeError(f"{self.next} was in staging already: nothing was measured")
         self.there, self.next = self.next, self.there
 
 
@@ -146,7 +145,8 @@ def turn_of(place: Place, versions: int) -> Turn:
     add_versions(place.uri, FEW + 1, versions)
     before = situation.head.hash if situation.head else first_hash(situation.model_uid)
     append_many(place.uri, situation.model_uid, count=2 * versions, after_seq=situation.seq, before=before)
-    first, second = (VersionRef(model=MODEL, number=number) for number in (situation.occupant("staging"), versions))
+    numbers = (situation.occupant("staging"), versions)
+    first, second = (ledger.registry.version(VersionRef(model=MODEL, number=number)) for number in numbers)
     return Turn(ledger=ledger, there=first, next=second, policy=situation.policy.digest)
 
 
