@@ -96,7 +96,11 @@ class MlflowRegistry:
             return Measured(metrics={}, params={})
         found = run.data
         return Measured(
-            metrics=dict(found.metrics), params=dict(found.params), tags=dict(found.tags), status=run.info.status
+            metrics=dict(found.metrics),
+            params=dict(found.params),
+            tags=dict(found.tags),
+            status=run.info.status,
+            experiment_id=run.info.experiment_id,
         )
 
     @translated()

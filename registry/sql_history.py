@@ -14,7 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from registry.errors import Conflict, InvalidInput, Unavailable
 from registry.events import Event, first_hash
@@ -50,13 +50,7 @@ class SqlHistory:
         Unavailable
             The database does not answer.
         """
-        self._url = sa.make_url(url)
-        backend = self._url.get_backend_name()
-        if backend not in CONNECT:
-            raise InvalidInput(
-                f"the history needs SQLite or PostgreSQL; got {backend}", code="wrong-history-database", hint=None
-            )
-        self._engine = sa.create_engine(self._url, connect_args=CONNECT[backend], pool_pre_ping=True)
+        self._url, self._engine = _engine_of(url)
         with _translated(self._url):
             if self._revision() != REVISION:
                 self._migrate(beside_mlflow)
@@ -216,6 +210,23 @@ def _overtaken(event: Event, newer: tuple[Record, ...]) -> Conflict:
         code="overtaken",
         hint=f"slipway status, then decide again: slipway history {event.model}",
     )
+
+
+def _engine_of(url: str) -> tuple[sa.URL, sa.Engine]:
+    """Return the parsed URL and its engine; what cannot be parsed is not repeated, it may hold a password."""
+    try:
+        parsed = sa.make_url(url)
+        backend = parsed.get_backend_name()
+        if backend not in CONNECT:
+            raise _wrong_database(f"the history needs SQLite or PostgreSQL; got {backend}")
+        return parsed, sa.create_engine(parsed, connect_args=CONNECT[backend], pool_pre_ping=True)
+    except (ArgumentError, ImportError) as error:
+        raise _wrong_database(f"the history's address is no database URL that can be used: {error}") from error
+
+
+def _wrong_database(message: str) -> InvalidInput:
+    hint = "SLIPWAY_REGISTRY__HISTORY_URI=postgresql://… or sqlite:////path/to/history.db"
+    return InvalidInput(message, code="wrong-history-database", hint=hint)
 
 
 @contextmanager
