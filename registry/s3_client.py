@@ -64,18 +64,19 @@ def connect(environ: Mapping[str, str], patience: Patience | None = None) -> Con
     patience = patience or Patience()
     owner = environ.get("MLFLOW_S3_EXPECTED_BUCKET_OWNER")
     signature = environ.get("MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION", "s3v4")
-    config = Config(
-        signature_version=UNSIGNED if signature.lower() == "unsigned" else signature,
-        s3={"addressing_style": environ.get("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", "auto")},
-        max_pool_connections=THREADS,
-        connect_timeout=patience.connect_s,
-        read_timeout=patience.read_s,
-        retries={"total_max_attempts": 1},  # whoever calls retries: also when a body breaks off, and within a bound
-        tcp_keepalive=True,
-    )
     trusts_all = environ.get("MLFLOW_S3_IGNORE_TLS", "").lower() in YES
     try:
-        client = boto3.client(
+        config = Config(
+            signature_version=UNSIGNED if signature.lower() == "unsigned" else signature,
+            s3={"addressing_style": environ.get("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", "auto")},
+            max_pool_connections=THREADS,
+            connect_timeout=patience.connect_s,
+            read_timeout=patience.read_s,
+            retries={"total_max_attempts": 1},  # whoever calls retries: also when a body breaks off, and within a bound
+            tcp_keepalive=True,
+        )
+        # boto3's default session would keep the first credentials that this process had.
+        client = boto3.session.Session().client(
             "s3",
             endpoint_url=environ.get("MLFLOW_S3_ENDPOINT_URL"),
             verify=False if trusts_all else None,

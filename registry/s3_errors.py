@@ -14,6 +14,7 @@ from botocore.exceptions import (
     IncompleteReadError,
     InvalidConfigError,
     InvalidRegionError,
+    InvalidS3AddressingStyleError,
     LoginError,
     NoCredentialsError,
     NoRegionError,
@@ -25,6 +26,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.exceptions import ConnectionError as NotConnected
 from urllib3.exceptions import HTTPError
 
 from registry.errors import Corrupt, InvalidInput, NotFound, SlipwayError, Unavailable
@@ -113,8 +115,10 @@ BY_CLASS: tuple[tuple[type[BaseException], Meaning], ...] = (
     (ConfigNotFound, CONFIGURED_WRONG),
     (ConfigParseError, CONFIGURED_WRONG),
     (InvalidConfigError, CONFIGURED_WRONG),
+    (InvalidS3AddressingStyleError, CONFIGURED_WRONG),
     (ParamValidationError, CONFIGURED_WRONG),
     (SSLError, TLS),
+    (NotConnected, DOWN),
     (HTTPClientError, DOWN),
     (ChecksumError, DOWN),
     (FlexibleChecksumError, DOWN),

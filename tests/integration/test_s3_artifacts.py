@@ -1,5 +1,6 @@
 """Model files to and from a real object store, whatever happens to it meanwhile: whole, or an error that says why."""
 
+import itertools
 import json
 import os
 import time
@@ -15,7 +16,7 @@ from registry.errors import Corrupt, InvalidInput, NotFound, Unavailable
 from registry.manifest import Manifest, manifest_of
 from registry.s3_artifacts import download_folder, look, upload_folder
 from registry.s3_attempts import Patience
-from registry.s3_client import Connection, connect
+from registry.s3_client import connect
 from tests.ceph import CephServer
 from tests.cutting_proxy import CuttingProxy
 
@@ -25,22 +26,15 @@ HASTY = Patience(connect_s=1, read_s=1, stalled_s=1, total_s=60)
 
 
 class Stored:
-    """A model in a bucket of its own, the files that it was stored from, and where it is downloaded to."""
+    """A model in a bucket of its own, the manifest that it was stored with, and where it is downloaded to."""
 
-    def __init__(self, server: CephServer, folder: Path) -> None:
+    def __init__(self, server: CephServer, folder: Path, manifest: Manifest) -> None:
         self.server = server
+        self.manifest = manifest
         self.bucket = server.create_bucket()
         self.uri = f"s3://{self.bucket}/1/models/m-1/artifacts"
-        self.source, self.into = folder / "source", folder / "into"
+        self.into = folder / "into"
         self.into.mkdir()
-        (self.source / "data").mkdir(parents=True)
-        (self.source / "MLmodel").write_text("flavors: {}")
-        (self.source / "data" / "weights").write_bytes(Random(0).randbytes(LARGE_BYTES))
-        for number in range(5):
-            (self.source / "data" / f"part {number} ü+&.txt").write_text(str(number))
-        (self.source / "data" / "empty").touch()
-        upload_folder(self.source, self.uri, connect_to(server))
-        self.manifest = manifest_of(self.source)
 
     def key(self, path: str) -> dict[str, str]:
         """Return what names an object to boto3."""
@@ -55,26 +49,40 @@ class Stored:
         assert manifest_of(self.into) == self.manifest
 
 
-def connect_to(server: CephServer) -> Connection:
-    """Return a connection straight to the server, whatever is between."""
-    return connect({**os.environ, "MLFLOW_S3_ENDPOINT_URL": server.endpoint})
+@pytest.fixture(scope="module")
+def original(ceph: CephServer, tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """Return a model that was uploaded, for other buckets to be filled from."""
+    folder = tmp_path_factory.mktemp("original")
+    (folder / "data").mkdir()
+    (folder / "MLmodel").write_text("flavors: {}")
+    (folder / "data" / "weights").write_bytes(Random(0).randbytes(LARGE_BYTES))
+    for number in range(5):
+        (folder / "data" / f"part {number} ü+&.txt").write_text(str(number))
+    (folder / "data" / "empty").touch()
+    stored = Stored(ceph, tmp_path_factory.mktemp("downloads"), manifest_of(folder))
+    with pytest.MonkeyPatch.context() as here:
+        for name, value in ceph.environment.items():
+            here.setenv(name, value)
+        upload_folder(folder, stored.uri)
+    return stored
 
 
 @pytest.fixture
-def stored(s3: CephServer, tmp_path: Path) -> Stored:
-    """Return a stored model."""
-    return Stored(s3, tmp_path)
+def stored(s3: CephServer, tmp_path: Path, original: Stored) -> Stored:
+    """Return a stored model that the test may harm."""
+    stored, client = Stored(s3, tmp_path, original.manifest), s3.client()
+    for file in original.manifest.files:
+        client.copy_object(**stored.key(file.path), CopySource=original.key(file.path))
+    return stored
 
 
 def on_get(proxy: CuttingProxy, number: int, act: Callable[[], object], *, of: str = "weights") -> None:
     """Do something once, before the n-th request for a file's bytes reaches the server."""
-    seen: list[str] = []
+    numbers = itertools.count(1)
 
     def look_at(line: str) -> None:
-        if line.startswith("GET") and of in line:
-            seen.append(line)
-            if len(seen) == number:
-                act()
+        if line.startswith("GET") and of in line and next(numbers) == number:
+            act()
 
     proxy.on_request = look_at
 
@@ -92,11 +100,11 @@ def test_what_is_stored_comes_back(stored: Stored):
     stored.require_whole()
 
 
-def test_large_files_are_stored_in_parts(stored: Stored):
+def test_large_files_are_stored_in_parts(original: Stored):
     """And no part is left over."""
-    client = stored.server.client()
-    assert client.head_object(**stored.key("data/weights"))["ETag"].endswith('-3"')
-    assert "Uploads" not in client.list_multipart_uploads(Bucket=stored.bucket)
+    client = original.server.client()
+    assert client.head_object(**original.key("data/weights"))["ETag"].endswith('-3"')
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=original.bucket)
 
 
 def test_a_second_download_fetches_nothing(proxy: CuttingProxy, stored: Stored):
@@ -287,8 +295,9 @@ def test_a_bucket_that_vanishes_is_no_missing_file(proxy: CuttingProxy, stored: 
 def test_nobody_who_listens_is_said(stored: Stored, monkeypatch: pytest.MonkeyPatch):
     """With the address that was tried."""
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:1")
-    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1") as caught:
         stored.download()
+    assert caught.value.code == "s3-unavailable"
 
 
 def wrong_key(server: CephServer, monkeypatch: pytest.MonkeyPatch) -> None:
