@@ -71,15 +71,17 @@ def float32_limits(thresholds: Matrix) -> Matrix:
     >>> bool(np.float32(limit) <= 0.8), bool(np.float32(np.nextafter(limit, 1)) <= 0.8)
     (True, False)
     """
-    below = thresholds.astype(np.float32)
-    too_high = below.astype(np.float64) > thresholds
-    below[too_high] = np.nextafter(below[too_high], np.float32(-np.inf))
-    above = np.nextafter(below, np.float32(np.inf))
+    with np.errstate(over="ignore"):  # a threshold is infinite where only missing values go right
+        below = thresholds.astype(np.float32)
+        too_high = below.astype(np.float64) > thresholds
+        below[too_high] = np.nextafter(below[too_high], np.float32(-np.inf))
+        above = np.nextafter(below, np.float32(np.inf))
     middle = below.astype(np.float64) / 2 + above.astype(np.float64) / 2
     middle = np.where(np.isinf(above), np.finfo(np.float64).max, middle)
     # Halfway between two float32, rounding goes to the one whose last bit is zero.
-    rounds_up = middle.astype(np.float32) != below
-    return np.where(rounds_up & ~np.isinf(above), np.nextafter(middle, -np.inf), middle)
+    ends = np.isinf(above)
+    rounds_up = np.where(ends, 0.0, middle).astype(np.float32) != below
+    return np.where(rounds_up & ~ends, np.nextafter(middle, -np.inf), middle)
 
 
 def build_trees(trees: Sequence[Tree], *, n_features: int, n_targets: int) -> bytes:

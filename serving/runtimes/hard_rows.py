@@ -24,7 +24,7 @@ MOST_REAL = 2000
 MIXED = 1000
 MOST_VALUES = 2000
 MOST_DECIMALS = 6
-FEW = 8
+FEW = 2
 DTYPES = {"boolean": np.bool_, "long": np.int64, "integer": np.int32, "string": np.object_}
 
 
@@ -156,7 +156,7 @@ class _Columns:
         """Return for each column the values that are worth trying in it."""
         compared = _by_source(preparation, thresholds)
         categories = _categories_of(preparation)
-        found: list[Sequence[Any]] = []
+        found: list[Any] = []
         for field, column in zip(self._fields, base, strict=True):
             key = self._key(field)
             if field.type == "double":
@@ -234,7 +234,8 @@ def _numbers(seen: Sequence[npt.NDArray[Any]], profile: Any, compared: Matrix) -
         values = compared if len(compared) else np.array([-1.0, 0.0, 1.0])
     # The smallest and the largest are of the data; quantiles between are interpolated.
     observed = real[np.isfinite(real)] if len(real) else values[[0, -1]]
-    return np.unique(values.round(decimals_of(observed)))
+    found: Matrix = np.unique(values.round(decimals_of(observed)))
+    return found
 
 
 def decimals_of(values: Matrix) -> int:
@@ -266,4 +267,5 @@ def neighbours(thresholds: Matrix) -> Matrix:
     # A scaler rounds, so that what it maps onto a threshold is up to a few steps beside the inverse.
     further = [np.nextafter(near[1], np.inf), np.nextafter(near[2], -np.inf)]
     found = np.unique(np.concatenate([*near, *further]))
-    return found[np.isfinite(found)]
+    finite: Matrix = found[np.isfinite(found)]
+    return finite

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.parallel import _get_threadpool_controller
 from skops import io
 
 from registry.errors import NotApproved
@@ -47,6 +48,14 @@ SEED = 20_260_101
 Found = TypeVar("Found")
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the model is, and where its runner goes."""
+
+    model_folder: Path
+    into: Path
+
+
 def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd.DataFrame | None) -> RunnerReport:
     """Choose and verify the runner of the model in a folder, and write it into another, over what is there.
 
@@ -63,8 +72,17 @@ def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd
         return _prepare_isolated(place)
     before = resident_bytes()
     loaded = load_model(model_folder)
+    # One thread: on a busy machine, the threads of histogram gradient boosting wait for each other a hundred times
+    # longer than they work.
+    with _get_threadpool_controller().limit(limits=1):
+        return _prepare_loaded(loaded, place, before, accelerate=accelerate, rows=rows)
+
+
+def _prepare_loaded(
+    loaded: Loaded, place: _Place, before: int, *, accelerate: bool, rows: pd.DataFrame | None
+) -> RunnerReport:
     answer_example(loaded.model, loaded.example)
-    grown = max(resident_bytes() - before, size_bytes(model_folder))
+    grown = max(resident_bytes() - before, size_bytes(place.model_folder))
     if loaded.fitted is None or loaded.columns is None:
         no_flavor = "the model has no scikit-learn flavor"
         reason = no_flavor if loaded.fitted is None else "its signature is not one of columns"
@@ -82,14 +100,6 @@ def _against(loaded: Loaded, *, accelerate: bool) -> str | None:
     if not accelerate:
         return "acceleration is off"
     return "its signature declares parameters, which MLflow's code validates" if loaded.has_params else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the model is, and where its runner goes."""
-
-    model_folder: Path
-    into: Path
 
 
 class _Attempts:
