@@ -17,8 +17,9 @@ from serving.protocols.forms import Objects, Params, Plain, Reader, reader, spli
 __all__ = ["Decoder", "Plain", "compile_decoder"]
 
 SPLIT = b'{"dataframe_split":'
-# The first key, and whether an object, a list, a list of lists or a list of objects follows.
-HEAD = re.compile(rb'\s*\{\s*"(\w+)"\s*:\s*(\{|\[)\s*([\[{]?)')
+# The first key but `params`, and whether an object, a list, a list of lists or a list of objects follows.
+PARAMS_FIRST = rb'(?:"params"\s*:\s*(?:null|\{[^{}]*\})\s*,\s*)?'
+HEAD = re.compile(rb"\s*\{\s*" + PARAMS_FIRST + rb'"(\w+)"\s*:\s*(\{|\[)\s*([\[{]?)')
 # In `instances` and `inputs` MLflow makes a text of a missing string, and drops NULs at a text's end: left to MLflow.
 STRICT_TYPES: Mapping[str, Any] = {**JSON_TYPES, "string": str}
 NUL = b"\\u0000"
