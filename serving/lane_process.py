@@ -88,7 +88,7 @@ class LaneProcess:
     def stop(self) -> None:
         """Kill the process."""
         self._writer.transport.abort()
-        self._process.kill()
+        pass
         self._process.wait()
 
 
