@@ -103,8 +103,7 @@ class RegistryGuard(SqlAlchemyStore):
     ) -> ModelVersion:
         """Create a version; a copy of one in a stage is in none."""
         with refusing():
-            named = [tag.key for tag in tags or [] if tag.key.startswith("mlflow.")]
-            self.protection.tags_may_change(self._get_active_workspace(), name, f"a version of {name}", named)
+            self.protection.version_may_have(self._get_active_workspace(), name, [tag.key for tag in tags or []])
         return super().create_model_version(name, source, run_id, _new(name, tags), *args, **more)
 
     def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:

@@ -165,6 +165,13 @@ class Protection:
         if not shown.is_prompt:
             require_not_ours(asked, keys)
 
+    def version_may_have(self, workspace: str, name: str, keys: Sequence[str]) -> None:
+        """Refuse to make a version of a model that has the tag of a prompt's."""
+        if PROMPT_TAG in keys:
+            shown = self.tables.model(workspace, name)
+            if shown is not None and not shown.is_prompt:
+                require_no_prompt_tag(f"a version of {name}", keys)
+
     @contextmanager
     def run_may_go(self, run_id: str) -> Iterator[None]:
         """Refuse to delete the run of a version in a protected stage."""

@@ -228,6 +228,14 @@ def test_a_model_does_not_become_a_prompt(guarded: Guarded):
         )
 
 
+def test_a_version_of_a_model_is_no_prompts(guarded: Guarded):
+    """MLflow hides all versions of a model of which one says so; a prompt's versions do."""
+    guarded.tables.prompts.add("p")
+    refused(lambda: guarded.protection.version_may_have(HERE, "m", [PROMPT_TAG]), "a version of m")
+    guarded.protection.version_may_have(HERE, "p", [PROMPT_TAG])
+    guarded.protection.version_may_have(HERE, "m", ["slipway.manifest"])
+
+
 def test_prompts_are_left_alone(guarded: Guarded):
     """Whatever their aliases are called."""
     guarded.tables.prompts.add("p")
