@@ -25,6 +25,7 @@ MIXED = 1000
 MOST_VALUES = 2000
 MOST_DECIMALS = 6
 FEW = 2
+MOST_REPEATS = 8
 DTYPES = {"boolean": np.bool_, "long": np.int64, "integer": np.int32, "string": np.object_}
 
 
@@ -63,12 +64,20 @@ def hard_rows(
     base = columns.joined([*real, columns.mixed(known, preparation, thresholds, rng)])
     pools = columns.pools(base, preparation, thresholds, rng)
     changes = [(place, value) for place, pool in enumerate(pools) for value in pool]
-    room = max(0, most - len(base[0]))
-    if len(changes) > room:
-        changes = [changes[i] for i in np.sort(rng.choice(len(changes), room, replace=False))]
-    ordinary = columns.joined([_chosen(base, most, rng), columns.changed(base, changes, rng)])
+    base = _chosen(base, most, rng)
+    ordinary = columns.joined([base, columns.changed(base, _fitting(changes, most - len(base[0]), rng), rng)])
     special = columns.changed(base, list(columns.specials()), rng)
     return HardRows(columns.table(ordinary), columns.table(special))
+
+
+def _fitting(changes: list[tuple[int, Any]], room: int, rng: np.random.Generator) -> list[tuple[int, Any]]:
+    """Return the changes several times, each time for other rows, or a random choice where there are too many.
+
+    A value on a threshold changes an answer only in a row that comes to that branch of the tree.
+    """
+    if len(changes) <= room:
+        return changes * min(MOST_REPEATS, room // max(1, len(changes)))
+    return [changes[i] for i in np.sort(rng.choice(len(changes), room, replace=False))]
 
 
 def take(table: Table, places: Any) -> Table:

@@ -1,5 +1,6 @@
 """The rows that tell a compiled model from its original, and the comparison on them."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -83,7 +84,7 @@ class Changed:
 
 @pytest.mark.parametrize("known", ["rows", "profile"])
 def test_a_pipeline_compiled_in_float32_is_rejected(known: str):
-    """The trap: a scaler before a forest in float32 answers realistic rows otherwise, with real rows or a profile alone."""
+    """The trap: a scaler before a forest in float32 is told from the original, by real rows or by a profile alone."""
     frame, y = iris()
     model = make_pipeline(StandardScaler(), RandomForestClassifier(30, random_state=0)).fit(frame, y)
     columns = columns_of(frame)
@@ -118,7 +119,7 @@ def test_our_compiled_pipeline_agrees(scaled: bool):
         ["predict", "predict_proba"],
     )
     assert compared.agrees
-    assert compared.rows > 3000
+    assert compared.rows > 2500
 
 
 @pytest.mark.parametrize("scaled", [True, False])
@@ -129,15 +130,11 @@ def test_one_threshold_that_is_off_by_one_unit_is_noticed(scaled: bool):
     model = (make_pipeline(StandardScaler(), forest) if scaled else forest).fit(frame, y)
     columns = columns_of(frame)
     hard = rows_for(model, columns, frame)
-    before = original(model, columns)
-    expected = [before(hard.ordinary, "predict_proba")]
-    tree = forest.estimators_[2].tree_
-    with np.errstate(all="ignore"):
-        tree.threshold[0] = np.nextafter(np.float32(tree.threshold[0]), np.float32(-np.inf))
-    changed = compiled(model, columns)
-    compared = verify(changed, lambda table, _: expected[0] if table is hard.ordinary else expected[0][:1], hard, [])
-    assert compared.agrees  # no method, nothing compared
-    assert (changed.predict(hard.ordinary, "predict_proba", None) != expected[0]).any()
+    truth = copy.deepcopy(model)
+    threshold = forest.estimators_[2].tree_.threshold
+    threshold[0] = np.nextafter(np.float32(threshold[0]), np.float32(-np.inf))
+    compared = verify(compiled(model, columns), original(truth, columns), hard, ["predict_proba"])
+    assert 0 < compared.differing < 0.2 * compared.rows
 
 
 def mixed_model(estimator: str) -> tuple[Pipeline, pd.DataFrame]:
@@ -235,7 +232,7 @@ def test_refusing_what_the_original_answers_is_a_difference():
     assert verify(runner, truth, hard, ["predict"]).agrees
 
     def lenient(table: Table, method: str) -> Any:
-        return truth(Table(np.nan_to_num(table.numbers)), method)
+        return truth(Table(np.where(np.isnan(table.numbers), 0.0, table.numbers)), method)
 
     assert verify(runner, lenient, hard, ["predict"]).differing == 4
 
