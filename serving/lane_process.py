@@ -88,7 +88,7 @@ class LaneProcess:
     def stop(self) -> None:
         """Kill the process."""
         self._writer.transport.abort()
-        pass
+        self._process.kill()
         self._process.wait()
 
 

@@ -36,7 +36,6 @@ from serving.runtimes.runner import PREDICT
 from serving.table import Table
 
 METHOD = "method"
-PARAMS = "params"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +137,7 @@ def _read_parquet(body: bytes) -> pd.DataFrame:
 
 def _enforced(stored: StoredModel, data: Any, params: Any, *, is_unwrapped: bool) -> Judged:
     """Do what `PyFuncModel.predict` does before it calls the model."""
-    method, params = _method(stored, params)
+    method = _method(stored, params)
     table, pickled = None, None
     if stored.signature and stored.input_schema is not None and is_of_columns(stored.signature):
         table = table_of(_enforce_schema(data, stored.input_schema), stored.signature)
@@ -156,15 +155,15 @@ def _enforced(stored: StoredModel, data: Any, params: Any, *, is_unwrapped: bool
     )
 
 
-def _method(stored: StoredModel, params: Any) -> tuple[str, Any]:
-    """Take Slipway's own parameter out, unless the model declares one of that name."""
+def _method(stored: StoredModel, params: Any) -> str:
+    """Return Slipway's own parameter, unless the model declares one of that name; MLflow drops what is not declared."""
     declared = {param.name for param in stored.params_schema.params} if stored.params_schema else set()
     if not isinstance(params, dict) or METHOD not in params or METHOD in declared:
-        return PREDICT, params
+        return PREDICT
     method = params[METHOD]
     if not isinstance(method, str):
         raise InvalidInput("the parameter 'method' takes the name of a method", code="wrong-params", hint=None)
-    return method, {name: value for name, value in params.items() if name != METHOD}
+    return method
 
 
 def _enforced_params(schema: ParamSchema | None, params: Any) -> dict[str, Any] | None:

@@ -22,6 +22,9 @@ from serving.table import Table
 
 # Orders of columns that are remembered for one model: clients have few, and who sends thousands pays for each.
 MOST_ORDERS = 64
+# A list of columns that is longer than this many times the signature's, and some, is not remembered either: not plain.
+MOST_TIMES = 4
+MOST_EXTRA_BYTES = 4096
 
 
 # Not a dataclass: msgspec makes this one in a tenth of the time, and there is one for each request.
@@ -82,6 +85,7 @@ def split_reader(fields: Sequence[Field], params: Params) -> Reader:
     in_order = _request("dataframe_split", _split(list_of(row_type(fields))), params)
     in_any_order = _request("dataframe_split", _split(Raw), params)
     order_of = lru_cache(MOST_ORDERS)(lambda columns: _order_of(columns, fields))
+    most_bytes = MOST_TIMES * len(json.dumps([field.name for field in fields])) + MOST_EXTRA_BYTES
 
     def read(body: bytes) -> Plain | None:
         try:
@@ -89,7 +93,8 @@ def split_reader(fields: Sequence[Field], params: Params) -> Reader:
             rows = request.payload.data
         except msgspec.ValidationError:
             request, rows = in_any_order(body), None
-        order = order_of(bytes(request.payload.columns))
+        columns = bytes(request.payload.columns)
+        order = order_of(columns) if len(columns) <= most_bytes else None
         if order is None:
             return None
         if rows is None or not order.is_signatures:
@@ -142,7 +147,6 @@ def _order_of(columns: bytes, fields: Sequence[Field]) -> _Order | None:
     names = json.loads(columns)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return None
-    "".join(names).encode()  # half a surrogate pair is refused by pandas: it raises ValueError here
     known = {field.name: field for field in fields}
     missing = [field.name for field in fields if field.required and field.name not in names]
     if missing or len(set(names)) != len(names) or not known.keys() & set(names):

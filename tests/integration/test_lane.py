@@ -35,7 +35,7 @@ class Running:
         self.lane = Lane(**settings)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self.runner.run(work)
+        return self.runner.run(asyncio.wait_for(work, 120))
 
     def end(self) -> None:
         self.run(self.lane.close())
@@ -45,7 +45,7 @@ class Running:
 def running(**settings: Any) -> Running:
     made = Running(**settings)
     made.run(made.lane.start())
-    made.run(asyncio.wait_for(made.lane.ready(), 60))
+    made.run(made.lane.ready())
     return made
 
 
@@ -220,7 +220,7 @@ def test_a_process_that_dies_idle_is_replaced_before_it_is_missed():
         os.kill(before, signal.SIGKILL)
         while made.lane.pid in (None, before):
             await asyncio.sleep(0)
-        await asyncio.wait_for(made.lane.ready(), 60)
+        await made.lane.ready()
 
     made.run(kill_it())
     made.end()

@@ -221,6 +221,13 @@ def test_some_models_have_no_plain_requests(not_plain: Signature | None):
     assert compile_decoder(not_plain) is None
 
 
+def test_endless_lists_of_columns_are_for_mlflow():
+    """What is remembered of the orders of columns has a bound: no client can fill the memory with them."""
+    few, many = ([f"x{i}" for i in range(n)] for n in (100, 10_000))
+    assert decoder().decode(split(["a", "b", *few], [1, 2, *few])) is not None
+    assert decoder().decode(split(["a", "b", *many], [1, 2, *many])) is None
+
+
 def test_names_that_json_escapes_are_read_in_split_form():
     """Keys with quotes or control characters have no fast reader; a list of such names has."""
     quoted = decoder(signature(('say "a"\n', "double")))
