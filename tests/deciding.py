@@ -25,7 +25,7 @@ from registry.outside import Outside
 from registry.promote import say_why
 from registry.roles import anybody
 from registry.version import parse_ref
-from registry.wiring import open_ledger
+from registry.wiring import open_decisions, open_ledger
 from tests.postgres import PostgresServer
 
 MODEL = "cancer"
@@ -202,6 +202,24 @@ def _pause() -> None:
 def promote_when(place: Place, number: int, at_once: Any) -> None:
     """Promote one of many versions to staging, everybody deciding at the same moment."""
     _report(place, lambda: promote(place.ledger(), f"{MODEL}/{number}", "staging", ready=at_once.wait), number)
+
+
+def promote_at_server_when(place: Place, model: str, number: int, at_once: Any) -> None:
+    """Promote one of many versions to staging at a server, everybody deciding at the same moment."""
+
+    def decide() -> None:
+        place.enter()
+        ledger, decisions = open_ledger(os.environ, place.folder), open_decisions()
+        found = ledger.registry.version(parse_ref(f"{model}/{number}"))
+        outside = Outside(serve=_nothing, read_rows=_nothing, decisions=_nothing, chronicle=_nothing)
+        gate = replace(open_gate(ledger, outside), run_checks=run_here)
+        why = say_why("anybody", authenticated=False, at=datetime.now(UTC), reason="test")
+        situation = decisions.situation(model, ledger)
+        grounds = grounds_for(found, "staging", situation, gate, why, decisions=decisions)
+        at_once.wait()
+        decisions.promote(found, "staging", "test", grounds=grounds, dry_run=False)
+
+    _report(place, decide, number)
 
 
 def _report(place: Place, decide: Callable[[], None], number: int = 0) -> None:

@@ -1,7 +1,7 @@
 """What tests with real components share: prepared registries on each database."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,19 +33,30 @@ def postgres_template(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"], scope="session")
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_database: Path
-) -> Iterator[GuardedServer]:
+def database(request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """Return what makes a database with MLflow's tables, beside a server's folder or in PostgreSQL."""
+
+    def beside(folder: Path) -> str:
+        shutil.copy(request.getfixturevalue("empty_database"), folder / "mlflow.db")
+        return f"sqlite:///{folder}/mlflow.db"
+
+    def in_postgres(folder: Path) -> str:
+        template = request.getfixturevalue("postgres_template")
+        return request.getfixturevalue("postgres").create_database(template)
+
+    def make(folder: Path) -> str:
+        made = (beside if request.param == "sqlite" else in_postgres)(folder)
+        move_artifact_locations(made, {"0": "mlflow-artifacts:/0"})  # as a server that is started first makes it
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def server(database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedServer]:
     """Return a guarded server on each database; tests use models of their own."""
-    folder = tmp_path_factory.mktemp(f"guarded-{request.param}")
-    if request.param == "sqlite":
-        shutil.copy(empty_database, folder / "mlflow.db")
-        database = f"sqlite:///{folder}/mlflow.db"
-    else:
-        postgres, template = request.getfixturevalue("postgres"), request.getfixturevalue("postgres_template")
-        database = postgres.create_database(template)
-    move_artifact_locations(database, {"0": "mlflow-artifacts:/0"})  # as a server that is started first makes it
-    with serve(folder, database) as running:
+    folder = tmp_path_factory.mktemp("guarded")
+    with serve(folder, database(folder)) as running:
         yield running
 
 

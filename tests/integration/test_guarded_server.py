@@ -229,7 +229,6 @@ def test_mlflows_client_works_for_everything_else(
     """Runs, models, versions, aliases, tags, copies, deletions, prompts."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
     name, client = fresh(), MlflowClient(server.url, server.url)
-    mlflow.set_tracking_uri(server.url)
     with mlflow.start_run() as run:
         mlflow.log_param("p", 1)
         mlflow.log_metrics({"m": 1.0})
