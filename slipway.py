@@ -20,8 +20,8 @@ from registry.outside import Outside
 
 __version__ = "0.1.0"
 EXIT_CODES = {"verdict-fail": 3, "verdict-inconclusive": 4, "verdict-error": 4}
-# Importing MLflow and its SQL store makes a million objects and next to no garbage. At Python's own 700 the collector
-# looks through them over 600 times, which is a fifth of `slipway status`.
+# Importing MLflow and its SQL store makes very many objects and next to no garbage: at Python's own 700 the collector
+# looks through them again and again.
 COLLECT_AFTER_OBJECTS = 10_000
 
 
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.set_threshold(COLLECT_AFTER_OBJECTS)
     words = list(sys.argv[1:] if arguments is None else arguments)
     code = run(words)
-    gc.freeze()  # what is left goes with the process: looking through it once more would take a tenth of a second
+    gc.freeze()  # what is left goes with the process: it need not be looked through once more
     sys.exit(code)
 
 

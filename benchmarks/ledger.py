@@ -2,8 +2,6 @@
 
 import json
 import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,8 +25,6 @@ from tests.postgres import PostgresServer, binaries
 REPEATS = 7
 LONG_CHAIN = 100_000
 FEW, MANY = 10, 10_000
-PROMOTIONS = 11
-DECIDE = "from benchmarks.ledger import decide; decide()"
 
 
 def run() -> str:
@@ -68,18 +64,20 @@ def _long_chain(folder: Path) -> str:
         before = record.hash
     with sa.create_engine(url).begin() as connection:
         connection.execute(sa.insert(EVENTS), rows)
-    started = time.perf_counter()
-    said = subprocess.run(
-        [sys.executable, "-m", "slipway", "history", "long", "--verify"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "SLIPWAY_REGISTRY__HISTORY_URI": url},
-        check=True,
-        capture_output=True,
-    )
-    taken = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    assert said.returncode == 0
+    taken, peak = _seconds_and_mb("slipway", "history", "long", "--verify", folder=folder, url=url)
     return f"`slipway history --verify` on {LONG_CHAIN:,} events: {taken:.1f} s, with at most {peak} MB of memory."
+
+
+def _seconds_and_mb(*module: str, folder: Path, url: str) -> tuple[float, int]:
+    """Run a module as a process, and return its wall time and its own peak memory, apart from other children's."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SLIPWAY_REGISTRY__HISTORY_URI": url}
+    started = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", *module], cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    taken = time.perf_counter() - started
+    if status:
+        raise RuntimeError(f"{' '.join(module)} ended with {os.waitstatus_to_exitcode(status)}")
+    return taken, usage.ru_maxrss // 1024
 
 
 def _event(uid: str, seq: int, at: datetime) -> Event:
@@ -127,7 +125,7 @@ def _promotion_s(folder: Path, url: str, versions: int) -> float:
     """Measure in a process of its own, since MLflow keeps its stores for the whole process."""
     folder.mkdir()
     said = subprocess.run(
-        [sys.executable, "-c", DECIDE, url, str(versions)],
+        [sys.executable, "-m", "benchmarks.promotion", url, str(versions)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": url},
         check=True,
@@ -135,30 +133,3 @@ def _promotion_s(folder: Path, url: str, versions: int) -> float:
         text=True,
     )
     return float(json.loads(said.stdout.splitlines()[-1]))
-
-
-def decide() -> None:
-    """Register versions, promote some of them in turn, and print the median time of one promotion in seconds."""
-    from tests.deciding import MODEL, Place, prepare, promote  # noqa: PLC0415 - imports MLflow, in the child alone
-
-    url, versions = sys.argv[1], int(sys.argv[2])
-    place = Place(folder=Path.cwd(), uri=url)
-    prepare(place, FEW)
-    _more_versions(url, versions - FEW)
-    ledger, taken = place.ledger(), []
-    for number in [2, 3] * PROMOTIONS:
-        started = time.perf_counter()
-        promote(ledger, f"{MODEL}/{number}", "staging")
-        taken.append(time.perf_counter() - started)
-    print(json.dumps(statistics.median(taken)))
-
-
-def _more_versions(url: str, count: int) -> None:
-    """Copy the last version's row: making each through MLflow takes longer than all that is measured."""
-    if count <= 0:
-        return
-    engine = sa.create_engine(url)
-    table = sa.Table("model_versions", sa.MetaData(), autoload_with=engine)
-    with engine.begin() as connection:
-        row = connection.execute(sa.select(table).order_by(table.c.version.desc()).limit(1)).mappings().one()
-        connection.execute(sa.insert(table), [{**row, "version": row["version"] + i} for i in range(1, count + 1)])
