@@ -113,7 +113,10 @@ def _child(answers: Connection, job: Job, said: Path) -> None:
     with said.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    answers.send(list(made(job)))
+    try:
+        answers.send(list(made(job)))
+    finally:
+        _kill_others(os.getpid())
 
 
 def _end_unheard(answers: int) -> None:
@@ -167,15 +170,17 @@ def _stop(running: Running) -> None:
 
 
 def _kill_session(session: int) -> None:
-    """Kill every process of a session: its leader's group, and where /proc tells, those that made groups of their own.
-
-    Killed again until none is left, since one may start another meanwhile.
-    """
-    deadline = time.monotonic() + STOP_WITHIN_S
+    """Kill every process of a session: its leader's group and, where /proc tells, whoever made a group of its own."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(session, signal.SIGKILL)
-    while (members := _members(session)) and time.monotonic() < deadline:
-        for member in members:
+    _kill_others(session)
+
+
+def _kill_others(session: int) -> None:
+    """Kill the processes of a session but this one, until none is left: one may start another meanwhile."""
+    deadline = time.monotonic() + STOP_WITHIN_S
+    while (others := set(_members(session)) - {os.getpid()}) and time.monotonic() < deadline:
+        for member in others:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member, signal.SIGKILL)
 
