@@ -162,7 +162,8 @@ class SqlHistory:
         with _translated(self._url):
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
+            with _translated(self._url):
+                _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
             yield
         finally:
             connection.invalidate()  # the session's end frees the lock, whatever state it is in

@@ -1,6 +1,9 @@
 """What every history keeps: the stand-in, SQLite and PostgreSQL alike."""
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from registry.sql_history import SqlHistory
 from registry.sql_migrate import open_history
 from tests.fakes import FakeHistory
 from tests.postgres import PostgresServer
+from tests.processes import wait_for
 from tests.unit.registry.test_history import UID, event
 
 
@@ -136,6 +140,62 @@ def test_tables_that_are_there_are_not_made_again(database):
     assert again.records(UID) == history.records(UID)
 
 
+OPEN = """
+import os, signal, sys
+from pathlib import Path
+import sqlalchemy as sa
+from registry.sql_history import SqlHistory
+url, deadly, go = sys.argv[1:]
+
+@sa.event.listens_for(sa.Engine, "before_cursor_execute")
+def die(connection, cursor, statement, *_):
+    if deadly and deadly in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Path(go, str(os.getpid())).touch()
+while not Path(go, "now").exists():
+    pass
+SqlHistory(url, beside_mlflow=False)
+"""
+
+
+def opening(history: SqlHistory, folder: Path, *, deadly: str = "") -> "subprocess.Popen[str]":
+    """Open the same database in a process that makes its tables, and dies before a statement with such words."""
+    url = history._url.render_as_string(hide_password=False)
+    words = [sys.executable, "-c", OPEN, url, deadly, str(folder)]
+    return subprocess.Popen(words, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def without_tables(database) -> SqlHistory:
+    """Return a history whose tables were dropped again."""
+    history, execute = database
+    for table in ("slipway_events", "slipway_applied", "slipway_alembic_version"):
+        execute(f"DROP TABLE {table}")
+    if history._url.get_backend_name() == "postgresql":
+        execute("DROP FUNCTION slipway_events_refuse")
+    return history
+
+
+@pytest.mark.parametrize("deadly", ["CREATE TABLE slipway_applied", "CREATE TRIGGER", "INSERT INTO slipway_alembic"])
+def test_tables_that_were_half_made_are_made_by_the_next(without_tables: SqlHistory, tmp_path: Path, deadly: str):
+    """Whoever makes them may die in between."""
+    (tmp_path / "now").touch()
+    assert opening(without_tables, tmp_path, deadly=deadly).wait(60) == -signal.SIGKILL
+    assert opening(without_tables, tmp_path).wait(60) == 0
+    without_tables.append(event(), after_seq=0)
+
+
+def test_tables_are_made_once_by_whoever_comes_first(without_tables: SqlHistory, tmp_path: Path):
+    """The others wait for them."""
+    started = [opening(without_tables, tmp_path) for _ in range(6)]
+    wait_for(lambda: len([path for path in tmp_path.iterdir() if path.name.isdecimal()]) == 6, within_s=60)
+    (tmp_path / "now").touch()
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 6, said
+    without_tables.append(event(), after_seq=0)
+
+
 def test_mlflows_tables_come_first(tmp_path: Path):
     """Made after ours, MLflow's own migrations would fail."""
     with pytest.raises(InvalidInput, match="no MLflow tables yet") as refused:
@@ -161,6 +221,23 @@ def test_a_database_that_goes_away_is_unavailable_and_comes_back(postgres: Postg
         postgres.start()
     history.append(event(version=2), after_seq=1)
     assert len(history.records(UID)) == 2
+
+
+def test_a_connection_that_is_lost_while_the_lock_is_taken_is_unavailable(postgres: PostgresServer):
+    """The lock is free again, and can be taken the next time."""
+    url = postgres.create_database()
+    history = SqlHistory(url, beside_mlflow=False)
+
+    def cut(connection: object, cursor: object, statement: str, *_: object) -> None:
+        if "advisory" in statement:
+            postgres.cut_connections(url.rpartition("/")[2])
+
+    sa.event.listen(history._engine, "before_cursor_execute", cut)
+    with pytest.raises(Unavailable, match="does not answer"), history.lock(UID):
+        pass
+    sa.event.remove(history._engine, "before_cursor_execute", cut)
+    with history.lock(UID):
+        pass
 
 
 def test_a_password_is_not_shown():
