@@ -59,12 +59,14 @@ def require_admissible(situation: Situation, version: Version, stage: str) -> No
     Raises
     ------
     Conflict
-        The version is not in a stage from which it may enter, or the stage's alias is not where the history says.
+        The version is not in a stage from which it may enter, or the alias of either is not where the history says.
     """
     require_ours(situation, stage)
     sources = situation.policy.sources_of(stage)
     current = situation.state.stage_of(version.number)
     names = situation.policy.names
+    if current in names:
+        require_ours(situation, current)
     if current in names and names.index(current) > names.index(stage):
         raise Conflict(
             f"{version} is in {current}, above {stage}: a promotion does not lead down",

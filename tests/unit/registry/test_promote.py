@@ -311,6 +311,17 @@ def test_an_alias_that_was_moved_behind_the_history_is_shown_and_not_adopted():
     assert status_of("m", desk.ledger)[0].wrong is None
 
 
+def test_an_alias_that_was_moved_is_not_taken_away_by_a_promotion_out_of_its_stage():
+    """Whoever moved it learns that it was; what the alias points at now is not thrown out silently."""
+    desk = Desk()
+    desk.promote(1, "staging")
+    decision = desk.promotion(1, "production")
+    desk.registry.set_alias("m", "staging", 2)
+    with pytest.raises(Conflict, match="alias staging of m points at 2, and the history has 1 there"):
+        carry_out("m", decision, desk.ledger)
+    assert desk.shown()[2] == (["staging"], None)
+
+
 def test_a_version_that_was_there_before_is_adopted():
     """Until then its alias is left alone, whatever is decided about other stages."""
     desk = Desk()
