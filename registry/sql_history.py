@@ -26,6 +26,7 @@ NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that imp
     "ON m.name = t.name AND m.workspace = t.workspace "
     "WHERE t.key = :key AND t.workspace = :workspace AND m.creation_time = :created_ms"
 )
+PAGE_ROWS = 1000
 LOCK_WITHIN_S = 30.0
 LOCK_LOOK_EVERY_S = 0.05
 CONNECT = {
@@ -82,6 +83,13 @@ class SqlHistory:
     def records(self, model_uid: str) -> tuple[Record, ...]:
         """Return all of a model's records in order."""
         return self._select(EVENTS.c.model_uid == model_uid)
+
+    def walk(self, model_uid: str) -> Iterator[Record]:
+        """Yield all of a model's records in order, holding a page of them and no transaction."""
+        page = self._select(EVENTS.c.model_uid == model_uid, at_most=PAGE_ROWS)
+        while page:
+            yield from page
+            page = self._select(EVENTS.c.model_uid == model_uid, EVENTS.c.seq > page[-1].seq, at_most=PAGE_ROWS)
 
     def moves(self, model_uid: str) -> tuple[Record, ...]:
         """Return those that move a version, in order."""
@@ -169,8 +177,9 @@ class SqlHistory:
             connection.invalidate()  # the session's end frees the lock, whatever state it is in
             connection.close()
 
-    def _select(self, *conditions: sa.ColumnElement[bool]) -> tuple[Record, ...]:
-        query = sa.select(*(EVENTS.c[name] for name in RECORD)).where(*conditions).order_by(EVENTS.c.seq)
+    def _select(self, *conditions: sa.ColumnElement[bool], at_most: int | None = None) -> tuple[Record, ...]:
+        columns = sa.select(*(EVENTS.c[name] for name in RECORD))
+        query = columns.where(*conditions).order_by(EVENTS.c.seq).limit(at_most)
         with self.connected() as connection:
             return tuple(Record(**row) for row in connection.execute(query).mappings())
 

@@ -132,6 +132,17 @@ def test_postgresql_refuses_to_empty_the_history(postgres: PostgresServer):
         connection.execute("TRUNCATE slipway_events")
 
 
+def test_a_long_history_is_walked_page_by_page(database, monkeypatch: pytest.MonkeyPatch):
+    """All of it in order, wherever the pages end; another model's events are not among it."""
+    history, _ = database
+    monkeypatch.setattr("registry.sql_history.PAGE_ROWS", 2)
+    assert list(history.walk(UID)) == []
+    for i in range(5):
+        history.append(event(), after_seq=i)
+        history.append(event(model_uid="default/2/other"), after_seq=i)
+        assert tuple(history.walk(UID)) == history.records(UID)
+
+
 def test_tables_that_are_there_are_not_made_again(database):
     """A second process opens them, and both see one history."""
     history, _ = database
