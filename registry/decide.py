@@ -35,7 +35,7 @@ class Ledger:
 class Situation:
     """A model as a decision finds it: what the ledger says, what the registry shows, and the policy.
 
-    `moves` are the records that moved a version, `versions` those that a decision may change.
+    `moves` are the records that moved a version.
     """
 
     model: RegisteredModel
@@ -43,7 +43,6 @@ class Situation:
     head: Head | None
     moves: tuple[Record, ...]
     state: ModelState
-    versions: tuple[Version, ...]
     policy: Policy
 
     @property
@@ -81,29 +80,35 @@ Decision = Callable[[Situation], Event | None]
 
 def look(model: str, ledger: Ledger) -> Situation:
     """Return how a model stands, changing nothing."""
-    found = ledger.registry.model(model)
+    return situation_of(ledger.registry.model(model), ledger)
+
+
+def situation_of(found: RegisteredModel, ledger: Ledger) -> Situation:
+    """Return how a model stands, as the registry showed it."""
     model_uid = uid_of(found, ledger.history, ledger.registry.model)
     head = ledger.history.head(model_uid)
     moves = ledger.history.moves(model_uid)
-    state = fold(moves)
     return Situation(
         model=found,
         model_uid=model_uid,
         head=head,
         moves=moves,
-        state=state,
-        versions=ledger.registry.numbered(found, numbers_of_interest(found, state)),
-        policy=ledger.policies().of(model),
+        state=fold(moves),
+        policy=ledger.policies().of(found.name),
     )
 
 
 def settled(model: str, ledger: Ledger) -> Situation:
     """Return how a model stands, after finishing what somebody decided and did not live to apply."""
-    situation = look(model, ledger)
+    return settle(look(model, ledger), ledger)
+
+
+def settle(situation: Situation, ledger: Ledger) -> Situation:
+    """Finish what somebody decided and did not live to apply, and return how the model stands then."""
     if _is_applied(situation, ledger):
         return situation
     with ledger.history.lock(situation.model_uid):
-        return repaired(look(model, ledger), ledger)
+        return repaired(look(situation.name, ledger), ledger)
 
 
 def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:

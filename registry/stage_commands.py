@@ -1,6 +1,7 @@
 """The commands that move versions without a gate, and the one that shows where they are."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,9 @@ def archive(version: str, reason: str, dry_run: bool, as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """Show what is in every stage, since when, and what was moved behind the history."""
     ledger = here()
-    found = [row for model in ledger.registry.models() for row in status_of(model.name, ledger)]
+    book = ledger.policies()
+    read_once = replace(ledger, policies=lambda: book)
+    found = [row for model in ledger.registry.models() for row in status_of(model, read_once)]
     if as_json:
         print_document({"stages": [_status_document(row) for row in found]})
         return

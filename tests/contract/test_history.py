@@ -63,11 +63,13 @@ def test_events_are_selected_by_what_they_say(history: History):
 
 def test_models_are_known_by_identity_and_by_name(history: History):
     """A name may have had several identities."""
+    assert history.model_uids() == ()
     for uid, name in (("default/1/m", "m"), ("default/2/m", "m"), ("default/3/n", "n"), ("team_a/1/m", "m")):
         history.append(event(model_uid=uid, model=name), after_seq=0)
     assert history.model_uids(model="m") == ("default/1/m", "default/2/m", "team_a/1/m")
     assert history.model_uids(prefix="default/2/") == ("default/2/m",)
     assert history.model_uids(prefix="team%a/") == ()
+    assert history.model_uids(prefix="team_a/", model="n") == ()
     assert len(history.model_uids()) == 4
 
 
