@@ -157,7 +157,7 @@ OPEN = """
 import os, signal, sys
 from pathlib import Path
 import sqlalchemy as sa
-from registry.sql_history import SqlHistory
+from registry.sql_migrate import open_history
 url, deadly, go = sys.argv[1:]
 
 @sa.event.listens_for(sa.Engine, "before_cursor_execute")
@@ -168,7 +168,7 @@ def die(connection, cursor, statement, *_):
 Path(go, str(os.getpid())).touch()
 while not Path(go, "now").exists():
     pass
-SqlHistory(url, beside_mlflow=False)
+open_history(url, beside_mlflow=False)
 """
 
 
@@ -239,7 +239,7 @@ def test_a_database_that_goes_away_is_unavailable_and_comes_back(postgres: Postg
 def test_a_connection_that_is_lost_while_the_lock_is_taken_is_unavailable(postgres: PostgresServer):
     """The lock is free again, and can be taken the next time."""
     url = postgres.create_database()
-    history = SqlHistory(url, beside_mlflow=False)
+    history = open_history(url, beside_mlflow=False)
 
     def cut(connection: object, cursor: object, statement: str, *_: object) -> None:
         if "advisory" in statement:
