@@ -1,6 +1,6 @@
 """The port to the model registry: what the steps need of MLflow, and no more."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -38,8 +38,8 @@ class ModelRegistry(Protocol):
     def version(self, ref: VersionRef) -> Version:
         """Return one version."""
 
-    def versions(self, model: str) -> tuple[Version, ...]:
-        """Return all versions of a model, the newest first."""
+    def versions(self, model: str, *, at_most: int | None = None) -> tuple[Version, ...]:
+        """Return the versions of a model, the newest first: all of them, or so many at most."""
 
     def numbered(self, model: RegisteredModel, numbers: Collection[int]) -> tuple[Version, ...]:
         """Return those of the numbered versions that there are, the newest first, asking for no others."""
@@ -49,6 +49,9 @@ class ModelRegistry(Protocol):
 
     def measured(self, version: Version) -> Measured:
         """Return what the version's run recorded."""
+
+    def measured_each(self, versions: Sequence[Version]) -> tuple[Measured, ...]:
+        """Return what each version's run recorded, in the order of the versions."""
 
     def create_version(self, logged: LoggedModel, *, model: str, description: str, tags: Mapping[str, str]) -> Version:
         """Register a stored model as the next version, creating the model where it is new.

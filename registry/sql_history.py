@@ -10,7 +10,9 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
@@ -82,22 +84,23 @@ class SqlHistory:
 
     def records(self, model_uid: str) -> tuple[Record, ...]:
         """Return all of a model's records in order."""
-        return self._select(EVENTS.c.model_uid == model_uid)
+        return self._read(_records_of(model_uid).order_by(EVENTS.c.seq))
 
     def walk(self, model_uid: str) -> Iterator[Record]:
         """Yield all of a model's records in order, holding a page of them and no transaction."""
-        page = self._select(EVENTS.c.model_uid == model_uid, at_most=PAGE_ROWS)
+        query = _records_of(model_uid).order_by(EVENTS.c.seq).limit(PAGE_ROWS)
+        page = self._read(query)
         while page:
             yield from page
-            page = self._select(EVENTS.c.model_uid == model_uid, EVENTS.c.seq > page[-1].seq, at_most=PAGE_ROWS)
+            page = self._read(query.where(EVENTS.c.seq > page[-1].seq))
 
     def moves(self, model_uid: str) -> tuple[Record, ...]:
         """Return those that move a version, in order."""
-        return self._select(EVENTS.c.model_uid == model_uid, EVENTS.c.kind.in_([str(kind) for kind in MOVES]))
+        return self._read_few(_records_of(model_uid).where(EVENTS.c.kind.in_([str(kind) for kind in MOVES])))
 
     def about(self, model_uid: str, version: int) -> tuple[Record, ...]:
         """Return those about one version, in order."""
-        return self._select(EVENTS.c.model_uid == model_uid, EVENTS.c.version == version)
+        return self._read_few(_records_of(model_uid).where(EVENTS.c.version == version))
 
     def head(self, model_uid: str) -> Head | None:
         """Return the end of a model's chain."""
@@ -178,11 +181,13 @@ class SqlHistory:
             connection.invalidate()  # the session's end frees the lock, whatever state it is in
             connection.close()
 
-    def _select(self, *conditions: sa.ColumnElement[bool], at_most: int | None = None) -> tuple[Record, ...]:
-        columns = sa.select(*(EVENTS.c[name] for name in RECORD))
-        query = columns.where(*conditions).order_by(EVENTS.c.seq).limit(at_most)
+    def _read(self, query: sa.Select[Any]) -> tuple[Record, ...]:
         with self.connected() as connection:
             return tuple(Record(**row) for row in connection.execute(query).mappings())
+
+    def _read_few(self, query: sa.Select[Any]) -> tuple[Record, ...]:
+        """Read records and sort them here: told to sort, SQLite reads the whole chain instead of using an index."""
+        return tuple(sorted(self._read(query), key=attrgetter("seq")))
 
     def _hash_at(self, connection: sa.Connection, model_uid: str, seq: int) -> str:
         if seq == 0:
@@ -231,6 +236,10 @@ def open_to_read(url: str) -> SqlHistory:
             hint="slipway status brings older ones up to date; newer ones need the Slipway that made them",
         )
     return history
+
+
+def _records_of(model_uid: str) -> sa.Select[Any]:
+    return sa.select(*(EVENTS.c[name] for name in RECORD)).where(EVENTS.c.model_uid == model_uid)
 
 
 def _wait_for_lock(take: Callable[[], bool]) -> None:

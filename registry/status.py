@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from registry.decide import Ledger, Situation, settle, settled, situation_of
+from registry.decide import Ledger, Situation, agreeing, settle, situation_of
 from registry.identity import RegisteredModel
 
 
@@ -22,16 +22,9 @@ class StageStatus:
 def status_of(model: RegisteredModel, ledger: Ledger) -> tuple[StageStatus, ...]:
     """Return every stage of a model that is in use; decisions that were not applied are applied first.
 
-    `model` may have been read a while ago, with all others. Where the ledger says something else, somebody may have
-    decided since: the model is read again before anything is called wrong.
+    `model` may have been read a while ago, with all others: it is read again before anything is called wrong.
     """
-    found = _stages_in_use(settle(situation_of(model, ledger), ledger))
-    if any(row.wrong for row in found):
-        return _stages_in_use(settled(model.name, ledger))
-    return found
-
-
-def _stages_in_use(situation: Situation) -> tuple[StageStatus, ...]:
+    situation = agreeing(settle(situation_of(model, ledger), ledger), ledger)
     found = (_stage_status(situation, stage) for stage in situation.policy.names)
     return tuple(status for status in found if status is not None)
 
