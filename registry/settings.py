@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from registry.errors import InvalidInput
+from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
 
 FILE = "slipway.yaml"
@@ -58,6 +58,24 @@ def history_place(settings: RegistrySettings, environ: Mapping[str, str]) -> tup
             hint="name a database: SLIPWAY_REGISTRY__HISTORY_URI=postgresql://… or sqlite:////path/to/history.db",
         )
     return uri, True
+
+
+def policy_place(settings: RegistrySettings, folder: Path) -> Path:
+    """Return where the policy is; there may be none where nobody named a place.
+
+    Raises
+    ------
+    NotFound
+        A file is named, and is not there: the default policy in its place would be another than was meant.
+    """
+    place = folder / settings.policy
+    if "policy" in settings.model_fields_set and not place.is_file():
+        raise NotFound(
+            f"the settings name the policy {place}, and there is no such file",
+            code="no-policy-file",
+            hint="write it, or take `registry: {policy: …}` out of slipway.yaml (SLIPWAY_REGISTRY__POLICY)",
+        )
+    return place
 
 
 SectionT = TypeVar("SectionT", bound=Section)

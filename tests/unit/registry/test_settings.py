@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from registry.errors import InvalidInput
-from registry.settings import RegistrySettings, Section, load_settings
+from registry.errors import InvalidInput, NotFound
+from registry.settings import RegistrySettings, Section, load_settings, policy_place
 
 
 class Vault(Section):
@@ -76,3 +76,14 @@ def test_a_secret_is_never_repeated(tmp_path: Path):
         load(tmp_path, "training: {connections: {house: [hunter2]}, limit: many}", kind=Vault)
     assert "hunter2" not in caught.value.message
     assert "limit='many'" in caught.value.message
+
+
+def test_a_policy_that_is_named_has_to_be_there(tmp_path: Path):
+    """The default policy in its place would judge otherwise, and nobody would know."""
+    assert policy_place(load(tmp_path), tmp_path) == tmp_path / "promotion.yaml"
+    named = load(tmp_path, "registry: {policy: rules/strict.yaml}")
+    with pytest.raises(NotFound, match=r"the settings name the policy .*strict\.yaml, and there is no such file"):
+        policy_place(named, tmp_path)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/strict.yaml").touch()
+    assert policy_place(named, tmp_path) == tmp_path / "rules/strict.yaml"
