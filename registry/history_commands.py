@@ -28,6 +28,10 @@ from registry.sql_history import SqlHistory, open_to_read
 @json_option
 def history(model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
     """Tell who decided what, when and why."""
+    if head and not verify:
+        raise click.UsageError("--head is what --verify compares with: give both")
+    if at and verify:
+        raise click.UsageError("--at shows a moment and --verify walks the whole: give one")
     settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
     url, _ = history_place(settings, os.environ)
     ledger = open_to_read(url)

@@ -247,7 +247,9 @@ def test_a_team_with_models_of_its_own_comes_in(store: Path, capsys: pytest.Capt
 def test_policy_is_shown_and_checked(store: Path, capsys: pytest.CaptureFixture[str]):
     """Before anybody meets it."""
     assert call("policy", "check") == 0
-    assert "the default policy is a policy for staging → production" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"there is no {store / 'promotion.yaml'}: the default policy applies" in said
+    assert "stages: staging → production" in said
     policy(store, {"champoin": {}})
     assert call("policy", "check") == 1
     assert "did you mean 'champion'?" in capsys.readouterr().err

@@ -26,6 +26,7 @@ from registry.promote import (
     rollback,
     rollback_target,
     say_why,
+    what_next,
 )
 from registry.status import status_of
 from registry.verdict import Finding, Outcome, Verdict
@@ -288,6 +289,31 @@ def test_a_rollback_goes_only_to_what_was_there():
         desk.rollback(to_version=1)
     with pytest.raises(NotFound, match="was in production before 2"):
         desk.rollback()
+
+
+def test_archiving_twice_records_once():
+    """Until something moves the version again: then the ruling is a new one."""
+    desk = Desk(1)
+    version = desk.registry.version(VersionRef(model="m", number=1))
+
+    def archive() -> Decided:
+        return carry_out("m", lambda situation: archival(situation, version, desk.who()), desk.ledger)
+
+    assert archive().event is not None
+    assert archive().event is None
+    desk.promote(1, "staging")
+    carry_out("m", lambda situation: demotion(situation, version, desk.who(), to=None), desk.ledger)
+    assert archive().event is not None
+
+
+def test_what_to_do_next_follows_from_the_verdict():
+    """A PASS leads to the promotion, a want of rows to more of them, a refusal to the report."""
+    desk = Desk(1)
+    said = {outcome: what_next(desk.verdict(1, "staging", outcome)) for outcome in Outcome}
+    assert said[Outcome.PASS] == 'slipway promote m/1 --to staging --reason "…"'
+    assert "more rows decide" in said[Outcome.INCONCLUSIVE]
+    for outcome in (Outcome.ERROR, Outcome.FAIL):
+        assert said[outcome] == "the report is among the run's artifacts, under slipway/gate/"
 
 
 def test_an_alias_that_was_moved_behind_the_history_is_shown_and_not_adopted():
