@@ -294,6 +294,7 @@ def _measured(run: Run) -> Measured:
         params=dict(run.data.params),
         tags=dict(run.data.tags),
         status=run.info.status,
+        experiment_id=run.info.experiment_id,
     )
 
 

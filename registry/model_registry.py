@@ -11,15 +11,16 @@ from registry.version import LoggedModel, Version, VersionRef
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What a version's run recorded: metric name → value, parameter and tag name → text, and how it ended.
+    """What a version's run recorded: metric name → value, parameter and tag name → text, how it ended, and where it is.
 
-    Empty, with the status `None`, without a run or with a deleted one.
+    Empty, with status and experiment `None`, without a run or with a deleted one.
     """
 
     metrics: Mapping[str, float]
     params: Mapping[str, str]
     tags: Mapping[str, str] = field(default_factory=dict)
     status: str | None = None
+    experiment_id: str | None = None
 
 
 class ModelRegistry(Protocol):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.events import Event, first_hash
@@ -48,13 +48,7 @@ class SqlHistory:
         InvalidInput
             The URL names neither SQLite nor PostgreSQL.
         """
-        self._url = sa.make_url(url)
-        backend = self._url.get_backend_name()
-        if backend not in CONNECT:
-            raise InvalidInput(
-                f"the history needs SQLite or PostgreSQL; got {backend}", code="wrong-history-database", hint=None
-            )
-        self._engine = sa.create_engine(self._url, connect_args=CONNECT[backend], pool_pre_ping=True)
+        self._url, self._engine = _engine_of(url)
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
@@ -261,6 +255,23 @@ def _overtaken(event: Event, newer: tuple[Record, ...]) -> Conflict:
         code="overtaken",
         hint=f"slipway status, then decide again: slipway history {event.model}",
     )
+
+
+def _engine_of(url: str) -> tuple[sa.URL, sa.Engine]:
+    """Return the parsed URL and its engine; what cannot be parsed is not repeated, it may hold a password."""
+    try:
+        parsed = sa.make_url(url)
+        backend = parsed.get_backend_name()
+        if backend not in CONNECT:
+            raise _wrong_database(f"the history needs SQLite or PostgreSQL; got {backend}")
+        return parsed, sa.create_engine(parsed, connect_args=CONNECT[backend], pool_pre_ping=True)
+    except (ArgumentError, ImportError) as error:
+        raise _wrong_database(f"the history's address is no database URL that can be used: {error}") from error
+
+
+def _wrong_database(message: str) -> InvalidInput:
+    hint = "SLIPWAY_REGISTRY__HISTORY_URI=postgresql://… or sqlite:////path/to/history.db"
+    return InvalidInput(message, code="wrong-history-database", hint=hint)
 
 
 @contextmanager

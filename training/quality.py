@@ -67,7 +67,7 @@ def refuse_target(target: pd.Series, *, classification: bool) -> None:
     if target.nunique() == 1:
         what = "one class" if classification else "one value"
         raise _invalid(
-            f"target '{name}' has only {what}, {target.iloc[0]!r}: there is nothing to learn",
+            f"target '{name}' has only {what}, {_plain(target.iloc[0])!r}: there is nothing to learn",
             "constant-target",
             "bring rows with other values, or name another target",
         )
@@ -161,6 +161,11 @@ def _conflicts(dataset: Dataset) -> Iterator[str]:
     differing = pd.Series(targets).groupby(ids[repeated].to_numpy()).transform("nunique") > 1
     if count := int(differing.sum()):
         yield f"{count} rows have the same features as another row and a different target"
+
+
+def _plain(value: object) -> object:
+    """Return NumPy's scalars as Python's, which print without their type."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _listed(names: list[str]) -> str:

@@ -216,10 +216,20 @@ def test_mlflows_tables_come_first(tmp_path: Path):
     assert refused.value.hint == "slipway init"
 
 
-def test_another_database_is_refused():
-    """By name."""
-    with pytest.raises(InvalidInput, match="needs SQLite or PostgreSQL; got mysql"):
-        open_history("mysql://localhost/db", beside_mlflow=False)
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://localhost/db", "needs SQLite or PostgreSQL; got mysql"),
+        ("ann:secret", "no database URL that can be used"),
+        ("postgresql+psycopg2://localhost/db", "No module named 'psycopg2'"),
+        ("postgresql+nothing://localhost/db", "no database URL that can be used"),
+    ],
+)
+def test_another_database_is_refused(url: str, said: str):
+    """By name; what is no address at all may be a password, and is not repeated."""
+    with pytest.raises(InvalidInput, match=said) as refused:
+        open_history(url, beside_mlflow=False)
+    assert "secret" not in refused.value.message
 
 
 def test_a_database_that_goes_away_is_unavailable_and_comes_back(postgres: PostgresServer):

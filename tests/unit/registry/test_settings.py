@@ -87,3 +87,21 @@ def test_a_policy_that_is_named_has_to_be_there(tmp_path: Path):
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules/strict.yaml").touch()
     assert policy_place(named, tmp_path) == tmp_path / "rules/strict.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("SLIPWAY_REGISTRI__POLICY", r"unknown section 'registri' \(did you mean 'registry'\?\)"),
+        ("SLIPWAY_REGISTRY_POLICY", "two underscores"),
+    ],
+)
+def test_a_variable_that_would_not_be_read_is_refused(tmp_path: Path, name: str, said: str):
+    """A misspelt one would be without effect, and nobody would know."""
+    with pytest.raises(InvalidInput, match=said):
+        load(tmp_path, environ={name: "strict.yaml"})
+
+
+def test_variables_of_others_are_left_alone(tmp_path: Path):
+    """Kubernetes sets some for a service that is called slipway, or slipway-registry."""
+    load(tmp_path, environ={"SLIPWAY_SERVICE_HOST": "10.0.0.1", "SLIPWAY_REGISTRY_SERVICE_PORT": "80"})

@@ -35,6 +35,7 @@ def test_a_table_that_cannot_be_used_is_refused(frame: pd.DataFrame, error: type
     ("values", "classification", "said"),
     [
         (["a", "a"], True, "target 'y' has only one class, 'a': there is nothing to learn"),
+        ([2, 2], True, "target 'y' has only one class, 2: there is nothing to learn"),
         ([2.0, 2.0], False, "target 'y' has only one value"),
         (["a", None], True, "target 'y' is missing in 1 of 2 rows"),
         ([1.0, np.nan, np.nan], False, "target 'y' is missing in 2 of 3 rows"),
