@@ -7,7 +7,7 @@ seams hang on every request: `choose` picks the variant that answers, `record` s
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, Protocol
 
 from registry.errors import InvalidInput, NotFound, SlipwayError
 from serving.answer import Answer, model_failed, refusal
+from serving.lane import Parsed
 from serving.metrics import Snapshot, Tally, put
-from serving.protocols.invocations import encode_predictions
-from serving.protocols.rest import FORMS, Form
+from serving.protocols.forms import FORMS, BodyKind, Decoder, Form, Plain, encode, encode_unwrapped, is_json
 from serving.runtimes.runner import PREDICT, Runner
 from serving.table import Table
 from serving.target import Target
@@ -31,26 +31,10 @@ INLINE_ROW_S = 0.0005
 PREDICTING_THREADS = 4
 
 
-class Plain(Protocol):
-    """A decoded request: rows, parameters, and what is asked of the model."""
-
-    table: Table
-    params: Mapping[str, Any] | None
-    method: str
-
-
-class Parsed(Protocol):
-    """What MLflow's own parsing made of a request."""
-
-    data: Any
-    params: Mapping[str, Any] | None
-    method: str
-
-
 class SlowLane(Protocol):
     """MLflow's own parsing and schema enforcement, out of the way of plain requests."""
 
-    async def parse(self, model_folder: Path, body: bytes, content_type: str) -> Parsed:
+    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Parsed:
         """Return what MLflow makes of a body; raises InvalidInput where MLflow refuses, Unavailable when full."""
 
 
@@ -66,7 +50,7 @@ class Loaded:
     digest: str
     folder: Path
     runner: Runner
-    decoder: Any
+    decoder: Decoder | None
     columns: tuple[str, ...]
     variant: str = "stable"
     since: datetime | None = None
@@ -94,6 +78,14 @@ class Slot:
     swaps: int = 0
     quick: bool = False
     made_by: bytes = b""
+
+
+class Asked(NamedTuple):
+    """What a request asks: its rows, the call that predicts them, and how the predictions are written."""
+
+    rows: Any
+    predict: Callable[[], Any]
+    encode: Callable[[Any], bytes]
 
 
 class Exchange(NamedTuple):
@@ -137,14 +129,14 @@ class Engine:
         """Answer a plain request to a quick model; `None` for every other request, which `score` takes."""
         started = perf_counter()
         loaded = self._choose(slot, request_id)
-        if loaded is None or not slot.quick or len(body) > INLINE_BYTES or not form.is_json(content_type):
+        if loaded is None or not slot.quick or len(body) > INLINE_BYTES or not is_json(content_type):
             return None
         plain = form.decode(loaded.decoder, body)
         if plain is None or plain.method != PREDICT:
             return None
         try:
             predictions = loaded.runner.predict(plain.table, PREDICT, plain.params)
-            payload = encode_predictions(predictions)
+            payload = encode(predictions)
         except Exception:  # the edge of somebody else's code: counted, logged, answered with 500
             return self._failed(loaded, form, request_id, started)
         self._answered(loaded, form, request_id, plain.table, predictions, started)
@@ -157,43 +149,40 @@ class Engine:
         if loaded is None:
             return refusal(nothing_in_place(slot), request_id)
         try:
-            rows, call = await self._understood(loaded, form, body, content_type)
+            asked = await self._understood(loaded, form, body, content_type)
         except SlipwayError as error:
             loaded.tallies[form.name].refused(error.code, perf_counter() - started)
             return refusal(error, request_id, made_by(loaded, slot))
         loop = asyncio.get_running_loop()
         try:
-            predictions = await loop.run_in_executor(self._pool, call)
-            payload = await loop.run_in_executor(self._pool, encode_predictions, predictions)
+            predictions = await loop.run_in_executor(self._pool, asked.predict)
+            payload = await loop.run_in_executor(self._pool, asked.encode, predictions)
         except Exception:  # as above
             return self._failed(loaded, form, request_id, started)
-        self._answered(loaded, form, request_id, rows, predictions, started)
+        self._answered(loaded, form, request_id, asked.rows, predictions, started)
         return Answer(200, payload, made_by(loaded, slot))
 
-    async def _understood(
-        self, loaded: Loaded, form: Form, body: bytes, content_type: bytes
-    ) -> tuple[Any, Callable[[], Any]]:
-        """Return a request's rows, and the call that predicts them."""
-        kind = form.media_type(content_type)
-        plain = await self._decoded(loaded, form, kind, body)
+    async def _understood(self, loaded: Loaded, form: Form, body: bytes, content_type: bytes) -> Asked:
+        """Return what a request asks of the model; raises InvalidInput where MLflow would refuse it."""
+        kind = form.kind(content_type)
+        plain = await self._decoded(loaded, form, body) if is_json(content_type) else None
         runner = loaded.runner
         if plain is not None:
             require_method(loaded, plain.method)
-            return plain.table, lambda: runner.predict(plain.table, plain.method, plain.params)
+            return Asked(plain.table, lambda: runner.predict(plain.table, plain.method, plain.params), encode)
         loaded.tallies[form.name].slow_lane += 1
-        parsed = await self._lane.parse(loaded.folder, form.as_invocation(body, loaded.columns), content_type.decode())
+        parsed = await self._lane.parse(loaded.folder, body, kind)
         require_method(loaded, parsed.method)
-        return parsed.data, lambda: runner.predict_parsed(parsed.data, parsed.method, parsed.params)
+        return Asked(
+            parsed.data,
+            lambda: runner.predict_parsed(parsed.data, parsed.method, parsed.params),
+            encode_unwrapped if parsed.is_unwrapped else encode,
+        )
 
-    async def _decoded(self, loaded: Loaded, form: Form, kind: str, body: bytes) -> Plain | None:
-        if loaded.decoder is None:
-            return None
-        decode = form.decoder_of(kind)
-        if decode is None:
-            return None
-        if len(body) <= INLINE_BYTES:
-            return decode(loaded.decoder, body)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, decode, loaded.decoder, body)
+    async def _decoded(self, loaded: Loaded, form: Form, body: bytes) -> Plain | None:
+        if loaded.decoder is None or len(body) <= INLINE_BYTES:
+            return form.decode(loaded.decoder, body) if loaded.decoder else None
+        return await asyncio.get_running_loop().run_in_executor(self._pool, form.decode, loaded.decoder, body)
 
     def _answered(
         self, loaded: Loaded, form: Form, request_id: str, rows: Any, predictions: Any, started: float

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from registry.artifact_cache import ArtifactCache
 
+from registry.artifact_cache import ArtifactCache
 from registry.decide import Ledger
 from registry.errors import Conflict, SlipwayError
 from registry.identity import uid_of
@@ -22,7 +22,7 @@ from registry.manifest import Manifest, manifest_of
 from registry.version import Version, VersionRef
 from registry.whole import recorded_manifest
 from registry.wiring import open_ledger
-from serving.prepared import Prepared, PreparedVersions
+from serving.prepared import FILES, Prepared, PreparedVersions
 from serving.preparing import Job, job_from
 from serving.runtimes.prepare import prepare_runner
 
@@ -56,7 +56,7 @@ def prepare(job: Job) -> Prepared:
     version = ledger.registry.version(VersionRef(model=job.model, number=job.number))
     if not job.identity.endswith(f"/{round(version.created_at.timestamp() * 1000)}"):
         raise Conflict(f"{version} is another one now", code="version-changed", hint=None)
-    manifest, folder = _files(version, ledger, ArtifactCache(Path(job.cache), max_bytes=job.cache_max_bytes))
+    manifest, folder = _files(version, ledger, ArtifactCache(Path(job.cache) / FILES, max_bytes=job.cache_max_bytes))
     index = PreparedVersions(Path(job.cache), registry=job.registry, accelerate=job.accelerate)
     with index.making(manifest.digest) as (draft, place):
         prepare_runner(folder, draft, accelerate=job.accelerate, rows=_held_out(version, ledger))
@@ -75,7 +75,7 @@ def prepare(job: Job) -> Prepared:
 
 def _files(version: Version, ledger: Ledger, cache: ArtifactCache) -> tuple[Manifest, Path]:
     """Return a version's manifest and a folder with its files, compared with what the ledger recorded, if it did."""
-    model_uid = uid_of(ledger.registry.model(version.model), ledger.history)
+    model_uid = uid_of(ledger.registry.model(version.model), ledger.history, ledger.registry.model)
     recorded = recorded_manifest(ledger.history.about(model_uid, version.number))
 
     def fetch(into: Path) -> None:

@@ -21,6 +21,7 @@ from registry.errors import Corrupt
 from registry.manifest import manifest_of
 from serving.target import Sighting, Target
 
+FILES = "files"
 MADE_WITH = ("slipway", "mlflow", "numpy", "scikit-learn", "skops", "onnxruntime")
 
 

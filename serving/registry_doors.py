@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from registry.aliases import Aliases
-from registry.errors import SlipwayError
+from registry.errors import InvalidInput
 from registry.heartbeats import Heartbeats
 from registry.settings import RegistrySettings, history_place, load_settings
 from registry.sql_aliases import SqlAliases
 from registry.sql_heartbeats import SqlHeartbeats
-from registry.sql_history import SqlHistory
 
 MLFLOW_DOOR = "registry.mlflow_aliases"
 
@@ -33,11 +32,13 @@ def open_aliases(environ: Mapping[str, str]) -> Aliases:
 
 
 def open_heartbeats(environ: Mapping[str, str], folder: Path) -> Heartbeats | None:
-    """Return where this engine leaves its word; `None` where there is no database, or none that answers now."""
+    """Return where this engine leaves its word; `None` where the history is in no database that it can reach.
+
+    The tables are made by whoever prepares the first version, as by every command.
+    """
     settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
     try:
-        url, beside_mlflow = history_place(settings, environ)
-        SqlHistory(url, beside_mlflow=beside_mlflow)
-    except SlipwayError:
+        url, _ = history_place(settings, environ)
+    except InvalidInput:
         return None
     return SqlHeartbeats(url)

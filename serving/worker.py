@@ -61,7 +61,7 @@ class Worker:
             metrics=self._all_metrics,
         )
         config = uvicorn.Config(
-            App(self.door),  # type: ignore[arg-type]
+            App(self.door),
             http=protocol_of(self.door),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
@@ -79,6 +79,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, lambda: loop.create_task(self._stop()))
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C reaches the supervisor too, which asks to stop
+        await self._lane.start()
         self._targets(list(self._plan.targets))
         line = asyncio.create_task(self._peer.talk(socket.socket(fileno=self._plan.line)))
         line.add_done_callback(lambda _: loop.create_task(self._stop()))
@@ -87,7 +88,7 @@ class Worker:
         sweep.cancel()
         line.cancel()
         self.engine.close()
-        self._lane.close()
+        await self._lane.close()
 
     async def _stop(self) -> None:
         if self.door.is_draining:
@@ -112,8 +113,8 @@ class Worker:
         key = _key(wanted, found)
         slot = self.engine.slots.get(wanted)
         at_hand = [each for each in (slot.current, slot.warm) if each] if slot else []
-        loaded = next((each for each in at_hand if (wanted, each.digest, each.number) == key), None)
-        self._opened[key] = loaded or await asyncio.to_thread(load, wanted, found)
+        same = next((each for each in at_hand if (wanted, each.digest, each.number) == key), None)
+        self._opened[key] = same or await asyncio.to_thread(load, wanted, found)
         gc.collect()
         gc.freeze()  # what a version is made of lives long: the collector need not look at it at each turn
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from serving.engine import Engine, Loaded
+from serving.protocols.forms import BodyKind
 from serving.runtimes.runner import RunnerReport
 from serving.table import Table
 from serving.target import Target
@@ -59,12 +60,12 @@ class Lane:
         self.refuses: Exception | None = None
         self.asked: list[bytes] = []
 
-    async def parse(self, model_folder: Path, body: bytes, content_type: str) -> Any:
+    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Any:
         """Return a row, or refuse."""
         self.asked.append(body)
         if self.refuses:
             raise self.refuses
-        return SimpleNamespace(data=ONE_ROW, params=None, method="predict")
+        return SimpleNamespace(data=ONE_ROW, params=None, method="predict", is_unwrapped=False)
 
 
 def loaded(

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from serving.protocols.rest import INVOCATIONS, PREDICT
 
 from registry.errors import InvalidInput, Unavailable
 from serving.engine import Engine, Exchange
 from serving.metrics import added, exposition
-from serving.protocols.rest import INVOCATIONS, PREDICT
 from tests.serving_stand_ins import TARGET, engine_with, loaded
 
 JSON = b"application/json"
