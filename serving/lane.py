@@ -18,7 +18,7 @@ from typing import Any
 
 from registry.errors import SlipwayError, Unavailable
 from serving.lane_process import LaneProcess, Reply, Request
-from serving.protocols.content_type import ContentType
+from serving.protocols.content_type import BodyKind
 from serving.runtimes.runner import PREDICT
 
 PROGRAM = (sys.executable, "-m", "serving.mlflow_lane")
@@ -80,17 +80,13 @@ class Lane:
         """Wait until the process can read requests."""
         await self._is_ready.wait()
 
-    async def parse(self, folder: Path, body: bytes, content_type: ContentType) -> Parsed:
+    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Parsed:
         """Return what MLflow makes of a request to the model that is stored in a folder.
 
         Raises `InvalidInput` where MLflow refuses it, and `Unavailable` where the lane is full, its process dies over
         it, or it is closed. A caller that is cancelled gives up its place.
         """
-        return await self._ask(Request(folder=folder, body=body, content_type=content_type))
-
-    async def parse_features(self, folder: Path, body: bytes) -> Parsed:
-        """Return likewise what a body of `/predict` holds."""
-        return await self._ask(Request(folder=folder, body=body, content_type=None))
+        return await self._ask(Request(folder=folder, body=body, kind=kind))
 
     async def close(self) -> None:
         """End the process and refuse who waits; a second call does nothing."""

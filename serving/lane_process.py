@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.errors import SlipwayError
-from serving.protocols.content_type import ContentType
+from serving.protocols.content_type import BodyKind
 from serving.runtimes.runner import PREDICT
 from serving.table import Table
 
@@ -26,11 +26,11 @@ READ_AHEAD_BYTES = 2**20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What the lane's process is asked; `content_type` is `None` for a body of `/predict`."""
+    """What the lane's process is asked: how a model, by its folder, understands a body."""
 
     folder: Path
     body: bytes
-    content_type: ContentType | None
+    kind: BodyKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from registry.errors import Corrupt, SlipwayError, Unavailable
 from serving.lane_process import LENGTH, Reply, Request, frame
-from serving.mlflow_parsing import StoredModel, judge, judge_features, stored_model
+from serving.mlflow_parsing import StoredModel, judge, stored_model
 
 PR_SET_PDEATHSIG = 1
 MOST_MODELS = 64
@@ -46,11 +46,7 @@ def answer(request: Request) -> Reply:
     """Return what MLflow makes of a request; refusals and failures come back as errors to raise."""
     try:
         stored = _stored_model(request.folder)
-        judged = (
-            judge(stored, request.body, request.content_type)
-            if request.content_type
-            else judge_features(stored, request.body)
-        )
+        judged = judge(stored, request.body, request.kind)
     except SlipwayError as error:
         return Reply(error=(type(error), error.message, error.code, error.hint))
     except Exception as error:

@@ -28,10 +28,11 @@ from mlflow.types import ParamSchema, ParamSpec, Schema
 from registry.errors import Corrupt, InvalidInput, SlipwayError
 from registry.signature import Signature, stored_signature
 from serving.protocols.columns import is_of_columns
-from serving.protocols.content_type import ContentType
+from serving.protocols.content_type import BodyKind
 from serving.protocols.diagnosis import taken, why_not_json, why_refused, why_table_refused
 from serving.protocols.features import as_invocation
 from serving.protocols.frames import table_of
+from serving.protocols.parquet import ParquetDecoder, compile_parquet_decoder
 from serving.runtimes.runner import PREDICT
 from serving.table import Table
 
@@ -40,12 +41,13 @@ METHOD = "method"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredModel:
-    """What `MLmodel` says of a model's input, in MLflow's words and in ours."""
+    """What `MLmodel` says of a model's input, in MLflow's words and in ours; `parquet` reads its plain files."""
 
     metadata: Model
     input_schema: Schema | None
     params_schema: ParamSchema | None
     signature: Signature | None
+    parquet: ParquetDecoder | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,12 +70,7 @@ def stored_model(folder: Path) -> StoredModel:
     """Return what is stored of a model; `Corrupt` where `MLmodel` cannot be read."""
     try:
         metadata = Model.from_dict(yaml.safe_load((folder / "MLmodel").read_text()))
-        return StoredModel(
-            metadata=metadata,
-            input_schema=metadata.get_input_schema(),  # type: ignore[no-untyped-call]
-            params_schema=metadata.get_params_schema(),  # type: ignore[no-untyped-call]
-            signature=stored_signature(folder),
-        )
+        return described(metadata, stored_signature(folder))
     except Exception as error:
         raise Corrupt(
             f"the model's description cannot be read from {folder / 'MLmodel'}: {type(error).__name__}",
@@ -82,18 +79,35 @@ def stored_model(folder: Path) -> StoredModel:
         ) from error
 
 
-def judge(stored: StoredModel, body: bytes, content_type: ContentType) -> Judged:
-    """Return a request to `/invocations`, parsed and enforced by MLflow; `InvalidInput` where MLflow refuses it."""
-    if content_type is ContentType.CSV:
+def described(metadata: Model, signature: Signature | None) -> StoredModel:
+    """Return a model's description with all that is made of it once."""
+    return StoredModel(
+        metadata=metadata,
+        input_schema=metadata.get_input_schema(),  # type: ignore[no-untyped-call]
+        params_schema=metadata.get_params_schema(),  # type: ignore[no-untyped-call]
+        signature=signature,
+        parquet=compile_parquet_decoder(signature),
+    )
+
+
+def judge(stored: StoredModel, body: bytes, kind: BodyKind) -> Judged:
+    """Return a request, parsed and enforced by MLflow; `InvalidInput` where MLflow refuses it."""
+    if kind is BodyKind.CSV:
         return _judge_file(stored, lambda: _read_csv(body, stored.input_schema), lambda: pd.read_csv(BytesIO(body)))
-    if content_type is ContentType.PARQUET:
-        return _judge_file(stored, lambda: _read_parquet(body), lambda: _read_parquet(body))
-    return _judge_document(stored, _document(body))
+    if kind is BodyKind.PARQUET:
+        return _plain_parquet(stored, body) or _judge_file(
+            stored, lambda: _read_parquet(body), lambda: _read_parquet(body)
+        )
+    document = _document(body)
+    return _judge_document(stored, as_invocation(document, stored.signature) if kind is BodyKind.FEATURES else document)
 
 
-def judge_features(stored: StoredModel, body: bytes) -> Judged:
-    """Return a request to `/predict`, likewise."""
-    return _judge_document(stored, as_invocation(_document(body), stored.signature))
+def _plain_parquet(stored: StoredModel, body: bytes) -> Judged | None:
+    """Return what a file holds that MLflow would read as just that, in a fraction of the time; `None` for others."""
+    plain = stored.parquet.decode(body) if stored.parquet else None
+    if plain is None:
+        return None
+    return Judged(table=plain.table, pickled=None, params=plain.params, method=plain.method, is_unwrapped=False)
 
 
 def _document(body: bytes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Which JSON a signature's columns take without a doubt, and how rows or columns of it become a `Table`.
 
 A type here takes less than MLflow does: what it takes, MLflow takes with the same value. All else (numbers as strings,
-`true` for 1, whole floats for integers) is MLflow's to judge. Which JSON a request has around it is said in `forms`.
+`true` for 1, whole floats for integers) is MLflow's to judge. Which JSON a request has around it is said in `readers`.
 """
 
 import re

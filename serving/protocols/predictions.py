@@ -1,4 +1,4 @@
-"""Answers of `/invocations`: what a model predicted, as JSON.
+"""What a model predicted, as the JSON that answers `/invocations` and `/predict`.
 
 The same JSON as MLflow's scoring server writes, once it is read again, with one difference: NaN and the infinities
 become `null`, since strict parsers refuse MLflow's tokens for them (docs/decisions/0005). What JSON has no form for
