@@ -68,7 +68,7 @@ def float32_limits(thresholds: Matrix) -> Matrix:
     Holds for every x that is finite as a float32; scikit-learn refuses others.
 
     >>> limit = float32_limits(np.array([0.8]))[0]
-    >>> bool(np.float32(limit) <= 0.8), bool(np.float32(np.nextafter(limit, 1)) <= 0.8)
+    >>> float(np.float32(limit)) <= 0.8, float(np.float32(np.nextafter(limit, 1))) <= 0.8
     (True, False)
     """
     with np.errstate(over="ignore"):  # a threshold is infinite where only missing values go right
