@@ -131,7 +131,7 @@ class Engine:
         loaded = self._choose(slot, request_id)
         if loaded is None or not slot.quick or len(body) > INLINE_BYTES or not is_json(content_type):
             return None
-        plain = form.decode(loaded.decoder, body)
+        plain = form.decode(loaded.decoder, body) if loaded.decoder else None
         if plain is None or plain.method != PREDICT:
             return None
         try:

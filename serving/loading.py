@@ -35,5 +35,7 @@ def _warm_up(loaded: Loaded) -> None:
     if loaded.decoder is None or not example.is_file():
         return
     plain = loaded.decoder.decode(example.read_bytes())
-    for _ in range(WARM_UP_TIMES if plain is not None else 0):
+    if plain is None:
+        return
+    for _ in range(WARM_UP_TIMES):
         loaded.runner.predict(plain.table, plain.method, plain.params)

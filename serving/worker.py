@@ -113,8 +113,8 @@ class Worker:
         key = _key(wanted, found)
         slot = self.engine.slots.get(wanted)
         at_hand = [each for each in (slot.current, slot.warm) if each] if slot else []
-        same = next((each for each in at_hand if (wanted, each.digest, each.number) == key), None)
-        self._opened[key] = same or await asyncio.to_thread(load, wanted, found)
+        same = [each for each in at_hand if (wanted, each.digest, each.number) == key]
+        self._opened[key] = same[0] if same else await asyncio.to_thread(load, wanted, found)
         gc.collect()
         gc.freeze()  # what a version is made of lives long: the collector need not look at it at each turn
 

@@ -1,6 +1,5 @@
-"""Stand-ins for what an engine is made of: a decoder, a runner, MLflow's slow lane."""
+"""Stand-ins for what an engine is made of: a runner, and MLflow's slow lane."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from registry.signature import Field, Signature
 from serving.engine import Engine, Loaded
-from serving.protocols.forms import BodyKind
+from serving.protocols.forms import BodyKind, compile_decoder
 from serving.runtimes.runner import RunnerReport
 from serving.table import Table
 from serving.target import Target
@@ -18,16 +18,8 @@ TARGET = Target("cancer", "production")
 ONE_ROW = Table(np.array([[1.0, 2.0]]))
 
 
-class Decoder:
-    """Takes bodies that begin with `{"plain"`; their value is the method."""
-
-    def decode(self, body: bytes) -> Any:
-        """Return one row for a plain body."""
-        if not body.startswith(b'{"plain"'):
-            return None
-        return SimpleNamespace(table=ONE_ROW, params=None, method=json.loads(body)["plain"])
-
-    decode_features = decode
+SIGNATURE = Signature(inputs=(Field(name="a", type="double"), Field(name="b", type="double")), outputs=(), params=())
+PLAIN = b'{"dataframe_split":{"columns":["a","b"],"data":[[1.0,2.0]]}}'
 
 
 class Runner:
@@ -58,11 +50,11 @@ class Lane:
 
     def __init__(self) -> None:
         self.refuses: Exception | None = None
-        self.asked: list[bytes] = []
+        self.asked: list[tuple[bytes, BodyKind]] = []
 
     async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Any:
         """Return a row, or refuse."""
-        self.asked.append(body)
+        self.asked.append((body, kind))
         if self.refuses:
             raise self.refuses
         return SimpleNamespace(data=ONE_ROW, params=None, method="predict", is_unwrapped=False)
@@ -82,7 +74,7 @@ def loaded(
         digest=f"sha256:{number}",
         folder=Path("nowhere"),
         runner=Runner(answer, one_row_s),
-        decoder=Decoder(),
+        decoder=compile_decoder(SIGNATURE),
         columns=("a", "b"),
     )
 

@@ -19,9 +19,8 @@ from serving.engine import Engine
 from serving.http_protocol import close_idle, protocol_of
 from serving.metrics import Snapshot
 from serving.target import Target
-from tests.serving_stand_ins import TARGET, engine_with, loaded
+from tests.serving_stand_ins import PLAIN, TARGET, engine_with, loaded
 
-PLAIN = b'{"plain":"predict"}'
 ODD = b'{"odd":1}'
 LIMIT = 100_000
 JSON = {"Content-Type": "application/json"}

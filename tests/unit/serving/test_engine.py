@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving.protocols.rest import INVOCATIONS, PREDICT
 
 from registry.errors import InvalidInput, Unavailable
 from serving.engine import Engine, Exchange
 from serving.metrics import added, exposition
-from tests.serving_stand_ins import TARGET, engine_with, loaded
+from serving.protocols.forms import INVOCATIONS, PREDICT, BodyKind
+from tests.serving_stand_ins import PLAIN, TARGET, engine_with, loaded
 
 JSON = b"application/json"
 
@@ -31,13 +31,13 @@ def ask(engine: Engine, body: bytes, content_type: bytes = JSON, form: Any = INV
 def test_a_plain_request_to_a_quick_model_is_answered_at_once():
     """And says who made the answer."""
     engine, lane = engine_with(loaded())
-    answer = engine.score_now(engine.slots[TARGET], INVOCATIONS, b'{"plain":"predict"}', JSON, "id-1")
+    answer = engine.score_now(engine.slots[TARGET], INVOCATIONS, PLAIN, JSON, "id-1")
     assert (answer.status, answer.body) == (200, b'{"predictions":[7]}')
     assert answer.made_by == b"x-slipway-model: cancer\r\nx-slipway-version: 1\r\nx-slipway-variant: stable\r\n"
     assert lane.asked == []
 
 
-@pytest.mark.parametrize("body", [b'{"odd":1}', b'{"plain":"predict"}' + b" " * 20_000])
+@pytest.mark.parametrize("body", [b'{"odd":1}', PLAIN + b" " * 20_000])
 def test_what_is_not_plain_or_not_small_goes_off_the_loop(body: bytes):
     """It is answered the same."""
     engine, lane = engine_with(loaded())
@@ -49,11 +49,11 @@ def test_what_is_not_plain_or_not_small_goes_off_the_loop(body: bytes):
 def test_a_slow_model_is_never_asked_on_the_loop():
     """One row of it takes longer than all others would wait."""
     engine, _ = engine_with(loaded(one_row_s=0.01))
-    assert engine.score_now(engine.slots[TARGET], INVOCATIONS, b'{"plain":"predict"}', JSON, "id-1") is None
-    assert ask(engine, b'{"plain":"predict"}').status == 200
+    assert engine.score_now(engine.slots[TARGET], INVOCATIONS, PLAIN, JSON, "id-1") is None
+    assert ask(engine, PLAIN).status == 200
 
 
-@pytest.mark.parametrize("body", [b'{"plain":"predict"}', b'{"odd":1}'])
+@pytest.mark.parametrize("body", [PLAIN, b'{"odd":1}'])
 def test_a_model_that_fails_is_answered_with_500_and_tells_nothing(body: bytes, caplog: pytest.LogCaptureFixture):
     """The log has the reason under the request's id."""
     engine, _ = engine_with(loaded(fail))
@@ -80,7 +80,7 @@ def test_a_refusal_of_the_lane_is_the_answer():
 def test_a_method_that_the_model_lacks_is_refused_by_name():
     """Both on plain requests and on others."""
     engine, _ = engine_with(loaded())
-    answer = ask(engine, b'{"plain":"predict_proba"}')
+    answer = ask(engine, PLAIN[:-1] + b',"params":{"method":"predict_proba"}}')
     assert answer.status == 400
     assert "has no method 'predict_proba'; it has: predict" in json.loads(answer.body)["error"]["message"]
 
@@ -90,16 +90,14 @@ def test_another_content_type_is_415():
     engine, _ = engine_with(loaded())
     answer = ask(engine, b"a,b\n1,2\n", b"text/plain")
     assert answer.status == 415
-    assert "text/csv" in json.loads(answer.body)["error"]["message"]
+    assert "text/csv" in json.loads(answer.body)["error"]["hint"]
 
 
-def test_the_plain_form_of_features_reaches_mlflow_as_a_frame():
+def test_the_plain_form_of_features_reaches_mlflow_as_what_it_is():
     """Where its values are not plain."""
     engine, lane = engine_with(loaded())
     assert ask(engine, b'{"features": [1, "x"]}', form=PREDICT).status == 200
-    assert json.loads(lane.asked[0]) == {"dataframe_split": {"data": [[1, "x"]], "columns": ["a", "b"]}}
-    refused = ask(engine, b'{"features": [1, 2, 3]}', form=PREDICT)
-    assert "a row has 3 values, and the model takes 2: a, b" in json.loads(refused.body)["error"]["message"]
+    assert lane.asked == [(b'{"features": [1, "x"]}', BodyKind.FEATURES)]
 
 
 def test_a_new_version_answers_from_the_moment_it_is_put_in_place():
@@ -108,7 +106,7 @@ def test_a_new_version_answers_from_the_moment_it_is_put_in_place():
     engine, _ = engine_with(*versions)
     slot = engine.slots[TARGET]
     assert (slot.current, slot.warm) == (versions[2], versions[1])
-    assert ask(engine, b'{"plain":"predict"}').body == b'{"predictions":[3]}'
+    assert ask(engine, PLAIN).body == b'{"predictions":[3]}'
     engine.put_in_place(versions[1])
     assert (slot.current, slot.warm) == (versions[1], versions[2])
     engine.close()
@@ -120,7 +118,7 @@ def test_every_answer_is_counted_and_recorded_once():
     """Requests, rows, errors and times, over both ways, also of versions that are gone."""
     seen: list[Exchange] = []
     engine, lane = engine_with(loaded(), record=seen.append)
-    ask(engine, b'{"plain":"predict"}')
+    ask(engine, PLAIN)
     ask(engine, b'{"odd":1}')
     lane.refuses = InvalidInput("wrong", code="wrong-input", hint=None)
     ask(engine, b'{"odd":1}')
@@ -143,7 +141,7 @@ def test_an_observer_that_fails_fails_no_request():
         raise RuntimeError("disk full")
 
     engine, _ = engine_with(loaded(), record=broken)
-    assert ask(engine, b'{"plain":"predict"}').status == 200
+    assert ask(engine, PLAIN).status == 200
     assert engine.snapshot()["slipway_record_failures"] == {"{}": 1}
 
 
@@ -151,6 +149,6 @@ def test_the_chooser_decides_who_answers():
     """The seam of canaries and A/B tests."""
     other = loaded(lambda: np.array([42]), number=9)
     engine, _ = engine_with(loaded(), choose=lambda slot, request_id: other)
-    answer = ask(engine, b'{"plain":"predict"}')
+    answer = ask(engine, PLAIN)
     assert answer.body == b'{"predictions":[42]}'
     assert b"x-slipway-version: 9" in answer.made_by
