@@ -7,8 +7,10 @@ is cheap and native code is safe after the fork. A check that raises, dies or ta
 import contextlib
 import multiprocessing
 import os
+import select
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -104,13 +106,25 @@ def _start(job: Job) -> Running:
 
 
 def _child(answers: Connection, job: Job, said: Path) -> None:
-    """Make a check in a session of its own, what it prints going into a file."""
+    """Make a check in a session of its own, what it prints going into a file; it ends with whoever waits for it."""
     os.setsid()
     signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_end_unheard, args=(answers.fileno(),), daemon=True).start()
     with said.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    answers.send(list(made(job)))
+    try:
+        answers.send(list(made(job)))
+    finally:
+        _kill_others(os.getpid())
+
+
+def _end_unheard(answers: int) -> None:
+    """Ask this process to end when nobody is left who reads its answer."""
+    reader = select.poll()
+    reader.register(answers, 0)  # that the other end was closed is always told
+    reader.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -150,10 +164,36 @@ def _stop(running: Running) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid or 0, signal.SIGTERM)
     process.join(STOP_WITHIN_S)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid or 0, signal.SIGKILL)
+    _kill_session(process.pid or 0)
     process.join()
     running.answers.close()
+
+
+def _kill_session(session: int) -> None:
+    """Kill every process of a session: its leader's group and, where /proc tells, whoever made a group of its own."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(session, signal.SIGKILL)
+    _kill_others(session)
+
+
+def _kill_others(session: int) -> None:
+    """Kill the processes of a session but this one, until none is left: one may start another meanwhile."""
+    deadline = time.monotonic() + STOP_WITHIN_S
+    while (others := set(_members(session)) - {os.getpid()}) and time.monotonic() < deadline:
+        for member in others:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
+
+
+def _members(session: int) -> list[int]:
+    """Return the living processes of a session; none where the system has no /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, of, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(of) == session and state not in "ZX":
+                found.append(int(stat.parent.name))
+    return found
 
 
 def _error(job: Job, reason: str) -> Finding:

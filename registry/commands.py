@@ -25,16 +25,20 @@ SHOWN_VERSIONS = 20
 def versions(model: str, most: int, as_json: bool) -> None:
     """List a model's versions: stages, metrics, age, run."""
     registry = MlflowRegistry()
-    found = registry.versions(model)
-    shown = [(version, registry.measured(version)) for version in found[:most]]
+    found = registry.versions(model, at_most=most + 1)
+    shown = list(zip(found[:most], registry.measured_each(found[:most]), strict=True))
+    more = len(found) > most
     if as_json:
         rows = [_version_document(version, measured) for version, measured in shown]
-        print_document({"model": model, "count": len(found), "versions": rows})
+        print_document({"model": model, "more": more, "versions": rows})
         return
     names = _headline_names([version for version, _ in shown])
     now = datetime.now(UTC)
     headers = ["version", "aliases", "MLflow stage", *(name.removeprefix("holdout_") for name in names), "age", "run"]
-    print_table(f"{model}: {len(found)} versions", headers, [_version_row(v, m, names, now) for v, m in shown])
+    title = f"{model}: {'the newest ' if more else ''}{len(shown)} versions"
+    print_table(title, headers, [_version_row(v, m, names, now) for v, m in shown])
+    if more:
+        say(f"there are older ones: slipway versions {model} --most {10 * most}")
 
 
 @click.command("compare", epilog="Example: slipway compare cancer/1 cancer/2")

@@ -15,7 +15,6 @@ from registry.identity import RegisteredModel, uid_of
 from registry.model_registry import ModelRegistry
 from registry.policy import Policy, PolicyBook
 from registry.projection import Change, changes_for, numbers_of_interest, project
-from registry.version import Version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +34,7 @@ class Ledger:
 class Situation:
     """A model as a decision finds it: what the ledger says, what the registry shows, and the policy.
 
-    `moves` are the records that moved a version, `versions` those that a decision may change.
+    `moves` are the records that moved a version.
     """
 
     model: RegisteredModel
@@ -43,7 +42,6 @@ class Situation:
     head: Head | None
     moves: tuple[Record, ...]
     state: ModelState
-    versions: tuple[Version, ...]
     policy: Policy
 
     @property
@@ -81,29 +79,47 @@ Decision = Callable[[Situation], Event | None]
 
 def look(model: str, ledger: Ledger) -> Situation:
     """Return how a model stands, changing nothing."""
-    found = ledger.registry.model(model)
+    return situation_of(ledger.registry.model(model), ledger)
+
+
+def situation_of(found: RegisteredModel, ledger: Ledger) -> Situation:
+    """Return how a model stands, as the registry showed it."""
     model_uid = uid_of(found, ledger.history, ledger.registry.model)
     head = ledger.history.head(model_uid)
     moves = ledger.history.moves(model_uid)
-    state = fold(moves)
     return Situation(
         model=found,
         model_uid=model_uid,
         head=head,
         moves=moves,
-        state=state,
-        versions=ledger.registry.numbered(found, numbers_of_interest(found, state)),
-        policy=ledger.policies().of(model),
+        state=fold(moves),
+        policy=ledger.policies().of(found.name),
     )
+
+
+def agreeing(situation: Situation, ledger: Ledger) -> Situation:
+    """Look again at a model whose aliases are not where the ledger says, or of which a decision is not applied.
+
+    The registry was read before the ledger, and somebody may have decided in between. To read it once more each time
+    would be the better part of a decision: MLflow 3.17 ranks all versions of a model to show it.
+    """
+    names = situation.policy.names
+    if all(situation.holder(stage) == situation.occupant(stage) for stage in names) and _is_applied(situation, ledger):
+        return situation
+    return look(situation.name, ledger)
 
 
 def settled(model: str, ledger: Ledger) -> Situation:
     """Return how a model stands, after finishing what somebody decided and did not live to apply."""
-    situation = look(model, ledger)
+    return settle(look(model, ledger), ledger)
+
+
+def settle(situation: Situation, ledger: Ledger) -> Situation:
+    """Finish what somebody decided and did not live to apply, and return how the model stands then."""
     if _is_applied(situation, ledger):
         return situation
     with ledger.history.lock(situation.model_uid):
-        return repaired(look(model, ledger), ledger)
+        return repaired(look(situation.name, ledger), ledger)
 
 
 def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
@@ -112,9 +128,10 @@ def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
     Consequences of earlier decisions that were not applied are applied first. Where the decision is `None`, what the
     ledger says is applied once more: that puts back what was moved behind it.
     """
-    model_uid = uid_of(ledger.registry.model(model), ledger.history, ledger.registry.model)
+    found = ledger.registry.model(model)
+    model_uid = uid_of(found, ledger.history, ledger.registry.model)
     with ledger.history.lock(model_uid):
-        situation = repaired(look(model, ledger), ledger)
+        situation = repaired(agreeing(situation_of(found, ledger), ledger), ledger)
         event = decision(situation)
         if event is None:
             done = Decided(event=None, seq=situation.seq, previous=None, changes=apply_state(situation, ledger))
@@ -178,14 +195,9 @@ def apply_state(situation: Situation, ledger: Ledger) -> tuple[Change, ...]:
     """Bring the registry to what the ledger says, and note it as applied."""
     if situation.head is None:
         return ()
-
-    def shown() -> tuple[RegisteredModel, tuple[Version, ...]]:
-        model = ledger.registry.model(situation.name)
-        return model, ledger.registry.numbered(model, numbers_of_interest(model, situation.state))
-
     return project(
         situation.model_uid,
-        look=shown,
+        model=situation.model,
         state=situation.state,
         head=situation.head,
         registry=ledger.registry,
@@ -197,9 +209,9 @@ def apply_state(situation: Situation, ledger: Ledger) -> tuple[Change, ...]:
 
 def note(model: str, make: Callable[[Situation], Event], ledger: Ledger) -> Record:
     """Record an event that moves nothing: a verdict, an approval, a registration."""
-    model_uid = uid_of(ledger.registry.model(model), ledger.history, ledger.registry.model)
-    with ledger.history.lock(model_uid):
-        situation = look(model, ledger)
+    found = ledger.registry.model(model)
+    with ledger.history.lock(uid_of(found, ledger.history, ledger.registry.model)):
+        situation = situation_of(found, ledger)
         return ledger.history.append(make(situation), after_seq=situation.seq)
 
 

@@ -127,15 +127,15 @@ def record(verdict: Verdict, version: Version, gate: Gate, *, actor: str, authen
         )
 
     seq = note(verdict.model, event, gate.ledger).seq
-    if version.run_id and gate.ledger.registry.measured(version).status:
+    run = gate.ledger.registry.measured(version)
+    if version.run_id and run.status:
         path = f"slipway/gate/{verdict.stage}-{seq}"
         registry = gate.ledger.registry
         registry.log_text(version.run_id, json.dumps(document, indent=2), f"{path}.json")
         registry.log_text(version.run_id, to_html(verdict), f"{path}.html")
         current = registry.version(VersionRef(model=version.model, number=version.number))
-        registry.set_description(
-            version.model, version.number, describe(current.description, verdict, version.run_id, f"{path}.html")
-        )
+        page = f"#/experiments/{run.experiment_id}/runs/{version.run_id}/artifacts/{path}.html"
+        registry.set_description(version.model, version.number, describe(current.description, verdict, page))
     return seq
 
 

@@ -14,7 +14,7 @@ from registry.events import Event
 from registry.gate import Gate, assess, record, still_valid
 from registry.gate_wiring import open_gate
 from registry.outside import Outside
-from registry.promote import Grounds, Who, approval, promotion, require_admissible
+from registry.promote import Grounds, Who, approval, archived, promotion, require_admissible, what_next
 from registry.stage_commands import act, dry_run_option, here, reason_option, tell, who
 from registry.stages import find_stage
 from registry.verdict import Outcome, Verdict
@@ -43,7 +43,7 @@ def gate(outside: Outside, version: str, to: str, as_json: bool) -> int:
     else:
         show(verdict)
         say(f"recorded as event {seq}; the report is with the version's run")
-        say(f'next: slipway promote {found} --to {stage} --reason "…"')
+        say(f"next: {what_next(verdict)}")
     return EXIT_CODES[verdict.outcome]
 
 
@@ -65,6 +65,8 @@ def promote(
     found = opened.ledger.registry.version(parse_ref(version))
     situation = (look if dry_run else settled)(found.model, opened.ledger)
     stage = find_stage(to, situation.policy.names)
+    if ruled_out := archived(situation, found.number):
+        say(f"warning: {found} was archived by {ruled_out.actor}: {ruled_out.reason}")
     grounds = grounds_for(found, stage, situation, opened, why, dry_run=dry_run)
     if grounds and not as_json:
         show(grounds.verdict)

@@ -28,18 +28,20 @@ from registry.sql_history import SqlHistory, open_to_read
 @json_option
 def history(model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
     """Tell who decided what, when and why."""
+    if head and not verify:
+        raise click.UsageError("--head is what --verify compares with: give both")
+    if at and verify:
+        raise click.UsageError("--at shows a moment and --verify walks the whole: give one")
     settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
     url, _ = history_place(settings, os.environ)
     ledger = open_to_read(url)
     uid = _uid(model, ledger)
-    records = ledger.records(uid)
     if verify:
-        noted = [*ledger.anchors(uid), *([parse_head(head)] if head else [])]
-        _verify(uid, model, records, noted, as_json=as_json)
+        _verify(uid, model, ledger, [parse_head(head)] if head else [], as_json=as_json)
     elif at:
-        _show_at(model, records, parse_time(at), as_json=as_json)
+        _show_at(model, ledger.records(uid), parse_time(at), as_json=as_json)
     else:
-        _show(model, records, as_json=as_json)
+        _show(model, ledger.records(uid), as_json=as_json)
 
 
 def parse_time(text: str) -> datetime:
@@ -107,18 +109,21 @@ def _show_at(model: str, records: Sequence[Record], moment: datetime, *, as_json
     print_table(f"{model} at {moment:%Y-%m-%d %H:%M:%S %Z}", ["stage", "version", "since (UTC)"], rows)
 
 
-def _verify(uid: str, model: str, records: Sequence[Record], noted: Sequence[Head], *, as_json: bool) -> None:
-    defects = find_defects(uid, records, noted)
+def _verify(uid: str, model: str, ledger: SqlHistory, noted: Sequence[Head], *, as_json: bool) -> None:
+    head = ledger.head(uid)
+    defects = find_defects(uid, ledger.walk(uid), [*ledger.anchors(uid), *noted])
     if defects:
         raise Corrupt(
             f"the history of '{model}' is not as it was written: {'; '.join(defects)}",
             code="history-changed",
             hint="restore the database from a backup, and find out who wrote to it",
         )
+    # Without defects the numbers run from 1: the last one, as it was at the beginning, is how many there were then.
+    count = head.seq if head else 0
     if as_json:
-        print_document({"model": model, "events": len(records), "head": _head(records), "defects": []})
+        print_document({"model": model, "events": count, "head": str(head) if head else None, "defects": []})
         return
-    say(f"{len(records)} events of '{model}' are as they were written; head: {_head(records)}")
+    say(f"{count} events of '{model}' are as they were written; head: {head}")
 
 
 def _head(records: Sequence[Record]) -> str | None:

@@ -35,8 +35,10 @@ def uid_of(model: RegisteredModel, history: History, find: Callable[[str], Regis
     """
     prefix = f"{model.workspace}/{model.created_ms}/"
     mine = f"{prefix}{model.name}"
+    if history.head(mine) is not None:
+        return mine
     if under_this_name := history.model_uids(prefix=prefix, model=model.name):
-        return mine if mine in under_this_name else under_this_name[0]
+        return under_this_name[0]
     known = history.model_uids(prefix=prefix)
     renamed = [uid for uid in known if not _is_there(uid.removeprefix(prefix), model.created_ms, find)]
     return renamed[0] if len(renamed) == 1 else mine

@@ -2,16 +2,20 @@
 
 import re
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import mlflow.artifacts
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage
+from mlflow.entities import LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.identity import RegisteredModel
@@ -22,13 +26,26 @@ from registry.stages import MLFLOW_NONE
 from registry.version import LoggedModel, Version, VersionRef
 
 PAGE = 1000
+Found = TypeVar("Found")
+
+
+class LightClient(MlflowClient):
+    """MLflow's client without a look at all of a model's versions before each write.
+
+    To refuse prompts MLflow 3.17 gets the registered model, which reads every version of it: at 10,000 versions that is
+    most of a promotion. Who writes here has found the model by a search, which finds no prompts. Where a later MLflow
+    asks in another way, this has no effect.
+    """
+
+    def _raise_if_prompt(self, name: str) -> None:
+        """Ask nothing."""
 
 
 class MlflowRegistry:
     """The `ModelRegistry` on MLflow's client, for whatever registry MLflow is configured for."""
 
     def __init__(self) -> None:
-        self._client = MlflowClient()
+        self._client = LightClient()
 
     @translated()
     def model(self, name: str) -> RegisteredModel:
@@ -51,20 +68,17 @@ class MlflowRegistry:
         return _version(found, model.aliases)
 
     @translated()
-    def versions(self, model: str) -> tuple[Version, ...]:
-        """Return all versions of a model, the newest first."""
+    def versions(self, model: str, *, at_most: int | None = None) -> tuple[Version, ...]:
+        """Return a model's versions, the newest first, asking for no more than are wanted."""
         registered = self._model(model)
-        found: list[ModelVersion] = []
-        token: str | None = None
-        while True:
-            page = self._client.search_model_versions(f"name={_quoted(model)}", max_results=PAGE, page_token=token)
-            found += page
-            token = page.token
-            if not token:
-                break
-        return tuple(
-            sorted((_version(each, registered.aliases) for each in found), key=lambda v: v.number, reverse=True)
+        search = partial(
+            self._client.search_model_versions,
+            f"name={_quoted(model)}",
+            max_results=min(PAGE, at_most or PAGE),
+            order_by=["version_number DESC"],
         )
+        found = islice(_all_of(search), at_most)
+        return tuple(_version(each, registered.aliases) for each in found)
 
     @translated()
     def numbered(self, model: RegisteredModel, numbers: Collection[int]) -> tuple[Version, ...]:
@@ -94,10 +108,21 @@ class MlflowRegistry:
             return Measured(metrics={}, params={})
         if run.info.lifecycle_stage == LifecycleStage.DELETED:
             return Measured(metrics={}, params={})
-        found = run.data
-        return Measured(
-            metrics=dict(found.metrics), params=dict(found.params), tags=dict(found.tags), status=run.info.status
-        )
+        return _measured(run)
+
+    @translated()
+    def measured_each(self, versions: Sequence[Version]) -> tuple[Measured, ...]:
+        """Return what each version's run recorded, by a search in all experiments instead of a question for each."""
+        ids = sorted({version.run_id for version in versions if version.run_id})
+        found: dict[str, Measured] = {}
+        if ids:
+            experiments = _all_of(partial(self._client.search_experiments, max_results=PAGE))
+            search = partial(self._client.search_runs, [each.experiment_id for each in experiments], max_results=PAGE)
+            for begin in range(0, len(ids), PAGE):
+                named = ", ".join(_quoted(run_id) for run_id in ids[begin : begin + PAGE])
+                runs = _all_of(partial(search, filter_string=f"attributes.run_id IN ({named})"))
+                found.update((run.info.run_id, _measured(run)) for run in runs)
+        return tuple(found.get(version.run_id or "", Measured(metrics={}, params={})) for version in versions)
 
     @translated()
     def create_version(self, logged: LoggedModel, *, model: str, description: str, tags: Mapping[str, str]) -> Version:
@@ -122,7 +147,7 @@ class MlflowRegistry:
     def delete_version(self, version: Version) -> None:
         """Remove a version, and its model if that has no other."""
         self._client.delete_model_version(version.model, str(version.number))
-        if not self.versions(version.model):
+        if not self.versions(version.model, at_most=1):
             self._client.delete_registered_model(version.model)
 
     @translated()
@@ -231,14 +256,7 @@ class MlflowRegistry:
             )
 
     def _models(self) -> list[MlflowModel]:
-        found: list[MlflowModel] = []
-        token: str | None = None
-        while True:
-            page = self._client.search_registered_models(max_results=PAGE, page_token=token)
-            found += page
-            token = page.token
-            if not token:
-                return found
+        return list(_all_of(partial(self._client.search_registered_models, max_results=PAGE)))
 
     def _create_model(self, name: str) -> bool:
         try:
@@ -250,13 +268,34 @@ class MlflowRegistry:
         return True
 
     def _no_version(self, model: str, number: int) -> NotFound:
-        latest = max((version.number for version in self.versions(model)), default=None)
-        found = f"the latest is {latest}" if latest else "it has none"
+        latest = self.versions(model, at_most=1)
+        found = f"the latest is {latest[0].number}" if latest else "it has none"
         return NotFound(
             f"model '{model}' has no version {number}; {found}",
             code="unknown-version",
             hint=f"slipway versions {model}",
         )
+
+
+def _all_of(search: Callable[..., PagedList[Found]]) -> Iterator[Found]:
+    """Yield what a search of MLflow finds, page after page as it is asked for."""
+    token: str | None = None
+    while True:
+        page = search(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _measured(run: Run) -> Measured:
+    return Measured(
+        metrics=dict(run.data.metrics),
+        params=dict(run.data.params),
+        tags=dict(run.data.tags),
+        status=run.info.status,
+        experiment_id=run.info.experiment_id,
+    )
 
 
 def _number(model: MlflowModel, ref: VersionRef) -> int:

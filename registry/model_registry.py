@@ -1,6 +1,6 @@
 """The port to the model registry: what the steps need of MLflow, and no more."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,15 +11,16 @@ from registry.version import LoggedModel, Version, VersionRef
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What a version's run recorded: metric name → value, parameter and tag name → text, and how it ended.
+    """What a version's run recorded: metric name → value, parameter and tag name → text, how it ended, and where it is.
 
-    Empty, with the status `None`, without a run or with a deleted one.
+    Empty, with status and experiment `None`, without a run or with a deleted one.
     """
 
     metrics: Mapping[str, float]
     params: Mapping[str, str]
     tags: Mapping[str, str] = field(default_factory=dict)
     status: str | None = None
+    experiment_id: str | None = None
 
 
 class ModelRegistry(Protocol):
@@ -38,8 +39,8 @@ class ModelRegistry(Protocol):
     def version(self, ref: VersionRef) -> Version:
         """Return one version."""
 
-    def versions(self, model: str) -> tuple[Version, ...]:
-        """Return all versions of a model, the newest first."""
+    def versions(self, model: str, *, at_most: int | None = None) -> tuple[Version, ...]:
+        """Return the versions of a model, the newest first: all of them, or so many at most."""
 
     def numbered(self, model: RegisteredModel, numbers: Collection[int]) -> tuple[Version, ...]:
         """Return those of the numbered versions that there are, the newest first, asking for no others."""
@@ -49,6 +50,9 @@ class ModelRegistry(Protocol):
 
     def measured(self, version: Version) -> Measured:
         """Return what the version's run recorded."""
+
+    def measured_each(self, versions: Sequence[Version]) -> tuple[Measured, ...]:
+        """Return what each version's run recorded, in the order of the versions."""
 
     def create_version(self, logged: LoggedModel, *, model: str, description: str, tags: Mapping[str, str]) -> Version:
         """Register a stored model as the next version, creating the model where it is new.

@@ -7,7 +7,7 @@ that model's own settings merged, named by a digest.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -188,6 +188,11 @@ class StagePolicy(Strict):
     checks: Checks
     allow_override: bool = False
 
+    @field_validator("enter_from", mode="before")
+    @classmethod
+    def _one_or_more(cls, enter_from: Any) -> Any:
+        return (enter_from,) if isinstance(enter_from, str) and enter_from != ANYWHERE else enter_from
+
     @field_validator("checks")
     @classmethod
     def _not_empty(cls, checks: Checks) -> Checks:
@@ -261,6 +266,11 @@ class PolicyBook:
         unknown = [key for key in document if key not in ("stages", "models")]
         if unknown:
             raise _wrong(source, [f"'{unknown[0]}' is unknown{did_you_mean(str(unknown[0]), ('stages', 'models'))}"])
+        for part in ("stages", "models"):
+            if not isinstance(document.get(part) or {}, dict):
+                raise _wrong(source, [f"{part} is no mapping of names; got {document[part]!r}"])
+        if gaps := list(_empty_checks(document["stages"])):
+            raise _wrong(source, [f"stages.{gap} is empty; write {{}} for its defaults" for gap in gaps])
         self._default = _parse(document, None, source)
         self.models = tuple(document.get("models") or {})
         self._by_model = {model: _parse(document, model, source) for model in self.models}
@@ -309,6 +319,15 @@ def _parse(document: Mapping[str, Any], model: str | None, source: str) -> Polic
         raise _wrong(source, [_one_wrong(problem, where) for problem in error.errors()]) from None
 
 
+def _empty_checks(stages: Mapping[str, Any]) -> Iterator[str]:
+    """Return the checks that are named without anything after the colon: they would not be made, and nobody told."""
+    for name, stage in stages.items():
+        checks = stage.get("checks") if isinstance(stage, dict) else None
+        for check, rule in checks.items() if isinstance(checks, dict) else ():
+            if rule is None:
+                yield f"{name}.checks.{check}"
+
+
 def _merged(below: Any, above: Any) -> Any:
     """Return both mappings as one; `null` above takes away what is below."""
     if not isinstance(below, dict) or not isinstance(above, dict):
@@ -321,7 +340,9 @@ def _one_wrong(problem: Mapping[str, Any], where: str) -> str:
     path = [str(part) for part in problem["loc"] if part != "stages"]
     if problem["type"] == "extra_forbidden":
         return f"{where}.{'.'.join(path)} is unknown{did_you_mean(path[-1], _known_beside(path))}"
-    return f"{'.'.join([where, *path])}: {problem['msg'].removeprefix('Value error, ')}; got {problem['input']!r}"
+    said = "should be a mapping" if problem["type"] == "model_type" else problem["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(problem["input"], dict) else f"; got {problem['input']!r}"
+    return f"{'.'.join([where, *path])}: {said}{got}"
 
 
 def _known_beside(path: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ import yaml
 
 from registry.console import json_option, print_document, say
 from registry.policy import Policy, load_policy
-from registry.settings import RegistrySettings, load_settings
+from registry.settings import RegistrySettings, load_settings, policy_place
 
 
 @click.group("policy", epilog="Example: slipway policy show cancer")
@@ -21,11 +21,14 @@ def policy() -> None:
 @json_option
 def check(file: Path | None, as_json: bool) -> None:
     """Read the policy and say whether it is one."""
-    book = load_policy(file or _place())
+    place = file or _place()
+    book = load_policy(place)
     if as_json:
         print_document({"source": book.source, "stages": list(book.default.names), "models": list(book.models)})
         return
-    say(f"{book.source} is a policy for {' → '.join(book.default.names)}")
+    if not place.is_file():
+        say(f"there is no {place}: the default policy applies")
+    say(f"{book.source} is valid; stages: {' → '.join(book.default.names)}")
     for model in book.models:
         say(f"  {model} has settings of its own: slipway policy show {model}")
 
@@ -50,4 +53,4 @@ def _stages(policy: Policy) -> object:
 
 def _place() -> Path:
     settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
-    return Path.cwd() / settings.policy
+    return policy_place(settings, Path.cwd())

@@ -4,14 +4,14 @@
 spoke of is left alone: somebody set that alias before Slipway came, and nothing adopts it silently.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from registry.errors import Unavailable
 from registry.history import HEAD_TAG, Head, History, ModelState
 from registry.identity import RegisteredModel
 from registry.model_registry import ModelRegistry
-from registry.stages import MLFLOW_ARCHIVED, mlflow_stage_of
+from registry.stages import MLFLOW_ARCHIVED, MLFLOW_STAGES, mlflow_stage_of
 from registry.version import Version
 
 STAGE_TAG = "slipway.stage"
@@ -65,11 +65,16 @@ Change = SetAlias | DeleteAlias | SetMlflowStage | SetTags
 
 
 def numbers_of_interest(model: RegisteredModel, state: ModelState) -> frozenset[int]:
-    """Return the versions that a decision may change: however many others there are, they are not looked at."""
+    """Return the versions that a decision may change: however many others there are, they are not looked at.
+
+    Of MLflow's labels only those that mirror a stage are taken away from a version; whoever has another is of interest
+    for its alias or its past alone.
+    """
     stacked = [number for stack in state.stacks.values() for number in stack[-2:]]
     occupants = [there.version for there in state.stages.values()]
     moved = [state.moved] if state.moved else []
-    return frozenset([*model.aliases.values(), *model.labels.values(), *stacked, *occupants, *moved])
+    labelled = [number for label, number in model.labels.items() if label in MLFLOW_STAGES.values()]
+    return frozenset([*model.aliases.values(), *labelled, *stacked, *occupants, *moved])
 
 
 def changes_for(
@@ -151,7 +156,7 @@ def apply(change: Change, *, model: str, registry: ModelRegistry) -> None:
 def project(
     model_uid: str,
     *,
-    look: Callable[[], tuple[RegisteredModel, Sequence[Version]]],
+    model: RegisteredModel,
     state: ModelState,
     head: Head,
     registry: ModelRegistry,
@@ -161,14 +166,19 @@ def project(
 ) -> tuple[Change, ...]:
     """Apply what the ledger says to the registry, note it as applied, and return what was changed.
 
-    The caller holds the model's lock. The head is read again before each write: whoever lost the lock in a pause
-    and wakes after another's decision changes nothing more. `look` is called until there is nothing left to change: it
-    shows the highest version with a label only, and below it there may be another.
+    The caller holds the model's lock, and has read the model under it. The head is read again before each write:
+    whoever lost the lock in a pause and wakes after another's decision changes nothing more. The model is read again
+    until there is nothing left to change: it shows the highest version with a label only, and below it there may be
+    another.
     """
     done: list[Change] = []
     last: tuple[Change, ...] = ()
-    model, versions = look()
-    while changes := changes_for(state, model, versions, stages=stages, mirror_stages=mirror_stages):
+
+    def needed() -> tuple[Change, ...]:
+        versions = registry.numbered(model, numbers_of_interest(model, state))
+        return changes_for(state, model, versions, stages=stages, mirror_stages=mirror_stages)
+
+    while changes := needed():
         if changes == last:
             raise Unavailable(
                 f"the registry does not keep what is written to it: {'; '.join(map(str, changes))}",
@@ -181,7 +191,7 @@ def project(
                 return tuple(done)
             apply(change, model=model.name, registry=registry)
             done.append(change)
-        model, versions = look()
+        model = registry.model(model.name)
     if history.head(model_uid) == head:
         registry.set_model_tag(model.name, HEAD_TAG, str(head))
         history.set_applied(model_uid, head.seq)

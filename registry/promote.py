@@ -59,12 +59,14 @@ def require_admissible(situation: Situation, version: Version, stage: str) -> No
     Raises
     ------
     Conflict
-        The version is not in a stage from which it may enter, or the stage's alias is not where the history says.
+        The version is not in a stage from which it may enter, or the alias of either is not where the history says.
     """
     require_ours(situation, stage)
     sources = situation.policy.sources_of(stage)
     current = situation.state.stage_of(version.number)
     names = situation.policy.names
+    if current in names:
+        require_ours(situation, current)
     if current in names and names.index(current) > names.index(stage):
         raise Conflict(
             f"{version} is in {current}, above {stage}: a promotion does not lead down",
@@ -131,14 +133,24 @@ def _require_pass(situation: Situation, stage: str, grounds: Grounds) -> None:
     refusal = f"{verdict.model}/{verdict.version} does not enter {stage}: {worst}"
     code = f"verdict-{verdict.outcome.name.lower()}"
     if not grounds.override:
-        raise NotApproved(
-            refusal, code=code, hint=f"slipway history {verdict.model} has the verdict, its run the report"
-        )
+        raise NotApproved(refusal, code=code, hint=what_next(verdict))
     if not situation.policy.stages[stage].allow_override:
         hint = f"the policy would have to say: stages: {{{stage}: {{allow_override: true}}}}"
         raise NotApproved(f"the policy allows no override for {stage}; {refusal}", code=code, hint=hint)
     if any(finding.check == "approval" for finding in verdict.worst()):
         raise NotApproved(f"an approval cannot be overridden; {refusal}", code=code, hint=None)
+
+
+def what_next(verdict: Verdict) -> str:
+    """Return what somebody can do about a verdict; of one that cannot be told, with what it could be."""
+    if verdict.outcome is Outcome.PASS:
+        return f'slipway promote {verdict.model}/{verdict.version} --to {verdict.stage} --reason "…"'
+    report = "the report is among the run's artifacts, under slipway/gate/"
+    compared = [finding.check for finding in verdict.worst() if finding.check in ("champion", "slices")]
+    if verdict.outcome is Outcome.INCONCLUSIVE and compared:
+        rows = "more rows decide (a larger holdout, or data and target in the policy), or a wider margin"
+        return f"{rows}: docs/lifecycle.md#policy; {report}"
+    return report
 
 
 def rollback_target(
@@ -159,7 +171,11 @@ def rollback_target(
     """
     there = situation.state.stages.get(stage)
     if there is None:
-        raise NotFound(f"nothing of {situation.name} is in {stage}", code="empty-stage", hint="slipway status")
+        raise NotFound(
+            f"nothing of {situation.name} is in {stage}, and a rollback takes another's place",
+            code="empty-stage",
+            hint=f"slipway history {situation.name} shows what was there; slipway promote puts it back",
+        )
     if from_version is not None and there.version != from_version:
         return None
     require_ours(situation, stage)
@@ -187,12 +203,18 @@ def _require_was_there(situation: Situation, stage: str, number: int) -> None:
             code="never-there",
             hint=f'slipway promote {situation.name}/{number} --to {stage} --reason "…"',
         )
-    if mine[-1].kind == EventKind.VERSION_ARCHIVED:
+    if ruled_out := archived(situation, number):
         raise Conflict(
-            f"{situation.name}/{number} was archived by {mine[-1].actor}: {mine[-1].reason}",
+            f"{situation.name}/{number} was archived by {ruled_out.actor}: {ruled_out.reason}",
             code="archived",
             hint="choose another: --to-version N",
         )
+
+
+def archived(situation: Situation, number: int) -> Event | None:
+    """Return the event by which a version was archived, if nothing has moved it since."""
+    last = next((record.event for record in reversed(situation.moves) if record.event.version == number), None)
+    return last if last and last.kind == EventKind.VERSION_ARCHIVED else None
 
 
 def _require_no_recent_rollback(situation: Situation, stage: str, seq: int, now: datetime) -> None:
@@ -271,8 +293,8 @@ def demotion(situation: Situation, version: Version, who: Who, *, to: str | None
     return _event(EventKind.VERSION_DEMOTED, situation, version, to, who)
 
 
-def archival(situation: Situation, version: Version, who: Who) -> Event:
-    """Decide that a version is in no stage and nothing goes back to it.
+def archival(situation: Situation, version: Version, who: Who) -> Event | None:
+    """Decide that a version is in no stage and no rollback goes to it.
 
     Raises
     ------
@@ -284,6 +306,8 @@ def archival(situation: Situation, version: Version, who: Who) -> Event:
         raise Conflict(
             f"{version} is in {current}", code="in-a-stage", hint=f'slipway demote {version} --reason "…" first'
         )
+    if archived(situation, version.number):
+        return None
     return _event(EventKind.VERSION_ARCHIVED, situation, version, None, who)
 
 

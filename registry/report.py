@@ -10,11 +10,15 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1f2328; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .7rem; border-bottom: 1px solid #d1d9e0; }
-td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+td:nth-child(3) { min-width: 14rem; overflow-wrap: anywhere; }
+td:nth-child(n+4) { font-variant-numeric: tabular-nums; }
+svg { max-width: 100%; }
 .outcome { font-weight: 600; }
 code { font-size: 13px; overflow-wrap: anywhere; }
 """
-WIDTH, LINE, LEFT, RIGHT = 900, 26, 260, 20
+# Narrow, and the reason early: MLflow's UI shows the page in a frame of some 500 pixels.
+WIDTH, LINE, LEFT, RIGHT, NAME = 680, 26, 200, 20, 28
+DIGEST_SHOWN = len("sha256:") + 12
 
 
 def to_html(verdict: Verdict) -> str:
@@ -27,19 +31,18 @@ def to_html(verdict: Verdict) -> str:
         f"<style>{STYLE}</style>"
         f"<h1>{escape(name)} to {escape(verdict.stage)}: {_coloured(verdict.outcome.name)}</h1>"
         f"<p>Assessed {verdict.at:%Y-%m-%d %H:%M:%S} UTC{escape(against)}. The whole is the worst of its parts.</p>"
-        "<table><tr><th>check</th><th>outcome</th><th>measured</th><th>limit</th><th>n</th><th>reason</th></tr>"
+        "<table><tr><th>check</th><th>outcome</th><th>reason</th><th>measured</th><th>limit</th><th>n</th></tr>"
         f"{''.join(map(_row, verdict.findings))}</table>"
         f"{''.join(map(_plot, verdict.findings))}"
         f"<h2>What the verdict rests on</h2><ul>{digests}</ul></html>"
     )
 
 
-def describe(current: str, verdict: Verdict, run_id: str, path: str) -> str:
-    """Return a version's description with a line for each stage's last verdict, linked to its report in MLflow's UI."""
+def describe(current: str, verdict: Verdict, page: str) -> str:
+    """Return a version's description with a line for each stage's last verdict, linked to its page in MLflow's UI."""
     before, _, gates = current.partition(MARK)
     kept = [line for line in gates.strip().splitlines() if line and not line.startswith(f"- {verdict.stage}:")]
-    link = f"#/runs/{run_id}/artifacts/{path}"
-    line = f"- {verdict.stage}: **{verdict.outcome.name}**, {verdict.at:%Y-%m-%d %H:%M} UTC, [report]({link})"
+    line = f"- {verdict.stage}: **{verdict.outcome.name}**, {verdict.at:%Y-%m-%d %H:%M} UTC, [report]({page})"
     return "\n".join([before.rstrip(), "", MARK, "", *kept, line]).lstrip()
 
 
@@ -52,24 +55,19 @@ def _row(finding: Finding) -> str:
     cells = [
         escape(finding.check),
         _coloured(finding.outcome.name),
+        escape(finding.reason),
         escape(_short(finding.measured)),
         escape(limit.strip()),
         "" if finding.n is None else f"{finding.n:,}",
-        escape(finding.reason),
     ]
-    numeric = (2, 3, 4)
-    return f"<tr>{''.join(_cell(text, i in numeric) for i, text in enumerate(cells))}</tr>"
-
-
-def _cell(text: str, is_number: bool) -> str:
-    return f"<td class='number'>{text}</td>" if is_number else f"<td>{text}</td>"
+    return f"<tr>{''.join(f'<td>{text}</td>' for text in cells)}</tr>"
 
 
 def _short(value: float | str | None) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value if len(value) <= 24 else f"{value[:24]}…"
+        return value if len(value) <= DIGEST_SHOWN else f"{value[:DIGEST_SHOWN]}…"
     return f"{value:.4g}"
 
 
@@ -88,12 +86,12 @@ def _plot(finding: Finding) -> str:
 
     height = LINE * (len(parts) + 2)
     lines = [
-        _vertical(x(threshold), height, "#cf222e", f"threshold {threshold:.4g}"),
-        _vertical(x(0.0), height, "#8c959f", "equal"),
+        _vertical(x(threshold), height, "#cf222e", f"threshold {threshold:.4g}", "end"),
+        _vertical(x(0.0), height, "#59636e", "equal", "start"),
     ]
     for i, part in enumerate(parts):
         y = LINE * (i + 1.5)
-        name = escape(str(part.get("name", part.get("metric", finding.check)))[:34])
+        name = escape(str(part.get("name", part.get("metric", finding.check)))[:NAME])
         middle = x(float(part["difference"]))
         lines.append(
             f"<text x='0' y='{y + 5:.1f}' font-size='13'>{name}</text>"
@@ -101,11 +99,12 @@ def _plot(finding: Finding) -> str:
             f"stroke='#0969da' stroke-width='3'/><circle cx='{middle:.1f}' cy='{y:.1f}' r='5' fill='#0969da'/>"
         )
     title = f"<h2>{escape(finding.check)}: difference to the champion (right is better)</h2>"
-    return f"{title}<svg viewBox='0 0 {WIDTH} {height}' role='img'>{''.join(lines)}</svg>"
+    return f"{title}<svg width='{WIDTH}' viewBox='0 0 {WIDTH} {height}' role='img'>{''.join(lines)}</svg>"
 
 
-def _vertical(x: float, height: float, colour: str, words: str) -> str:
+def _vertical(x: float, height: float, colour: str, words: str, anchor: str) -> str:
+    beside = x - 4 if anchor == "end" else x + 4
     return (
         f"<line x1='{x:.1f}' x2='{x:.1f}' y1='16' y2='{height - 4}' stroke='{colour}' stroke-dasharray='4 3'/>"
-        f"<text x='{x:.1f}' y='12' font-size='12' fill='{colour}' text-anchor='middle'>{words}</text>"
+        f"<text x='{beside:.1f}' y='12' font-size='12' fill='{colour}' text-anchor='{anchor}'>{words}</text>"
     )

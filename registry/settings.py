@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from registry.errors import InvalidInput
+from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
 
 FILE = "slipway.yaml"
@@ -60,6 +60,24 @@ def history_place(settings: RegistrySettings, environ: Mapping[str, str]) -> tup
     return uri, True
 
 
+def policy_place(settings: RegistrySettings, folder: Path) -> Path:
+    """Return where the policy is; there may be none where nobody named a place.
+
+    Raises
+    ------
+    NotFound
+        A file is named, and is not there: the default policy in its place would be another than was meant.
+    """
+    place = folder / settings.policy
+    if "policy" in settings.model_fields_set and not place.is_file():
+        raise NotFound(
+            f"the settings name the policy {place}, and there is no such file",
+            code="no-policy-file",
+            hint="write it, or take `registry: {policy: …}` out of slipway.yaml (SLIPWAY_REGISTRY__POLICY)",
+        )
+    return place
+
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -71,6 +89,7 @@ def load_settings(kind: type[SectionT], section: str, *, environ: Mapping[str, s
     InvalidInput
         All bad keys at once: each with its source, its value (never that of a connection) and what is expected.
     """
+    _refuse_unread(environ, kind, section)
     in_file = _file_section(folder / FILE, section)
     in_environment = _environment_section(environ, section)
     try:
@@ -98,6 +117,29 @@ def _file_section(path: Path, section: str) -> dict[str, Any]:
                 hint=None,
             )
     return document.get(section) or {}
+
+
+def _refuse_unread(environ: Mapping[str, str], kind: type[Section], section: str) -> None:
+    """Refuse variables that somebody meant for us and that would not be read.
+
+    Others may begin with the prefix: Kubernetes makes some for a service that is called slipway.
+    """
+    for name in environ:
+        asked, mark, _ = name.removeprefix(PREFIX).partition("__")
+        if name.startswith(PREFIX) and mark and asked.lower() not in SECTIONS:
+            raise InvalidInput(
+                f"{name} has an unknown section '{asked.lower()}'{did_you_mean(asked, SECTIONS)}; "
+                f"known: {', '.join(SECTIONS)}",
+                code="wrong-settings",
+                hint=None,
+            )
+    for key in kind.model_fields:
+        if (single := f"{PREFIX}{section}_{key}".upper()) in environ:
+            raise InvalidInput(
+                f"{single} is not read: section and key are joined by two underscores",
+                code="wrong-settings",
+                hint=f"{PREFIX}{section}__{key}".upper(),
+            )
 
 
 def _environment_section(environ: Mapping[str, str], section: str) -> dict[str, Any]:

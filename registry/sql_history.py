@@ -10,10 +10,12 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.events import Event, first_hash
@@ -26,6 +28,7 @@ NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that imp
     "ON m.name = t.name AND m.workspace = t.workspace "
     "WHERE t.key = :key AND t.workspace = :workspace AND m.creation_time = :created_ms"
 )
+PAGE_ROWS = 1000
 LOCK_WITHIN_S = 30.0
 LOCK_LOOK_EVERY_S = 0.05
 CONNECT = {
@@ -45,13 +48,7 @@ class SqlHistory:
         InvalidInput
             The URL names neither SQLite nor PostgreSQL.
         """
-        self._url = sa.make_url(url)
-        backend = self._url.get_backend_name()
-        if backend not in CONNECT:
-            raise InvalidInput(
-                f"the history needs SQLite or PostgreSQL; got {backend}", code="wrong-history-database", hint=None
-            )
-        self._engine = sa.create_engine(self._url, connect_args=CONNECT[backend], pool_pre_ping=True)
+        self._url, self._engine = _engine_of(url)
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
@@ -81,15 +78,23 @@ class SqlHistory:
 
     def records(self, model_uid: str) -> tuple[Record, ...]:
         """Return all of a model's records in order."""
-        return self._select(EVENTS.c.model_uid == model_uid)
+        return self._read(_records_of(model_uid).order_by(EVENTS.c.seq))
+
+    def walk(self, model_uid: str) -> Iterator[Record]:
+        """Yield all of a model's records in order, holding a page of them and no transaction."""
+        query = _records_of(model_uid).order_by(EVENTS.c.seq).limit(PAGE_ROWS)
+        page = self._read(query)
+        while page:
+            yield from page
+            page = self._read(query.where(EVENTS.c.seq > page[-1].seq))
 
     def moves(self, model_uid: str) -> tuple[Record, ...]:
         """Return those that move a version, in order."""
-        return self._select(EVENTS.c.model_uid == model_uid, EVENTS.c.kind.in_([str(kind) for kind in MOVES]))
+        return self._read_few(_records_of(model_uid).where(EVENTS.c.kind.in_([str(kind) for kind in MOVES])))
 
     def about(self, model_uid: str, version: int) -> tuple[Record, ...]:
         """Return those about one version, in order."""
-        return self._select(EVENTS.c.model_uid == model_uid, EVENTS.c.version == version)
+        return self._read_few(_records_of(model_uid).where(EVENTS.c.version == version))
 
     def head(self, model_uid: str) -> Head | None:
         """Return the end of a model's chain."""
@@ -114,7 +119,8 @@ class SqlHistory:
 
     def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
         """Return the identities that begin with a text and were once known by a name, in their order."""
-        query = sa.select(EVENTS.c.model_uid).where(EVENTS.c.model_uid.startswith(prefix, autoescape=True)).distinct()
+        uid = EVENTS.c.model_uid if model is not None else _distinct_uids().c.model_uid
+        query = sa.select(uid).where(uid.startswith(prefix, autoescape=True)).distinct()
         named = query if model is None else query.where(EVENTS.c.model == model)
         with self.connected() as connection:
             return tuple(sorted(connection.scalars(named)))
@@ -162,16 +168,20 @@ class SqlHistory:
         with translated(self._url):
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
+            with _translated(self._url):
+                _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
             yield
         finally:
             connection.invalidate()  # the session's end frees the lock, whatever state it is in
             connection.close()
 
-    def _select(self, *conditions: sa.ColumnElement[bool]) -> tuple[Record, ...]:
-        query = sa.select(*(EVENTS.c[name] for name in RECORD)).where(*conditions).order_by(EVENTS.c.seq)
+    def _read(self, query: sa.Select[Any]) -> tuple[Record, ...]:
         with self.connected() as connection:
             return tuple(Record(**row) for row in connection.execute(query).mappings())
+
+    def _read_few(self, query: sa.Select[Any]) -> tuple[Record, ...]:
+        """Read records and sort them here: told to sort, SQLite reads the whole chain instead of using an index."""
+        return tuple(sorted(self._read(query), key=attrgetter("seq")))
 
     def _hash_at(self, connection: sa.Connection, model_uid: str, seq: int) -> str:
         if seq == 0:
@@ -185,6 +195,13 @@ class SqlHistory:
                 hint="slipway history --verify",
             )
         return str(found)
+
+
+def _distinct_uids() -> sa.CTE:
+    """Return the identities by one look into the index for each: DISTINCT would read every event."""
+    uids = sa.select(sa.func.min(EVENTS.c.model_uid).label("model_uid")).cte("uids", recursive=True)
+    following = sa.select(sa.func.min(EVENTS.c.model_uid)).where(EVENTS.c.model_uid > uids.c.model_uid)
+    return uids.union_all(sa.select(following.correlate(uids).scalar_subquery()).where(uids.c.model_uid.is_not(None)))
 
 
 def open_to_read(url: str) -> SqlHistory:
@@ -215,6 +232,10 @@ def open_to_read(url: str) -> SqlHistory:
     return history
 
 
+def _records_of(model_uid: str) -> sa.Select[Any]:
+    return sa.select(*(EVENTS.c[name] for name in RECORD)).where(EVENTS.c.model_uid == model_uid)
+
+
 def _wait_for_lock(take: Callable[[], bool]) -> None:
     deadline = time.monotonic() + LOCK_WITHIN_S
     while not take():
@@ -234,6 +255,23 @@ def _overtaken(event: Event, newer: tuple[Record, ...]) -> Conflict:
         code="overtaken",
         hint=f"slipway status, then decide again: slipway history {event.model}",
     )
+
+
+def _engine_of(url: str) -> tuple[sa.URL, sa.Engine]:
+    """Return the parsed URL and its engine; what cannot be parsed is not repeated, it may hold a password."""
+    try:
+        parsed = sa.make_url(url)
+        backend = parsed.get_backend_name()
+        if backend not in CONNECT:
+            raise _wrong_database(f"the history needs SQLite or PostgreSQL; got {backend}")
+        return parsed, sa.create_engine(parsed, connect_args=CONNECT[backend], pool_pre_ping=True)
+    except (ArgumentError, ImportError) as error:
+        raise _wrong_database(f"the history's address is no database URL that can be used: {error}") from error
+
+
+def _wrong_database(message: str) -> InvalidInput:
+    hint = "SLIPWAY_REGISTRY__HISTORY_URI=postgresql://… or sqlite:////path/to/history.db"
+    return InvalidInput(message, code="wrong-history-database", hint=hint)
 
 
 @contextmanager

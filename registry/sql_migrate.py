@@ -14,6 +14,10 @@ from registry.sql_history import SqlHistory
 from registry.sql_tables import REVISION
 
 MIGRATIONS = Path(__file__).parent / "sql_migrations"
+BEGIN_MIGRATION = {  # Python's sqlite3 begins no transaction by itself for a CREATE (3.11)
+    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": "SELECT pg_advisory_xact_lock(hashtext('slipway migrations'))",
+}
 
 
 def open_history(url: str, *, beside_mlflow: bool) -> SqlHistory:
@@ -35,6 +39,8 @@ def open_history(url: str, *, beside_mlflow: bool) -> SqlHistory:
 
 
 def _migrate(connection: sa.Connection, *, beside_mlflow: bool) -> None:
+    """Bring the tables up to date in one transaction, which holds off whoever else would do the same."""
+    connection.exec_driver_sql(BEGIN_MIGRATION[connection.dialect.name])
     if beside_mlflow and not sa.inspect(connection).has_table("alembic_version"):
         raise InvalidInput(
             "the database has no MLflow tables yet, and MLflow cannot make them after the history's",

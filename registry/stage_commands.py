@@ -1,6 +1,7 @@
 """The commands that move versions without a gate, and the one that shows where they are."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ def rollback(
     chosen = find_stage(stage or stages[-1], stages)
     decision = going_back(chosen, who(reason), ledger, to_version=to_version, from_version=from_version)
     done = act(model, decision, ledger, dry_run=dry_run)
-    what = f"{model}/{done.event.version} back in {chosen}" if done.event else f"{model} in {chosen}"
+    left = f"{model}/{from_version} is out of {chosen}" if from_version else f"{model}/{to_version} is in {chosen}"
+    what = f"{model}/{done.event.version} back in {chosen}" if done.event else left
     tell(done, what, dry_run=dry_run, as_json=as_json)
 
 
@@ -102,7 +104,7 @@ def adopt(version: str, reason: str, dry_run: bool, as_json: bool) -> None:
         return adoption(situation, found, stage, why, manifest_of(ledger.registry.stored_files(found.source)))
 
     done = act(ref.model, decision, ledger, dry_run=dry_run)
-    tell(done, f"{ref.model} in {stage}, adopted", dry_run=dry_run, as_json=as_json)
+    tell(done, f"{ref.model} in {stage} adopted", dry_run=dry_run, as_json=as_json)
 
 
 @click.command("register", epilog='Example: slipway register cancer/3 --reason "trained by the old pipeline"')
@@ -165,7 +167,9 @@ def archive(version: str, reason: str, dry_run: bool, as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """Show what is in every stage, since when, and what was moved behind the history."""
     ledger = here()
-    found = [row for model in ledger.registry.models() for row in status_of(model.name, ledger)]
+    book = ledger.policies()
+    read_once = replace(ledger, policies=lambda: book)
+    found = [row for model in ledger.registry.models() for row in status_of(model, read_once)]
     if as_json:
         print_document({"stages": [_status_document(row) for row in found]})
         return

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from registry.decide import Ledger, Situation, settled
+from registry.decide import Ledger, Situation, agreeing, settle, situation_of
+from registry.identity import RegisteredModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,9 +19,12 @@ class StageStatus:
     mend: str | None
 
 
-def status_of(model: str, ledger: Ledger) -> tuple[StageStatus, ...]:
-    """Return every stage of a model that is in use; decisions that were not applied are applied first."""
-    situation = settled(model, ledger)
+def status_of(model: RegisteredModel, ledger: Ledger) -> tuple[StageStatus, ...]:
+    """Return every stage of a model that is in use; decisions that were not applied are applied first.
+
+    `model` may have been read a while ago, with all others: it is read again before anything is called wrong.
+    """
+    situation = agreeing(settle(situation_of(model, ledger), ledger), ledger)
     found = (_stage_status(situation, stage) for stage in situation.policy.names)
     return tuple(status for status in found if status is not None)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from registry.decide import Ledger
 from registry.mlflow_registry import MlflowRegistry
 from registry.policy import load_policy
-from registry.settings import RegistrySettings, history_place, load_settings
+from registry.settings import RegistrySettings, history_place, load_settings, policy_place
 from registry.sql_migrate import open_history
 
 
@@ -20,7 +20,7 @@ def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
     return Ledger(
         registry=registry,
         history=open_history(url, beside_mlflow=beside_mlflow),
-        policies=lambda: load_policy(folder / settings.policy),
+        policies=lambda: load_policy(policy_place(settings, folder)),
         mirror_stages=settings.mirror_stages,
     )
 

@@ -26,8 +26,9 @@ SAID_CHARACTERS = 600
 def serve_once(folder: Path, body: str, *, requests: int, load_within_s: float) -> Served:
     """Serve the model in a folder, send the body some times, and return what came back.
 
-    The server runs in this environment, in a session of its own, and is stopped whatever happens. A server that does
-    not start, or answers with an error, is told of in `problem`.
+    The server runs in this environment, in a process group of its own, and is stopped whatever happens; it stays in the
+    session of whoever asks, so that it ends with that. A server that does not start, or answers with an error, is told
+    of in `problem`.
     """
     with tempfile.TemporaryFile() as log:
         started = time.monotonic()
@@ -72,7 +73,7 @@ def _server(folder: Path, log: int) -> Iterator[tuple["subprocess.Popen[bytes]",
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
+        process_group=0,
         env={**os.environ, "PATH": f"{beside}{os.pathsep}{os.environ.get('PATH', '')}"},
     )
     try:
@@ -112,12 +113,12 @@ def _post(port: int, body: str) -> tuple[int, str]:
 
 
 def _peak_memory(leader: int) -> int | None:
-    """Return the sum of the peak resident sizes of the session's processes; `None` where /proc does not tell."""
+    """Return the sum of the peak resident sizes of the group's processes; `None` where /proc does not tell."""
     found = 0
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = (status.parent / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == leader:
+            if int(fields[2]) == leader:
                 found += _peak_of(status.read_text())
     return found or None
 

@@ -1,6 +1,6 @@
 """Stand-ins for the ports; they pass the same contract tests as the real doors."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -60,14 +60,17 @@ class FakeModelRegistry:
             raise NotFound(f"model '{ref.model}' has no {missing}", code="unknown-version", hint=None)
         return found
 
-    def versions(self, model: str) -> tuple[Version, ...]:
-        return tuple(sorted(self._of(model).values(), key=lambda v: v.number, reverse=True))
+    def versions(self, model: str, *, at_most: int | None = None) -> tuple[Version, ...]:
+        return tuple(sorted(self._of(model).values(), key=lambda v: v.number, reverse=True))[:at_most]
 
     def models_with_alias(self, alias: str) -> tuple[Version, ...]:
         return tuple(v for name in sorted(self.known) for v in self.versions(name) if alias in v.aliases)
 
     def measured(self, version: Version) -> Measured:
         return self.recorded.get(version.run_id or "", Measured(metrics={}, params={}))
+
+    def measured_each(self, versions: Sequence[Version]) -> tuple[Measured, ...]:
+        return tuple(self.measured(version) for version in versions)
 
     def create_version(self, logged: LoggedModel, *, model: str, description: str, tags: Mapping[str, str]) -> Version:
         self.writes.append("create_version")

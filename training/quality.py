@@ -1,17 +1,19 @@
 """Which data is refused, and which only gets a warning. Rules over a frame; nothing is read here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
-from training.dataset import ColumnKind, Dataset
+from training.dataset import ColumnKind, ColumnSchema, Dataset
 
 IDENTIFIER_SHARE = 0.95
 IDENTIFIER_ROWS = 50
 NAMED_AT_MOST = 10
+DATES_LOOKED_AT = 100
+DATE = r"(\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4})([T ].*)?"
 
 
 def refuse_table(frame: pd.DataFrame, target: str, source: str) -> None:
@@ -65,7 +67,7 @@ def refuse_target(target: pd.Series, *, classification: bool) -> None:
     if target.nunique() == 1:
         what = "one class" if classification else "one value"
         raise _invalid(
-            f"target '{name}' has only {what}, {target.iloc[0]!r}: there is nothing to learn",
+            f"target '{name}' has only {what}, {_plain(target.iloc[0])!r}: there is nothing to learn",
             "constant-target",
             "bring rows with other values, or name another target",
         )
@@ -84,13 +86,15 @@ def refuse_target(target: pd.Series, *, classification: bool) -> None:
         )
 
 
-def warnings_for(dataset: Dataset) -> tuple[str, ...]:
-    """Return what a person should know of data that is trained on all the same."""
+def warnings_for(dataset: Dataset, features: Sequence[ColumnSchema]) -> tuple[str, ...]:
+    """Return what a person should know of data that is trained on all the same; `features` are the columns in use."""
+    text = [column.name for column in features if column.kind is ColumnKind.CATEGORICAL]
     return (
         *dataset.notes,
-        *_constant_columns(dataset),
-        *_identifiers(dataset),
+        *_constant_columns(dataset, features),
+        *_identifiers(dataset, text),
         *_dates(dataset),
+        *_dates_as_text(dataset, text),
         *_conflicts(dataset),
     )
 
@@ -107,8 +111,8 @@ def refuse_repeated(names: list[str], source: str) -> None:
         raise _invalid(f"{source} has column names twice: {_listed(repeated)}", "repeated-columns", "rename them")
 
 
-def _constant_columns(dataset: Dataset) -> Iterator[str]:
-    names = [c.name for c in dataset.schema if _is_constant(dataset.frame[c.name])]
+def _constant_columns(dataset: Dataset, features: Sequence[ColumnSchema]) -> Iterator[str]:
+    names = [c.name for c in features if _is_constant(dataset.frame[c.name])]
     if names:
         yield f"columns with one value only: {_listed(names)}"
 
@@ -119,17 +123,33 @@ def _is_constant(column: pd.Series) -> bool:
     return bool(column.isna().all() if pd.isna(first) else (column == first).all())
 
 
-def _identifiers(dataset: Dataset) -> Iterator[str]:
+def _identifiers(dataset: Dataset, text: list[str]) -> Iterator[str]:
     rows = len(dataset.frame)
-    text = [c.name for c in dataset.schema if c.kind is ColumnKind.CATEGORICAL]
     names = [name for name in text if dataset.frame[name].nunique() > IDENTIFIER_SHARE * rows]
     if names and rows >= IDENTIFIER_ROWS:
-        yield f"text columns with a value of their own in nearly every row, probably identifiers: {_listed(names)}"
+        yield (
+            f"text columns with a value of their own in nearly every row, probably identifiers: {_listed(names)}; "
+            "they are features all the same: leave them out of the data, or name one as key"
+        )
 
 
 def _dates(dataset: Dataset) -> Iterator[str]:
     if names := [c.name for c in dataset.schema if c.kind is ColumnKind.DATETIME]:
         yield f"columns of dates, left out of the features: {_listed(names)}"
+
+
+def _dates_as_text(dataset: Dataset, text: list[str]) -> Iterator[str]:
+    """CSV knows no dates: they arrive as text, and each day would be a category of its own."""
+    if names := [name for name in text if _look_like_dates(dataset.frame[name])]:
+        yield (
+            f"text columns that look like dates, taken as categories: {_listed(names)}; "
+            "turn them into numbers, or leave them out of the data"
+        )
+
+
+def _look_like_dates(column: pd.Series) -> bool:
+    values = column.dropna().head(DATES_LOOKED_AT)
+    return len(values) > 0 and bool(values.str.fullmatch(DATE).all())
 
 
 def _conflicts(dataset: Dataset) -> Iterator[str]:
@@ -141,6 +161,11 @@ def _conflicts(dataset: Dataset) -> Iterator[str]:
     differing = pd.Series(targets).groupby(ids[repeated].to_numpy()).transform("nunique") > 1
     if count := int(differing.sum()):
         yield f"{count} rows have the same features as another row and a different target"
+
+
+def _plain(value: object) -> object:
+    """Return NumPy's scalars as Python's, which print without their type."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _listed(names: list[str]) -> str:

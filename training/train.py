@@ -86,7 +86,7 @@ def prepare(dataset: Dataset, spec: TrainSpec) -> Prepared:
         )
     scheme = HoldoutScheme(fraction=spec.holdout, key=spec.key, time_column=spec.time_column)
     sides = split(dataset, scheme, classes=task is Task.CLASSIFICATION)
-    notes = (*warnings_for(dataset), *sides.notes)
+    notes = (*warnings_for(dataset, columns), *sides.notes)
     return Prepared(dataset=dataset, task=task, columns=columns, split=sides, notes=notes)
 
 

@@ -50,15 +50,16 @@ def _margin(rule: ChampionRule, metric: str) -> Margin:
 
 def _reason(metric: str, paired: Paired, judged: Judged, margin: float) -> str:
     measured = f"{metric} {paired.candidate:.4g} against {paired.champion:.4g} on {paired.n:,} rows"
-    gain = "better" if paired.difference > 0 else "worse" if paired.difference < 0 else "different"
-    interval = f"{abs(paired.difference):.4g} {gain}, interval {judged.low:+.4f} … {judged.high:+.4f}"
+    gain = "better" if paired.difference > 0 else "worse"
+    difference = f"{abs(paired.difference):.4g} {gain}" if paired.difference else "no difference"
+    interval = f"{difference}, interval {judged.low:+.4f} … {judged.high:+.4f}"
     superior = judged.threshold == 0
     wanted = "better" if superior else f"no worse than by {margin:.4g}"
+    enough = f"{judged.rows_to_decide or 0:,} would decide"
     said = {
         Outcome.PASS: f"shown to be {wanted}",
         Outcome.FAIL: "shown not to be better" if superior else f"shown to be worse by more than {margin:.4g}",
-        Outcome.INCONCLUSIVE: f"not shown to be {wanted}, nor that it is not; "
-        f"{judged.rows_to_decide or 0:,} rows would decide",
+        Outcome.INCONCLUSIVE: f"too few rows to tell whether it is {wanted}: {enough}",
     }
     return f"{measured}: {interval}; {said[judged.outcome]}"
 

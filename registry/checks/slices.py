@@ -92,7 +92,8 @@ def judge_slices(found: list[Slice], small: list[str], *, margin: float, alpha: 
     elif open_ones:
         rows = max(part.judged.rows_to_decide or part.paired.n for part in open_ones)
         reason = (
-            f"not shown to be no worse than by {margin:.4g}: {_named(open_ones)}; {rows:,} rows in each would decide"
+            f"too few rows to tell whether they are no worse than by {margin:.4g}: {_named(open_ones)}; "
+            f"{rows:,} in each would decide"
         )
         outcome = Outcome.INCONCLUSIVE
     else:

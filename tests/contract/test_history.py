@@ -1,6 +1,9 @@
 """What every history keeps: the stand-in, SQLite and PostgreSQL alike."""
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from registry.sql_history import SqlHistory
 from registry.sql_migrate import open_history
 from tests.fakes import FakeHistory
 from tests.postgres import PostgresServer
+from tests.processes import wait_for
 from tests.unit.registry.test_history import UID, event
 
 
@@ -59,11 +63,13 @@ def test_events_are_selected_by_what_they_say(history: History):
 
 def test_models_are_known_by_identity_and_by_name(history: History):
     """A name may have had several identities."""
+    assert history.model_uids() == ()
     for uid, name in (("default/1/m", "m"), ("default/2/m", "m"), ("default/3/n", "n"), ("team_a/1/m", "m")):
         history.append(event(model_uid=uid, model=name), after_seq=0)
     assert history.model_uids(model="m") == ("default/1/m", "default/2/m", "team_a/1/m")
     assert history.model_uids(prefix="default/2/") == ("default/2/m",)
     assert history.model_uids(prefix="team%a/") == ()
+    assert history.model_uids(prefix="team_a/", model="n") == ()
     assert len(history.model_uids()) == 4
 
 
@@ -128,12 +134,79 @@ def test_postgresql_refuses_to_empty_the_history(postgres: PostgresServer):
         connection.execute("TRUNCATE slipway_events")
 
 
+def test_a_long_history_is_walked_page_by_page(database, monkeypatch: pytest.MonkeyPatch):
+    """All of it in order, wherever the pages end; another model's events are not among it."""
+    history, _ = database
+    monkeypatch.setattr("registry.sql_history.PAGE_ROWS", 2)
+    assert list(history.walk(UID)) == []
+    for i in range(5):
+        history.append(event(), after_seq=i)
+        history.append(event(model_uid="default/2/other"), after_seq=i)
+        assert tuple(history.walk(UID)) == history.records(UID)
+
+
 def test_tables_that_are_there_are_not_made_again(database):
     """A second process opens them, and both see one history."""
     history, _ = database
     history.append(event(), after_seq=0)
     again = open_history(history._url.render_as_string(hide_password=False), beside_mlflow=False)
     assert again.records(UID) == history.records(UID)
+
+
+OPEN = """
+import os, signal, sys
+from pathlib import Path
+import sqlalchemy as sa
+from registry.sql_migrate import open_history
+url, deadly, go = sys.argv[1:]
+
+@sa.event.listens_for(sa.Engine, "before_cursor_execute")
+def die(connection, cursor, statement, *_):
+    if deadly and deadly in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Path(go, str(os.getpid())).touch()
+while not Path(go, "now").exists():
+    pass
+open_history(url, beside_mlflow=False)
+"""
+
+
+def opening(history: SqlHistory, folder: Path, *, deadly: str = "") -> "subprocess.Popen[str]":
+    """Open the same database in a process that makes its tables, and dies before a statement with such words."""
+    url = history._url.render_as_string(hide_password=False)
+    words = [sys.executable, "-c", OPEN, url, deadly, str(folder)]
+    return subprocess.Popen(words, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def without_tables(database) -> SqlHistory:
+    """Return a history whose tables were dropped again."""
+    history, execute = database
+    for table in ("slipway_events", "slipway_applied", "slipway_alembic_version"):
+        execute(f"DROP TABLE {table}")
+    if history._url.get_backend_name() == "postgresql":
+        execute("DROP FUNCTION slipway_events_refuse")
+    return history
+
+
+@pytest.mark.parametrize("deadly", ["CREATE TABLE slipway_applied", "CREATE TRIGGER", "INSERT INTO slipway_alembic"])
+def test_tables_that_were_half_made_are_made_by_the_next(without_tables: SqlHistory, tmp_path: Path, deadly: str):
+    """Whoever makes them may die in between."""
+    (tmp_path / "now").touch()
+    assert opening(without_tables, tmp_path, deadly=deadly).wait(60) == -signal.SIGKILL
+    assert opening(without_tables, tmp_path).wait(60) == 0
+    without_tables.append(event(), after_seq=0)
+
+
+def test_tables_are_made_once_by_whoever_comes_first(without_tables: SqlHistory, tmp_path: Path):
+    """The others wait for them."""
+    started = [opening(without_tables, tmp_path) for _ in range(6)]
+    wait_for(lambda: len([path for path in tmp_path.iterdir() if path.name.isdecimal()]) == 6, within_s=60)
+    (tmp_path / "now").touch()
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 6, said
+    without_tables.append(event(), after_seq=0)
 
 
 def test_mlflows_tables_come_first(tmp_path: Path):
@@ -143,10 +216,20 @@ def test_mlflows_tables_come_first(tmp_path: Path):
     assert refused.value.hint == "slipway init"
 
 
-def test_another_database_is_refused():
-    """By name."""
-    with pytest.raises(InvalidInput, match="needs SQLite or PostgreSQL; got mysql"):
-        open_history("mysql://localhost/db", beside_mlflow=False)
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://localhost/db", "needs SQLite or PostgreSQL; got mysql"),
+        ("ann:secret", "no database URL that can be used"),
+        ("postgresql+psycopg2://localhost/db", "No module named 'psycopg2'"),
+        ("postgresql+nothing://localhost/db", "no database URL that can be used"),
+    ],
+)
+def test_another_database_is_refused(url: str, said: str):
+    """By name; what is no address at all may be a password, and is not repeated."""
+    with pytest.raises(InvalidInput, match=said) as refused:
+        open_history(url, beside_mlflow=False)
+    assert "secret" not in refused.value.message
 
 
 def test_a_database_that_goes_away_is_unavailable_and_comes_back(postgres: PostgresServer):
@@ -161,6 +244,23 @@ def test_a_database_that_goes_away_is_unavailable_and_comes_back(postgres: Postg
         postgres.start()
     history.append(event(version=2), after_seq=1)
     assert len(history.records(UID)) == 2
+
+
+def test_a_connection_that_is_lost_while_the_lock_is_taken_is_unavailable(postgres: PostgresServer):
+    """The lock is free again, and can be taken the next time."""
+    url = postgres.create_database()
+    history = open_history(url, beside_mlflow=False)
+
+    def cut(connection: object, cursor: object, statement: str, *_: object) -> None:
+        if "advisory" in statement:
+            postgres.cut_connections(url.rpartition("/")[2])
+
+    sa.event.listen(history._engine, "before_cursor_execute", cut)
+    with pytest.raises(Unavailable, match="does not answer"), history.lock(UID):
+        pass
+    sa.event.remove(history._engine, "before_cursor_execute", cut)
+    with history.lock(UID):
+        pass
 
 
 def test_a_password_is_not_shown():

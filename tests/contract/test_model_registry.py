@@ -1,6 +1,7 @@
 """What every model registry keeps, the real one and its stand-in alike."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -9,7 +10,7 @@ from mlflow import MlflowClient
 
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.mlflow_registry import MlflowRegistry
-from registry.model_registry import ModelRegistry
+from registry.model_registry import Measured, ModelRegistry
 from registry.version import LoggedModel, VersionRef
 from tests.fakes import FakeModelRegistry, logged_model
 
@@ -73,6 +74,37 @@ def test_an_alias_is_on_one_version(kit: Kit):
     kit.registry.delete_alias("m", "production")
     kit.registry.delete_alias("m", "production")
     assert all(not v.aliases for v in kit.registry.versions("m"))
+
+
+def test_the_newest_versions_can_be_asked_for_alone(kit: Kit):
+    """The newest first, and no more than there are."""
+    for _ in range(3):
+        kit.create()
+    assert [v.number for v in kit.registry.versions("m", at_most=2)] == [3, 2]
+    assert [v.number for v in kit.registry.versions("m", at_most=5)] == [3, 2, 1]
+
+
+def test_what_runs_recorded_is_the_same_for_many_as_for_each(kit: Kit):
+    """In the order of the versions, in whatever experiment; a version without a run has nothing."""
+    versions = [kit.create(), kit.create()]
+    versions = [versions[1], replace(versions[0], run_id=None), versions[0]]
+    found = kit.registry.measured_each(versions)
+    assert found == tuple(kit.registry.measured(version) for version in versions)
+    assert found[1] == Measured(metrics={}, params={})
+    assert kit.registry.measured_each([]) == ()
+
+
+def test_a_deleted_run_recorded_nothing(store: Path):
+    """Asked for alone or among others."""
+    registry = MlflowRegistry()
+    kit = Kit(registry, log_through_mlflow, lambda name: None)
+    deleted, kept = kit.create(), kit.create()
+    MlflowClient().delete_run(deleted.run_id)
+    nothing = Measured(metrics={}, params={})
+    assert registry.measured(deleted) == nothing
+    gone, there = registry.measured_each([deleted, kept])
+    assert gone == nothing
+    assert (there.metrics, there.params, there.status) == ({"holdout_accuracy": 0.5}, {"depth": "3"}, "FINISHED")
 
 
 def test_models_with_an_alias_are_found_by_name(kit: Kit):

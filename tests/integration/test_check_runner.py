@@ -1,18 +1,30 @@
 """Checks in processes of their own: what they answer, and what happens when they do not."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import mlflow
+import pandas as pd
 import pytest
+from mlflow.models import infer_signature
 
 from registry.check_runner import Job, run_checks
+from registry.checks import servable
 from registry.evidence import Evidence, Tools
-from registry.policy import Rule
+from registry.mlflow_model import input_example, load_as_served
+from registry.policy import Rule, ServableRule
 from registry.verdict import Finding, Outcome
+from serving.probe import serve_once
 from tests.processes import wait_for
 from tests.unit.registry.test_checks import subject
+
+LIMIT_S = 8  # enough to start a process on a busy machine
 
 
 def passes(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
@@ -37,8 +49,36 @@ def hangs(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
     child = os.fork()
     if child:
         (Path(evidence.promoter) / "child").write_text(str(child))
+        (Path(evidence.promoter) / "check").write_text(str(os.getpid()))
     time.sleep(600)
     return ()
+
+
+def stubborn(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Ignore whoever asks it to end, and have a child in a group of its own that does the same."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _leave_behind(Path(evidence.promoter))
+    time.sleep(600)
+    return ()
+
+
+def is_killed(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Start a child, and end as the system ends what takes too much memory."""
+    _leave_behind(Path(evidence.promoter))
+    os.kill(os.getpid(), signal.SIGKILL)
+    return ()
+
+
+def _leave_behind(folder: Path) -> None:
+    """Start a process in a group of its own, and write down which and whose it is."""
+    child = subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 600"], process_group=0)
+    (folder / str(os.getpid())).touch()
+    (folder / str(child.pid)).touch()
+
+
+def left_in(folder: Path) -> list[int]:
+    """Return the processes noted in a folder that still run."""
+    return [pid for pid in map(int, os.listdir(folder)) if alive(pid)]
 
 
 def untrusted(folder: Path) -> tuple[str, ...]:
@@ -49,6 +89,11 @@ def untrusted(folder: Path) -> tuple[str, ...]:
 @pytest.fixture
 def evidence(tmp_path: Path) -> Evidence:
     """Return evidence that no check looks at; `promoter` is a folder to write in."""
+    return evidence_in(tmp_path)
+
+
+def evidence_in(folder: Path) -> Evidence:
+    """Return evidence that no check looks at, with a folder to write in."""
     return Evidence(
         stage="production",
         candidate=subject(1, None),
@@ -57,7 +102,7 @@ def evidence(tmp_path: Path) -> Evidence:
         events=[],
         entered_at=None,
         policy_digest="",
-        promoter=str(tmp_path),
+        promoter=str(folder),
         now=datetime(2026, 1, 1, tzinfo=UTC),
         tools=Tools(load=untrusted, load_as_served=untrusted, example=untrusted, serve=untrusted, untrusted=untrusted),
     )
@@ -77,16 +122,85 @@ def test_each_check_answers_in_order_whatever_became_of_the_others(
     """A crash, a death and a time limit are ERRORs that say so; nothing that a check started lives on."""
     checks = {"hangs": hangs, "raises": raises, "passes": passes, "dies": dies}
     jobs = [
-        Job(name=name, check=check, evidence=evidence, rule=Rule(timeout_s=3 if name == "hangs" else 60))
+        Job(name=name, check=check, evidence=evidence, rule=Rule(timeout_s=LIMIT_S if name == "hangs" else 60))
         for name, check in checks.items()
     ]
     found = run_checks(jobs)
     assert [finding.check for finding in found] == list(checks)
     assert [finding.outcome.name for finding in found] == ["ERROR", "ERROR", "PASS", "ERROR"]
-    assert found[0].reason == "it took longer than 3 s"
+    assert found[0].reason == f"it took longer than {LIMIT_S} s"
     assert found[1].reason == "it crashed: RuntimeError: no such luck"
     assert found[3].reason == "it died with status 9: out of memory"
     assert int(found[2].reason) != os.getpid()
     child = int((tmp_path / "child").read_text())
     wait_for(lambda: not alive(child), within_s=10)
     assert "words that belong nowhere" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("check", "said"), [(stubborn, f"it took longer than {LIMIT_S} s"), (is_killed, "it died with status -9")]
+)
+def test_what_a_check_started_ends_with_it_however_it_ends(
+    evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check, said: str
+):
+    """Also in process groups of their own, and whoever ignores being asked."""
+    monkeypatch.setattr("registry.check_runner.STOP_WITHIN_S", 1.0)
+    (found,) = run_checks([Job(name="check", check=check, evidence=evidence, rule=Rule(timeout_s=LIMIT_S))])
+    assert (found.outcome, found.reason) == (Outcome.ERROR, said)
+    assert len(os.listdir(tmp_path)) == 2
+    assert left_in(tmp_path) == []
+
+
+def hang_in(folder: str) -> None:
+    """Make a check that never ends."""
+    run_checks([Job(name="hangs", check=hangs, evidence=evidence_in(Path(folder)), rule=Rule(timeout_s=600))])
+
+
+def test_a_check_ends_when_nobody_waits_for_it_any_more(tmp_path: Path):
+    """Whoever kills a promotion leaves no check running."""
+    program = f"from tests.integration.test_check_runner import hang_in; hang_in({str(tmp_path)!r})"
+    waiting = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    wait_for((tmp_path / "check").is_file, within_s=120)
+    started = [int((tmp_path / name).read_text()) for name in ("check", "child")]
+    waiting.kill()
+    waiting.wait()
+    wait_for(lambda: not any(map(alive, started)), within_s=20)
+
+
+MODEL = """
+import os, subprocess
+import mlflow
+
+class Untidy(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        child = subprocess.Popen(["sleep", "600"], process_group=0)
+        open(os.path.join({folder!r}, str(child.pid)), "w").close()
+
+    def predict(self, context, model_input):
+        return [1] * len(model_input)
+
+mlflow.models.set_model(Untidy())
+"""
+
+
+def test_nothing_is_left_of_a_model_whose_server_leaves_children_behind(evidence: Evidence, tmp_path: Path):
+    """The check servable loads it, and has a scoring server load it; both leave a process."""
+    left, folder = tmp_path / "left", tmp_path / "model"
+    left.mkdir()
+    (tmp_path / "untidy.py").write_text(MODEL.format(folder=str(left)))
+    example = pd.DataFrame({"x": [0.5, 1.5]})
+    signature = infer_signature(example, [1, 1])
+    mlflow.pyfunc.save_model(
+        folder,
+        python_model=str(tmp_path / "untidy.py"),
+        signature=signature,
+        input_example=example,
+        pip_requirements=[],
+    )
+    tools = replace(evidence.tools, load_as_served=load_as_served, example=input_example, serve=serve_once)
+    given = replace(evidence, candidate=subject(1, folder), tools=tools)
+    rule = ServableRule(requests=2, load_s=240, p99_ms=60_000)
+    found = run_checks([Job(name="servable", check=servable.check, evidence=given, rule=rule)])
+    assert [finding.outcome.name for finding in found] == ["PASS"] * 4, [finding.reason for finding in found]
+    assert len(os.listdir(left)) >= 2
+    assert left_in(left) == []

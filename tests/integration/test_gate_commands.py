@@ -74,6 +74,8 @@ def test_the_default_policy_lets_a_better_one_in_and_a_worse_one_not(store: Path
     assert "error: digits/3 does not enter production: champion FAIL: accuracy" in capsys.readouterr().err
     version = MlflowClient().get_model_version("digits", "3")
     assert "- production: **FAIL**" in version.description
+    page = f"#/experiments/0/runs/{version.run_id}/artifacts/slipway/gate/production-14.html"
+    assert f"[report]({page})" in version.description
     reports = [file.path for file in MlflowClient().list_artifacts(version.run_id, "slipway/gate")]
     assert [path.rpartition(".")[2] for path in reports if "production" in path] == ["html", "json"]
     assert MlflowClient().get_model_version_by_alias("digits", "production").version == 2
@@ -247,7 +249,9 @@ def test_a_team_with_models_of_its_own_comes_in(store: Path, capsys: pytest.Capt
 def test_policy_is_shown_and_checked(store: Path, capsys: pytest.CaptureFixture[str]):
     """Before anybody meets it."""
     assert call("policy", "check") == 0
-    assert "the default policy is a policy for staging → production" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"there is no {store / 'promotion.yaml'}: the default policy applies" in said
+    assert "stages: staging → production" in said
     policy(store, {"champoin": {}})
     assert call("policy", "check") == 1
     assert "did you mean 'champion'?" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_versions_are_shown_newest_first(two_versions: Path, capsys: pytest.Capt
     assert [cell.strip() for cell in lines[5].split("│")[1:4]] == ["1", "staging", "Staging"]
     assert call("versions", "iris", "--json", "--most", "1") == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["count"], [row["version"] for row in document["versions"]]) == (2, [2])
+    assert (document["more"], [row["version"] for row in document["versions"]]) == (True, [2])
     assert 0 < document["versions"][0]["metrics"]["holdout_accuracy"] <= 1
 
 

@@ -8,6 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+import slipway
 from registry.errors import Corrupt, InvalidInput
 from registry.events import Event, EventKind, event_from_text, first_hash
 from registry.history import Head, Record, after, fold, parse_head, record_of, until, verify
@@ -172,3 +173,16 @@ def test_a_head_that_is_none_is_refused(text: str):
 def test_a_head_prints_as_it_is_read():
     """For notes on paper."""
     assert str(Head(seq=3, hash="a" * 64)) == f"3:{'a' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--head", f"3:{'a' * 64}"), "--head is what --verify compares with"),
+        (("--at", "2026-11-01", "--verify"), "give one"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture):
+    """A verification that somebody thinks was made, and was not, is worse than none."""
+    assert slipway.run(["history", "m", *words]) == 2
+    assert said in capsys.readouterr().err

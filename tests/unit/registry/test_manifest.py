@@ -29,6 +29,20 @@ def test_every_difference_is_named(tmp_path: Path):
     assert differences(logged, found) == ("missing: gone", "changed: changed", "extra: new")
 
 
+def test_every_byte_of_every_file_counts(tmp_path: Path):
+    """Whichever is changed, and nothing else is named."""
+    names = ("MLmodel", "data/model.skops", "serving_input_example.json", "empty/.keep")
+    folder = folder_with(tmp_path, {name: f"bytes of {name}" for name in names})
+    logged = manifest_of(folder)
+    for name in names:
+        content = (folder / name).read_bytes()
+        for place in range(len(content)):
+            (folder / name).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            assert differences(logged, manifest_of(folder)) == (f"changed: {name}",)
+        (folder / name).write_bytes(content)
+    assert differences(logged, manifest_of(folder)) == ()
+
+
 def test_what_mlflow_adds_later_is_not_part_of_it(tmp_path: Path):
     """Loading a version for the first time changes no digest."""
     folder = folder_with(tmp_path, {"MLmodel": "m"})

@@ -65,6 +65,11 @@ def test_the_digest_names_one_models_policy():
         ({"stages": {"live": {"checks": {"own": {"x": {}}}}}}, "give command or entry_point"),
         ({"stages": {"latest": CHECKS}}, "'latest' is reserved by MLflow"),
         ({"stages": {"live": {**CHECKS, "enter_from": ["lab"]}}}, "live is entered from 'lab', which is no stage"),
+        ({"stages": {"live": {**CHECKS, "enter_from": "lab"}}}, "live is entered from 'lab', which is no stage"),
+        ({"stages": {"live": {"checks": {"lineage": None}}}}, "stages.live.checks.lineage is empty; write {} for its"),
+        ({"stages": {"live": None}}, "stages.live: should be a mapping; got None"),
+        ({"stages": ["live"]}, "stages is no mapping of names; got ['live']"),
+        ({"stages": {"live": CHECKS}, "models": ["m"]}, "models is no mapping of names; got ['m']"),
         ({"stages": {"live": CHECKS}, "model": {}}, "'model' is unknown (did you mean 'models'?)"),
         ({"stages": {"live": CHECKS}, "models": {"m": {"lve": {}}}}, "models.m.lve is no stage (did you mean 'live'?)"),
     ],
@@ -89,5 +94,5 @@ def test_a_file_that_is_no_policy_is_refused(tmp_path: Path, text: str):
 def test_a_stage_may_be_entered_from_elsewhere():
     """From named stages, or from anywhere."""
     stages = {"a": CHECKS, "b": {**CHECKS, "enter_from": ["a"]}, "c": {**CHECKS, "enter_from": "any"}}
-    found = book(stages=stages).default
-    assert [found.sources_of(name) for name in "abc"] == [(), ("a",), None]
+    found = book(stages={**stages, "d": {**CHECKS, "enter_from": "a"}}).default
+    assert [found.sources_of(name) for name in "abcd"] == [(), ("a",), None, ("a",)]

@@ -26,6 +26,7 @@ from registry.promote import (
     rollback,
     rollback_target,
     say_why,
+    what_next,
 )
 from registry.status import status_of
 from registry.verdict import Finding, Outcome, Verdict
@@ -290,12 +291,37 @@ def test_a_rollback_goes_only_to_what_was_there():
         desk.rollback()
 
 
+def test_archiving_twice_records_once():
+    """Until something moves the version again: then the ruling is a new one."""
+    desk = Desk(1)
+    version = desk.registry.version(VersionRef(model="m", number=1))
+
+    def archive() -> Decided:
+        return carry_out("m", lambda situation: archival(situation, version, desk.who()), desk.ledger)
+
+    assert archive().event is not None
+    assert archive().event is None
+    desk.promote(1, "staging")
+    carry_out("m", lambda situation: demotion(situation, version, desk.who(), to=None), desk.ledger)
+    assert archive().event is not None
+
+
+def test_what_to_do_next_follows_from_the_verdict():
+    """A PASS leads to the promotion, a want of rows to more of them, a refusal to the report."""
+    desk = Desk(1)
+    said = {outcome: what_next(desk.verdict(1, "staging", outcome)) for outcome in Outcome}
+    assert said[Outcome.PASS] == 'slipway promote m/1 --to staging --reason "…"'
+    assert "more rows decide" in said[Outcome.INCONCLUSIVE]
+    for outcome in (Outcome.ERROR, Outcome.FAIL):
+        assert said[outcome] == "the report is among the run's artifacts, under slipway/gate/"
+
+
 def test_an_alias_that_was_moved_behind_the_history_is_shown_and_not_adopted():
     """Status names it with the commands that mend it; nothing is decided on top of it."""
     desk = Desk()
     desk.promote(1, "production")
     desk.registry.set_alias("m", "production", 2)
-    (row,) = status_of("m", desk.ledger)
+    (row,) = status_of(desk.registry.model("m"), desk.ledger)
     assert (row.version, row.wrong) == ("1", "the alias was moved to 2 behind the history")
     assert "slipway adopt m@production" in row.mend
     first = desk.registry.version(VersionRef(model="m", number=1))
@@ -308,14 +334,35 @@ def test_an_alias_that_was_moved_behind_the_history_is_shown_and_not_adopted():
         with pytest.raises(Conflict, match="was moved behind its back"):
             carry_out("m", decision, desk.ledger)
     assert desk.promote(1, "production").changes[0].number == 1
-    assert status_of("m", desk.ledger)[0].wrong is None
+    assert status_of(desk.registry.model("m"), desk.ledger)[0].wrong is None
+
+
+def test_a_decision_made_since_the_registry_was_read_is_not_called_a_move_behind_the_history():
+    """Status reads all models at once, and the ledger of each a while later."""
+    desk = Desk()
+    desk.promote(1, "production")
+    read_before = desk.registry.model("m")
+    desk.promote(2, "production")
+    (row,) = status_of(read_before, desk.ledger)
+    assert (row.version, row.wrong) == ("2", None)
+
+
+def test_an_alias_that_was_moved_is_not_taken_away_by_a_promotion_out_of_its_stage():
+    """Whoever moved it learns that it was; what the alias points at now is not thrown out silently."""
+    desk = Desk()
+    desk.promote(1, "staging")
+    decision = desk.promotion(1, "production")
+    desk.registry.set_alias("m", "staging", 2)
+    with pytest.raises(Conflict, match="alias staging of m points at 2, and the history has 1 there"):
+        carry_out("m", decision, desk.ledger)
+    assert desk.shown()[2] == (["staging"], None)
 
 
 def test_a_version_that_was_there_before_is_adopted():
     """Until then its alias is left alone, whatever is decided about other stages."""
     desk = Desk()
     desk.registry.set_alias("m", "production", 2)
-    assert status_of("m", desk.ledger)[0].wrong == "not in the history"
+    assert status_of(desk.registry.model("m"), desk.ledger)[0].wrong == "not in the history"
     with pytest.raises(Conflict, match="m/2 is in production by an alias that the history knows nothing of"):
         desk.promote(3, "production")
     desk.promote(3, "staging")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from registry.errors import InvalidInput
-from registry.settings import RegistrySettings, Section, load_settings
+from registry.errors import InvalidInput, NotFound
+from registry.settings import RegistrySettings, Section, load_settings, policy_place
 
 
 class Vault(Section):
@@ -76,3 +76,32 @@ def test_a_secret_is_never_repeated(tmp_path: Path):
         load(tmp_path, "training: {connections: {house: [hunter2]}, limit: many}", kind=Vault)
     assert "hunter2" not in caught.value.message
     assert "limit='many'" in caught.value.message
+
+
+def test_a_policy_that_is_named_has_to_be_there(tmp_path: Path):
+    """The default policy in its place would judge otherwise, and nobody would know."""
+    assert policy_place(load(tmp_path), tmp_path) == tmp_path / "promotion.yaml"
+    named = load(tmp_path, "registry: {policy: rules/strict.yaml}")
+    with pytest.raises(NotFound, match=r"the settings name the policy .*strict\.yaml, and there is no such file"):
+        policy_place(named, tmp_path)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/strict.yaml").touch()
+    assert policy_place(named, tmp_path) == tmp_path / "rules/strict.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("SLIPWAY_REGISTRI__POLICY", r"unknown section 'registri' \(did you mean 'registry'\?\)"),
+        ("SLIPWAY_REGISTRY_POLICY", "two underscores"),
+    ],
+)
+def test_a_variable_that_would_not_be_read_is_refused(tmp_path: Path, name: str, said: str):
+    """A misspelt one would be without effect, and nobody would know."""
+    with pytest.raises(InvalidInput, match=said):
+        load(tmp_path, environ={name: "strict.yaml"})
+
+
+def test_variables_of_others_are_left_alone(tmp_path: Path):
+    """Kubernetes sets some for a service that is called slipway, or slipway-registry."""
+    load(tmp_path, environ={"SLIPWAY_SERVICE_HOST": "10.0.0.1", "SLIPWAY_REGISTRY_SERVICE_PORT": "80"})

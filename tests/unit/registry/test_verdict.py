@@ -83,10 +83,10 @@ def test_the_page_shows_every_finding_and_runs_nothing():
 
 def test_the_description_has_one_line_for_each_stage():
     """The newest, under whatever was there before."""
-    first = describe("words of somebody", verdict(Outcome.FAIL), "r1", "slipway/gate/production-3.html")
-    second = describe(first, verdict(Outcome.PASS), "r1", "slipway/gate/production-4.html")
+    first = describe("words of somebody", verdict(Outcome.FAIL), "#/page/production-3.html")
+    second = describe(first, verdict(Outcome.PASS), "#/page/production-4.html")
     assert second.startswith("words of somebody")
     assert second.count(MARK) == 1
     assert "**PASS**" in second
     assert "production-3" not in second
-    assert "#/runs/r1/artifacts/slipway/gate/production-4.html" in second
+    assert "[report](#/page/production-4.html)" in second

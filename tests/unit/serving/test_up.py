@@ -139,6 +139,20 @@ def test_a_process_that_dies_at_the_start_takes_all_with_it():
     assert all(running.stopped for _, _, running in launcher.started)
 
 
+def test_a_process_that_never_answers_is_waited_for_two_minutes():
+    """And its last words are in the message."""
+
+    class Silent(FakeLauncher):
+        def answers(self, url: str) -> bool:
+            return False
+
+    launcher = Silent(looks=10_000)
+    with pytest.raises(Unavailable, match=r"tracking does not answer at http\S+ after 120 s: last words"):
+        run(launcher, [version("a", 1)])
+    assert launcher.looks == 10_000 - 480
+    assert all(running.stopped for _, _, running in launcher.started)
+
+
 def test_a_process_that_dies_later_takes_all_with_it():
     """Half of it running would look like all of it."""
 

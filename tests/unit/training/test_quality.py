@@ -35,6 +35,7 @@ def test_a_table_that_cannot_be_used_is_refused(frame: pd.DataFrame, error: type
     ("values", "classification", "said"),
     [
         (["a", "a"], True, "target 'y' has only one class, 'a': there is nothing to learn"),
+        ([2, 2], True, "target 'y' has only one class, 2: there is nothing to learn"),
         ([2.0, 2.0], False, "target 'y' has only one value"),
         (["a", None], True, "target 'y' is missing in 1 of 2 rows"),
         ([1.0, np.nan, np.nan], False, "target 'y' is missing in 2 of 3 rows"),
@@ -55,10 +56,16 @@ def test_long_lists_of_names_are_cut():
         refuse_repeated([f"c{i:x}" for i in range(12)] * 2, "s")
 
 
+def warned(frame: pd.DataFrame, target: str, folder: Path, *, aside: str = "") -> tuple[str, ...]:
+    """Return the warnings for a frame of which every column but one is a feature."""
+    dataset = dataset_of(frame, target, folder)
+    return warnings_for(dataset, [column for column in dataset.schema if column.name != aside])
+
+
 def test_good_data_has_no_warnings(tmp_path: Path):
     """Nobody reads warnings that are always there."""
     frame = pd.DataFrame({"x": np.arange(100.0), "c": ["a", "b"] * 50, "y": [0, 1] * 50})
-    assert warnings_for(dataset_of(frame, "y", tmp_path)) == ()
+    assert warned(frame, "y", tmp_path) == ()
 
 
 @pytest.mark.parametrize(
@@ -70,24 +77,30 @@ def test_good_data_has_no_warnings(tmp_path: Path):
             {"day": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(400), unit="D")},
             "left out of the features: 'day'",
         ),
+        ({"day": "2026-01-31"}, "look like dates, taken as categories: 'day'"),
+        ({"at": "31.01.2026 12:00"}, "look like dates, taken as categories: 'at'"),
+        ({"release": "1.10.25"}, "columns with one value only: 'release'"),
         ({"odd": pd.Series([1, "a"] * 200, dtype=object)}, None),
     ],
 )
 def test_what_a_person_should_know_is_said(tmp_path: Path, change: dict, said: str | None):
-    """Constant columns and dates; text that is not the same in every row is nothing special."""
+    """Constant columns and dates, also such as a CSV holds; text that differs from row to row is nothing special."""
     frame = customers().drop(columns="id").assign(**{k: v for k, v in change.items() if k != "odd"})
-    found = warnings_for(dataset_of(frame, "churned", tmp_path))
+    found = warned(frame, "churned", tmp_path)
     assert (said is None and found == ()) or any(said in note for note in found)
 
 
 def test_identifiers_are_recognised(tmp_path: Path):
     """A text column with a value of its own in every row teaches nothing."""
-    assert "probably identifiers: 'id'" in warnings_for(dataset_of(customers(), "churned", tmp_path))[0]
+    assert "probably identifiers: 'id'; they are features all the same" in warned(customers(), "churned", tmp_path)[0]
+
+
+def test_an_identifier_that_is_the_key_is_no_feature(tmp_path: Path):
+    """Nobody is warned of what was asked for."""
+    assert warned(customers(), "churned", tmp_path, aside="id") == ()
 
 
 def test_contradicting_rows_are_counted(tmp_path: Path):
     """Two rows with the same features and different targets."""
     frame = pd.DataFrame({"x": [1.0, 1.0, 2.0, 2.0], "y": ["a", "b", "a", "a"]})
-    assert warnings_for(dataset_of(frame, "y", tmp_path)) == (
-        "2 rows have the same features as another row and a different target",
-    )
+    assert warned(frame, "y", tmp_path) == ("2 rows have the same features as another row and a different target",)
