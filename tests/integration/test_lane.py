@@ -18,7 +18,7 @@ from mlflow.types import ParamSpec, Schema, TensorSpec
 
 from registry.errors import Corrupt, InvalidInput, Unavailable
 from serving.lane import Lane, Parsed
-from serving.protocols.content_type import ContentType
+from serving.protocols.content_type import BodyKind
 from serving.table import Table
 from tests.processes import wait_for
 from tests.scoring_requests import case
@@ -74,7 +74,7 @@ async def until_waiting(lane: Lane, n: int) -> None:
 
 def test_a_request_of_columns_becomes_a_table(shared: Running, folder: Path):
     """MLflow's parsing is what decides: NaN is read, columns are put in order, parameters get their defaults."""
-    parsed = shared.run(shared.lane.parse(folder, BODY, ContentType.JSON))
+    parsed = shared.run(shared.lane.parse(folder, BODY, BodyKind.JSON))
     assert isinstance(parsed.data, Table)
     np.testing.assert_array_equal(parsed.data.numbers, [[np.nan], [2.0]])
     assert parsed.data.others["b"].tolist() == ["x", "y"]
@@ -84,23 +84,22 @@ def test_a_request_of_columns_becomes_a_table(shared: Running, folder: Path):
 def test_the_method_is_ours_to_read(shared: Running, folder: Path):
     """`method` never reaches the model's own parameters."""
     body = b'{"inputs": {"a": [1], "b": ["x"]}, "params": {"method": "predict_proba", "k": 7}}'
-    parsed = shared.run(shared.lane.parse(folder, body, ContentType.JSON))
+    parsed = shared.run(shared.lane.parse(folder, body, BodyKind.JSON))
     assert (parsed.params, parsed.method) == ({"k": 7}, "predict_proba")
 
 
 @pytest.mark.parametrize(
-    ("content_type", "body"),
+    ("kind", "body"),
     [
-        (ContentType.CSV, b"b,a\nx,\ny,2\n"),
-        (ContentType.PARQUET, pd.DataFrame({"a": [np.nan, 2.0], "b": ["x", "y"]}).to_parquet()),
-        (None, b'{"features": [[NaN, "x"], [2, "y"]]}'),
+        (BodyKind.CSV, b"b,a\nx,\ny,2\n"),
+        (BodyKind.PARQUET, pd.DataFrame({"a": [np.nan, 2.0], "b": ["x", "y"]}).to_parquet()),
+        (BodyKind.FEATURES, b'{"features": [[NaN, "x"], [2, "y"]]}'),
     ],
+    ids=["csv", "parquet", "features"],
 )
-def test_files_and_features_become_tables_too(shared: Running, folder: Path, content_type: ContentType, body: bytes):
+def test_files_and_features_become_tables_too(shared: Running, folder: Path, kind: BodyKind, body: bytes):
     """Every form of request has the same lane."""
-    lane = shared.lane
-    work = lane.parse(folder, body, content_type) if content_type else lane.parse_features(folder, body)
-    table = shared.run(work).data
+    table = shared.run(shared.lane.parse(folder, body, kind)).data
     np.testing.assert_array_equal(table.numbers, [[np.nan], [2.0]])
     assert table.others["b"].tolist() == ["x", "y"]
 
@@ -109,17 +108,17 @@ def test_a_request_of_tensors_is_handed_on_as_mlflow_parsed_it(shared: Running, 
     """What is no table comes as the array that `PyFuncModel` takes."""
     tensors = Model(signature=ModelSignature(inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 2))])))
     tensors.save(str(tmp_path / "MLmodel"))
-    parsed = shared.run(shared.lane.parse(tmp_path, b'{"inputs": [[1, 2]]}', ContentType.JSON))
+    parsed = shared.run(shared.lane.parse(tmp_path, b'{"inputs": [[1, 2]]}', BodyKind.JSON))
     assert (parsed.data.dtype, parsed.data.tolist()) == (np.dtype("float32"), [[1.0, 2.0]])
     with pytest.raises(InvalidInput, match=r"Shape of input \(1, 3\) does not match expected shape \(-1, 2\)"):
-        shared.run(shared.lane.parse(tmp_path, b'{"inputs": [[1, 2, 3]]}', ContentType.JSON))
+        shared.run(shared.lane.parse(tmp_path, b'{"inputs": [[1, 2, 3]]}', BodyKind.JSON))
 
 
 def test_a_refusal_names_the_field(shared: Running, folder: Path):
     """What MLflow refuses comes back as InvalidInput, in our words."""
     body = b'{"dataframe_records": [{"a": "s3cret", "b": "x"}]}'
     with pytest.raises(InvalidInput) as refusal:
-        shared.run(shared.lane.parse(folder, body, ContentType.JSON))
+        shared.run(shared.lane.parse(folder, body, BodyKind.JSON))
     assert refusal.value.to_document()["error"] == {
         "kind": "InvalidInput",
         "code": "wrong-input",
@@ -131,7 +130,7 @@ def test_a_refusal_names_the_field(shared: Running, folder: Path):
 def test_a_model_without_description_is_corrupt(shared: Running, tmp_path: Path):
     """A folder that holds no model is not the caller's fault."""
     with pytest.raises(Corrupt):
-        shared.run(shared.lane.parse(tmp_path, BODY, ContentType.JSON))
+        shared.run(shared.lane.parse(tmp_path, BODY, BodyKind.JSON))
 
 
 def test_requests_are_answered_in_their_order(shared: Running, folder: Path):
@@ -141,7 +140,7 @@ def test_requests_are_answered_in_their_order(shared: Running, folder: Path):
         finished: list[tuple[int, float]] = []
 
         async def ask(i: int) -> None:
-            parsed = await shared.lane.parse(folder, row(i), ContentType.JSON)
+            parsed = await shared.lane.parse(folder, row(i), BodyKind.JSON)
             finished.append((i, parsed.data.numbers[0, 0]))
 
         await asyncio.gather(*(ask(i) for i in range(3)))
@@ -155,13 +154,13 @@ def test_a_full_lane_refuses_at_once(shared: Running, folder: Path):
 
     async def crowd() -> list[Parsed]:
         with stopped(shared.lane):
-            first = asyncio.create_task(shared.lane.parse(folder, row(0), ContentType.JSON))
+            first = asyncio.create_task(shared.lane.parse(folder, row(0), BodyKind.JSON))
             await until_waiting(shared.lane, 1)
             await until_waiting(shared.lane, 0)
-            others = [asyncio.create_task(shared.lane.parse(folder, row(i), ContentType.JSON)) for i in (1, 2, 3)]
+            others = [asyncio.create_task(shared.lane.parse(folder, row(i), BodyKind.JSON)) for i in (1, 2, 3)]
             await until_waiting(shared.lane, 3)
             with pytest.raises(Unavailable) as full:
-                await shared.lane.parse(folder, row(4), ContentType.JSON)
+                await shared.lane.parse(folder, row(4), BodyKind.JSON)
             assert full.value.code == "slow-lane-full"
         return await asyncio.gather(first, *others)
 
@@ -173,11 +172,11 @@ def test_a_caller_that_is_cancelled_gives_up_its_place(shared: Running, folder: 
 
     async def come_and_go() -> float:
         with stopped(shared.lane):
-            served = asyncio.create_task(shared.lane.parse(folder, row(0), ContentType.JSON))
+            served = asyncio.create_task(shared.lane.parse(folder, row(0), BodyKind.JSON))
             await until_waiting(shared.lane, 1)
             await until_waiting(shared.lane, 0)
-            waits = asyncio.create_task(shared.lane.parse(folder, row(1), ContentType.JSON))
-            stays = asyncio.create_task(shared.lane.parse(folder, row(2), ContentType.JSON))
+            waits = asyncio.create_task(shared.lane.parse(folder, row(1), BodyKind.JSON))
+            stays = asyncio.create_task(shared.lane.parse(folder, row(2), BodyKind.JSON))
             await until_waiting(shared.lane, 2)
             served.cancel()
             waits.cancel()
@@ -194,10 +193,10 @@ def test_a_process_that_dies_is_followed_by_another(folder: Path):
     async def kill_it() -> float:
         before = made.lane.pid
         with stopped(made.lane):
-            struck = asyncio.create_task(made.lane.parse(folder, row(0), ContentType.JSON))
+            struck = asyncio.create_task(made.lane.parse(folder, row(0), BodyKind.JSON))
             await until_waiting(made.lane, 1)
             await until_waiting(made.lane, 0)
-            waits = asyncio.create_task(made.lane.parse(folder, row(1), ContentType.JSON))
+            waits = asyncio.create_task(made.lane.parse(folder, row(1), BodyKind.JSON))
             await until_waiting(made.lane, 1)
             os.kill(before, signal.SIGKILL)
             with pytest.raises(Unavailable) as died:
@@ -232,7 +231,7 @@ def test_a_process_that_cannot_start_is_an_error_and_no_endless_loop(folder: Pat
     made.run(made.lane.start())
     for _ in range(2):
         with pytest.raises(Unavailable, match="did not start"):
-            made.run(made.lane.parse(folder, BODY, ContentType.JSON))
+            made.run(made.lane.parse(folder, BODY, BodyKind.JSON))
     made.end()
 
 
@@ -243,7 +242,7 @@ def test_a_closed_lane_refuses_and_leaves_no_process(folder: Path):
 
     async def close_it() -> None:
         with stopped(made.lane):
-            asked = [asyncio.create_task(made.lane.parse(folder, row(i), ContentType.JSON)) for i in range(2)]
+            asked = [asyncio.create_task(made.lane.parse(folder, row(i), BodyKind.JSON)) for i in range(2)]
             await until_waiting(made.lane, 2)
             await until_waiting(made.lane, 1)
             await made.lane.close()
@@ -252,7 +251,7 @@ def test_a_closed_lane_refuses_and_leaves_no_process(folder: Path):
                 await each
             assert closed.value.code == "slow-lane-closed"
         with pytest.raises(Unavailable):
-            await made.lane.parse(folder, BODY, ContentType.JSON)
+            await made.lane.parse(folder, BODY, BodyKind.JSON)
 
     made.run(close_it())
     assert not Path(f"/proc/{pid}").exists()

@@ -9,18 +9,18 @@ from mlflow.models import Model
 from mlflow.types import ParamSpec
 
 from registry.errors import InvalidInput
-from serving.mlflow_parsing import StoredModel, judge, judge_features
-from serving.protocols.content_type import ContentType
+from serving.mlflow_parsing import described, judge
+from serving.protocols.content_type import BodyKind
 from tests.scoring_requests import Case, case
 
 SECRET = "s3cret"
 PERSON = case([("age", "double"), ("n", "long"), ("name", "string?")], ParamSpec("top_k", "long", 3))
 
 
-def refusal(body: object, of: Case = PERSON, content_type: ContentType = ContentType.JSON) -> InvalidInput:
+def refusal(body: object, of: Case = PERSON, kind: BodyKind = BodyKind.JSON) -> InvalidInput:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(InvalidInput) as raised:
-        judge(of.stored, content, content_type)
+        judge(of.stored, content, kind)
     assert SECRET not in str(raised.value.to_document())
     return raised.value
 
@@ -96,26 +96,26 @@ def test_a_refusal_names_the_cause(body: object, expected: str):
 
 
 @pytest.mark.parametrize(
-    ("content_type", "body", "expected"),
+    ("kind", "body", "expected"),
     [
         (
-            ContentType.CSV,
+            BodyKind.CSV,
             b"age,n\ns3cret,1\n",
             "column 'age' takes a number (double); row 1 has text that is no number",
         ),
-        (ContentType.CSV, b"age,s3cret\n1,1\n", "missing column 'n'"),
-        (ContentType.CSV, b"", "the body is not a file of this type with a header of column names"),
-        (ContentType.PARQUET, b"s3cret", "the body is not a file of this type with a header of column names"),
+        (BodyKind.CSV, b"age,s3cret\n1,1\n", "missing column 'n'"),
+        (BodyKind.CSV, b"", "the body is not a file of this type with a header of column names"),
+        (BodyKind.PARQUET, b"s3cret", "the body is not a file of this type with a header of column names"),
         (
-            ContentType.PARQUET,
+            BodyKind.PARQUET,
             pd.DataFrame({"age": [1.0], "n": [1.5], "s3cret": ["s3cret"]}).to_parquet(),
             "column 'n' takes a whole number of 64 bits (long); some rows have something else",
         ),
     ],
 )
-def test_a_refused_file_has_its_cause_named_too(content_type: ContentType, body: bytes, expected: str):
+def test_a_refused_file_has_its_cause_named_too(kind: BodyKind, body: bytes, expected: str):
     """Files are told of like JSON."""
-    assert refusal(body, content_type=content_type).message == expected
+    assert refusal(body, kind=kind).message == expected
 
 
 def test_the_hint_says_what_the_model_takes():
@@ -139,7 +139,7 @@ def test_the_hint_says_what_the_model_takes():
 def test_wrong_features_are_told_likewise(features: object, expected: str):
     """`/predict` has its own form, and the same sentences."""
     with pytest.raises(InvalidInput) as raised:
-        judge_features(PERSON.stored, json.dumps({"features": features}).encode())
+        judge(PERSON.stored, json.dumps({"features": features}).encode(), BodyKind.FEATURES)
     assert raised.value.message == expected
     assert SECRET not in str(raised.value.to_document())
 
@@ -151,11 +151,11 @@ def test_a_body_of_predict_has_no_other_keys():
         (b'{"features": [1], "z": 1}', "features and params only"),
     ):
         with pytest.raises(InvalidInput, match=expected):
-            judge_features(PERSON.stored, body)
+            judge(PERSON.stored, body, BodyKind.FEATURES)
 
 
 def test_features_of_a_model_without_a_signature_are_its_inputs():
     """Where there are no columns, the model is given what stands in `features`."""
-    unsigned = StoredModel(metadata=Model(), input_schema=None, params_schema=None, signature=None)
-    judged = judge_features(unsigned, b'{"features": [[1.5], [2]]}')
+    unsigned = described(Model(), None)
+    judged = judge(unsigned, b'{"features": [[1.5], [2]]}', BodyKind.FEATURES)
     assert (judged.table, pickle.loads(judged.pickled).tolist()) == (None, [[1.5], [2.0]])
