@@ -199,7 +199,9 @@ def prepared_only(loaded: Loaded, prepared: Prepared) -> Stored:
     # This process has loaded and run these types: opening the file anew trusts them, and nothing else.
     trusted = io.get_untrusted_types(data=estimator)
     return Stored(
-        report=_report("prepared", f"{type_name(prepared.estimator)} itself behind a compiled preparation", loaded.methods),
+        report=_report(
+            "prepared", f"{type_name(prepared.estimator)} itself behind a compiled preparation", loaded.methods
+        ),
         opener="sklearn",
         opening={"preparation": document, "predict_fn": loaded.predict_fn, "trusted": trusted},
         arrays=arrays,

@@ -169,11 +169,11 @@ def assert_answers_as_mlflow(ready: Ready, frame: pd.DataFrame) -> None:
             assert not differs(alone, expected[place : place + 1]).any()
 
 
-@pytest.mark.parametrize(("estimator", "params", "target", "kind"), TRAINED, ids=lambda v: str(v))
+@pytest.mark.parametrize(("estimator", "params", "target", "kind"), TRAINED, ids=str)
 def test_what_training_stores_is_answered_as_by_mlflow(
     tmp_path: Path, estimator: str, params: dict[str, Any], target: str, kind: str
 ):
-    """Numbers, flags, text and missing values of all, for classes of every type and for numbers, by the fastest kind."""
+    """Over numbers, flags, text and missing values, for classes of every type and for numbers, by the fastest kind."""
     model = trained(estimator, params, target)
     folder = stored(model, rows_of_every_kind(), tmp_path / "model", pip_requirements=requirements_of(model, "skops"))
     ready = prepared(folder)
@@ -205,9 +205,7 @@ def test_every_estimator_that_training_names_is_tried():
 @pytest.fixture(scope="module")
 def logistic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a stored model of three classes over all kinds of columns."""
-    return stored(
-        trained("logistic", {}, "three"), rows_of_every_kind(), tmp_path_factory.mktemp("logistic") / "model"
-    )
+    return stored(trained("logistic", {}, "three"), rows_of_every_kind(), tmp_path_factory.mktemp("logistic") / "model")
 
 
 def test_held_out_rows_are_among_those_that_are_compared(logistic: Path, tmp_path: Path):
@@ -386,15 +384,15 @@ def test_a_model_that_cannot_be_loaded_is_not_approved(logistic: Path, tmp_path:
         prepare_runner(folder, tmp_path / "runner", accelerate=True, rows=None)
 
 
-MODEL_WITH_CODE = """
-import mlflow
-from serving.pricing import price
+MODULE_WITH_MODEL = """
+class Priced:
+    def predict(self, frame):
+        if (frame.a < 0).any():
+            raise ValueError("a price below zero")
+        return (frame.a * 1.25).to_numpy()
 
-class Priced(mlflow.pyfunc.PythonModel):
-    def predict(self, context, model_input, params=None):
-        return price(model_input)
-
-mlflow.models.set_model(Priced())
+def _load_pyfunc(path):
+    return Priced()
 """
 
 
@@ -405,25 +403,17 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
     package = folder / "code" / "serving"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    (package / "pricing.py").write_text(
-        "def price(frame):\n"
-        "    if (frame.a < 0).any():\n"
-        "        raise ValueError('a price below zero')\n"
-        "    return (frame.a * 1.25).to_numpy()\n"
-    )
-    (folder / "registry.py").write_text("")
+    (package / "pricing.py").write_text(MODULE_WITH_MODEL)
     example = pd.DataFrame({"a": [1.0, 2.0]})
-    model = folder / "model"
-    script = folder / "own_model.py"
-    script.write_text(MODEL_WITH_CODE)
     mlflow.pyfunc.save_model(
-        str(model),
-        python_model=str(script),
+        str(folder / "model"),
+        loader_module="serving.pricing",
+        data_path=str(package / "__init__.py"),
         signature=infer_signature(example, np.array([1.0])),
         code_paths=[str(package)],
         pip_requirements=["mlflow"],
     )
-    ready = prepared(model)
+    ready = prepared(folder / "model")
     yield ready
     ready.runner.close()
 
@@ -458,6 +448,7 @@ def test_a_process_that_died_is_started_anew(isolated: Ready):
     died = runner.pid
     assert died is not None
     os.kill(died, signal.SIGKILL)
+    os.waitid(os.P_PID, died, os.WEXITED | os.WNOWAIT)
     assert runner.predict(Table(np.array([[1.0]])), "predict", None).tolist() == [1.25]
     assert runner.pid != died
 
