@@ -76,7 +76,7 @@ def _require_known(chain: Sequence[Any], sources: Sequence[Source]) -> None:
         if type(fitted) is not SimpleImputer or fitted.add_indicator:
             raise NotCompilable(f"{type_name(fitted)} before {type_name(encoder)}")
     if type(encoder) not in ENCODERS:
-        raise NotCompilable(type_name(encoder))
+        raise NotCompilable(f"{type_name(encoder)} is not an encoder known here")
     for source in sources:
         if source.kind not in PANDAS:
             raise NotCompilable(f"column '{source.name}' of type {source.kind} before {type_name(encoder)}")

@@ -45,6 +45,7 @@ class Votes:
         self._mask = (1 << bits) - 1
         in_one = min(counts_in_a_double(bits), len(classes))
         self._shifts = [bits * place for place in range(in_one)]
+        self._shifts_of_rows = np.array(self._shifts)
         self._all_in_one = in_one == len(classes)
 
     def answers(self) -> Mapping[str, Answer]:
@@ -54,18 +55,23 @@ class Votes:
     def _predict(self, X: Matrix) -> npt.NDArray[Any]:
         if len(X) != 1 or not self._all_in_one:
             return self._classes.of(self._counts(X).argmax(axis=1))
-        self._check(X)
-        packed, mask = int(self._sums(X).item(0)), self._mask
-        counts = [(packed >> shift) & mask for shift in self._shifts]
+        counts = self._counts_of_one(X)
         return self._classes.one(counts.index(max(counts)))
 
     def _predict_proba(self, X: Matrix) -> Matrix:
-        return self._counts(X) / self._n_trees
+        if len(X) != 1 or not self._all_in_one:
+            return self._counts(X) / self._n_trees
+        return np.array([self._counts_of_one(X)]) / self._n_trees
+
+    def _counts_of_one(self, X: Matrix) -> list[int]:
+        self._check(X)
+        packed, mask = int(self._sums(X).item(0)), self._mask
+        return [(packed >> shift) & mask for shift in self._shifts]
 
     def _counts(self, X: Matrix) -> npt.NDArray[np.int64]:
         self._check(X)
         packed = self._sums(X).astype(np.int64)
-        counts: npt.NDArray[np.int64] = (packed[:, :, None] >> np.array(self._shifts)) & self._mask
+        counts: npt.NDArray[np.int64] = (packed[:, :, None] >> self._shifts_of_rows) & self._mask
         return counts.reshape(len(X), -1)[:, : self._n_classes]
 
 

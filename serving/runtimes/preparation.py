@@ -4,8 +4,10 @@ Does to each column what the fitted transformers would, with the same operations
 is theirs to the last bit. What the transformers are is read elsewhere (`read_preparation`); this needs numpy alone.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import Any
 
 import numpy as np
@@ -92,8 +94,8 @@ class Preparation:
         self.constants = constants
         self._numbers = [_NumbersPlan(part) for part in parts if isinstance(part, Numbers)]
         self._singles = [part for part in parts if isinstance(part, Single)]
-        self._categories = [part for part in parts if isinstance(part, Category)]
-        covered = len(self._numbers) == 1 and not self._singles and not self._categories
+        self._lookups = [_Lookup(part) for part in parts if isinstance(part, Category)]
+        covered = len(self._numbers) == 1 and not self._singles and not self._lookups
         self._only = self._numbers[0] if covered and self._numbers[0].fills(width) else None
 
     def matrix(self, table: Table) -> Matrix:
@@ -111,37 +113,78 @@ class Preparation:
         for plan in self._numbers:
             X[:, plan.targets] = plan.taken(table.numbers)
         for part in self._singles:
-            X[:, part.target] = _walked(np.array(_other(table, part.source), dtype=np.float64)[:, None], part.steps)[
-                :, 0
-            ]
-        for category in self._categories:
-            if n == 1:
-                code = category.code(_values(table, category.source)[0])
-                X[0, category.targets[code]] = category.values[code]
+            column = _other(table, part.source)
+            if n == 1 and not part.steps:
+                X[0, part.target] = column.item(0)
             else:
-                _fill(X, category, _values(table, category.source))
+                X[:, part.target] = _walked(np.array(column, dtype=np.float64)[:, None], part.steps)[:, 0]
+        for lookup in self._lookups:
+            if n == 1:
+                lookup.set_one(X, table)
+            else:
+                lookup.fill(X, table)
         return X
 
 
 class _NumbersPlan:
-    """How `Numbers` is done: with slices where the places are in a row."""
+    """How `Numbers` is done: with slices where the places are in a row, and no more than is needed for finite rows."""
 
     def __init__(self, part: Numbers) -> None:
         self.targets: Places | slice = _as_slice(part.targets)
         self._sources = part.sources
         self._in_order = bool((part.sources == np.arange(len(part.sources))).all())
         self._steps = part.steps
+        self._steps_if_finite = tuple(dropwhile(_does_nothing_to_finite, part.steps))
+        self._asks = len(self._steps_if_finite) < len(self._steps)
 
     def fills(self, width: int) -> bool:
         return self.targets == slice(0, width)
 
     def taken(self, numbers: Matrix) -> Matrix:
         """Return the columns after all steps; the table's own array where nothing is to be done."""
-        if self._in_order and numbers.shape[1] == len(self._sources):
-            X = numbers.copy() if self._steps else np.ascontiguousarray(numbers)
-        else:
-            X = numbers.take(self._sources, axis=1)
-        return _walked(X, self._steps)
+        whole = self._in_order and numbers.shape[1] == len(self._sources)
+        X = np.ascontiguousarray(numbers) if whole else numbers.take(self._sources, axis=1)
+        steps = self._steps_if_finite if self._asks and _is_finite(X) else self._steps
+        if steps:
+            X = _walked(X.copy() if X is numbers else X, steps)
+        return X
+
+
+def _does_nothing_to_finite(step: Step) -> bool:
+    return step.name == "refuse" or (step.name == "impute" and bool(np.isnan(step.first).all()))
+
+
+def _is_finite(X: Matrix) -> bool:
+    """Return whether no value is NaN or infinite, in one pass; `False` also where the sum overflows."""
+    return math.isfinite(np.add.reduce(X.ravel()))
+
+
+class _Lookup:
+    """How `Category` is done: for one row with plain numbers, for many with arrays."""
+
+    def __init__(self, category: Category) -> None:
+        self._category, self._get = category, category.codes.get
+        self._source = category.source
+        self._set: list[tuple[int, float]] = list(zip(category.targets.tolist(), category.values.tolist(), strict=True))
+
+    def set_one(self, X: Matrix, table: Table) -> None:
+        """Set one number of a row that is zero in this category's columns."""
+        source = self._source
+        value = table.numbers.item(0, source) if isinstance(source, int) else _other(table, source).item(0)
+        code = self._get(value)
+        target, number = self._set[self._category.code(value) if code is None else code]
+        X[0, target] = number
+
+    def fill(self, X: Matrix, table: Table) -> None:
+        """Set one number in each row."""
+        get, code_of = self._get, self._category.code
+        column = table.numbers[:, self._source] if isinstance(self._source, int) else _other(table, self._source)
+        values = column.tolist()
+        codes = [get(value, -1) for value in values]
+        if -1 in codes:
+            codes = [code_of(value) if code < 0 else code for code, value in zip(codes, values, strict=True)]
+        chosen = np.array(codes, dtype=np.intp)
+        X[np.arange(len(codes)), self._category.targets[chosen]] = self._category.values[chosen]
 
 
 def _as_slice(places: Places) -> Places | slice:
@@ -153,21 +196,6 @@ def _walked(X: Matrix, steps: tuple[Step, ...]) -> Matrix:
     for step in steps:
         X = STEPS[step.name](X, step.first, step.second)
     return X
-
-
-def _fill(X: Matrix, category: Category, values: list[Any]) -> None:
-    get = category.codes.get
-    codes = [get(value, -1) for value in values]
-    if -1 in codes:
-        codes = [category.code(value) if code < 0 else code for code, value in zip(codes, values, strict=True)]
-    chosen = np.array(codes, dtype=np.intp)
-    X[np.arange(len(codes)), category.targets[chosen]] = category.values[chosen]
-
-
-def _values(table: Table, source: int | str) -> list[Any]:
-    column = table.numbers[:, source] if isinstance(source, int) else _other(table, source)
-    found: list[Any] = column.tolist()
-    return found
 
 
 def _other(table: Table, name: str) -> npt.NDArray[Any]:

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.parallel import _get_threadpool_controller
 from skops import io
+from threadpoolctl import threadpool_limits
 
 from registry.errors import NotApproved
 from registry.profile import Profile
@@ -32,11 +32,12 @@ from serving.runtimes.mlflow_loaded import (
     ships_code,
     stored_columns,
 )
-from serving.runtimes.mlflow_runner import MlflowRunner
+from serving.runtimes.mlflow_runner import PREDICT_PROBA, MlflowRunner
 from serving.runtimes.open import open_runner
 from serving.runtimes.read_estimator import read_estimator
 from serving.runtimes.read_preparation import Prepared, read_preparation, without_checks
 from serving.runtimes.runner import PREDICT, Runner, RunnerReport
+from serving.runtimes.sklearn_prepared import METHODS
 from serving.runtimes.stored import Stored, preparation_to_store, write_stored
 from serving.runtimes.unsupported import NotCompilable, type_name
 from serving.runtimes.verify import verify
@@ -74,7 +75,7 @@ def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd
     loaded = load_model(model_folder)
     # One thread: on a busy machine, the threads of histogram gradient boosting wait for each other a hundred times
     # longer than they work.
-    with _get_threadpool_controller().limit(limits=1):
+    with threadpool_limits(1):
         return _prepare_loaded(loaded, place, before, accelerate=accelerate, rows=rows)
 
 
@@ -153,8 +154,6 @@ class _Attempts:
     def _verified(self, stored: Stored, hard: HardRows) -> RunnerReport:
         """Open what was made, compare it with the original, and return its report with what it costs."""
         methods = stored.report.methods
-        if methods != self._loaded.methods:
-            raise NotCompilable(f"it would have {', '.join(methods)}, the model has {', '.join(self._loaded.methods)}")
         write_stored(stored, self._place.into)
         before = resident_bytes()
         runner = open_runner(self._place.into, self._place.model_folder)
@@ -164,10 +163,9 @@ class _Attempts:
         compared = verify(runner, lambda table, method: self._original.predict(table, method, None), hard, methods)
         if not compared.agrees:
             raise NotCompilable(
-                f"{compared.differing} of {compared.rows} rows made to tell them apart are answered otherwise than by "
-                "scikit-learn"
+                f"{compared.differing:,} of {compared.rows:,} hard rows are answered otherwise than by scikit-learn"
             )
-        agreed = f"{compared.rows} rows made to tell them apart are answered as by scikit-learn"
+        agreed = f"all {compared.rows:,} hard rows are answered as by scikit-learn"
         report = replace(
             stored.report,
             reason="; ".join([f"{stored.report.reason}: {agreed}", *self.reasons]),
@@ -179,6 +177,7 @@ class _Attempts:
 
 def compiled(loaded: Loaded, prepared: Prepared, parts: EstimatorParts) -> Stored:
     """Return a compiled runner, neither verified nor measured."""
+    _require_predict_fn(loaded, (PREDICT, PREDICT_PROBA))
     preparation = prepared.preparation
     if not parts.opening["takes_infinite"] and not parts.opening["takes_nan"]:
         preparation = without_checks(preparation)
@@ -194,17 +193,25 @@ def compiled(loaded: Loaded, prepared: Prepared, parts: EstimatorParts) -> Store
 
 def prepared_only(loaded: Loaded, prepared: Prepared) -> Stored:
     """Return a runner with the fitted estimator itself, neither verified nor measured."""
+    _require_predict_fn(loaded, METHODS)
     document, arrays = preparation_to_store(prepared.preparation)
     estimator = io.dumps(prepared.estimator)
     # This process has loaded and run these types: opening the file anew trusts them, and nothing else.
     trusted = io.get_untrusted_types(data=estimator)
     return Stored(
-        report=_report("prepared", f"{type_name(prepared.estimator)} on a matrix of our own", loaded.methods),
+        report=_report(
+            "prepared", f"{type_name(prepared.estimator)} itself behind a compiled preparation", loaded.methods
+        ),
         opener="sklearn",
         opening={"preparation": document, "predict_fn": loaded.predict_fn, "trusted": trusted},
         arrays=arrays,
         estimator=estimator,
     )
+
+
+def _require_predict_fn(loaded: Loaded, known: tuple[str, ...]) -> None:
+    if loaded.predict_fn not in known:
+        raise NotCompilable(f"it was logged to predict with its '{loaded.predict_fn}'")
 
 
 def _prepare_mlflow(loaded: Loaded, place: _Place, *, kind: str, reason: str, grown: int) -> RunnerReport:

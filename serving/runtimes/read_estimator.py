@@ -20,7 +20,7 @@ def read_estimator(fitted: Any) -> EstimatorParts:
     """
     read = read_linear.READERS.get(type(fitted)) or read_trees.READERS.get(type(fitted))
     if read is None:
-        raise NotCompilable(f"the estimator {type_name(fitted)}")
+        raise NotCompilable(f"{type_name(fitted)} is not an estimator known here")
     parts = read(fitted)
     return replace(parts, opening={**parts.opening, **_finite(fitted)})
 

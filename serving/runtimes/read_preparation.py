@@ -159,7 +159,7 @@ def _steps(chain: Sequence[Any], width: int) -> tuple[tuple[Step, ...], Places]:
     for fitted in chain:
         read = READERS.get(type(fitted))
         if read is None:
-            raise NotCompilable(type_name(fitted))
+            raise NotCompilable(f"{type_name(fitted)} is not a transformer known here")
         steps, through = read(fitted, len(kept))
         done = [_only(step, through) for step in [*done, *steps]]
         kept = kept[through]

@@ -1,5 +1,6 @@
 """Compiled estimators: labels, probabilities and numbers of scikit-learn's own."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn import ensemble, linear_model, neighbors, neural_network, svm, tree
 from sklearn.base import is_classifier
+from threadpoolctl import threadpool_limits
 
 from serving.runtimes.read_estimator import read_estimator
 from serving.runtimes.unsupported import NotCompilable
@@ -60,6 +62,13 @@ REGRESSORS = [
     ensemble.HistGradientBoostingRegressor(max_iter=12, loss="poisson"),
 ]
 WITH_ONE_CLASS_PER_LEAF = (tree.DecisionTreeClassifier, ensemble.RandomForestClassifier, ensemble.ExtraTreesClassifier)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Fit and ask histogram gradient boosting on one thread: on a busy machine its threads wait for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 def rows(n: int = 300, *, missing: bool = False) -> pd.DataFrame:
