@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 
 from registry.aliases import AliasHolder, Wanted
-from registry.sql_history import CONNECT, translated
+from registry.sql_existing import existing_engine
+from registry.sql_history import translated
 
 HOLDERS = sa.text(
     "SELECT a.name, a.alias, a.version, a.workspace, v.creation_time FROM registered_model_aliases a "
@@ -24,8 +25,7 @@ class SqlAliases:
 
     def __init__(self, url: str) -> None:
         self._url = sa.make_url(url)
-        connect = CONNECT[self._url.get_backend_name()]
-        self._engine = sa.create_engine(self._url, connect_args=connect, pool_pre_ping=True)
+        self._engine = existing_engine(self._url)
 
     def holders(self, wanted: Collection[Wanted]) -> Mapping[Wanted, AliasHolder]:
         """Return the holder of each (model, alias) that has one."""

@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.heartbeats import Heartbeat
-from registry.sql_history import CONNECT, translated
+from registry.sql_existing import existing_engine
+from registry.sql_history import translated
 from registry.sql_tables import HEARTBEATS
 
 
@@ -17,8 +18,7 @@ class SqlHeartbeats:
 
     def __init__(self, url: str) -> None:
         self._url = sa.make_url(url)
-        connect = CONNECT[self._url.get_backend_name()]
-        self._engine = sa.create_engine(self._url, connect_args=connect, pool_pre_ping=True)
+        self._engine = existing_engine(self._url)
 
     def beat(self, beats: Sequence[Heartbeat]) -> None:
         """Write an engine's word over its earlier one, in one transaction."""

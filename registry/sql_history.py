@@ -168,7 +168,7 @@ class SqlHistory:
         with translated(self._url):
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            with _translated(self._url):
+            with translated(self._url):
                 _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
             yield
         finally:

@@ -24,6 +24,7 @@ from registry.whole import recorded_manifest
 from registry.wiring import open_ledger
 from serving.prepared import FILES, Prepared, PreparedVersions
 from serving.preparing import Job, job_from
+from serving.registry_doors import open_aliases
 from serving.runtimes.prepare import prepare_runner
 
 
@@ -51,7 +52,11 @@ def prepare(job: Job) -> Prepared:
         Its files are not as they were registered.
     NotFound
         Its files are gone.
+    Unavailable
+        The registry does not answer.
     """
+    # MLflow makes an empty database where one is missing; this look makes none, and raises.
+    open_aliases(os.environ).models_with("")
     ledger = open_ledger(os.environ, Path.cwd())
     version = ledger.registry.version(VersionRef(model=job.model, number=job.number))
     if not job.identity.endswith(f"/{round(version.created_at.timestamp() * 1000)}"):

@@ -7,17 +7,21 @@ puts it in place. If any of the first two fails, the version in place goes on, a
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from registry.aliases import Aliases
+from registry.artifact_cache import ArtifactCache
 from registry.errors import SlipwayError, Unavailable
 from registry.heartbeats import Heartbeat, Heartbeats
 from serving.control import Peer
 from serving.following import Followed, Step, failed, next_step, succeeded
-from serving.prepared import Prepared, PreparedVersions
+from serving.prepared import FILES, Prepared, PreparedVersions
 from serving.preparing import Job, prepare_in_child
 from serving.settings import ServingSettings
 from serving.target import Sighting, Target
@@ -27,6 +31,7 @@ log = logging.getLogger("slipway.serve")
 
 LOOK_WITHIN_S = 30.0
 COUNT_WITHIN_S = 2.0
+HELD_EACH = 2
 
 
 class Supervisor:
@@ -51,6 +56,8 @@ class Supervisor:
         self._heartbeats = heartbeats
         self._follows_stage = not targets
         self._index = PreparedVersions(settings.cache.absolute(), registry=registry, accelerate=settings.accelerate)
+        self._files = ArtifactCache(settings.cache / FILES, max_bytes=settings.cache_max_mb * 2**20)
+        self._held: dict[Target, deque[AbstractContextManager[Path]]] = {}
         self._followed = {target: Followed(target=target) for target in targets}
         self._since: dict[Target, datetime] = {}
         self._outage: str | None = None
@@ -195,11 +202,25 @@ class Supervisor:
 
     async def _put_in_place(self, target: Target, prepared: Prepared) -> None:
         fields = _fields(target, prepared)
-        await self.pool.ask_all("open", fields)
-        await self.pool.ask_all("put", fields)
+        held = self._files.hold(Path(prepared.folder))
+        held.__enter__()
+        try:
+            await self.pool.ask_all("open", fields)
+            await self.pool.ask_all("put", fields)
+        except BaseException:
+            held.__exit__(None, None, None)
+            raise
+        self._hold(target, held)
         self._since[target] = datetime.now(UTC)
         self._index.remember(target, prepared.sighting)
         self._beating.set()
+
+    def _hold(self, target: Target, held: AbstractContextManager[Path]) -> None:
+        """Keep the files of the version in place, and of the one before it, from giving way in the cache."""
+        holds = self._held.setdefault(target, deque())
+        holds.append(held)
+        while len(holds) > HELD_EACH:
+            holds.popleft().__exit__(None, None, None)
 
     async def _tell(self, target: Target) -> None:
         """Tell the workers what is wrong with a target, when that changes."""

@@ -103,7 +103,9 @@ def test_predictions_are_written_as_mlflow_writes_them(name: str):
 
 
 @pytest.mark.parametrize(
-    "predictions", [[1 + 2j], {1, 2}, [object()], {(1, 2): 3}, {np.int64(1): 2}, pd.NA, iter([1])], ids=repr
+    "predictions",
+    [[1 + 2j], {1, 2}, [object()], {(1, 2): 3}, {np.int64(1): 2}, pd.NA, iter([1])],
+    ids=["complex", "a set", "an object", "a pair as key", "a NumPy key", "NA", "an iterator"],
 )
 def test_what_mlflow_cannot_write_we_refuse_too(predictions: Any):
     """It is the model that is wrong then."""
