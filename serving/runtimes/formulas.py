@@ -125,6 +125,8 @@ class Finite:
 
     def check(self, X: Matrix) -> None:
         """Raise ValueError, worded as scikit-learn's, where it would refuse a value."""
+        if self._takes_nan and self._takes_infinite:
+            return
         flat = X.ravel()
         # One pass in compiled code clears all ordinary rows: NaN fails the comparison, as does a large number. Beyond
         # 1e154 numpy warns of the overflow; not to be warned costs ten times as much on every call.

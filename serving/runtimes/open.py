@@ -6,6 +6,7 @@ A compiled version is open in milliseconds in a process that never imported MLfl
 import importlib
 from pathlib import Path
 
+from registry.errors import Corrupt
 from serving.runtimes.runner import Runner
 from serving.runtimes.stored import read_stored
 
@@ -24,9 +25,15 @@ def open_runner(prepared: Path, model_folder: Path) -> Runner:
     Raises
     ------
     Corrupt
-        The prepared files are not what was written.
+        The prepared files are not what was written, or were written by another release.
     """
     stored = read_stored(prepared)
+    if stored.opener not in OPENERS:
+        raise Corrupt(
+            f"the prepared runner in {prepared} is of the kind '{stored.opener}', which is not known here",
+            code="runner-corrupt",
+            hint="delete the folder, and the version is prepared again",
+        )
     module, function = OPENERS[stored.opener]
     runner: Runner = getattr(importlib.import_module(module), function)(stored, model_folder)
     return runner

@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +42,7 @@ from training.mlflow_run import requirements_of
 from training.pipeline import build_pipeline
 from training.spec import Task
 
+ROOT = Path(__file__).parent.parent.parent
 FEW_TREES = {"n_estimators": 10}
 SHORT = {"max_iter": 15}
 # Estimator, its parameters, target, and the kind of runner it gets.
@@ -262,6 +265,17 @@ def test_a_scaler_before_a_forest_is_compiled_in_float64(tmp_path: Path):
     assert_answers_as_mlflow(ready, iris.data)
 
 
+def test_a_compiled_model_that_answers_otherwise_is_not_used(tmp_path: Path):
+    """The next kind is taken, and the reason counts the rows. What is read here is not what this estimator goes by."""
+    model = trained("mlp", SHORT, "text")
+    model[-1].classes_ = model[-1].classes_[::-1]  # it answers from its label binarizer
+    ready = prepared(stored(model, rows_of_every_kind(), tmp_path / "model"))
+    assert ready.report.kind == "prepared"
+    said = r"not compiled: [\d,]+ of [\d,]+ hard rows are answered otherwise than by scikit-learn"
+    assert re.search(said, ready.report.reason)
+    assert_answers_as_mlflow(ready, rows_to_ask())
+
+
 def test_a_method_that_the_model_lacks_is_refused(logistic: Path):
     """By every kind, with the methods that it has."""
     table = columns_of(rows_to_ask()).table(rows_to_ask())
@@ -283,15 +297,35 @@ def test_threads_share_a_runner(logistic: Path, tmp_path: Path):
         assert not differs(np.concatenate(found), np.concatenate([expected] * 30)).any()
 
 
-def test_an_open_runner_has_no_thread_of_its_own(tmp_path: Path):
-    """Nothing spins beside the event loop: opening and asking a compiled forest starts no thread."""
-    frame = rows_to_ask()
+OPEN_AND_ASK = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from serving.runtimes.open import open_runner
+from serving.table import Table
+
+threads = len(os.listdir("/proc/self/task"))
+runner = open_runner(Path(sys.argv[1]), Path("no model"))
+others = {"city": np.array(["Oslo"], dtype=object), "active": np.array([True])}
+print(runner.predict(Table(np.zeros((1, 3)), others), "predict", None).shape)
+print(len(os.listdir("/proc/self/task")) - threads)
+print(sorted({"mlflow", "sklearn", "pandas", "scipy", "onnx", "skops"} & set(sys.modules)))
+"""
+
+
+def test_a_compiled_model_is_opened_without_what_made_it(tmp_path: Path):
+    """It needs numpy and onnxruntime, starts no thread (for work, or to tell its maker), and reads no model's file."""
     folder = stored(trained("random_forest", FEW_TREES, "number"), rows_of_every_kind(), tmp_path / "model")
     prepare_runner(folder, tmp_path / "runner", accelerate=True, rows=None)
-    before = len(os.listdir("/proc/self/task"))
-    runner = open_runner(tmp_path / "runner", folder)
-    runner.predict(columns_of(frame).table(frame), "predict", None)
-    assert len(os.listdir("/proc/self/task")) == before
+    shown = subprocess.run(
+        [sys.executable, "-c", OPEN_AND_ASK, str(tmp_path / "runner")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"},
+    )
+    assert shown.stdout.splitlines() == ["(1,)", "0", "[]"]
 
 
 MODEL_WITH_PARAMS = """

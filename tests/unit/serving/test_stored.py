@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from registry.errors import Corrupt
+from serving.runtimes.open import open_runner
 from serving.runtimes.stored import ARRAYS, DOCUMENT, Stored, read_stored, write_stored
 from tests.runtimes import report
 
@@ -40,6 +41,13 @@ def test_a_document_that_is_not_ours_is_corrupt(tmp_path: Path, text: str):
     (tmp_path / DOCUMENT).write_text(text)
     with pytest.raises(Corrupt, match="cannot be read"):
         read_stored(tmp_path)
+
+
+def test_a_kind_of_another_release_is_corrupt(tmp_path: Path):
+    """It is prepared again, not guessed at."""
+    write_stored(Stored(report=report(), opener="quantum"), tmp_path)
+    with pytest.raises(Corrupt, match="kind 'quantum', which is not known here"):
+        open_runner(tmp_path, tmp_path)
 
 
 def test_arrays_that_would_run_code_are_not_loaded(tmp_path: Path):
