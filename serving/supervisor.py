@@ -1,11 +1,14 @@
 """The supervisor: it alone watches the registry, has new versions prepared, and tells all workers.
 
-A version takes the place of another in this order: the child prepares it, every worker opens and warms it, every worker
-puts it in place. If any of the first two fails, the version in place goes on, and who asks is told.
+A version takes the place of another in this order: a child prepares it, every worker opens and warms it, every worker
+puts it in place. If any of the first two fails, the version in place goes on, and who asks is told. Nobody waits for a
+child: looks go on meanwhile, so that a way back takes effect at once, and what is not wanted any more is broken off.
 """
 
 import asyncio
+import contextlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -59,6 +62,9 @@ class Supervisor:
         self._files = ArtifactCache(settings.cache / FILES, max_bytes=settings.cache_max_mb * 2**20)
         self._held: dict[Target, deque[AbstractContextManager[Path]]] = {}
         self._followed = {target: Followed(target=target) for target in targets}
+        self._preparing: dict[Target, tuple[Sighting, asyncio.Task[Prepared]]] = {}
+        self._children = asyncio.Semaphore(os.cpu_count() or 1)
+        self._wake = asyncio.Event()
         self._since: dict[Target, datetime] = {}
         self._outage: str | None = None
         self._said: dict[Target, str | None] = {}
@@ -84,14 +90,17 @@ class Supervisor:
                 await peer.ask("put", fields, within_s=OPEN_WITHIN_S)
 
     async def run(self) -> None:
-        """Look at the registry for ever, at once and then each so many seconds."""
+        """Look at the registry for ever: at once, then each so many seconds, and when a version was prepared."""
         beats = asyncio.create_task(self._beat())
         try:
             while True:
+                self._wake.clear()
                 await self.look()
-                await asyncio.sleep(self._settings.poll_s)
+                await _set_within(self._wake, self._settings.poll_s)
         finally:
             beats.cancel()
+            for _, child in self._preparing.values():
+                child.cancel()
 
     async def look(self) -> None:
         """Look at the registry once, and do what follows from it for every target."""
@@ -141,6 +150,7 @@ class Supervisor:
             if followed.in_place is None:
                 await self._start_from_memory(followed)
         else:
+            self._break_off_unless(target, seen.get(target))
             step, followed = next_step(followed, seen.get(target), time.monotonic())
             self._followed[target] = followed
             if step is Step.PREPARE:
@@ -160,28 +170,46 @@ class Supervisor:
         except SlipwayError as error:
             log.error("%s cannot be started from the cache: %s", followed.target, error.message)
 
+    def _break_off_unless(self, target: Target, wanted: Sighting | None) -> None:
+        """Stop preparing what the registry shows no more."""
+        if target in self._preparing and self._preparing[target][0] != wanted:
+            self._preparing.pop(target)[1].cancel()
+
     async def _move(self, followed: Followed, seen: Sighting) -> Followed:
-        started = time.monotonic()
+        """Put a version in place where it is prepared; else have it prepared, and leave all as it is."""
         target = followed.target
         try:
             prepared = await self._prepared(target, seen)
+            if prepared is None:
+                return followed
             await self._put_in_place(target, prepared)
         except SlipwayError as error:
             log.error("%s/%d cannot be put in place: %s", target.model, seen.number, error.message)
             return failed(followed, seen, error.message, time.monotonic())
         before = f" in place of {followed.in_place.number}" if followed.in_place else ""
-        took_s = time.monotonic() - started
-        log.info("%s: version %d answers%s (%.1f s after it was seen)", target, seen.number, before, took_s)
+        log.info("%s: version %d answers%s", target, seen.number, before)
         return succeeded(followed, prepared)
 
-    async def _prepared(self, target: Target, seen: Sighting) -> Prepared:
+    async def _prepared(self, target: Target, seen: Sighting) -> Prepared | None:
+        """Return a version that can be opened; `None` while a child prepares it."""
+        if target in self._preparing:
+            child = self._preparing[target][1]
+            if not child.done():
+                return None
+            del self._preparing[target]
+            return child.result()
         try:
             found = await asyncio.to_thread(self._index.find, seen)
         except SlipwayError as error:
             log.warning("%s/%d is prepared anew: %s", target.model, seen.number, error.message)
             found = None
-        if found is not None:
-            return found
+        if found is None:
+            child = asyncio.create_task(self._prepare(target, seen))
+            child.add_done_callback(lambda _: self._wake.set())
+            self._preparing[target] = seen, child
+        return found
+
+    async def _prepare(self, target: Target, seen: Sighting) -> Prepared:
         settings = self._settings
         job = Job(
             model=target.model,
@@ -193,12 +221,13 @@ class Supervisor:
             accelerate=settings.accelerate,
         )
         log.info("preparing %s/%d for %s", target.model, seen.number, target.stage)
-        return await prepare_in_child(
-            job,
-            memory_bytes=settings.prepare_memory_mb * 2**20,
-            within_s=settings.prepare_within_s,
-            log=settings.cache.absolute().parent / "logs" / "prepare.log",
-        )
+        async with self._children:
+            return await prepare_in_child(
+                job,
+                memory_bytes=settings.prepare_memory_mb * 2**20,
+                within_s=settings.prepare_within_s,
+                log=settings.cache.absolute().parent / "logs" / "prepare.log",
+            )
 
     async def _put_in_place(self, target: Target, prepared: Prepared) -> None:
         fields = _fields(target, prepared)
@@ -245,6 +274,7 @@ class Supervisor:
             "name": followed.target.model,
             "stage": followed.target.stage,
             "version": followed.in_place.number if followed.in_place else None,
+            "preparing": self._preparing[followed.target][0].number if followed.target in self._preparing else None,
             "problem": self._problem(followed),
         }
 
@@ -261,10 +291,7 @@ class Supervisor:
                 if not self._beats_fail:
                     log.warning("heartbeats cannot be written, and serving goes on: %s", error.message)
                 self._beats_fail = True
-            try:
-                await asyncio.wait_for(self._beating.wait(), self._settings.beat_s)
-            except TimeoutError:
-                continue
+            await _set_within(self._beating, self._settings.beat_s)
 
     def _heartbeat(self, followed: Followed) -> Heartbeat:
         target = followed.target
@@ -279,6 +306,12 @@ class Supervisor:
             address=self._address,
             problem=self._problem(followed),
         )
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, or for so long."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
 
 
 def _fields(target: Target, prepared: Prepared) -> dict[str, Any]:

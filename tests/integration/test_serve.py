@@ -138,6 +138,10 @@ def test_an_engine_follows_its_stage_through_all_that_happens(store: Path):
         assert served.ask("/ready")[0] == 200
         assert 'slipway_target_problem{model="iris",stage="production"}' in metrics(served)
 
+        point(1)
+        assert served.ask("/admin/refresh", b"{}")[1]["models"][0]["problem"] is None, (
+            "what is in place is wanted again"
+        )
         for worker in served.children():
             os.kill(worker, signal.SIGKILL)
         wait_for(lambda: answers(f"{served.url}/ready"), within_s=60, log=served.log)
@@ -191,7 +195,7 @@ def test_any_model_is_answered_and_wrong_requests_are_told_what_is_wrong(store: 
             ("/models/iris/invocations", b"{secret", "application/json", 400, "wrong-input"),
             ("/models/iris/invocations", b"secret", "text/xml", 415, "wrong-content-type"),
             ("/models/other/invocations", BODY, "application/json", 404, "unknown-model"),
-            ("/invocations", BODY, "application/json", 404, "unknown-path"),
+            ("/invocations", BODY, "application/json", 404, "which-model"),
             ("/models/iris/predict", b" " * 65 * 2**20, "application/json", 413, "body-too-large"),
         ]
         for path, body, kind, status, code in wrong:
