@@ -5,15 +5,15 @@ all other columns lie beside it, each in the type that the signature declares.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+# Not a dataclass: msgspec makes this one in a tenth of the time, and there is one for each request.
+class Table(msgspec.Struct, frozen=True, gc=False):
     """Rows in a signature's types.
 
     `numbers` has shape (n, k): the signature's `double` columns in their order, a missing value as NaN. `others` is
@@ -23,7 +23,7 @@ class Table:
     """
 
     numbers: npt.NDArray[np.float64]
-    others: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    others: Mapping[str, npt.NDArray[Any]] = msgspec.field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:

@@ -5,7 +5,8 @@ A type here takes less than MLflow does: what it takes, MLflow takes with the sa
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Annotated, Any
 
@@ -30,13 +31,15 @@ JSON_TYPES: Mapping[str, Any] = {
 }
 # What a column that the signature does not know may hold: MLflow ignores it, whatever scalar it is.
 IGNORED = bool | int | float | str | None
-ARRAY_TYPES: Mapping[str, npt.DTypeLike] = {
-    "float": np.float32,
-    "integer": np.int32,
-    "long": np.int64,
-    "boolean": np.bool_,
-    "string": object,
+DOUBLE, OBJECT = np.dtype(np.float64), np.dtype(object)
+ARRAY_TYPES: Mapping[str, np.dtype[Any]] = {
+    "float": np.dtype(np.float32),
+    "integer": np.dtype(np.int32),
+    "long": np.dtype(np.int64),
+    "boolean": np.dtype(np.bool_),
+    "string": OBJECT,
 }
+FIRST = itemgetter(0)
 # msgspec matches keys as bytes and refuses to be given names that JSON has to escape.
 ESCAPED = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
 OF_COLUMNS = frozenset({*JSON_TYPES, "datetime", "binary"})
@@ -94,46 +97,59 @@ class Layout:
         place = {field.name: i for i, field in enumerate(present) if field}
         doubles = [field for field in fields if field.type == "double"]
         self._doubles = [place[field.name] for field in doubles if field.name in place]
-        self._absent = [i for i, field in enumerate(doubles) if field.name not in place]
+        self._n_doubles = len(doubles)
+        self._places = [i for i, field in enumerate(doubles) if field.name in place]
         self._others = [
             (field.name, place[field.name], ARRAY_TYPES[field.type])
             for field in fields
             if field.type != "double" and field.name in place
         ]
-        self._is_matrix = self._doubles == list(range(len(present))) and not self._absent
-        self._pick = itemgetter(*self._doubles) if len(self._doubles) > 1 else None
+        self._is_matrix = self._doubles == list(range(len(present)))
+        self._pick = _picker(self._doubles)
 
     def of_rows(self, rows: Sequence[tuple[Any, ...]]) -> Table:
         """Return a table of at least one row."""
-        if self._is_matrix:
-            return Table(np.array(rows, dtype=np.float64))
-        if len(rows) > 1:
-            return self.of_columns(list(zip(*rows, strict=True)))
-        row = rows[0]
-        picked = self._pick(row) if self._pick else [row[i] for i in self._doubles]
-        return Table(self._with_absent(np.array([picked], dtype=np.float64)), self._others_of([(v,) for v in row]))
+        if len(rows) == 1:
+            return self._of_row(rows[0])
+        picked = rows if self._is_matrix else map(self._pick, rows)
+        numbers = np.fromiter(chain.from_iterable(picked), DOUBLE, len(rows) * len(self._doubles))
+        others = {name: _array(list(map(itemgetter(i), rows)), kind) for name, i, kind in self._others}
+        return Table(self._with_absent(numbers.reshape(len(rows), len(self._doubles))), others)
 
     def of_columns(self, columns: Sequence[Sequence[Any]]) -> Table:
         """Return a table of columns of one length; where they differ, ValueError is raised."""
         n_rows = len(columns[0])
-        if any(len(column) != n_rows for column in columns):
+        if set(map(len, columns)) != {n_rows}:
             raise ValueError("columns of different length")
         if n_rows == 1:
-            return self.of_rows([tuple(column[0] for column in columns)])
-        numbers = np.array([columns[i] for i in self._doubles], dtype=np.float64).reshape(-1, n_rows)
-        return Table(self._with_absent(np.ascontiguousarray(numbers.T)), self._others_of(columns))
+            return self._of_row(tuple(map(FIRST, columns)))
+        numbers = np.full((n_rows, self._n_doubles), np.nan)
+        for place, i in zip(self._places, self._doubles, strict=True):
+            numbers[:, place] = columns[i]
+        return Table(numbers, {name: _array(columns[i], kind) for name, i, kind in self._others})
+
+    def _of_row(self, row: tuple[Any, ...]) -> Table:
+        """Return one row's table; most requests have one row, so that this is the short way of it."""
+        numbers = np.array((row if self._is_matrix else self._pick(row),), DOUBLE)
+        return Table(self._with_absent(numbers), {name: np.array((row[i],), kind) for name, i, kind in self._others})
 
     def _with_absent(self, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        for place in self._absent:
-            numbers = np.insert(numbers, place, np.nan, axis=1)
-        return numbers
+        if len(self._places) == self._n_doubles:
+            return numbers
+        widened = np.full((len(numbers), self._n_doubles), np.nan)
+        widened[:, self._places] = numbers
+        return widened
 
-    def _others_of(self, columns: Sequence[Sequence[Any]]) -> dict[str, npt.NDArray[Any]]:
-        return {name: _array(columns[i], kind) for name, i, kind in self._others}
+
+def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return what takes these places out of a row; `itemgetter` alone makes a tuple of two or more only."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda row: tuple(row[i] for i in places)
 
 
-def _array(values: Sequence[Any], kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return the values of one column; a string that is missing among strings is NaN, as in pandas."""
-    if kind is object and None in values and any(value is not None for value in values):
+def _array(values: Sequence[Any], kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return the values of one column of several rows; a string that is missing among strings is NaN, as in pandas."""
+    if kind == OBJECT and None in values and any(value is not None for value in values):
         values = [np.nan if value is None else value for value in values]
-    return np.array(values, dtype=kind)
+    return np.array(values, kind)
