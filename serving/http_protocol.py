@@ -17,6 +17,8 @@ from serving.door import Door
 from serving.routes import Route
 
 CONTENT_TYPE, REQUEST_ID = b"content-type", b"x-request-id"
+# So much of a refused body is read and thrown away: a client that is cut off while it sends never reads the refusal.
+LINGER_BYTES = 256 * 2**20
 
 
 class UnderWay:
@@ -42,6 +44,7 @@ class ScoringProtocol(HttpToolsProtocol):
         self._size = 0
         self._content_type = b""
         self._asked_id = b""
+        self._refused = False
         self.last_used = self.loop.time()
 
     def on_message_begin(self) -> None:
@@ -80,19 +83,22 @@ class ScoringProtocol(HttpToolsProtocol):
         if self._route is None:
             super().on_body(body)
             return
-        if self.transport.is_closing():
-            return
-        self._body.append(body)
         self._size += len(body)
-        if self._size > self.door.max_body_bytes:
+        if self._refused:
+            if self._size > self.door.max_body_bytes + LINGER_BYTES:
+                self.transport.close()
+        elif self._size > self.door.max_body_bytes:
             self._too_large()
+        else:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
         """Answer at once, or start what will answer."""
         if self._route is None:
             super().on_message_complete()
             return
-        if self.transport.is_closing():
+        if self._refused:
+            self.transport.close()
             return
         slot, form = self._route
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
@@ -117,6 +123,11 @@ class ScoringProtocol(HttpToolsProtocol):
             self.on_response_complete()
 
     def _reply(self, answer: Answer, request_id: str, keep_alive: bool) -> None:
+        self._write(answer, request_id, keep_alive)
+        if not keep_alive:
+            self.transport.close()
+
+    def _write(self, answer: Answer, request_id: str, keep_alive: bool) -> None:
         self.transport.write(
             b"%bcontent-type: %b\r\ncontent-length: %d\r\n%bx-request-id: %b\r\n%b\r\n%b"
             % (
@@ -131,8 +142,6 @@ class ScoringProtocol(HttpToolsProtocol):
         )
         self.server_state.total_requests += 1
         self.last_used = self.loop.time()
-        if not keep_alive:
-            self.transport.close()
 
     def _decide(self) -> None:
         """Tell by method and path whether a request is for scoring, and nothing is under way before it."""
@@ -144,11 +153,12 @@ class ScoringProtocol(HttpToolsProtocol):
             super().on_message_begin()
             self.url = url
             return
-        self._body, self._size, self._content_type, self._asked_id = [], 0, b"", b""
+        self._body, self._size, self._content_type, self._asked_id, self._refused = [], 0, b"", b"", False
 
     def _too_large(self) -> None:
         request_id = self.door.request_id(self._asked_id)
-        self._reply(refusal(too_large(self.door.max_body_bytes), request_id), request_id, keep_alive=False)
+        self._refused, self._body = True, []
+        self._write(refusal(too_large(self.door.max_body_bytes), request_id), request_id, keep_alive=False)
 
 
 def close_idle(connections: Iterable[Any], *, now: float, after_s: float) -> None:
