@@ -8,8 +8,8 @@ from registry.sql_history import CONNECT
 def existing_engine(url: sa.URL) -> sa.Engine:
     """Return an engine on a database; a SQLite file that is missing is an error of the first query, and stays missing.
 
-    SQLite would make an empty file, and whoever puts the right one back would find another in its place. Each query opens
-    the file anew: an open one is read on after it was moved or replaced.
+    SQLite would make an empty file, and whoever puts the right one back would find another in its place. Each query
+    opens the file anew: an open one is read on after it was moved or replaced.
     """
     backend = url.get_backend_name()
     if backend != "sqlite":

@@ -129,12 +129,10 @@ class Objects:
     def columns(self, lists: Struct) -> Table | None:
         """Return the rows of an object that has a list for each column; `None` where there are none."""
         columns = msgspec.structs.astuple(lists)
-        if not all(columns):
-            return None
         if not self._has_optional:
-            return self._layout(self._every).of_columns(columns)
+            return self._layout(self._every).of_columns(columns) if all(columns) else None
         given = {i: each for i, each in enumerate(columns) if each is not UNSET}
-        return self._layout(tuple(given)).of_columns(list(given.values())) if given else None
+        return self._layout(tuple(given)).of_columns(list(given.values())) if given and all(given.values()) else None
 
     def _layout_of(self, places: tuple[int, ...]) -> Layout:
         return Layout([self._fields[i] for i in places], self._fields)

@@ -8,7 +8,7 @@ import pytest
 
 from registry.heartbeats import ALIVE_WITHIN, Heartbeat, Heartbeats
 from registry.sql_heartbeats import SqlHeartbeats
-from registry.sql_history import SqlHistory
+from registry.sql_migrate import open_history
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
 BEAT = Heartbeat(
@@ -28,7 +28,7 @@ BEAT = Heartbeat(
 def heartbeats(tmp_path: Path) -> Heartbeats:
     """Return a place without any word yet."""
     url = f"sqlite:///{tmp_path}/history.db"
-    SqlHistory(url, beside_mlflow=False)
+    open_history(url, beside_mlflow=False)
     return SqlHeartbeats(url)
 
 
