@@ -69,6 +69,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "init": LazyCommand(
         "registry.commands", "init", "Prepare this folder's store, and mend one that only a server can use."
     ),
+    "serve": LazyCommand(
+        "serving.serve_commands", "serve", "Answer for what is in a stage, and follow it as it moves."
+    ),
     "up": LazyCommand("serving.commands", "up", "Run the tracking server with its UI, and scoring for production."),
 }
 

@@ -69,13 +69,11 @@ run slipway history $MODEL --verify
 step "Serve what is in production"
 port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 scratch=$(mktemp -d)
-printf '$ %s &\n' "mlflow models serve -m models:/$MODEL@production --env-manager local --port $port"
-set -m # the server becomes the leader of a process group, which can be stopped whole
-mlflow models serve -m "models:/$MODEL@production" --env-manager local --port "$port" >"$scratch/serve.log" 2>&1 &
+printf '$ %s &\n' "slipway serve $MODEL@production --port $port"
+slipway serve "$MODEL@production" --port "$port" >"$scratch/serve.log" 2>&1 &
 server=$!
-set +m
 stop_server() {
-  kill -TERM -- "-$server" 2>/dev/null || true
+  kill -TERM "$server" 2>/dev/null || true
   wait "$server" 2>/dev/null || true
 }
 trap 'stop_server; rm -rf "$scratch"' EXIT
@@ -83,13 +81,14 @@ for _ in $(seq 240); do
   python - "$port" <<'PY' && break
 import sys, urllib.request
 try:
-    urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/ping", timeout=2)
+    urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/ready", timeout=2)
 except OSError:
     sys.exit(1)
 PY
-  kill -0 "$server" 2>/dev/null || { cat "$scratch/serve.log"; echo "error: the scoring server stopped"; exit 1; }
+  kill -0 "$server" 2>/dev/null || { cat "$scratch/serve.log"; echo "error: the engine stopped"; exit 1; }
   sleep 0.5
 done
+cat "$scratch/serve.log"
 
 step "Ask it, with the input example that was stored with the model"
 python - "$MODEL" "$scratch" <<'PY'
@@ -99,7 +98,7 @@ download_artifacts(artifact_uri=f"models:/{sys.argv[1]}@production/serving_input
 PY
 url="http://127.0.0.1:$port/invocations"
 if command -v curl >/dev/null; then
-  run curl --silent --show-error --fail -H 'Content-Type: application/json' --data "@$scratch/serving_input_example.json" "$url"
+  run curl --silent --show-error --fail --include -H 'Content-Type: application/json' --data "@$scratch/serving_input_example.json" "$url"
 else
   echo "(curl is not installed: asking with Python)"
   python - "$url" "$scratch/serving_input_example.json" <<'PY'
@@ -116,6 +115,8 @@ step "Done. What next?"
 cat <<TEXT
 See the runs side by side and keep production answering, until Ctrl-C:
   .venv/bin/slipway up                     the UI is at http://127.0.0.1:5000
+Serve it again, and promote or roll back meanwhile:
+  .venv/bin/slipway serve $MODEL@production
 Train on your own data:
   .venv/bin/slipway train --data /path/to/your.csv --target COLUMN --model NAME
 TEXT

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,6 +46,11 @@ def manifest_of(folder: Path) -> Manifest:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     named = [(path.relative_to(folder).as_posix(), path) for path in paths]
     return Manifest(files=tuple(_entry(name, path) for name, path in named if name not in NOT_LOGGED))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder, also while somebody else removes it; no files where there is no folder."""
+    return (Path(place) / name for place, _, names in os.walk(folder) for name in names)
 
 
 def differences(logged: Manifest, found: Manifest) -> tuple[str, ...]:

@@ -15,25 +15,37 @@ WIDER: Mapping[str, frozenset[str]] = {
     "long": frozenset(),
     "float": frozenset({"double"}),
 }
+# In MLmodel, beside the signature: whose types MLflow leaves to the model's own code.
+TYPE_HINT_FLAGS = ("is_signature_from_type_hint", "type_hint_from_example")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """A column, parameter or tensor; `type` is MLflow's word for it, `shape` a tensor's, -1 where it is free."""
+    """A column, parameter or tensor; `type` is MLflow's word for it, `default` a parameter's.
+
+    `shape` is a tensor's, -1 where it is free; a parameter that is a list has (-1,). A nested type is its JSON text.
+    """
 
     name: str
     type: str
     required: bool = True
     shape: tuple[int, ...] | None = None
+    default: Any = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signature:
-    """Inputs, outputs and parameters, in their order."""
+    """Inputs, outputs and parameters, in their order.
+
+    Inputs without names (`has_names` is false) are named by their places here. `is_from_type_hints` says that the
+    model's own code checks or converts its input, by the type hints of its `predict`.
+    """
 
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
     params: tuple[Field, ...]
+    has_names: bool = True
+    is_from_type_hints: bool = False
 
 
 def stored_signature(folder: Path) -> Signature | None:
@@ -44,7 +56,13 @@ def stored_signature(folder: Path) -> Signature | None:
     if not stored or not stored.get("inputs"):
         return None
     inputs, outputs, params = (_fields(stored.get(side)) for side in ("inputs", "outputs", "params"))
-    return Signature(inputs=inputs, outputs=outputs, params=params)
+    return Signature(
+        inputs=inputs,
+        outputs=outputs,
+        params=params,
+        has_names=all(isinstance(each.get("name"), str) for each in json.loads(stored["inputs"])),
+        is_from_type_hints=any(document.get(flag) for flag in TYPE_HINT_FLAGS),
+    )
 
 
 def breaks(before: Signature, after: Signature) -> tuple[str, ...]:
@@ -96,12 +114,14 @@ def _field(stored: Mapping[str, Any], place: int) -> Field:
     name = str(stored.get("name", place))
     if tensor:
         return Field(name=name, type=str(tensor["dtype"]), shape=tuple(tensor["shape"]))
-    kind = stored["type"]
+    kind = stored["type"] if "type" in stored else stored["dtype"]
     is_plain = not {"items", "properties", "values"} & stored.keys()
     return Field(
         name=name,
         type=str(kind) if is_plain else json.dumps(stored, sort_keys=True),
         required=bool(stored.get("required", "default" not in stored)),
+        shape=tuple(stored["shape"]) if stored.get("shape") else None,
+        default=stored.get("default"),
     )
 
 

@@ -53,7 +53,7 @@ class SqlHistory:
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
         """Connect to the database; it raises `Unavailable` where that does not answer."""
-        with _translated(self._url), self._engine.connect() as connection:
+        with translated(self._url), self._engine.connect() as connection:
             yield connection
 
     def revision(self) -> str | None:
@@ -133,7 +133,7 @@ class SqlHistory:
 
     def set_applied(self, model_uid: str, seq: int) -> None:
         """Note that everything up to a number is applied; never back to a lower one."""
-        with _translated(self._url), self._engine.begin() as connection:
+        with translated(self._url), self._engine.begin() as connection:
             mine = APPLIED.c.model_uid == model_uid
             if not connection.execute(sa.update(APPLIED).where(mine, APPLIED.c.seq <= seq).values(seq=seq)).rowcount:
                 exists = connection.scalar(sa.select(APPLIED.c.seq).where(mine))
@@ -165,10 +165,10 @@ class SqlHistory:
 
     @contextmanager
     def _advisory_lock(self, key: int) -> Iterator[None]:
-        with _translated(self._url):
+        with translated(self._url):
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            with _translated(self._url):
+            with translated(self._url):
                 _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
             yield
         finally:
@@ -275,7 +275,8 @@ def _wrong_database(message: str) -> InvalidInput:
 
 
 @contextmanager
-def _translated(url: sa.URL) -> Iterator[None]:
+def translated(url: sa.URL) -> Iterator[None]:
+    """Turn what the database's driver raises into Unavailable, without its password."""
     try:
         yield
     except (OperationalError, ProgrammingError, DBAPIError) as error:

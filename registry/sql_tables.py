@@ -1,9 +1,9 @@
-"""The ledger's tables as they are now. Beside text and hash, every column is derived from the text."""
+"""The tables as they are now. In the ledger's, beside text and hash every column is derived from the text."""
 
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
 
 VERSION_TABLE = "slipway_alembic_version"
-REVISION = "0001"
+REVISION = "0002"
 METADATA = MetaData()
 VERSION = Table(VERSION_TABLE, METADATA, Column("version_num", String(32), primary_key=True))
 EVENTS = Table(
@@ -24,4 +24,17 @@ APPLIED = Table(
     METADATA,
     Column("model_uid", String(600), primary_key=True),
     Column("seq", Integer, nullable=False),
+)
+HEARTBEATS = Table(
+    "slipway_heartbeats",
+    METADATA,
+    Column("engine", String(200), primary_key=True),
+    Column("model", String(256), primary_key=True),
+    Column("stage", String(256), primary_key=True),
+    Column("version", Integer),
+    Column("since", String(40)),
+    Column("at", String(40), nullable=False),
+    Column("runner", String(40)),
+    Column("address", String(400), nullable=False),
+    Column("problem", Text),
 )

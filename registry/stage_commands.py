@@ -24,11 +24,12 @@ from registry.promote import (
     say_why,
 )
 from registry.promote import rollback as roll_back
+from registry.served import served_by
 from registry.stages import find_stage
 from registry.status import StageStatus, status_of
 from registry.version import VersionRef, parse_ref
 from registry.whole import recorded_manifest, require_whole
-from registry.wiring import actor, open_ledger
+from registry.wiring import actor, open_heartbeats, open_ledger
 
 reason_option = click.option("--reason", required=True, help="Why; it is recorded for good.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
@@ -170,11 +171,17 @@ def status(as_json: bool) -> None:
     book = ledger.policies()
     read_once = replace(ledger, policies=lambda: book)
     found = [row for model in ledger.registry.models() for row in status_of(model, read_once)]
+    beats, now = open_heartbeats(os.environ, Path.cwd()).all(), datetime.now(UTC)
+    served = [served_by(beats, model=row.model, stage=row.stage, version=row.version, now=now) for row in found]
     if as_json:
-        print_document({"stages": [_status_document(row) for row in found]})
+        documents = [_status_document(row) | {"served": list(by)} for row, by in zip(found, served, strict=True)]
+        print_document({"stages": documents})
         return
     rows = [[row.model, row.stage, row.version, row.since, row.by, row.wrong or ""] for row in found]
     print_table(f"stages in use: {len(found)}", ["model", "stage", "version", "since (UTC)", "by", "wrong"], rows)
+    for row, by in zip(found, served, strict=True):
+        for engine in by:
+            say(f"{row.model} in {row.stage} is served by {engine}")
     for row in found:
         if row.mend:
             say(f"{row.model} in {row.stage}: {row.mend}")

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from registry.decide import Ledger
+from registry.heartbeats import Heartbeats
 from registry.mlflow_registry import MlflowRegistry
 from registry.policy import load_policy
 from registry.settings import RegistrySettings, history_place, load_settings, policy_place
+from registry.sql_heartbeats import SqlHeartbeats
 from registry.sql_migrate import open_history
 
 
@@ -23,6 +25,12 @@ def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
         policies=lambda: load_policy(policy_place(settings, folder)),
         mirror_stages=settings.mirror_stages,
     )
+
+
+def open_heartbeats(environ: Mapping[str, str], folder: Path) -> Heartbeats:
+    """Return where serving engines leave their word: beside the ledger, whose tables are there already."""
+    settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
+    return SqlHeartbeats(history_place(settings, environ)[0])
 
 
 def actor() -> str:

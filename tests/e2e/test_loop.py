@@ -143,7 +143,7 @@ def test_the_demo_runs_twice(clone: Path):
     (clone / ".venv").symlink_to(Path(sys.prefix))
     for highest in (3, 6):
         shown = run(clone, "bash", "docs/demo.sh").stdout
-        assert '{"predictions": [' in shown
+        assert '{"predictions":[' in shown
         assert "slipway up" in shown
         assert max(int(v.version) for v in client(clone).search_model_versions("name='digits'")) == highest
     production = client(clone).get_model_version_by_alias("digits", "production")

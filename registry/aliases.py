@@ -1,0 +1,28 @@
+"""The port that serving follows: which version has an alias, asked each second and so asked cheaply."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+Wanted = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AliasHolder:
+    """The version that has an alias. `identity` is workspace and creation time of the version.
+
+    A deleted and re-created model counts its versions from 1 again; the identity tells them apart.
+    """
+
+    number: int
+    identity: str
+
+
+class Aliases(Protocol):
+    """Looks at the registry; every look sees what was written before it."""
+
+    def holders(self, wanted: Collection[Wanted]) -> Mapping[Wanted, AliasHolder]:
+        """Return the holder of each (model, alias) that has one; raises Unavailable when the registry is not there."""
+
+    def models_with(self, alias: str) -> tuple[str, ...]:
+        """Return the models that have a version with the alias, ordered by name; prompts are none."""

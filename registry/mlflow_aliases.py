@@ -1,0 +1,40 @@
+"""The `Aliases` of whatever registry MLflow is configured for, through its client."""
+
+from collections.abc import Collection, Mapping
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from registry.aliases import AliasHolder, Wanted
+from registry.mlflow_errors import translated
+from registry.mlflow_registry import MlflowRegistry
+
+# What MLflow (3.17) says when a model is not there, and when its alias is not.
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+class MlflowAliases:
+    """The `Aliases` on MLflow's client."""
+
+    def __init__(self) -> None:
+        self._client = MlflowClient()
+
+    @translated()
+    def holders(self, wanted: Collection[Wanted]) -> Mapping[Wanted, AliasHolder]:
+        """Return the holder of each (model, alias) that has one."""
+        found = {each: self._holder(*each) for each in wanted}
+        return {each: holder for each, holder in found.items() if holder is not None}
+
+    def models_with(self, alias: str) -> tuple[str, ...]:
+        """Return the models that have a version with the alias."""
+        return tuple(version.model for version in MlflowRegistry().models_with_alias(alias))
+
+    def _holder(self, model: str, alias: str) -> AliasHolder | None:
+        try:
+            version = self._client.get_model_version_by_alias(model, alias)
+        except MlflowException as error:
+            if error.error_code not in ABSENT:
+                raise
+            return None
+        workspace = str(getattr(version, "workspace", None) or "default")
+        return AliasHolder(number=int(version.version), identity=f"{workspace}/{version.creation_timestamp}")

@@ -1,0 +1,44 @@
+"""The `Aliases` of a registry in SQL, read from MLflow's own tables (3.17): one query a look, no import of MLflow."""
+
+from collections.abc import Collection, Mapping
+
+import sqlalchemy as sa
+
+from registry.aliases import AliasHolder, Wanted
+from registry.sql_existing import existing_engine
+from registry.sql_history import translated
+
+HOLDERS = sa.text(
+    "SELECT a.name, a.alias, a.version, a.workspace, v.creation_time FROM registered_model_aliases a "
+    "JOIN model_versions v ON v.name = a.name AND v.version = a.version AND v.workspace = a.workspace "
+    "WHERE a.workspace = 'default' AND a.name IN :models"
+).bindparams(sa.bindparam("models", expanding=True))
+MODELS = sa.text(
+    "SELECT a.name FROM registered_model_aliases a WHERE a.workspace = 'default' AND a.alias = :alias AND NOT EXISTS "
+    "(SELECT 1 FROM registered_model_tags t WHERE t.name = a.name AND t.workspace = a.workspace "
+    "AND t.key = 'mlflow.prompt.is_prompt' AND lower(t.value) = 'true') ORDER BY a.name"
+)
+
+
+class SqlAliases:
+    """The `Aliases` in a SQL database of MLflow's."""
+
+    def __init__(self, url: str) -> None:
+        self._url = sa.make_url(url)
+        self._engine = existing_engine(self._url)
+
+    def holders(self, wanted: Collection[Wanted]) -> Mapping[Wanted, AliasHolder]:
+        """Return the holder of each (model, alias) that has one."""
+        models = sorted({model for model, _ in wanted})
+        with translated(self._url), self._engine.connect() as connection:
+            rows = connection.execute(HOLDERS, {"models": models}).all()
+        found = {
+            (row.name, row.alias): AliasHolder(number=row.version, identity=f"{row.workspace}/{row.creation_time}")
+            for row in rows
+        }
+        return {each: found[each] for each in wanted if each in found}
+
+    def models_with(self, alias: str) -> tuple[str, ...]:
+        """Return the models that have a version with the alias."""
+        with translated(self._url), self._engine.connect() as connection:
+            return tuple(connection.scalars(MODELS, {"alias": alias}))

@@ -1,0 +1,18 @@
+"""Connections to a database that somebody else made: serving looks into it, and never makes one."""
+
+import sqlalchemy as sa
+
+from registry.sql_history import CONNECT
+
+
+def existing_engine(url: sa.URL) -> sa.Engine:
+    """Return an engine on a database; a SQLite file that is missing is an error of the first query, and stays missing.
+
+    SQLite would make an empty file, and whoever puts the right one back would find another in its place. Each query
+    opens the file anew: an open one is read on after it was moved or replaced.
+    """
+    backend = url.get_backend_name()
+    if backend != "sqlite":
+        return sa.create_engine(url, connect_args=CONNECT[backend], pool_pre_ping=True)
+    named = url.set(database=f"file:{url.database}", query={**url.query, "mode": "rw", "uri": "true"})
+    return sa.create_engine(named, connect_args=CONNECT[backend], poolclass=sa.NullPool)

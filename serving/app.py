@@ -1,0 +1,162 @@
+"""The ASGI application: every route of a worker, whoever speaks HTTP before it.
+
+Scoring routes are usually answered by `serving.http_protocol` already; here they are answered the same.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import unquote
+
+from registry.errors import InvalidInput, SlipwayError
+from serving.answer import Answer, refusal
+from serving.door import Door
+from serving.engine import Slot
+from serving.http_protocol import too_large
+from serving.metrics import exposition
+from serving.routes import Route, find_slot, no_such_route
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class App:
+    """The routes of a worker."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._gets: Mapping[str, Callable[[], Awaitable[Answer]]] = {
+            "/ping": self._health,
+            "/health": self._health,
+            "/ready": self._ready,
+            "/live": self._live,
+            "/version": self._version,
+            "/metrics": self._metrics,
+            "/models": self._models,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        headers = dict(scope["headers"])
+        request_id = self._door.request_id(headers.get(b"x-request-id", b""))
+        try:
+            answer = await self._answer(scope, headers, receive, request_id)
+        except SlipwayError as error:
+            answer = refusal(error, request_id)
+        await _send(answer, request_id, send)
+
+    async def _answer(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, request_id: str) -> Answer:
+        path, method = scope["path"], scope["method"]
+        route = self._door.routes.get(scope["raw_path"])
+        if route is not None:
+            _require_method(method, "POST")
+            return await self._score(route, headers, receive, request_id)
+        if path == "/admin/refresh":
+            _require_method(method, "POST")
+            return _document(await self._door.refresh())
+        if path in self._gets:
+            _require_method(method, "GET", "HEAD")
+            return await self._gets[path]()
+        words = path.strip("/").split("/")
+        if words[0] == "models" and len(words) == 2:
+            _require_method(method, "GET", "HEAD")
+            return _document(describe(find_slot(self._door.engine, unquote(words[1]))))
+        if words[0] == "models" and len(words) == 3:
+            find_slot(self._door.engine, unquote(words[1]))
+        raise no_such_route(self._door.engine, path)
+
+    async def _score(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, request_id: str) -> Answer:
+        body = await _read(receive, self._door.max_body_bytes)
+        slot, form = route
+        content_type = headers.get(b"content-type", b"")
+        now = self._door.engine.score_now(slot, form, body, content_type, request_id)
+        return now or await self._door.engine.score(slot, form, body, content_type, request_id)
+
+    async def _health(self) -> Answer:
+        """Answer as MLflow's scoring server does: 200 and a line's end when the models are loaded."""
+        return Answer(200 if self._is_ready() else 503, b"\n")
+
+    async def _ready(self) -> Answer:
+        document = {"ready": self._is_ready(), "models": self._described()}
+        return _document(document, 200 if document["ready"] else 503)
+
+    async def _live(self) -> Answer:
+        return _document({"live": True})
+
+    async def _version(self) -> Answer:
+        """Answer as MLflow's scoring server does, so that its clients can tell what they may send."""
+        return Answer(200, version("mlflow").encode())
+
+    async def _metrics(self) -> Answer:
+        return Answer(200, exposition(await self._door.metrics()), content_type=PROMETHEUS)
+
+    async def _models(self) -> Answer:
+        return _document({"models": self._described()})
+
+    def _is_ready(self) -> bool:
+        return self._door.engine.is_ready() and not self._door.is_draining
+
+    def _described(self) -> list[dict[str, Any]]:
+        return [describe(slot) for slot in self._door.engine.slots.values()]
+
+
+def describe(slot: Slot) -> dict[str, Any]:
+    """Return what operators see of a target: the version in place, which runner it got and why, and what is wrong."""
+    loaded, target = slot.current, slot.target
+    document: dict[str, Any] = {"name": target.model, "stage": target.stage, "version": None, "problem": slot.problem}
+    if loaded is None:
+        return document
+    report = loaded.runner.report
+    return document | {
+        "version": loaded.number,
+        "variant": loaded.variant,
+        "since": loaded.since.isoformat() if loaded.since else None,
+        "digest": loaded.digest,
+        "inputs": list(loaded.columns),
+        "methods": list(report.methods),
+        "runner": {
+            "kind": report.kind,
+            "reason": report.reason,
+            "one_row_s": report.one_row_s,
+            "resident_bytes": report.resident_bytes,
+        },
+        "warm": slot.warm.number if slot.warm else None,
+    }
+
+
+def _document(document: Any, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(document).encode())
+
+
+def _require_method(method: str, *allowed: str) -> None:
+    if method not in allowed:
+        raise InvalidInput(
+            f"{method} is not allowed here; use {' or '.join(allowed)}", code="method-not-allowed", hint=None
+        )
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise too_large(limit)
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _send(answer: Answer, request_id: str, send: Send) -> None:
+    headers = [
+        (b"content-type", answer.content_type),
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"x-request-id", request_id.encode()),
+    ]
+    made_by = [tuple(line.split(b": ", 1)) for line in answer.made_by.splitlines()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": [*headers, *made_by]})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,44 @@
+"""What the HTTP side of a worker shares: the engine, its routes, limits, request ids, and how to ask the supervisor."""
+
+import itertools
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from serving.engine import Engine
+from serving.metrics import Snapshot
+from serving.routes import Route, scoring_routes
+
+SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+@dataclass(slots=True)
+class Door:
+    """The engine as HTTP sees it.
+
+    `refresh` has the registry looked at now and returns what is in place afterwards; `metrics` adds up all workers.
+    """
+
+    engine: Engine
+    max_body_bytes: int
+    refresh: Callable[[], Awaitable[Any]]
+    metrics: Callable[[], Awaitable[Snapshot]]
+    routes: Mapping[bytes, Route] = field(default_factory=dict)
+    is_draining: bool = False
+    _prefix: str = field(default_factory=lambda: os.urandom(6).hex())
+    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Take up targets that are new."""
+        self.routes = scoring_routes(self.engine)
+
+    def request_id(self, asked: bytes) -> str:
+        """Return the caller's id where it is 1 to 128 printable characters, else one of ours."""
+        if asked and SAFE_ID.fullmatch(asked):
+            return asked.decode()
+        return f"{self._prefix}-{next(self._numbers):x}"

@@ -1,0 +1,289 @@
+"""The step serve: a request for a stage's model becomes an answer.
+
+The engine holds what is in place and knows no network and no registry: doors hand it bodies, the worker puts versions
+in place. A plain request to a quick model is answered at once, on the event loop; everything else goes off it. Two
+seams hang on every request: `choose` picks the variant that answers, `record` sees the exchange afterwards.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+from registry.errors import InvalidInput, NotFound, SlipwayError
+from serving.answer import Answer, model_failed, refusal
+from serving.lane import Parsed
+from serving.metrics import Snapshot, Tally, put
+from serving.protocols.forms import FORMS, BodyKind, Decoder, Form, Plain, encode, encode_unwrapped, is_json
+from serving.runtimes.runner import PREDICT, Runner
+from serving.table import Table
+from serving.target import Target
+
+log = logging.getLogger("slipway.serve")
+
+INLINE_BYTES = 16_384
+INLINE_ROW_S = 0.0005
+PREDICTING_THREADS = 4
+
+
+class SlowLane(Protocol):
+    """MLflow's own parsing and schema enforcement, out of the way of plain requests."""
+
+    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Parsed:
+        """Return what MLflow makes of a body; raises InvalidInput where MLflow refuses, Unavailable when full."""
+
+
+@dataclass(slots=True, eq=False)
+class Loaded:
+    """A version that is open in this process: the step's LoadedModel.
+
+    `since` is when it was put in place, `made_by` the header lines that its answers carry.
+    """
+
+    target: Target
+    number: int
+    digest: str
+    folder: Path
+    runner: Runner
+    decoder: Decoder | None
+    columns: tuple[str, ...]
+    variant: str = "stable"
+    since: datetime | None = None
+    tallies: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in FORMS})
+
+    @property
+    def is_quick(self) -> bool:
+        """Return whether a plain request may be answered on the event loop."""
+        return self.decoder is not None and self.runner.report.one_row_s <= INLINE_ROW_S
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels of its metrics."""
+        target = self.target
+        return {"model": target.model, "stage": target.stage, "version": str(self.number), "variant": self.variant}
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A target's place: what answers, what answered before and is kept warm, and what is wrong with the newest."""
+
+    target: Target
+    current: Loaded | None = None
+    warm: Loaded | None = None
+    problem: str | None = None
+    swaps: int = 0
+    quick: bool = False
+    made_by: bytes = b""
+
+
+class Asked(NamedTuple):
+    """What a request asks: its rows, the call that predicts them, and how the predictions are written."""
+
+    rows: Any
+    predict: Callable[[], Any]
+    encode: Callable[[Any], bytes]
+
+
+class Exchange(NamedTuple):
+    """What an observer sees of an answered request; `rows` is what the model was given."""
+
+    request_id: str
+    loaded: Loaded
+    rows: Any
+    predictions: Any
+    seconds: float
+
+
+def only_current(slot: Slot, request_id: str) -> Loaded | None:
+    """Choose the version in place, whoever asks."""
+    return slot.current
+
+
+def record_nothing(exchange: Exchange) -> None:
+    """Observe nothing."""
+
+
+class Engine:
+    """What is in place in this process, and how it answers."""
+
+    def __init__(
+        self,
+        lane: SlowLane,
+        *,
+        choose: Callable[[Slot, str], Loaded | None] = only_current,
+        record: Callable[[Exchange], None] = record_nothing,
+    ) -> None:
+        self.slots: dict[Target, Slot] = {}
+        self._lane = lane
+        self._choose = choose
+        self._record = record
+        self._pool = ThreadPoolExecutor(PREDICTING_THREADS, thread_name_prefix="predict")
+        self._retired: Snapshot = {}
+        self._record_failures = 0
+
+    def score_now(self, slot: Slot, form: Form, body: bytes, content_type: bytes, request_id: str) -> Answer | None:
+        """Answer a plain request to a quick model; `None` for every other request, which `score` takes."""
+        started = perf_counter()
+        loaded = self._choose(slot, request_id)
+        if loaded is None or not slot.quick or len(body) > INLINE_BYTES or not is_json(content_type):
+            return None
+        plain = form.decode(loaded.decoder, body) if loaded.decoder else None
+        if plain is None or plain.method != PREDICT:
+            return None
+        try:
+            predictions = loaded.runner.predict(plain.table, PREDICT, plain.params)
+            payload = encode(predictions)
+        except Exception:  # the edge of somebody else's code: counted, logged, answered with 500
+            return self._failed(loaded, form, request_id, started)
+        self._answered(loaded, form, request_id, plain.table, predictions, started)
+        return Answer(200, payload, made_by(loaded, slot))
+
+    async def score(self, slot: Slot, form: Form, body: bytes, content_type: bytes, request_id: str) -> Answer:
+        """Answer any request."""
+        started = perf_counter()
+        loaded = self._choose(slot, request_id)
+        if loaded is None:
+            return refusal(nothing_in_place(slot), request_id)
+        try:
+            asked = await self._understood(loaded, form, body, content_type)
+        except SlipwayError as error:
+            loaded.tallies[form.name].refused(error.code, perf_counter() - started)
+            return refusal(error, request_id, made_by(loaded, slot))
+        loop = asyncio.get_running_loop()
+        try:
+            predictions = await loop.run_in_executor(self._pool, asked.predict)
+            payload = await loop.run_in_executor(self._pool, asked.encode, predictions)
+        except Exception:  # as above
+            return self._failed(loaded, form, request_id, started)
+        self._answered(loaded, form, request_id, asked.rows, predictions, started)
+        return Answer(200, payload, made_by(loaded, slot))
+
+    async def _understood(self, loaded: Loaded, form: Form, body: bytes, content_type: bytes) -> Asked:
+        """Return what a request asks of the model; raises InvalidInput where MLflow would refuse it."""
+        kind = form.kind(content_type)
+        plain = await self._decoded(loaded, form, body) if is_json(content_type) else None
+        runner = loaded.runner
+        if plain is not None:
+            require_method(loaded, plain.method)
+            return Asked(plain.table, lambda: runner.predict(plain.table, plain.method, plain.params), encode)
+        loaded.tallies[form.name].slow_lane += 1
+        parsed = await self._lane.parse(loaded.folder, body, kind)
+        require_method(loaded, parsed.method)
+        return Asked(
+            parsed.data,
+            lambda: runner.predict_parsed(parsed.data, parsed.method, parsed.params),
+            encode_unwrapped if parsed.is_unwrapped else encode,
+        )
+
+    async def _decoded(self, loaded: Loaded, form: Form, body: bytes) -> Plain | None:
+        if loaded.decoder is None or len(body) <= INLINE_BYTES:
+            return form.decode(loaded.decoder, body) if loaded.decoder else None
+        return await asyncio.get_running_loop().run_in_executor(self._pool, form.decode, loaded.decoder, body)
+
+    def _answered(
+        self, loaded: Loaded, form: Form, request_id: str, rows: Any, predictions: Any, started: float
+    ) -> None:
+        seconds = perf_counter() - started
+        loaded.tallies[form.name].answered(seconds, rows.n_rows if isinstance(rows, Table) else _length(predictions))
+        try:
+            self._record(Exchange(request_id, loaded, rows, predictions, seconds))
+        except Exception:  # recording a prediction never fails it
+            self._record_failures += 1
+            log.exception("request %s was answered and could not be recorded", request_id)
+
+    def _failed(self, loaded: Loaded, form: Form, request_id: str, started: float) -> Answer:
+        log.exception("%s/%s failed on request %s", loaded.target.model, loaded.number, request_id)
+        loaded.tallies[form.name].refused("model-failed", perf_counter() - started)
+        return model_failed(request_id, header_lines(loaded))
+
+    def put_in_place(self, loaded: Loaded) -> None:
+        """Let a version answer from now on; requests that are under way end with the one that took them."""
+        slot = self.slots.setdefault(loaded.target, Slot(loaded.target))
+        if slot.current is loaded:
+            return
+        before, dropped = slot.current, slot.warm if slot.warm is not loaded else None
+        loaded.since = datetime.now(UTC)
+        slot.made_by, slot.quick = header_lines(loaded), loaded.is_quick
+        slot.current, slot.warm = loaded, before
+        slot.problem = None
+        slot.swaps += 1
+        if dropped is not None:
+            self._retire(dropped)
+
+    def drop_warm(self, slot: Slot) -> None:
+        """Give up the version that is kept for a quick way back."""
+        if slot.warm is not None:
+            self._retire(slot.warm)
+            slot.warm = None
+
+    def _retire(self, loaded: Loaded) -> None:
+        """Keep a version's counts, and close it when the requests that it took are answered."""
+        for name, tally in loaded.tallies.items():
+            tally.into(self._retired, {**loaded.labels(), "protocol": name})
+        self._pool.submit(loaded.runner.close)
+
+    def is_ready(self) -> bool:
+        """Return whether every target has a version in place."""
+        return bool(self.slots) and all(slot.current is not None for slot in self.slots.values())
+
+    def snapshot(self) -> Snapshot:
+        """Return the counts of this process."""
+        found: Snapshot = {name: dict(series) for name, series in self._retired.items()}
+        for slot in self.slots.values():
+            stage = {"model": slot.target.model, "stage": slot.target.stage}
+            put(found, "slipway_swaps", stage, slot.swaps)
+            put(found, "slipway_target_problem", stage, int(slot.problem is not None))
+            for loaded in filter(None, (slot.current, slot.warm)):
+                for name, tally in loaded.tallies.items():
+                    tally.into(found, {**loaded.labels(), "protocol": name})
+            if slot.current is not None:
+                kind = slot.current.runner.report.kind
+                put(found, "slipway_version_in_place", {**slot.current.labels(), "runner": kind}, 1)
+        put(found, "slipway_record_failures", {}, self._record_failures)
+        put(found, "slipway_workers", {}, 1)
+        return found
+
+    def close(self) -> None:
+        """Close every version."""
+        for slot in self.slots.values():
+            for loaded in filter(None, (slot.current, slot.warm)):
+                loaded.runner.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def header_lines(loaded: Loaded) -> bytes:
+    """Return the header lines that say who made an answer."""
+    target = loaded.target
+    lines = {"x-slipway-model": target.model, "x-slipway-version": loaded.number, "x-slipway-variant": loaded.variant}
+    # A model's name may hold letters that a header may not.
+    return b"".join(f"{name}: {value}\r\n".encode("ascii", "backslashreplace") for name, value in lines.items())
+
+
+def made_by(loaded: Loaded, slot: Slot) -> bytes:
+    """Return the header lines of a version, ready-made for the one in place."""
+    return slot.made_by if loaded is slot.current else header_lines(loaded)
+
+
+def nothing_in_place(slot: Slot) -> NotFound:
+    """Return what to say while a target has no version."""
+    why = f": {slot.problem}" if slot.problem else ""
+    return NotFound(f"no version of {slot.target} is in place{why}", code="nothing-in-place", hint="slipway status")
+
+
+def require_method(loaded: Loaded, method: str) -> None:
+    """Refuse a method that the model does not have."""
+    methods = loaded.runner.report.methods
+    if method not in methods:
+        raise InvalidInput(
+            f"'{loaded.target.model}' has no method '{method}'; it has: {', '.join(methods)}",
+            code="unknown-method",
+            hint=None,
+        )
+
+
+def _length(predictions: Any) -> int:
+    return len(predictions) if hasattr(predictions, "__len__") else 1

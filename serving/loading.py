@@ -1,0 +1,41 @@
+"""From what was prepared to a LoadedModel: open the runner, compile the decoder, warm both."""
+
+from pathlib import Path
+
+from registry.signature import stored_signature
+from serving.engine import Loaded
+from serving.prepared import Prepared
+from serving.protocols.forms import compile_decoder
+from serving.runtimes.open import open_runner
+from serving.target import Target
+
+EXAMPLE = "serving_input_example.json"
+WARM_UP_TIMES = 3
+
+
+def load(target: Target, prepared: Prepared) -> Loaded:
+    """Open a prepared version; what it costs is paid here, not by the first request."""
+    folder = Path(prepared.folder)
+    signature = stored_signature(folder)
+    loaded = Loaded(
+        target=target,
+        number=prepared.number,
+        digest=prepared.digest,
+        folder=folder,
+        runner=open_runner(Path(prepared.runner), folder),
+        decoder=compile_decoder(signature),
+        columns=tuple(field.name for field in signature.inputs) if signature else (),
+    )
+    _warm_up(loaded)
+    return loaded
+
+
+def _warm_up(loaded: Loaded) -> None:
+    example = loaded.folder / EXAMPLE
+    if loaded.decoder is None or not example.is_file():
+        return
+    plain = loaded.decoder.decode(example.read_bytes())
+    if plain is None:
+        return
+    for _ in range(WARM_UP_TIMES):
+        loaded.runner.predict(plain.table, plain.method, plain.params)

@@ -1,0 +1,213 @@
+"""MLflow's own judgement of a request: its scoring server's parsing, and `PyFuncModel`'s enforcement of the schema.
+
+Only `MLmodel` is read, never the model. MLflow's code decides what is accepted and what it means; the words in which a
+refusal is told are ours (`protocols.diagnosis`), since MLflow's repeat what was sent.
+"""
+
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.models.utils import _enforce_params_schema, _enforce_schema
+from mlflow.pyfunc.scoring_server import (
+    _decode_json_input,
+    _parse_json_data,
+    parse_csv_input,
+    parse_parquet_input,
+)
+from mlflow.types import ParamSchema, ParamSpec, Schema
+
+from registry.errors import Corrupt, InvalidInput, SlipwayError
+from registry.signature import Signature, stored_signature
+from serving.protocols.columns import is_of_columns
+from serving.protocols.content_type import BodyKind
+from serving.protocols.diagnosis import taken, why_not_json, why_refused, why_table_refused
+from serving.protocols.features import as_invocation
+from serving.protocols.frames import table_of
+from serving.protocols.parquet import ParquetDecoder, compile_parquet_decoder
+from serving.runtimes.runner import PREDICT
+from serving.table import Table
+
+METHOD = "method"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredModel:
+    """What `MLmodel` says of a model's input, in MLflow's words and in ours; `parquet` reads its plain files."""
+
+    metadata: Model
+    input_schema: Schema | None
+    params_schema: ParamSchema | None
+    signature: Signature | None
+    parquet: ParquetDecoder | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A request that MLflow accepts.
+
+    `table` holds the rows where the signature is one of columns. Else `pickled` is what MLflow's parsing made of the
+    body, as it was before the schema was enforced, since `PyFuncModel.predict` enforces it again. `is_unwrapped` says
+    that it came in one of MLflow's formats for language models, whose answers have no key `predictions`.
+    """
+
+    table: Table | None
+    pickled: bytes | None
+    params: dict[str, Any] | None
+    method: str
+    is_unwrapped: bool
+
+
+def stored_model(folder: Path) -> StoredModel:
+    """Return what is stored of a model; `Corrupt` where `MLmodel` cannot be read."""
+    try:
+        metadata = Model.from_dict(yaml.safe_load((folder / "MLmodel").read_text()))
+        return described(metadata, stored_signature(folder))
+    except Exception as error:
+        raise Corrupt(
+            f"the model's description cannot be read from {folder / 'MLmodel'}: {type(error).__name__}",
+            code="unreadable-model",
+            hint=None,
+        ) from error
+
+
+def described(metadata: Model, signature: Signature | None) -> StoredModel:
+    """Return a model's description with all that is made of it once."""
+    return StoredModel(
+        metadata=metadata,
+        input_schema=metadata.get_input_schema(),  # type: ignore[no-untyped-call]
+        params_schema=metadata.get_params_schema(),  # type: ignore[no-untyped-call]
+        signature=signature,
+        parquet=compile_parquet_decoder(signature),
+    )
+
+
+def judge(stored: StoredModel, body: bytes, kind: BodyKind) -> Judged:
+    """Return a request, parsed and enforced by MLflow; `InvalidInput` where MLflow refuses it."""
+    if kind is BodyKind.CSV:
+        return _judge_file(stored, lambda: _read_csv(body, stored.input_schema), lambda: pd.read_csv(BytesIO(body)))
+    if kind is BodyKind.PARQUET:
+        return _plain_parquet(stored, body) or _judge_file(
+            stored, lambda: _read_parquet(body), lambda: _read_parquet(body)
+        )
+    document = _document(body)
+    return _judge_document(stored, as_invocation(document, stored.signature) if kind is BodyKind.FEATURES else document)
+
+
+def _plain_parquet(stored: StoredModel, body: bytes) -> Judged | None:
+    """Return what a file holds that MLflow would read as just that, in a fraction of the time; `None` for others."""
+    plain = stored.parquet.decode(body) if stored.parquet else None
+    if plain is None:
+        return None
+    return Judged(table=plain.table, pickled=None, params=plain.params, method=plain.method, is_unwrapped=False)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    with _refusals(lambda _: why_not_json(body), None):
+        document: dict[str, Any] = _decode_json_input(body)  # type: ignore[no-untyped-call]
+        return document
+
+
+def _judge_document(stored: StoredModel, document: dict[str, Any]) -> Judged:
+    sent = document.copy()
+    with _refusals(lambda said: why_refused(sent, stored.signature, said), stored.signature):
+        parsed = _parse_json_data(document, stored.metadata, stored.input_schema)  # type: ignore[no-untyped-call]
+        return _enforced(stored, parsed.data, parsed.params, is_unwrapped=parsed.is_unified_llm_input)
+
+
+def _judge_file(
+    stored: StoredModel, read: Callable[[], pd.DataFrame], read_again: Callable[[], pd.DataFrame]
+) -> Judged:
+    """Return the request that is a file; `read_again` reads it without types, to see why it was refused."""
+
+    def why(said: str) -> str:
+        try:
+            rows = read_again().to_dict(orient="records")
+        except Exception:
+            return "the body is not a file of this type with a header of column names"
+        return why_table_refused(rows, stored.signature, said)
+
+    with _refusals(why, stored.signature):
+        return _enforced(stored, read(), None, is_unwrapped=False)
+
+
+def _read_csv(body: bytes, schema: Schema | None) -> pd.DataFrame:
+    frame: pd.DataFrame = parse_csv_input(StringIO(body.decode()), schema)  # type: ignore[arg-type]
+    return frame
+
+
+def _read_parquet(body: bytes) -> pd.DataFrame:
+    frame: pd.DataFrame = parse_parquet_input(BytesIO(body))  # type: ignore[no-untyped-call]
+    return frame
+
+
+def _enforced(stored: StoredModel, data: Any, params: Any, *, is_unwrapped: bool) -> Judged:
+    """Do what `PyFuncModel.predict` does before it calls the model."""
+    method = _method(stored, params)
+    table, pickled = None, None
+    if stored.signature and stored.input_schema is not None and is_of_columns(stored.signature):
+        table = table_of(_enforce_schema(data, stored.input_schema), stored.signature)
+    else:
+        pickled = pickle.dumps(data, protocol=5)
+        is_checked_by_model = stored.metadata._is_signature_from_type_hint()  # type: ignore[no-untyped-call]
+        if stored.input_schema is not None and not is_checked_by_model:
+            _enforce_schema(data, stored.input_schema)
+    return Judged(
+        table=table,
+        pickled=pickled,
+        params=_enforced_params(stored.params_schema, params),
+        method=method,
+        is_unwrapped=is_unwrapped,
+    )
+
+
+def _method(stored: StoredModel, params: Any) -> str:
+    """Return Slipway's own parameter, unless the model declares one of that name; MLflow drops what is not declared."""
+    declared = {param.name for param in stored.params_schema.params} if stored.params_schema else set()
+    if not isinstance(params, dict) or METHOD not in params or METHOD in declared:
+        return PREDICT
+    method = params[METHOD]
+    if not isinstance(method, str):
+        raise InvalidInput("the parameter 'method' takes the name of a method", code="wrong-params", hint=None)
+    return method
+
+
+def _enforced_params(schema: ParamSchema | None, params: Any) -> dict[str, Any] | None:
+    try:
+        enforced: dict[str, Any] | None = _enforce_params_schema(params, schema)
+    except MlflowException as error:
+        wrong = [spec for spec in schema.params if not _fits(spec, params)] if schema else []
+        named = ", ".join(f"'{spec.name}' takes {_param_type(spec)}" for spec in wrong) or "params must be an object"
+        raise InvalidInput(f"wrong parameters: {named}", code="wrong-params", hint=None) from error
+    return enforced
+
+
+def _fits(spec: ParamSpec, params: Any) -> bool:
+    try:
+        return spec.name not in params or ParamSpec.validate_param_spec(params[spec.name], spec) is not NotImplemented
+    except (MlflowException, TypeError):
+        return False
+
+
+def _param_type(spec: ParamSpec) -> str:
+    name = getattr(spec.dtype, "name", "an object")
+    return f"a list of {name}" if spec.shape else name
+
+
+@contextmanager
+def _refusals(why: Callable[[str], str], signature: Signature | None) -> Iterator[None]:
+    """Tell in our words whatever MLflow's parsing and enforcement raise: all of it means a refusal."""
+    try:
+        yield
+    except (SlipwayError, MemoryError):
+        raise
+    except Exception as error:
+        raise InvalidInput(why(str(error)), code="wrong-input", hint=taken(signature)) from error

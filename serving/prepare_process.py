@@ -1,0 +1,100 @@
+"""What the preparing child runs: fetch a version's files, compare them with the ledger, make and verify its runner.
+
+A process of its own, since loading a model may take all memory, crash, or stall an event loop for seconds. It reads a
+job as JSON from its argument and writes one JSON object to standard output: what was prepared, or the error.
+"""
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from registry.artifact_cache import ArtifactCache
+from registry.decide import Ledger
+from registry.errors import Conflict, SlipwayError
+from registry.identity import uid_of
+from registry.manifest import Manifest, manifest_of
+from registry.version import Version, VersionRef
+from registry.whole import recorded_manifest
+from registry.wiring import open_ledger
+from serving.prepared import FILES, Prepared, PreparedVersions
+from serving.preparing import Job, job_from
+from serving.registry_doors import open_aliases
+from serving.runtimes.prepare import prepare_runner
+
+
+def main() -> None:
+    """Run the job, and exit with 0 whether or not it can be done: the answer says which."""
+    # The one JSON object must stay alone on standard output, whatever a model prints while it is loaded.
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        document: dict[str, Any] = {"prepared": asdict(prepare(job_from(sys.argv[1])))}
+    except SlipwayError as error:
+        document = error.to_document()
+    json.dump(document, answer)
+    answer.close()
+
+
+def prepare(job: Job) -> Prepared:
+    """Return a version that can be opened.
+
+    Raises
+    ------
+    Conflict
+        The registry does not show the version that was seen.
+    Corrupt
+        Its files are not as they were registered.
+    NotFound
+        Its files are gone.
+    Unavailable
+        The registry does not answer.
+    """
+    # MLflow makes an empty database where one is missing; this look makes none, and raises.
+    open_aliases(os.environ).models_with("")
+    ledger = open_ledger(os.environ, Path.cwd())
+    version = ledger.registry.version(VersionRef(model=job.model, number=job.number))
+    if not job.identity.endswith(f"/{round(version.created_at.timestamp() * 1000)}"):
+        raise Conflict(f"{version} is another one now", code="version-changed", hint=None)
+    manifest, folder = _files(version, ledger, ArtifactCache(Path(job.cache) / FILES, max_bytes=job.cache_max_bytes))
+    index = PreparedVersions(Path(job.cache), registry=job.registry, accelerate=job.accelerate)
+    with index.making(manifest.digest) as (draft, place):
+        prepare_runner(folder, draft, accelerate=job.accelerate, rows=_held_out(version, ledger))
+        runner = manifest_of(draft).digest
+    prepared = Prepared(
+        identity=job.identity,
+        number=job.number,
+        digest=manifest.digest,
+        folder=str(folder),
+        runner=str(place),
+        runner_digest=runner,
+    )
+    index.keep(prepared)
+    return prepared
+
+
+def _files(version: Version, ledger: Ledger, cache: ArtifactCache) -> tuple[Manifest, Path]:
+    """Return a version's manifest and a folder with its files, compared with what the ledger recorded, if it did."""
+    model_uid = uid_of(ledger.registry.model(version.model), ledger.history, ledger.registry.model)
+    recorded = recorded_manifest(ledger.history.about(model_uid, version.number))
+
+    def fetch(into: Path) -> None:
+        shutil.copytree(ledger.registry.stored_files(version.source), into, dirs_exist_ok=True)
+
+    return cache.adopt(fetch) if recorded is None else (recorded, cache.obtain(recorded, fetch))
+
+
+def _held_out(version: Version, ledger: Ledger) -> pd.DataFrame | None:
+    """Return the version's held-out rows, where its run has them."""
+    folder = ledger.registry.run_files(version.run_id, "holdout") if version.run_id else None
+    rows = folder / "rows.parquet" if folder else None
+    return pd.read_parquet(rows) if rows and rows.is_file() else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Versions that are ready to be opened: verified files and a verified runner, in the cache beside the index of both.
+
+Everything is named by content: a version's files by their manifest's digest, a runner by that and by the libraries that
+it was made with. The index says which content a version is, so that an engine starts without asking anybody.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from registry.errors import Corrupt
+from registry.manifest import manifest_of
+from serving.target import Sighting, Target
+
+FILES = "files"
+MADE_WITH = ("slipway", "mlflow", "numpy", "scikit-learn", "skops", "onnxruntime")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A version that can be opened.
+
+    `digest` names its files, which lie in `folder`; `runner_digest` names what lies in `runner`.
+    """
+
+    identity: str
+    number: int
+    digest: str
+    folder: str
+    runner: str
+    runner_digest: str
+
+    @property
+    def sighting(self) -> Sighting:
+        """Return the version that this is."""
+        return Sighting(identity=self.identity, number=self.number)
+
+
+class PreparedVersions:
+    """The index, and the runners that belong to it, below a folder."""
+
+    def __init__(self, root: Path, *, registry: str, accelerate: bool) -> None:
+        self._root = root
+        self._registry = registry
+        self._made_with = made_with(accelerate=accelerate)
+
+    def find(self, sighting: Sighting) -> Prepared | None:
+        """Return a version that was prepared before with the libraries that there are now.
+
+        Raises
+        ------
+        Corrupt
+            Its files or its runner are not any more what they were.
+        """
+        path = self._path("versions", f"{sighting.identity}/{sighting.number}/{self._made_with}")
+        if not path.is_file():
+            return None
+        found = Prepared(**json.loads(path.read_text()))
+        for folder, digest in ((found.folder, found.digest), (found.runner, found.runner_digest)):
+            if manifest_of(Path(folder)).digest != digest:
+                path.unlink()
+                raise Corrupt(
+                    f"{folder} is not as it was when it was prepared", code="cache-changed", hint="it is made anew"
+                )
+        return found
+
+    @contextmanager
+    def making(self, digest: str) -> Iterator[tuple[Path, Path]]:
+        """Yield a folder to write a runner into, and where it will lie when the block ends without an error."""
+        place = self._root / "runners" / f"{digest.removeprefix('sha256:')}-{self._made_with}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix="draft-", dir=place.parent))
+        try:
+            yield draft, place
+            if place.exists():
+                shutil.rmtree(place)
+            os.replace(draft, place)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def keep(self, prepared: Prepared) -> None:
+        """Note a version as prepared."""
+        name = f"{prepared.identity}/{prepared.number}/{self._made_with}"
+        _write(self._path("versions", name), asdict(prepared))
+
+    def remember(self, target: Target, sighting: Sighting) -> None:
+        """Note what is in place for a target."""
+        _write(self._path("targets", str(target)), {"target": str(target), **asdict(sighting)})
+
+    def remembered(self, target: Target) -> Sighting | None:
+        """Return what was in place for a target when an engine last noted it."""
+        path = self._path("targets", str(target))
+        if not path.is_file():
+            return None
+        document = json.loads(path.read_text())
+        return Sighting(identity=document["identity"], number=document["number"])
+
+    def targets(self, stage: str) -> tuple[Target, ...]:
+        """Return the targets of a stage that were in place some time."""
+        folder = self._root / "index" / "targets"
+        found = (json.loads(path.read_text())["target"] for path in folder.glob("*.json"))
+        models = (text.rpartition("@") for text in found)
+        return tuple(sorted(Target(model, its_stage) for model, _, its_stage in models if its_stage == stage))
+
+    def _path(self, kind: str, name: str) -> Path:
+        digest = hashlib.sha256(f"{self._registry}\n{name}".encode()).hexdigest()[:32]
+        return self._root / "index" / kind / f"{digest}.json"
+
+
+def made_with(*, accelerate: bool) -> str:
+    """Return a short digest of what a runner depends on beside the version's files."""
+    parts = [platform.python_version(), platform.machine(), f"accelerate={accelerate}"]
+    return hashlib.sha256(" ".join([*parts, *map(_installed, MADE_WITH)]).encode()).hexdigest()[:12]
+
+
+def _installed(package: str) -> str:
+    try:
+        return f"{package}={version(package)}"
+    except PackageNotFoundError:
+        return f"{package}=none"
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(document))
+    os.replace(draft, path)

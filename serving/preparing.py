@@ -1,0 +1,113 @@
+"""How the supervisor has a version prepared: in a child of bounded memory and time, whose end is its answer."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from registry.errors import Corrupt, SlipwayError, Unavailable
+from serving.prepared import Prepared
+
+LOOK_EVERY_S = 0.05
+SAID_CHARACTERS = 600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A version to prepare, and where."""
+
+    model: str
+    number: int
+    identity: str
+    registry: str
+    cache: str
+    cache_max_bytes: int
+    accelerate: bool
+
+
+def job_from(text: str) -> Job:
+    """Return the job that `start` wrote."""
+    return Job(**json.loads(text))
+
+
+async def prepare_in_child(job: Job, *, memory_bytes: int, within_s: float, log: Path) -> Prepared:
+    """Have a version prepared by a child.
+
+    Raises
+    ------
+    SlipwayError
+        What the child said is wrong; Unavailable when it needs more memory or time than it may, or dies.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as errors:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "serving.prepare_process",
+            json.dumps(asdict(job)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+    talking = asyncio.create_task(child.communicate())
+    try:
+        await _watch(child.pid, talking, memory_bytes=memory_bytes, within_s=within_s)
+        said, _ = await talking
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await asyncio.gather(talking, return_exceptions=True)
+    return _understood(said, child.returncode, log)
+
+
+async def _watch(leader: int, talking: "asyncio.Task[object]", *, memory_bytes: int, within_s: float) -> None:
+    deadline = asyncio.get_running_loop().time() + within_s
+    while not talking.done():
+        await asyncio.wait([talking], timeout=LOOK_EVERY_S)
+        used = resident_bytes(leader)
+        if used > memory_bytes:
+            raise Unavailable(
+                f"preparing it takes more than {memory_bytes / 2**20:.0f} MB of memory",
+                code="too-much-memory",
+                hint="serving: {prepare_memory_mb: …} allows more",
+            )
+        if asyncio.get_running_loop().time() > deadline:
+            raise Unavailable(
+                f"preparing it takes longer than {within_s:g} s",
+                code="too-slow",
+                hint="serving: {prepare_within_s: …} allows more",
+            )
+
+
+def _understood(said: bytes, status: int | None, log: Path) -> Prepared:
+    try:
+        document = json.loads(said)
+    except ValueError:
+        tail = " ".join(log.read_bytes()[-SAID_CHARACTERS:].decode(errors="replace").split())
+        raise Unavailable(
+            f"the preparing process ended with status {status}: {tail}", code="preparing-failed", hint=f"see {log}"
+        ) from None
+    if "error" in document:
+        raise _error_from(document["error"])
+    return Prepared(**document["prepared"])
+
+
+def _error_from(error: dict[str, str]) -> SlipwayError:
+    kinds = {kind.__name__: kind for kind in SlipwayError.__subclasses__()}
+    return kinds.get(error["kind"], Corrupt)(error["message"], code=error["code"], hint=error["hint"])
+
+
+def resident_bytes(leader: int) -> int:
+    """Return the memory that the processes of a session hold."""
+    page, total = os.sysconf("SC_PAGESIZE"), 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == leader:
+                total += int(fields[21]) * page
+    return total

@@ -1,0 +1,102 @@
+"""The columns that a model's signature declares, as a `Table` holds them, and a table as the frame that models take."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api.internals import create_dataframe_from_blocks
+
+from registry.signature import Field
+from serving.table import Table
+
+DTYPES = {
+    "boolean": np.dtype(bool),
+    "integer": np.dtype(np.int32),
+    "long": np.dtype(np.int64),
+    "float": np.dtype(np.float32),
+    "datetime": np.dtype("datetime64[ns]"),
+    "string": np.dtype(object),
+    "binary": np.dtype(object),
+}
+PLAIN = frozenset({"double", *DTYPES})
+TEXT: Any = pd.Series([], dtype="str").dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A signature's columns in their order, and the labels that a frame of them has."""
+
+    fields: tuple[Field, ...]
+    labels: pd.Index
+
+    @classmethod
+    def of(cls, fields: Sequence[Field], *, named: bool = True) -> "Columns":
+        """Return the columns of a signature; without names, frames are labelled 0, 1, … as MLflow's are."""
+        return cls(tuple(fields), pd.Index([field.name for field in fields] if named else range(len(fields))))
+
+    def frame(self, table: Table) -> pd.DataFrame:
+        """Return a table as the frame that MLflow's parsing and enforcement make of the same rows.
+
+        Text is `str`, as pandas 3 infers it, and `object` where a value is None or no value is text: pandas has no
+        other place for None. An optional column that is absent from the table is absent from the frame. Numbers are not
+        copied.
+        """
+        doubles = [place for place, field in enumerate(self.fields) if field.type == "double"]
+        others = [place for place, field in enumerate(self.fields) if field.name in table.others]
+        if any(self.fields[place].type == "datetime" for place in others):
+            return self._frame_of_each(table)
+        kept = sorted([*doubles, *others])
+        block_of = {place: position for position, place in enumerate(kept)}
+        blocks: list[tuple[Any, Any]] = []
+        if doubles:
+            blocks.append((table.numbers.T, np.array([block_of[place] for place in doubles], dtype=np.intp)))
+        for place in others:
+            values = _typed(table.others[self.fields[place].name], self.fields[place].type)
+            block = values if isinstance(values, pd.api.extensions.ExtensionArray) else values[None, :]
+            blocks.append((block, np.array([block_of[place]])))
+        labels = self.labels if len(kept) == len(self.labels) else self.labels[kept]
+        frame: pd.DataFrame = create_dataframe_from_blocks(blocks, index=pd.RangeIndex(table.n_rows), columns=labels)
+        return frame
+
+    def _frame_of_each(self, table: Table) -> pd.DataFrame:
+        numbers = iter(table.numbers.T)
+        found: dict[Any, Any] = {}
+        for label, field in zip(self.labels, self.fields, strict=True):
+            if field.type == "double":
+                found[label] = next(numbers)
+            elif field.name in table.others:
+                found[label] = _typed(table.others[field.name], field.type)
+        return pd.DataFrame(found, columns=pd.Index(found), index=pd.RangeIndex(table.n_rows))
+
+    def table(self, frame: pd.DataFrame) -> Table:
+        """Return the rows of a frame with these labels as a table; what is missing stays None or NaN as it is.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A value does not fit the declared type.
+        """
+        series = {field.name: frame[label] for label, field in zip(self.labels, self.fields, strict=True)}
+        doubles = [
+            series[f.name].to_numpy(dtype=np.float64, na_value=np.nan) for f in self.fields if f.type == "double"
+        ]
+        numbers = np.column_stack(doubles) if doubles else np.empty((len(frame), 0))
+        others = {f.name: series[f.name].to_numpy(dtype=DTYPES[f.type]) for f in self.fields if f.type != "double"}
+        return Table(np.ascontiguousarray(numbers), others)
+
+
+def is_plain(fields: Iterable[Field]) -> bool:
+    """Return whether a table can hold these columns: no tensors, lists or objects."""
+    return all(field.shape is None and field.type in PLAIN for field in fields)
+
+
+def _typed(values: npt.NDArray[Any], kind: str) -> Any:
+    if kind != "string":
+        return values
+    listed = values.tolist()
+    if None in listed or not any(isinstance(value, str) for value in listed):
+        return values
+    return TEXT.construct_array_type()._from_sequence(values, dtype=TEXT)

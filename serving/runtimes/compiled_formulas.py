@@ -1,0 +1,51 @@
+"""The runner `compiled` where the estimator is a formula: it needs numpy alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.runtimes.estimators import Linear, Network
+from serving.runtimes.formulas import Classes, Finite
+from serving.runtimes.matrix_runner import MatrixRunner, matrix_runner
+from serving.runtimes.stored import Stored
+
+
+def open_formulas(stored: Stored, model_folder: Path) -> MatrixRunner:
+    """Open a compiled linear model or perceptron; the model's own files are not read."""
+    opening, arrays = stored.opening["estimator"], stored.arrays
+    make = _linear if opening["estimator"] == "linear" else _network
+    return matrix_runner(stored, make(opening, arrays).answers())
+
+
+def stored_classes(opening: Mapping[str, Any]) -> Classes | None:
+    """Return a classifier's labels, and `None` for a regressor."""
+    stored = opening["classes"]
+    return Classes(np.array(stored["labels"], dtype=stored["dtype"])) if stored else None
+
+
+def stored_finite(opening: Mapping[str, Any]) -> Finite:
+    """Return what values the estimator takes."""
+    return Finite(nan=opening["takes_nan"], infinite=opening["takes_infinite"], dtype=opening["dtype"])
+
+
+def _linear(opening: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Linear:
+    return Linear(
+        coef=arrays["coef"],
+        intercept=arrays["intercept"],
+        finite=stored_finite(opening),
+        classes=stored_classes(opening),
+        probabilities=opening["probabilities"],
+    )
+
+
+def _network(opening: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Network:
+    return Network(
+        layers=[(arrays[f"coef.{place}"], arrays[f"intercept.{place}"]) for place in range(opening["layers"])],
+        hidden=opening["hidden"],
+        output=opening["output"],
+        finite=stored_finite(opening),
+        classes=stored_classes(opening),
+    )

@@ -1,0 +1,29 @@
+"""The runner `compiled` where the estimator is made of trees: it needs numpy and onnxruntime."""
+
+from pathlib import Path
+
+from serving.runtimes.compiled_formulas import stored_classes, stored_finite
+from serving.runtimes.forests import Boosting, Leaves, Mean, Votes
+from serving.runtimes.matrix_runner import MatrixRunner, matrix_runner
+from serving.runtimes.stored import Stored
+from serving.runtimes.trees import Trees
+
+
+def open_trees(stored: Stored, model_folder: Path) -> MatrixRunner:
+    """Open compiled trees; the model's own files are not read."""
+    return matrix_runner(stored, _estimator(stored).answers())
+
+
+def _estimator(stored: Stored) -> Votes | Leaves | Mean | Boosting:
+    opening = stored.opening["estimator"]
+    trees = Trees(stored.trees, n_features=opening["n_features"], n_targets=opening["n_targets"])
+    classes, finite, n_trees = stored_classes(opening), stored_finite(opening), opening["n_trees"]
+    match opening["estimator"]:
+        case "votes" if classes is not None:
+            return Votes(trees, classes, finite, n_trees=n_trees)
+        case "leaves":
+            return Leaves(trees, classes, finite, values=stored.arrays["values"], n_trees=n_trees)
+        case "mean":
+            return Mean(trees, finite, n_trees=n_trees)
+        case _:
+            return Boosting(trees, classes, finite, link=opening["link"], also_equal=opening["also_equal"])

@@ -1,0 +1,173 @@
+"""The runner `isolated`: a model that ships code, in a process of its own.
+
+Its modules may have the names of ours, or of another version's, and a name means one module per process. The child
+loads the model as MLflow does and answers one call at a time; arrays and frames go both ways by pickle protocol 5 over
+a pair of sockets. It ends when this process does, since it then reads the end of its standard input.
+"""
+
+import contextlib
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+from registry.errors import InvalidInput
+from serving.runtimes.runner import RunnerReport
+from serving.runtimes.stored import Stored
+from serving.table import Table
+
+ROOT = Path(__file__).parent.parent.parent
+STOP_WITHIN_S = 5.0
+START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from serving.runtimes.mlflow_isolated_child import main; main(sys.argv[1], int(sys.argv[2]), sys.argv[3])"
+)
+
+
+class ModelProcessError(RuntimeError):
+    """The model failed in its process, or the process ended; the message names what the model raised."""
+
+
+class ModelProcess:
+    """A running child and the connection to it."""
+
+    def __init__(self, model_folder: Path) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", START, str(ROOT), str(theirs.fileno()), str(model_folder)],
+                stdin=subprocess.PIPE,
+                stdout=sys.__stderr__,
+                pass_fds=[theirs.fileno()],
+            )
+        self._connection = Connection(ours.detach())
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the child still runs."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Return the child's process id."""
+        return self._process.pid
+
+    def ask(self, *call: Any) -> Any:
+        """Send a call and return its answer.
+
+        Raises
+        ------
+        InvalidInput
+            The model's schema refuses the request.
+        ModelProcessError
+            The model raised, or the process ended.
+        """
+        try:
+            self._connection.send_bytes(pickle.dumps(call, protocol=5))
+            kind, *answer = pickle.loads(self._connection.recv_bytes())
+        except (EOFError, OSError) as error:
+            self.stop()
+            raise ModelProcessError(f"the model's process ended with {self._process.returncode}") from error
+        if kind == "refused":
+            message, code, hint = answer
+            raise InvalidInput(message, code=code, hint=hint)
+        if kind == "failed":
+            raise ModelProcessError(answer[0])
+        return answer[0]
+
+    def stop(self) -> None:
+        """End the child and wait for it; a second call does nothing."""
+        self._connection.close()
+        if self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class IsolatedRunner:
+    """A model in a child process; threads may share it, and take turns.
+
+    A child that ended is started anew by the next call, once: a model that ends its process with every request costs a
+    start for each, and answers none.
+    """
+
+    def __init__(self, report: RunnerReport, model_folder: Path) -> None:
+        self._report, self._folder = report, model_folder
+        self._turn = threading.Lock()
+        self._closed = False
+        self._process: ModelProcess | None = None
+        self.start()
+
+    @property
+    def report(self) -> RunnerReport:
+        """Return which runner this is."""
+        return self._report
+
+    @property
+    def pid(self) -> int | None:
+        """Return the child's process id while there is one."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> tuple[str, ...]:
+        """Start the child where none runs, wait until it has loaded the model, and return the model's methods."""
+        if self._process is None or not self._process.is_alive:
+            if self._process:
+                self._process.stop()
+            self._process = ModelProcess(self._folder)
+        methods: tuple[str, ...] = self._process.ask("methods")
+        return methods
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the child."""
+        with self._turn:
+            assert self._process is not None
+            found: int = self._process.ask("resident_bytes")
+            return found
+
+    def predict(self, table: Table, method: str, params: Mapping[str, Any] | None) -> Any:
+        """Return what the model answers to the table."""
+        return self._ask("predict", (table.numbers, dict(table.others)), method, params)
+
+    def predict_parsed(self, parsed: Any, method: str, params: Mapping[str, Any] | None) -> Any:
+        """Return what the model answers to what MLflow parsed."""
+        if isinstance(parsed, Table):
+            return self.predict(parsed, method, params)
+        return self._ask("predict_parsed", parsed, method, params)
+
+    def close(self) -> None:
+        """End the child; a second call does nothing."""
+        with self._turn:
+            self._closed = True
+            if self._process:
+                self._process.stop()
+                self._process = None
+
+    def __enter__(self) -> "IsolatedRunner":
+        return self
+
+    def __exit__(self, *_: object) -> Literal[False]:
+        self.close()
+        return False
+
+    def _ask(self, call: str, given: Any, method: str, params: Mapping[str, Any] | None) -> Any:
+        with self._turn:
+            if self._closed:
+                raise ModelProcessError("the runner is closed")
+            if self._process is None or not self._process.is_alive:
+                self.start()
+            assert self._process is not None
+            return self._process.ask(call, given, method, dict(params) if params is not None else None)
+
+
+def open_isolated(stored: Stored, model_folder: Path) -> IsolatedRunner:
+    """Start the model's process and wait until it answers."""
+    return IsolatedRunner(stored.report, model_folder)

@@ -1,0 +1,51 @@
+"""A runner over a prepared matrix: what the kinds `compiled` and `prepared` have in common."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from registry.errors import InvalidInput
+from serving.runtimes.estimators import Answer
+from serving.runtimes.preparation import Preparation
+from serving.runtimes.runner import RunnerReport
+from serving.runtimes.stored import Stored, preparation_from_store
+from serving.table import Table
+
+
+class MatrixRunner:
+    """A runner that prepares the matrix itself and has a function of it for each method; threads may share it."""
+
+    def __init__(self, report: RunnerReport, preparation: Preparation, answers: Mapping[str, Answer]) -> None:
+        self._report, self._matrix, self._answers = report, preparation.matrix, answers
+
+    @property
+    def report(self) -> RunnerReport:
+        """Return which runner this is."""
+        return self._report
+
+    def predict(self, table: Table, method: str, params: Mapping[str, Any] | None) -> Any:
+        """Return what the fitted model's method would; `params` are ignored, as the sklearn flavor ignores them."""
+        answer = self._answers.get(method)
+        if answer is None:
+            raise unknown_method(method, self._answers)
+        return answer(self._matrix(table))
+
+    def predict_parsed(self, parsed: Any, method: str, params: Mapping[str, Any] | None) -> Any:
+        """Return the same: only models with a signature of columns come here, and their requests are tables."""
+        return self.predict(parsed, method, params)
+
+    def close(self) -> None:
+        """Do nothing: all is in this process's memory."""
+
+
+def unknown_method(method: str, known: Mapping[str, Any]) -> InvalidInput:
+    """Return the error of a request for a method that the model does not have."""
+    return InvalidInput(
+        f"the model has no method '{method}'; it has: {', '.join(known)}", code="unknown-method", hint=None
+    )
+
+
+def matrix_runner(stored: Stored, answers: Mapping[str, Answer]) -> MatrixRunner:
+    """Return the runner of an opened estimator; `predict` is whatever the model was logged to predict with."""
+    preparation = preparation_from_store(stored.opening["preparation"], stored.arrays)
+    named = {method: answers[method] for method in stored.report.methods if method in answers}
+    return MatrixRunner(stored.report, preparation, {**named, "predict": answers[stored.opening["predict_fn"]]})

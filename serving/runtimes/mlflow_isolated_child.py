@@ -1,0 +1,83 @@
+"""The program of an isolated model's process: load it, answer calls, end with the parent.
+
+Our own modules are imported, then forgotten by name, before the model is loaded: what the model imports under one of
+their names is its own.
+"""
+
+import os
+import pickle
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from registry.errors import InvalidInput
+from serving.runtimes.mlflow_runner import MlflowRunner, columns_of, load, methods_of
+from serving.runtimes.runner import RunnerReport
+from serving.table import Table
+
+OURS = frozenset({"training", "registry", "serving", "slipway"})
+
+
+def main(root: str, descriptor: int, model_folder: str) -> None:
+    """Serve calls from the socket until it is closed."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    connection = Connection(descriptor)
+    _forget_ours(root)
+    calls = _calls(Path(model_folder))
+    while True:
+        try:
+            call, *arguments = pickle.loads(connection.recv_bytes())
+        except (EOFError, OSError):
+            return
+        connection.send_bytes(_answer(calls[call], arguments))
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def _forget_ours(root: str) -> None:
+    """Free our modules' names; the functions that were imported go on working."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+        del sys.modules[name]
+    sys.path[:] = [path for path in sys.path if path != root]
+
+
+def _calls(folder: Path) -> Mapping[str, Callable[..., Any]]:
+    """Load the model; where that fails, every call says so."""
+    try:
+        model = load(folder)
+        methods = methods_of(model)
+        report = RunnerReport(kind="pyfunc", reason="", methods=methods, one_row_s=0.0, resident_bytes=0)
+        runner = MlflowRunner(report, model, columns_of(model.metadata, folder))
+    except Exception as error:  # whatever a model's own code raises while it is imported
+        message = f"{type(error).__name__}: {error}"
+
+        def fail(*_: Any) -> None:
+            raise RuntimeError(f"the model cannot be loaded: {message}")
+
+        return {"methods": fail, "predict": fail, "predict_parsed": fail}
+    return {
+        "methods": lambda: methods,
+        "resident_bytes": _resident_bytes,
+        "predict": lambda table, method, params: runner.predict(Table(*table), method, params),
+        "predict_parsed": runner.predict_parsed,
+    }
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _answer(call: Callable[..., Any], arguments: list[Any]) -> bytes:
+    try:
+        return pickle.dumps(("answered", call(*arguments)), protocol=5)
+    except InvalidInput as error:
+        return pickle.dumps(("refused", error.message, error.code, error.hint), protocol=5)
+    except Exception as error:  # whatever the model's own code raises; its class may not exist in the parent
+        return pickle.dumps(("failed", f"{type(error).__name__}: {error}"), protocol=5)

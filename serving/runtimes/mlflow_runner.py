@@ -1,0 +1,151 @@
+"""The runners `native` and `pyfunc`: a model as MLflow loads it, without the work that plain requests do not need.
+
+`PyFuncModel.predict` enforces the signature on every call, a millisecond at thirty columns. A `Table` is in the
+signature's types already, so the function that MLflow would call in the end is called directly, with the parameters
+enforced by MLflow's own code and in the same prediction context. Models whose input MLflow converts further (type
+hints, declared dependencies) keep the whole way.
+"""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.models.utils import _enforce_params_schema
+from mlflow.pyfunc import PyFuncModel, _validate_prediction_input
+from mlflow.pyfunc.context import Context, set_prediction_context
+
+from registry.errors import InvalidInput
+from registry.mlflow_errors import translated
+from registry.signature import stored_signature
+from serving.runtimes.columns import Columns, is_plain
+from serving.runtimes.matrix_runner import unknown_method
+from serving.runtimes.runner import PREDICT, RunnerReport
+from serving.runtimes.stored import Stored
+from serving.table import Table
+
+PREDICT_PROBA = "predict_proba"
+
+
+class MlflowRunner:
+    """A model that MLflow loaded; as thread-safe as the model is."""
+
+    def __init__(self, report: RunnerReport, model: PyFuncModel, columns: Columns | None) -> None:
+        self._report, self._model, self._columns = report, model, columns
+        self._params_schema = model.metadata.get_params_schema()  # type: ignore[no-untyped-call]
+        self._input_schema = model.metadata.get_input_schema()  # type: ignore[no-untyped-call]
+        self._takes_params = _takes_params(model._predict_fn)
+        self._is_direct = not _converts_input(model.metadata)
+        self._proba = getattr(model._model_impl, PREDICT_PROBA, None)
+
+    @property
+    def report(self) -> RunnerReport:
+        """Return which runner this is."""
+        return self._report
+
+    def predict(self, table: Table, method: str, params: Mapping[str, Any] | None) -> Any:
+        """Return what the model answers to the table as a frame."""
+        if self._columns is None:
+            raise ValueError("the model's signature is not one of columns, so it takes no table")
+        return self._ask(self._columns.frame(table), method, params)
+
+    def predict_parsed(self, parsed: Any, method: str, params: Mapping[str, Any] | None) -> Any:
+        """Return what the model answers to what MLflow parsed, which goes through MLflow's own enforcement.
+
+        Raises
+        ------
+        InvalidInput
+            The signature or the parameters' schema refuses it; the message does not repeat the request.
+        """
+        if isinstance(parsed, Table):
+            return self.predict(parsed, method, params)
+        enforced = self._enforced(params)
+        try:
+            if method == PREDICT:
+                return self._model.predict(parsed, enforced)
+            call = self._function(method)
+            data, _ = _validate_prediction_input(parsed, enforced, self._input_schema, self._params_schema)
+        except MlflowException as error:
+            if error.error_class != "SCHEMA_ENFORCEMENT_FAILED":
+                raise
+            # The error around it holds the whole request.
+            raise InvalidInput(" ".join(str(error.__context__).split()), code="signature-mismatch", hint=None) from None
+        return call(data)
+
+    def close(self) -> None:
+        """Do nothing: all is in this process's memory."""
+
+    def _ask(self, frame: pd.DataFrame, method: str, params: Mapping[str, Any] | None) -> Any:
+        if method != PREDICT:
+            self._enforced(params)
+            return self._function(method)(frame)
+        if not self._is_direct:
+            return self.predict_parsed(frame, method, params)
+        enforced = self._enforced(params)
+        with set_prediction_context(self._context()):
+            if self._takes_params:
+                return self._model._predict_fn(frame, params=enforced)
+            return self._model._predict_fn(frame)
+
+    def _context(self) -> Context:
+        context = Context()
+        if self._model.model_id:
+            context.update(model_id=self._model.model_id)  # type: ignore[no-untyped-call]
+        return context
+
+    def _function(self, method: str) -> Any:
+        if method != PREDICT_PROBA or self._proba is None:
+            raise unknown_method(method, dict.fromkeys(self._report.methods))
+        return self._proba
+
+    def _enforced(self, params: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Return the parameters as MLflow validates them, with the schema's defaults."""
+        if not params and self._params_schema is None:
+            return dict(params) if params is not None else None
+        with translated():
+            enforced: dict[str, Any] = _enforce_params_schema(dict(params or {}), self._params_schema)
+        return enforced
+
+
+def _takes_params(predict: Any) -> bool:
+    found = inspect.signature(predict).parameters.get("params")
+    return found is not None and found.kind is not inspect.Parameter.VAR_KEYWORD
+
+
+def _converts_input(metadata: Model) -> bool:
+    """Return whether MLflow does more to the input than to enforce the signature."""
+    declared = (metadata.metadata or {}).get("dependencies_schemas")
+    from_hints: bool = metadata._is_signature_from_type_hint() or metadata._is_type_hint_from_example()  # type: ignore[no-untyped-call]
+    return from_hints or bool(declared)
+
+
+def methods_of(model: PyFuncModel) -> tuple[str, ...]:
+    """Return what a request may ask for."""
+    has_proba = "sklearn" in model.metadata.flavors and hasattr(model._model_impl, PREDICT_PROBA)
+    return (PREDICT, PREDICT_PROBA) if has_proba else (PREDICT,)
+
+
+def columns_of(metadata: Model, folder: Path) -> Columns | None:
+    """Return the signature's columns; `None` where a table cannot hold what it declares, or there is none."""
+    signature = stored_signature(folder)
+    if signature is None or not is_plain(signature.inputs):
+        return None
+    schema = metadata.get_input_schema()  # type: ignore[no-untyped-call]
+    return Columns.of(signature.inputs, named=schema.has_input_names())
+
+
+def open_mlflow(stored: Stored, model_folder: Path) -> MlflowRunner:
+    """Open a runner on the model as MLflow loads it."""
+    model = load(model_folder)
+    return MlflowRunner(stored.report, model, columns_of(model.metadata, model_folder))
+
+
+@translated()
+def load(folder: Path) -> PyFuncModel:
+    """Load the model in a folder, whatever its flavor."""
+    model: PyFuncModel = mlflow.pyfunc.load_model(str(folder))
+    return model

@@ -1,0 +1,49 @@
+"""Read a fitted scikit-learn estimator into what compiled scoring needs of it: names, arrays, and maybe trees."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from serving.runtimes import read_linear, read_trees
+from serving.runtimes.estimator_parts import EstimatorParts
+from serving.runtimes.unsupported import NotCompilable, type_name
+
+
+def read_estimator(fitted: Any) -> EstimatorParts:
+    """Return what compiled scoring needs of a fitted estimator.
+
+    Raises
+    ------
+    NotCompilable
+        Its type, or an option of it, is not known to us.
+    """
+    read = read_linear.READERS.get(type(fitted)) or read_trees.READERS.get(type(fitted))
+    if read is None:
+        raise NotCompilable(f"{type_name(fitted)} is not an estimator known here")
+    parts = read(fitted)
+    return replace(parts, opening={**parts.opening, **_finite(fitted)})
+
+
+def _finite(fitted: Any) -> dict[str, Any]:
+    """Return what the estimator takes besides finite numbers, by asking it."""
+    in_float32 = isinstance(fitted, read_trees.COMPARING_IN_FLOAT32)
+    return {
+        "takes_nan": _takes(fitted, np.nan),
+        "takes_infinite": _takes(fitted, np.inf),
+        "dtype": "float32" if in_float32 else "float64",
+    }
+
+
+def _takes(fitted: Any, value: float) -> bool:
+    row = np.zeros((1, fitted.n_features_in_))
+    row[0, 0] = value
+    names = fitted.__dict__.pop("feature_names_in_", None)  # a bare array has none, and is warned of
+    try:
+        fitted.predict(row)
+    except ValueError:
+        return False
+    finally:
+        if names is not None:
+            fitted.feature_names_in_ = names
+    return True

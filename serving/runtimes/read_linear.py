@@ -1,0 +1,83 @@
+"""Read fitted linear models and perceptrons."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import linear_model, neural_network, svm
+
+from serving.runtimes.estimator_parts import EstimatorParts, class_labels, refuse_multilabel
+
+LINEAR_CLASSIFIERS = (
+    linear_model.LogisticRegression,
+    linear_model.LogisticRegressionCV,
+    linear_model.RidgeClassifier,
+    linear_model.RidgeClassifierCV,
+    linear_model.SGDClassifier,
+    linear_model.Perceptron,
+    svm.LinearSVC,
+)
+LINEAR_REGRESSORS = (
+    linear_model.LinearRegression,
+    linear_model.Ridge,
+    linear_model.RidgeCV,
+    linear_model.Lasso,
+    linear_model.LassoCV,
+    linear_model.ElasticNet,
+    linear_model.ElasticNetCV,
+    linear_model.SGDRegressor,
+    linear_model.HuberRegressor,
+    svm.LinearSVR,
+)
+NETWORKS = (neural_network.MLPClassifier, neural_network.MLPRegressor)
+
+
+def _linear(fitted: Any) -> EstimatorParts:
+    classes = class_labels(fitted)
+    if classes is not None and getattr(fitted, "_label_binarizer", None) is not None:
+        refuse_multilabel(fitted)
+    coef = np.asarray(fitted.coef_)
+    transposed = coef.T
+    if classes is not None and transposed.ndim == 1:
+        transposed = transposed[:, None]
+    if classes is None and isinstance(fitted, linear_model.SGDRegressor):
+        transposed = coef.ravel()
+    intercept = np.asarray(fitted.intercept_)
+    return EstimatorParts(
+        opening={"estimator": "linear", "probabilities": _probabilities(fitted, classes)},
+        arrays={"coef": transposed, "intercept": intercept},
+        classes=classes,
+    )
+
+
+def _probabilities(fitted: Any, classes: npt.NDArray[Any] | None) -> str | None:
+    if classes is None or not hasattr(fitted, "predict_proba"):
+        return None
+    if isinstance(fitted, linear_model.LogisticRegression):
+        return "logistic" if len(classes) <= 2 else "softmax"
+    if fitted.loss == "modified_huber":
+        return "huber"
+    return "logistic" if len(classes) <= 2 else "one_versus_rest"
+
+
+def _network(fitted: Any) -> EstimatorParts:
+    classes = class_labels(fitted)
+    if classes is not None:
+        refuse_multilabel(fitted)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for place, (coef, intercept) in enumerate(zip(fitted.coefs_, fitted.intercepts_, strict=True)):
+        arrays |= {f"coef.{place}": coef, f"intercept.{place}": intercept}
+    opening = {
+        "estimator": "network",
+        "layers": len(fitted.coefs_),
+        "hidden": fitted.activation,
+        "output": fitted.out_activation_,
+    }
+    return EstimatorParts(opening=opening, arrays=arrays, classes=classes)
+
+
+READERS: Mapping[type, Callable[[Any], EstimatorParts]] = {
+    **dict.fromkeys((*LINEAR_CLASSIFIERS, *LINEAR_REGRESSORS), _linear),
+    **dict.fromkeys(NETWORKS, _network),
+}

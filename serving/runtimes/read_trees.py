@@ -1,0 +1,181 @@
+"""Read fitted trees, forests and gradient boosting."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import ensemble, tree
+from sklearn.dummy import DummyClassifier, DummyRegressor
+
+from serving.runtimes.build_trees import Tree, build_trees, constant_tree
+from serving.runtimes.estimator_parts import EstimatorParts, class_labels
+from serving.runtimes.forests import bits_of_a_count, counts_in_a_double
+from serving.runtimes.preparation import Matrix
+from serving.runtimes.unsupported import NotCompilable, type_name
+
+SINGLE_TREES = (
+    tree.DecisionTreeClassifier,
+    tree.DecisionTreeRegressor,
+    tree.ExtraTreeClassifier,
+    tree.ExtraTreeRegressor,
+)
+FORESTS = (
+    ensemble.RandomForestClassifier,
+    ensemble.RandomForestRegressor,
+    ensemble.ExtraTreesClassifier,
+    ensemble.ExtraTreesRegressor,
+)
+BOOSTINGS = (ensemble.GradientBoostingClassifier, ensemble.GradientBoostingRegressor)
+HISTOGRAM_BOOSTINGS = (ensemble.HistGradientBoostingClassifier, ensemble.HistGradientBoostingRegressor)
+
+LINKS = {
+    "IdentityLink": "identity",
+    "LogLink": "log",
+    "LogitLink": "logistic",
+    "HalfLogitLink": "half_logistic",
+    "MultinomialLogit": "softmax",
+}
+
+
+def _forest(fitted: Any) -> EstimatorParts:
+    fitted_trees = [fitted.tree_] if isinstance(fitted, SINGLE_TREES) else [each.tree_ for each in fitted.estimators_]
+    classes = class_labels(fitted)
+    # (nodes, outputs, classes); a regressor has one "class", a classifier here one output
+    values = [np.asarray(each.value) for each in fitted_trees]
+    if classes is None and fitted.n_outputs_ == 1:
+        made = [_float32_tree(each, 0, value[:, 0, 0]) for each, value in zip(fitted_trees, values, strict=True)]
+        return _trees("mean", made, fitted, n_targets=1)
+    numbers = [value[:, :, 0] if classes is None else value[:, 0, :] for value in values]
+    if classes is not None and all(_is_pure(each, value) for each, value in zip(fitted_trees, numbers, strict=True)):
+        return _votes(fitted, fitted_trees, numbers, classes)
+    return _leaves(fitted, fitted_trees, numbers, classes)
+
+
+def _is_pure(fitted_tree: Any, numbers: Matrix) -> bool:
+    leaves = numbers[fitted_tree.children_left < 0]
+    return bool(((leaves == 0) | (leaves == 1)).all() and (leaves.sum(axis=1) == 1).all())
+
+
+def _votes(
+    fitted: Any, fitted_trees: Sequence[Any], numbers: Sequence[Matrix], classes: npt.NDArray[Any]
+) -> EstimatorParts:
+    bits = bits_of_a_count(len(fitted_trees))
+    in_one = counts_in_a_double(bits)
+    made = []
+    for each, shares in zip(fitted_trees, numbers, strict=True):
+        vote = shares.argmax(axis=1)
+        made.append(_float32_tree(each, vote // in_one, 2.0 ** (bits * (vote % in_one))))
+    return _trees("votes", made, fitted, n_targets=-(-len(classes) // in_one), classes=classes)
+
+
+def _leaves(
+    fitted: Any, fitted_trees: Sequence[Any], numbers: Sequence[Matrix], classes: npt.NDArray[Any] | None
+) -> EstimatorParts:
+    made, values, before = [], [], 0
+    for place, (each, shares) in enumerate(zip(fitted_trees, numbers, strict=True)):
+        is_leaf = each.children_left < 0
+        rank = np.cumsum(is_leaf) - 1
+        made.append(_float32_tree(each, place, (before + rank).astype(np.float64)))
+        values.append(shares[is_leaf])
+        before += int(is_leaf.sum())
+    return _trees("leaves", made, fitted, n_targets=len(made), classes=classes, arrays={"values": np.vstack(values)})
+
+
+def _trees(
+    kind: str,
+    made: Sequence[Tree],
+    fitted: Any,
+    *,
+    n_targets: int,
+    classes: npt.NDArray[Any] | None = None,
+    arrays: Mapping[str, npt.NDArray[Any]] | None = None,
+    **opening: Any,
+) -> EstimatorParts:
+    n_features = int(fitted.n_features_in_)
+    sizes = {"n_trees": len(made), "n_features": n_features, "n_targets": n_targets}
+    return EstimatorParts(
+        opening={"estimator": kind, **sizes, **opening},
+        arrays=arrays or {},
+        classes=classes,
+        trees=build_trees(made, n_features=n_features, n_targets=n_targets),
+        thresholds=_thresholds(made),
+    )
+
+
+def _thresholds(made: Sequence[Tree]) -> dict[int, Matrix]:
+    branches = [each for each in made if not each.is_leaf.all()]
+    features = np.concatenate([each.feature[~each.is_leaf] for each in branches]) if branches else np.empty(0, int)
+    thresholds = np.concatenate([each.threshold[~each.is_leaf] for each in branches]) if branches else np.empty(0)
+    return {int(column): np.unique(thresholds[features == column]) for column in np.unique(features)}
+
+
+def _float32_tree(fitted_tree: Any, target: Any, weight: Matrix) -> Tree:
+    """Return a tree that compares in float32, as scikit-learn's own trees do."""
+    is_leaf = fitted_tree.children_left < 0
+    return Tree(
+        left=fitted_tree.children_left,
+        right=fitted_tree.children_right,
+        feature=fitted_tree.feature,
+        threshold=fitted_tree.threshold,
+        missing_left=fitted_tree.missing_go_to_left.astype(bool),
+        target=np.broadcast_to(target, is_leaf.shape),
+        weight=np.asarray(weight, dtype=np.float64),
+        in_float32=True,
+    )
+
+
+def _boosting(fitted: Any) -> EstimatorParts:
+    if not (fitted.init_ == "zero" or isinstance(fitted.init_, DummyClassifier | DummyRegressor)):
+        raise NotCompilable(f"{type_name(fitted)} that starts from {type_name(fitted.init_)}")
+    start = fitted._raw_predict_init(np.zeros((1, fitted.n_features_in_)))[0]
+    made = [constant_tree(target, float(value)) for target, value in enumerate(start)]
+    for stage in fitted.estimators_:
+        for target, each in enumerate(stage):
+            made.append(_float32_tree(each.tree_, target, fitted.learning_rate * each.tree_.value[:, 0, 0]))
+    return _boosted(fitted, made, len(start), also_equal=True)
+
+
+def _histogram_boosting(fitted: Any) -> EstimatorParts:
+    if fitted._preprocessor is not None:
+        raise NotCompilable(f"{type_name(fitted)} with categorical features of its own")
+    start = np.atleast_1d(fitted._baseline_prediction).ravel()
+    made = [constant_tree(target, float(value)) for target, value in enumerate(start)]
+    made.extend(
+        _histogram_tree(each.nodes, target) for stage in fitted._predictors for target, each in enumerate(stage)
+    )
+    return _boosted(fitted, made, len(start), also_equal=False)
+
+
+def _boosted(fitted: Any, made: Sequence[Tree], n_targets: int, *, also_equal: bool) -> EstimatorParts:
+    classes = class_labels(fitted)
+    link = LINKS.get(type_name(fitted._loss.link).rpartition(".")[2])
+    if link is None:
+        raise NotCompilable(f"{type_name(fitted)} with the link {type_name(fitted._loss.link)}")
+    # Gradient boosting's regressor returns the score as it is, histogram boosting's the link's inverse of it.
+    shown = "identity" if classes is None and also_equal else link
+    return _trees("boosting", made, fitted, n_targets=n_targets, classes=classes, link=shown, also_equal=also_equal)
+
+
+def _histogram_tree(nodes: npt.NDArray[Any], target: int) -> Tree:
+    if nodes["is_categorical"].any():
+        raise NotCompilable("histogram gradient boosting with categorical features of its own")
+    is_leaf = nodes["is_leaf"].astype(bool)
+    return Tree(
+        left=np.where(is_leaf, -1, nodes["left"].astype(np.int64)),
+        right=np.where(is_leaf, -1, nodes["right"].astype(np.int64)),
+        feature=nodes["feature_idx"].astype(np.intp),
+        threshold=nodes["num_threshold"].astype(np.float64),
+        missing_left=nodes["missing_go_to_left"].astype(bool),
+        target=np.full(len(nodes), target),
+        weight=nodes["value"].astype(np.float64),
+        in_float32=False,
+    )
+
+
+COMPARING_IN_FLOAT32 = (*SINGLE_TREES, *FORESTS, *BOOSTINGS)
+READERS: Mapping[type, Callable[[Any], EstimatorParts]] = {
+    **dict.fromkeys((*SINGLE_TREES, *FORESTS), _forest),
+    **dict.fromkeys(BOOSTINGS, _boosting),
+    **dict.fromkeys(HISTOGRAM_BOOSTINGS, _histogram_boosting),
+}

@@ -1,0 +1,25 @@
+"""The runner `prepared`: the preparation is ours, the estimator scikit-learn's own, asked about the matrix directly."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from skops import io
+
+from serving.runtimes.estimators import Answer
+from serving.runtimes.matrix_runner import MatrixRunner, matrix_runner
+from serving.runtimes.stored import Stored
+
+METHODS = ("predict", "predict_proba", "predict_log_proba")
+
+
+def open_prepared(stored: Stored, model_folder: Path) -> MatrixRunner:
+    """Open a prepared runner; the model's own files are not read."""
+    estimator = io.loads(stored.estimator, trusted=stored.opening["trusted"])
+    return matrix_runner(stored, _answers(estimator))
+
+
+def _answers(estimator: Any) -> Mapping[str, Answer]:
+    # With names, scikit-learn warns of every matrix that has none.
+    estimator.__dict__.pop("feature_names_in_", None)
+    return {name: getattr(estimator, name) for name in METHODS if hasattr(estimator, name)}

@@ -1,0 +1,141 @@
+"""The command serve."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from registry.console import json_option, print_document
+from registry.errors import Conflict, SlipwayError
+from registry.heartbeats import Heartbeats
+from registry.settings import load_settings
+from serving.logs import set_up_logs
+from serving.registry_doors import open_aliases, open_heartbeats, registry_uri
+from serving.settings import ServingSettings
+from serving.supervisor import Supervisor
+from serving.target import parse_target
+from serving.worker_plan import WorkerPlan
+from serving.workers import WorkerPool
+
+BACKLOG = 2048
+FLAGS = ("host", "port", "workers", "stage", "accelerate", "cache", "max_body_mb", "poll_s", "log_json")
+
+
+@click.command("serve", epilog="Example: slipway serve cancer@production iris@staging --port 8080 --workers 2")
+@click.argument("targets", nargs=-1, metavar="[MODEL@STAGE]…")
+@click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one.  [default: 8080]")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer.  [default: 1]")
+@click.option("--stage", help="Without models: serve all that have a version here.  [default: production]")
+@click.option("--accelerate", type=click.BOOL, metavar="on|off", help="Compile what can be compiled.  [default: on]")
+@click.option("--cache", type=click.Path(path_type=Path), help="Where versions are kept.  [default: .slipway/cache]")
+@click.option("--max-body-mb", type=float, help="The largest request, in MiB.  [default: 64]")
+@click.option("--poll-s", type=float, help="How often to look at the registry, in seconds.  [default: 1]")
+@click.option("--log-json", is_flag=True, default=None, help="Write the log as JSON, a line an event.")
+@json_option
+def serve(targets: tuple[str, ...], as_json: bool, **flags: Any) -> None:
+    """Answer for what is in a stage, and follow it as it moves."""
+    settings = settings_of(targets, flags, os.environ, Path.cwd())
+    set_up_logs(as_json=settings.log_json)
+    with listening(settings.host, settings.port) as listener:
+        port = listener.getsockname()[1]
+        address = f"http://{settings.host}:{port}"
+        if as_json:
+            print_document({"address": address, "models": list(settings.targets)})
+        else:
+            _show(address, settings)
+        asyncio.run(_serve(settings, listener, address))
+
+
+def settings_of(
+    targets: tuple[str, ...], flags: Mapping[str, Any], environ: Mapping[str, str], folder: Path
+) -> ServingSettings:
+    """Return the settings: flags above the environment, above the file, above defaults."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    said = {f"SLIPWAY_SERVING__{name.upper()}": str(value) for name, value in given.items()}
+    settings = load_settings(ServingSettings, "serving", environ={**environ, **said}, folder=folder)
+    return settings.model_copy(update={"targets": targets}) if targets else settings
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Any:
+    """Yield a socket that listens; every worker accepts from it, so none of its connections is lost with a worker.
+
+    Raises
+    ------
+    Conflict
+        The address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise Conflict(
+                f"port {port} on {host} cannot be used: {error.strerror}",
+                code="port-taken",
+                hint="stop what listens there, or choose another: --port",
+            ) from error
+        listener.listen(BACKLOG)
+        listener.set_inheritable(True)
+        yield listener
+
+
+async def _serve(settings: ServingSettings, listener: socket.socket, address: str) -> None:
+    engine = f"{socket.gethostname()}:{listener.getsockname()[1]}:{os.getpid()}"
+    heartbeats = open_heartbeats(os.environ, Path.cwd())
+    supervisor = Supervisor(
+        tuple(map(parse_target, settings.targets)),
+        settings,
+        engine=engine,
+        address=address,
+        registry=registry_uri(os.environ),
+        aliases=open_aliases(os.environ),
+        heartbeats=heartbeats,
+    )
+    plan = WorkerPlan(
+        listener=-1,
+        line=-1,
+        targets=settings.targets,
+        max_body_bytes=int(settings.max_body_mb * 2**20),
+        warm_bytes=settings.warm_mb * 2**20,
+        idle_s=settings.idle_s,
+        drain_s=settings.drain_s,
+        stop_within_s=settings.stop_within_s,
+        log_json=settings.log_json,
+    )
+    pool = supervisor.pool = WorkerPool(listener, plan, answer=supervisor.answer, welcome=supervisor.welcome)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await pool.start(settings.workers)
+    following = asyncio.create_task(supervisor.run())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)
+    await pool.stop(settings.drain_s + settings.stop_within_s)
+    await _leave(heartbeats, engine)
+    if following.done():
+        following.result()
+    following.cancel()
+
+
+async def _leave(heartbeats: Heartbeats | None, engine: str) -> None:
+    if heartbeats is not None:
+        with contextlib.suppress(SlipwayError):  # its rows are old in a moment, and nobody waits for them
+            await asyncio.to_thread(heartbeats.leave, engine)
+
+
+def _show(address: str, settings: ServingSettings) -> None:
+    names = settings.targets or (f"MODEL@{settings.stage}",)
+    for name in names:
+        click.echo(f"{name}  {address}/models/{name}/invocations")
+    if len(names) == 1:
+        click.echo(f"the only model  {address}/invocations and {address}/predict")
+    click.echo(f"health {address}/ready  metrics {address}/metrics  models {address}/models")

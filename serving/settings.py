@@ -1,0 +1,35 @@
+"""The settings of serving: the section `serving` of `slipway.yaml`, and `SLIPWAY_SERVING__…` in the environment."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from registry.settings import Section
+
+
+class ServingSettings(Section):
+    """Where an engine listens, what it may take, and where it keeps what it prepared.
+
+    Sizes are in MiB, times in seconds. `targets` are written as on the command line; without any, everything that has a
+    version in `stage` is served. `warm_mb` bounds what the versions that are kept for a quick way back may hold in one
+    worker.
+    """
+
+    targets: tuple[str, ...] = ()
+    stage: str = "production"
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=256)
+    poll_s: float = Field(1.0, gt=0)
+    accelerate: bool = True
+    cache: Path = Path(".slipway/cache")
+    cache_max_mb: int = Field(20_000, ge=1)
+    prepare_memory_mb: int = Field(4096, ge=1)
+    prepare_within_s: float = Field(600, gt=0)
+    warm_mb: int = Field(1024, ge=0)
+    max_body_mb: float = Field(64, gt=0)
+    idle_s: float = Field(75, gt=0)
+    drain_s: float = Field(1, ge=0)
+    stop_within_s: float = Field(30, gt=0)
+    beat_s: float = Field(5, gt=0)
+    log_json: bool = False

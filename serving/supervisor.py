@@ -1,0 +1,318 @@
+"""The supervisor: it alone watches the registry, has new versions prepared, and tells all workers.
+
+A version takes the place of another in this order: a child prepares it, every worker opens and warms it, every worker
+puts it in place. If any of the first two fails, the version in place goes on, and who asks is told. Nobody waits for a
+child: looks go on meanwhile, so that a way back takes effect at once, and what is not wanted any more is broken off.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from registry.aliases import Aliases
+from registry.artifact_cache import ArtifactCache
+from registry.errors import SlipwayError, Unavailable
+from registry.heartbeats import Heartbeat, Heartbeats
+from serving.control import Peer
+from serving.following import Followed, Step, failed, next_step, succeeded
+from serving.prepared import FILES, Prepared, PreparedVersions
+from serving.preparing import Job, prepare_in_child
+from serving.settings import ServingSettings
+from serving.target import Sighting, Target
+from serving.workers import OPEN_WITHIN_S, WorkerPool
+
+log = logging.getLogger("slipway.serve")
+
+LOOK_WITHIN_S = 30.0
+COUNT_WITHIN_S = 2.0
+HELD_EACH = 2
+
+
+class Supervisor:
+    """Follows targets. Without any given, it follows every model that has a version in the stage of the settings."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        settings: ServingSettings,
+        *,
+        engine: str,
+        address: str,
+        registry: str,
+        aliases: Aliases,
+        heartbeats: Heartbeats | None,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._address = address
+        self._registry = registry
+        self._aliases = aliases
+        self._heartbeats = heartbeats
+        self._follows_stage = not targets
+        self._index = PreparedVersions(settings.cache.absolute(), registry=registry, accelerate=settings.accelerate)
+        self._files = ArtifactCache(settings.cache / FILES, max_bytes=settings.cache_max_mb * 2**20)
+        self._held: dict[Target, deque[AbstractContextManager[Path]]] = {}
+        self._followed = {target: Followed(target=target) for target in targets}
+        self._preparing: dict[Target, tuple[Sighting, asyncio.Task[Prepared]]] = {}
+        self._children = asyncio.Semaphore(os.cpu_count() or 1)
+        self._wake = asyncio.Event()
+        self._since: dict[Target, datetime] = {}
+        self._outage: str | None = None
+        self._said: dict[Target, str | None] = {}
+        self._turn = asyncio.Lock()
+        self._beating = asyncio.Event()
+        self._beats_fail = False
+        self.pool: WorkerPool
+
+    async def answer(self, word: str, fields: dict[str, Any]) -> Any:
+        """Answer a worker: look at the registry now, or add up what all workers counted."""
+        if word == "refresh":
+            await self.look()
+            return {"models": [self._described(each) for each in self._followed.values()]}
+        return await self.pool.ask_all("metrics", {}, within_s=COUNT_WITHIN_S)
+
+    async def welcome(self, peer: Peer) -> None:
+        """Tell a worker that was started later what is in place."""
+        await peer.ask("targets", {"targets": list(map(str, self._followed))}, within_s=OPEN_WITHIN_S)
+        for followed in self._followed.values():
+            if followed.in_place is not None:
+                fields = _fields(followed.target, followed.in_place)
+                await peer.ask("open", fields, within_s=OPEN_WITHIN_S)
+                await peer.ask("put", fields, within_s=OPEN_WITHIN_S)
+
+    async def run(self) -> None:
+        """Look at the registry for ever: at once, then each so many seconds, and when a version was prepared."""
+        beats = asyncio.create_task(self._beat())
+        try:
+            while True:
+                self._wake.clear()
+                await self.look()
+                await _set_within(self._wake, self._settings.poll_s)
+        finally:
+            beats.cancel()
+            for _, child in self._preparing.values():
+                child.cancel()
+
+    async def look(self) -> None:
+        """Look at the registry once, and do what follows from it for every target."""
+        async with self._turn:
+            seen = await self._seen()
+            for target in list(self._followed):
+                await self._follow(target, seen)
+
+    async def _seen(self) -> Mapping[Target, Sighting] | None:
+        """Return what the registry shows; `None` when it cannot be looked at."""
+        try:
+            found = await asyncio.wait_for(asyncio.to_thread(self._look_at_registry), LOOK_WITHIN_S)
+        except (SlipwayError, TimeoutError) as error:
+            why = error.message if isinstance(error, SlipwayError) else f"no answer within {LOOK_WITHIN_S:g} s"
+            if self._outage is None:
+                log.warning("the registry cannot be looked at, and what is in place goes on: %s", why)
+            self._outage = f"the registry cannot be looked at: {why}"
+            await self._expect(self._index.targets(self._settings.stage) if self._follows_stage else ())
+            return None
+        if self._outage is not None:
+            log.info("the registry can be looked at again")
+        self._outage = None
+        await self._expect(found)
+        return found
+
+    def _look_at_registry(self) -> Mapping[Target, Sighting]:
+        wanted = {(target.model, target.stage) for target in self._followed}
+        if self._follows_stage:
+            stage = self._settings.stage
+            wanted |= {(model, stage) for model in self._aliases.models_with(stage)}
+        holders = self._aliases.holders(wanted) if wanted else {}
+        return {
+            Target(*place): Sighting(identity=holder.identity, number=holder.number)
+            for place, holder in holders.items()
+        }
+
+    async def _expect(self, targets: Sequence[Target] | Mapping[Target, Sighting]) -> None:
+        """Take up targets that are new, in the workers too."""
+        new = [target for target in targets if target not in self._followed]
+        if new:
+            self._followed |= {target: Followed(target=target) for target in new}
+            await self.pool.ask_all("targets", {"targets": list(map(str, new))})
+
+    async def _follow(self, target: Target, seen: Mapping[Target, Sighting] | None) -> None:
+        followed = self._followed[target]
+        if seen is None:
+            if followed.in_place is None:
+                await self._start_from_memory(followed)
+        else:
+            self._break_off_unless(target, seen.get(target))
+            step, followed = next_step(followed, seen.get(target), time.monotonic())
+            self._followed[target] = followed
+            if step is Step.PREPARE:
+                self._followed[target] = await self._move(followed, seen[target])
+        await self._tell(target)
+
+    async def _start_from_memory(self, followed: Followed) -> None:
+        """Put in place what was there before, from the cache alone."""
+        sighting = self._index.remembered(followed.target)
+        if sighting is None:
+            return
+        try:
+            prepared = await asyncio.to_thread(self._index.find, sighting)
+            if prepared is not None:
+                await self._put_in_place(followed.target, prepared)
+                self._followed[followed.target] = succeeded(followed, prepared)
+        except SlipwayError as error:
+            log.error("%s cannot be started from the cache: %s", followed.target, error.message)
+
+    def _break_off_unless(self, target: Target, wanted: Sighting | None) -> None:
+        """Stop preparing what the registry shows no more."""
+        if target in self._preparing and self._preparing[target][0] != wanted:
+            self._preparing.pop(target)[1].cancel()
+
+    async def _move(self, followed: Followed, seen: Sighting) -> Followed:
+        """Put a version in place where it is prepared; else have it prepared, and leave all as it is."""
+        target = followed.target
+        try:
+            prepared = await self._prepared(target, seen)
+            if prepared is None:
+                return followed
+            await self._put_in_place(target, prepared)
+        except SlipwayError as error:
+            log.error("%s/%d cannot be put in place: %s", target.model, seen.number, error.message)
+            return failed(followed, seen, error.message, time.monotonic())
+        before = f" in place of {followed.in_place.number}" if followed.in_place else ""
+        log.info("%s: version %d answers%s", target, seen.number, before)
+        return succeeded(followed, prepared)
+
+    async def _prepared(self, target: Target, seen: Sighting) -> Prepared | None:
+        """Return a version that can be opened; `None` while a child prepares it."""
+        if target in self._preparing:
+            child = self._preparing[target][1]
+            if not child.done():
+                return None
+            del self._preparing[target]
+            return child.result()
+        try:
+            found = await asyncio.to_thread(self._index.find, seen)
+        except SlipwayError as error:
+            log.warning("%s/%d is prepared anew: %s", target.model, seen.number, error.message)
+            found = None
+        if found is None:
+            child = asyncio.create_task(self._prepare(target, seen))
+            child.add_done_callback(lambda _: self._wake.set())
+            self._preparing[target] = seen, child
+        return found
+
+    async def _prepare(self, target: Target, seen: Sighting) -> Prepared:
+        settings = self._settings
+        job = Job(
+            model=target.model,
+            number=seen.number,
+            identity=seen.identity,
+            registry=self._registry,
+            cache=str(settings.cache.absolute()),
+            cache_max_bytes=settings.cache_max_mb * 2**20,
+            accelerate=settings.accelerate,
+        )
+        log.info("preparing %s/%d for %s", target.model, seen.number, target.stage)
+        async with self._children:
+            return await prepare_in_child(
+                job,
+                memory_bytes=settings.prepare_memory_mb * 2**20,
+                within_s=settings.prepare_within_s,
+                log=settings.cache.absolute().parent / "logs" / "prepare.log",
+            )
+
+    async def _put_in_place(self, target: Target, prepared: Prepared) -> None:
+        fields = _fields(target, prepared)
+        held = self._files.hold(Path(prepared.folder))
+        held.__enter__()
+        try:
+            await self.pool.ask_all("open", fields)
+            await self.pool.ask_all("put", fields)
+        except BaseException:
+            held.__exit__(None, None, None)
+            raise
+        self._hold(target, held)
+        self._since[target] = datetime.now(UTC)
+        self._index.remember(target, prepared.sighting)
+        self._beating.set()
+
+    def _hold(self, target: Target, held: AbstractContextManager[Path]) -> None:
+        """Keep the files of the version in place, and of the one before it, from giving way in the cache."""
+        holds = self._held.setdefault(target, deque())
+        holds.append(held)
+        while len(holds) > HELD_EACH:
+            holds.popleft().__exit__(None, None, None)
+
+    async def _tell(self, target: Target) -> None:
+        """Tell the workers what is wrong with a target, when that changes."""
+        problem = self._problem(self._followed[target])
+        if self._said.get(target) == problem:
+            return
+        self._said[target] = problem
+        if problem and not self._outage:
+            log.warning("%s: %s", target, problem)
+        await self.pool.ask_all("problem", {"target": str(target), "problem": problem})
+        self._beating.set()
+
+    def _problem(self, followed: Followed) -> str | None:
+        return followed.problem or self._outage
+
+    def is_ready(self) -> bool:
+        """Return whether every target has a version in place."""
+        return bool(self._followed) and all(each.in_place for each in self._followed.values())
+
+    def _described(self, followed: Followed) -> dict[str, Any]:
+        return {
+            "name": followed.target.model,
+            "stage": followed.target.stage,
+            "version": followed.in_place.number if followed.in_place else None,
+            "preparing": self._preparing[followed.target][0].number if followed.target in self._preparing else None,
+            "problem": self._problem(followed),
+        }
+
+    async def _beat(self) -> None:
+        """Say what is in place each so many seconds, and at once when it changes; serving does not depend on it."""
+        while self._heartbeats is not None:
+            self._beating.clear()
+            try:
+                beats = [self._heartbeat(each) for each in self._followed.values()]
+                if beats:
+                    await asyncio.to_thread(self._heartbeats.beat, beats)
+                self._beats_fail = False
+            except Unavailable as error:
+                if not self._beats_fail:
+                    log.warning("heartbeats cannot be written, and serving goes on: %s", error.message)
+                self._beats_fail = True
+            await _set_within(self._beating, self._settings.beat_s)
+
+    def _heartbeat(self, followed: Followed) -> Heartbeat:
+        target = followed.target
+        return Heartbeat(
+            engine=self._engine,
+            model=target.model,
+            stage=target.stage,
+            version=followed.in_place.number if followed.in_place else None,
+            since=self._since.get(target),
+            at=datetime.now(UTC),
+            runner=None,
+            address=self._address,
+            problem=self._problem(followed),
+        )
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, or for so long."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+def _fields(target: Target, prepared: Prepared) -> dict[str, Any]:
+    return {"target": str(target), "prepared": asdict(prepared)}

@@ -1,0 +1,49 @@
+"""What an engine is asked to serve: the version that is in a stage, whichever that is."""
+
+from dataclasses import dataclass
+
+from registry.errors import InvalidInput
+from registry.version import parse_ref
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Target:
+    """A stage of a model, written `cancer@production`."""
+
+    model: str
+    stage: str
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.stage}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sighting:
+    """The version that the registry shows for a target.
+
+    `identity` names the model beyond its name: a deleted and re-created one has another.
+    """
+
+    identity: str
+    number: int
+
+
+def parse_target(text: str) -> Target:
+    """Return the target that a text names.
+
+    >>> str(parse_target("cancer@production"))
+    'cancer@production'
+
+    Raises
+    ------
+    InvalidInput
+        The text names no stage: an engine follows a stage, and a number never moves.
+    """
+    ref = parse_ref(text)
+    if ref.alias is None:
+        raise InvalidInput(
+            f"an engine serves a stage, and '{text}' names a number",
+            code="not-a-stage",
+            hint=f"slipway serve {ref.model}@production",
+        )
+    return Target(ref.model, ref.alias)

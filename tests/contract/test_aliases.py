@@ -1,0 +1,76 @@
+"""The contract of `Aliases`: straight from SQL and through MLflow's client the same is seen."""
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from registry.aliases import Aliases
+from registry.errors import Unavailable
+from registry.mlflow_aliases import MlflowAliases
+from registry.sql_aliases import SqlAliases
+
+PRODUCTION, STAGING = ("cancer", "production"), ("cancer", "staging")
+
+
+@pytest.fixture
+def client(store: Path) -> MlflowClient:
+    """Return a client of an empty registry in SQLite."""
+    return MlflowClient()
+
+
+@pytest.fixture(params=["sql", "mlflow"])
+def aliases(request: pytest.FixtureRequest, client: MlflowClient, store: Path) -> Aliases:
+    """Return each door to the registry."""
+    return SqlAliases(f"sqlite:///{store}/mlflow.db") if request.param == "sql" else MlflowAliases()
+
+
+def register(client: MlflowClient, model: str) -> int:
+    """Register a version of a model, and return its number."""
+    if not client.search_registered_models(f"name='{model}'"):
+        client.create_registered_model(model)
+    return int(client.create_model_version(model, "file:///nowhere").version)
+
+
+def test_the_holder_of_an_alias_is_seen_at_once_when_it_moves(client: MlflowClient, aliases: Aliases):
+    """Also when it is taken away; what was not asked for is not told."""
+    assert aliases.holders([PRODUCTION]) == {}
+    for number in (register(client, "cancer"), register(client, "cancer")):
+        client.set_registered_model_alias("cancer", "production", str(number))
+        assert aliases.holders([PRODUCTION, STAGING])[PRODUCTION].number == number
+    client.delete_registered_model_alias("cancer", "production")
+    assert aliases.holders([PRODUCTION, STAGING]) == {}
+
+
+def test_a_recreated_model_has_another_identity(client: MlflowClient, aliases: Aliases):
+    """Though its numbers start at 1 again."""
+    seen = []
+    for _ in range(2):
+        client.set_registered_model_alias("cancer", "production", str(register(client, "cancer")))
+        seen.append(aliases.holders([PRODUCTION])[PRODUCTION])
+        client.delete_registered_model("cancer")
+    assert [each.number for each in seen] == [1, 1]
+    assert seen[0].identity != seen[1].identity
+
+
+def test_models_with_an_alias_are_told_without_prompts(client: MlflowClient, aliases: Aliases):
+    """A prompt may have the same alias, and is no model."""
+    for model in ("iris", "cancer", "wine"):
+        register(client, model)
+    for model in ("iris", "cancer"):
+        client.set_registered_model_alias(model, "production", "1")
+    client.register_prompt("greeting", "hello {{name}}")
+    client.set_prompt_alias("greeting", "production", 1)
+    assert aliases.models_with("production") == ("cancer", "iris")
+
+
+def test_both_doors_name_a_version_alike(client: MlflowClient, store: Path):
+    """An engine that finds its version in the cache may have looked through the other one before."""
+    client.set_registered_model_alias("cancer", "production", str(register(client, "cancer")))
+    assert SqlAliases(f"sqlite:///{store}/mlflow.db").holders([PRODUCTION]) == MlflowAliases().holders([PRODUCTION])
+
+
+def test_a_registry_that_is_not_there_is_unavailable(tmp_path: Path):
+    """Said, not taken for an empty one."""
+    with pytest.raises(Unavailable):
+        SqlAliases(f"sqlite:///{tmp_path}/empty.db").holders([PRODUCTION])

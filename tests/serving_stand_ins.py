@@ -1,0 +1,88 @@
+"""Stand-ins for what an engine is made of: a runner, and MLflow's slow lane."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from registry.signature import Field, Signature
+from serving.engine import Engine, Loaded
+from serving.protocols.forms import BodyKind, compile_decoder
+from serving.runtimes.runner import RunnerReport
+from serving.table import Table
+from serving.target import Target
+
+TARGET = Target("cancer", "production")
+ONE_ROW = Table(np.array([[1.0, 2.0]]))
+
+
+SIGNATURE = Signature(inputs=(Field(name="a", type="double"), Field(name="b", type="double")), outputs=(), params=())
+PLAIN = b'{"dataframe_split":{"columns":["a","b"],"data":[[1.0,2.0]]}}'
+
+
+class Runner:
+    """Answers with what a function returns, or fails as it does."""
+
+    def __init__(self, answer: Callable[[], Any], one_row_s: float) -> None:
+        self._answer = answer
+        self.closed = False
+        self.report = RunnerReport(
+            kind="compiled", reason="", methods=("predict",), one_row_s=one_row_s, resident_bytes=0
+        )
+
+    def predict(self, table: Table, method: str, params: Any) -> Any:
+        """Return the answer for a table."""
+        return self._answer()
+
+    def predict_parsed(self, parsed: Any, method: str, params: Any) -> Any:
+        """Return the answer for what MLflow parsed."""
+        return self._answer()
+
+    def close(self) -> None:
+        """Note that nobody needs it any more."""
+        self.closed = True
+
+
+class Lane:
+    """MLflow's parsing, as it would be: takes everything but what is said to be wrong."""
+
+    def __init__(self) -> None:
+        self.refuses: Exception | None = None
+        self.asked: list[tuple[bytes, BodyKind]] = []
+
+    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Any:
+        """Return a row, or refuse."""
+        self.asked.append((body, kind))
+        if self.refuses:
+            raise self.refuses
+        return SimpleNamespace(data=ONE_ROW, params=None, method="predict", is_unwrapped=False)
+
+
+def loaded(
+    answer: Callable[[], Any] = lambda: np.array([7]),
+    *,
+    number: int = 1,
+    one_row_s: float = 1e-5,
+    target: Target = TARGET,
+) -> Loaded:
+    """Return a version that answers."""
+    return Loaded(
+        target=target,
+        number=number,
+        digest=f"sha256:{number}",
+        folder=Path("nowhere"),
+        runner=Runner(answer, one_row_s),
+        decoder=compile_decoder(SIGNATURE),
+        columns=("a", "b"),
+    )
+
+
+def engine_with(*versions: Loaded, **seams: Any) -> tuple[Engine, Lane]:
+    """Return an engine with versions put in place one after the other, and its lane."""
+    lane = Lane()
+    engine = Engine(lane, **seams)
+    for version in versions:
+        engine.put_in_place(version)
+    return engine, lane

@@ -1,0 +1,154 @@
+"""The engine on stand-ins: which way a request takes, what is answered, counted and recorded."""
+
+import asyncio
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from registry.errors import InvalidInput, Unavailable
+from serving.engine import Engine, Exchange
+from serving.metrics import added, exposition
+from serving.protocols.forms import INVOCATIONS, PREDICT, BodyKind
+from tests.serving_stand_ins import PLAIN, TARGET, engine_with, loaded
+
+JSON = b"application/json"
+
+
+def fail() -> Any:
+    """Be a model with a bug."""
+    raise ValueError("secret 4711")
+
+
+def ask(engine: Engine, body: bytes, content_type: bytes = JSON, form: Any = INVOCATIONS) -> Any:
+    """Ask as the HTTP side does: at once where that can be, else off the loop."""
+    slot = engine.slots[TARGET]
+    now = engine.score_now(slot, form, body, content_type, "id-1")
+    return now or asyncio.run(engine.score(slot, form, body, content_type, "id-1"))
+
+
+def test_a_plain_request_to_a_quick_model_is_answered_at_once():
+    """And says who made the answer."""
+    engine, lane = engine_with(loaded())
+    answer = engine.score_now(engine.slots[TARGET], INVOCATIONS, PLAIN, JSON, "id-1")
+    assert (answer.status, answer.body) == (200, b'{"predictions":[7]}')
+    assert answer.made_by == b"x-slipway-model: cancer\r\nx-slipway-version: 1\r\nx-slipway-variant: stable\r\n"
+    assert lane.asked == []
+
+
+@pytest.mark.parametrize("body", [b'{"odd":1}', PLAIN + b" " * 20_000])
+def test_what_is_not_plain_or_not_small_goes_off_the_loop(body: bytes):
+    """It is answered the same."""
+    engine, lane = engine_with(loaded())
+    assert engine.score_now(engine.slots[TARGET], INVOCATIONS, body, JSON, "id-1") is None
+    assert ask(engine, body).body == b'{"predictions":[7]}'
+    assert len(lane.asked) == (1 if body.startswith(b'{"odd"') else 0)
+
+
+def test_a_slow_model_is_never_asked_on_the_loop():
+    """One row of it takes longer than all others would wait."""
+    engine, _ = engine_with(loaded(one_row_s=0.01))
+    assert engine.score_now(engine.slots[TARGET], INVOCATIONS, PLAIN, JSON, "id-1") is None
+    assert ask(engine, PLAIN).status == 200
+
+
+@pytest.mark.parametrize("body", [PLAIN, b'{"odd":1}'])
+def test_a_model_that_fails_is_answered_with_500_and_tells_nothing(body: bytes, caplog: pytest.LogCaptureFixture):
+    """The log has the reason under the request's id."""
+    engine, _ = engine_with(loaded(fail))
+    answer = ask(engine, body)
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["code"], error["request_id"]) == (500, "model-failed", "id-1")
+    assert b"4711" not in answer.body
+    assert "4711" in caplog.text
+    assert "id-1" in caplog.text
+
+
+def test_a_refusal_of_the_lane_is_the_answer():
+    """400 for what MLflow refuses, 503 when the lane is full."""
+    engine, lane = engine_with(loaded())
+    for error, status in (
+        (InvalidInput("column 'a' must be a number", code="wrong-input", hint=None), 400),
+        (Unavailable("the slow lane is full", code="slow-lane-full", hint=None), 503),
+    ):
+        lane.refuses = error
+        answer = ask(engine, b'{"odd":1}')
+        assert (answer.status, json.loads(answer.body)["error"]["code"]) == (status, error.code)
+
+
+def test_a_method_that_the_model_lacks_is_refused_by_name():
+    """Both on plain requests and on others."""
+    engine, _ = engine_with(loaded())
+    answer = ask(engine, PLAIN[:-1] + b',"params":{"method":"predict_proba"}}')
+    assert answer.status == 400
+    assert "has no method 'predict_proba'; it has: predict" in json.loads(answer.body)["error"]["message"]
+
+
+def test_another_content_type_is_415():
+    """With what is taken."""
+    engine, _ = engine_with(loaded())
+    answer = ask(engine, b"a,b\n1,2\n", b"text/plain")
+    assert answer.status == 415
+    assert "text/csv" in json.loads(answer.body)["error"]["hint"]
+
+
+def test_the_plain_form_of_features_reaches_mlflow_as_what_it_is():
+    """Where its values are not plain."""
+    engine, lane = engine_with(loaded())
+    assert ask(engine, b'{"features": [1, "x"]}', form=PREDICT).status == 200
+    assert lane.asked == [(b'{"features": [1, "x"]}', BodyKind.FEATURES)]
+
+
+def test_a_new_version_answers_from_the_moment_it_is_put_in_place():
+    """The one before is kept warm, the one before that is closed."""
+    versions = [loaded(lambda n=n: np.array([n]), number=n) for n in (1, 2, 3)]
+    engine, _ = engine_with(*versions)
+    slot = engine.slots[TARGET]
+    assert (slot.current, slot.warm) == (versions[2], versions[1])
+    assert ask(engine, PLAIN).body == b'{"predictions":[3]}'
+    engine.put_in_place(versions[1])
+    assert (slot.current, slot.warm) == (versions[1], versions[2])
+    engine.close()
+    engine._pool.shutdown(wait=True)
+    assert versions[0].runner.closed
+
+
+def test_every_answer_is_counted_and_recorded_once():
+    """Requests, rows, errors and times, over both ways, also of versions that are gone."""
+    seen: list[Exchange] = []
+    engine, lane = engine_with(loaded(), record=seen.append)
+    ask(engine, PLAIN)
+    ask(engine, b'{"odd":1}')
+    lane.refuses = InvalidInput("wrong", code="wrong-input", hint=None)
+    ask(engine, b'{"odd":1}')
+    assert [each.request_id for each in seen] == ["id-1", "id-1"]
+    engine.put_in_place(loaded(number=2))
+    engine.put_in_place(loaded(number=3))
+    text = exposition(added([engine.snapshot(), engine.snapshot()])).decode()
+    labels = 'model="cancer",protocol="invocations",stage="production",variant="stable",version="1"'
+    assert f"slipway_requests_total{{{labels}}} 6.0" in text
+    assert f"slipway_rows_total{{{labels}}} 4.0" in text
+    assert f'slipway_errors_total{{code="wrong-input",{labels}}} 2.0' in text
+    assert f'slipway_request_duration_seconds_bucket{{le="+Inf",{labels}}} 6.0' in text
+    assert 'slipway_swaps_total{model="cancer",stage="production"} 6.0' in text
+
+
+def test_an_observer_that_fails_fails_no_request():
+    """It is counted and logged."""
+
+    def broken(exchange: Exchange) -> None:
+        raise RuntimeError("disk full")
+
+    engine, _ = engine_with(loaded(), record=broken)
+    assert ask(engine, PLAIN).status == 200
+    assert engine.snapshot()["slipway_record_failures"] == {"{}": 1}
+
+
+def test_the_chooser_decides_who_answers():
+    """The seam of canaries and A/B tests."""
+    other = loaded(lambda: np.array([42]), number=9)
+    engine, _ = engine_with(loaded(), choose=lambda slot, request_id: other)
+    answer = ask(engine, PLAIN)
+    assert answer.body == b'{"predictions":[42]}'
+    assert b"x-slipway-version: 9" in answer.made_by

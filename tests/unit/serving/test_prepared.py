@@ -1,0 +1,85 @@
+"""The index of what was prepared: found again by a new engine, and not when a byte was changed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from registry.errors import Corrupt
+from registry.manifest import manifest_of
+from serving.prepared import Prepared, PreparedVersions
+from serving.target import Sighting, Target
+
+TARGET = Target("cancer", "production")
+
+
+def index(root: Path, *, registry: str = "sqlite:///mlflow.db", accelerate: bool = True) -> PreparedVersions:
+    """Return the index, as an engine opens it."""
+    return PreparedVersions(root, registry=registry, accelerate=accelerate)
+
+
+def prepare(root: Path) -> Prepared:
+    """Prepare a version and note it."""
+    folder = root / "files"
+    folder.mkdir(exist_ok=True)
+    (folder / "MLmodel").write_text("flavors: {}")
+    digest = manifest_of(folder).digest
+    with index(root).making(digest) as (draft, place):
+        (draft / "runner.json").write_text("{}")
+        runner_digest = manifest_of(draft).digest
+    prepared = Prepared(
+        identity="default/17",
+        number=3,
+        digest=digest,
+        folder=str(folder),
+        runner=str(place),
+        runner_digest=runner_digest,
+    )
+    index(root).keep(prepared)
+    return prepared
+
+
+def test_what_was_prepared_is_found_by_the_next_engine(tmp_path: Path):
+    """For this registry, this version and these libraries, and for no other."""
+    prepared = prepare(tmp_path)
+    seen = Sighting(identity="default/17", number=3)
+    assert index(tmp_path).find(seen) == prepared
+    assert index(tmp_path).find(replace(seen, number=4)) is None
+    assert index(tmp_path).find(replace(seen, identity="default/18")) is None
+    assert index(tmp_path, registry="sqlite:///other.db").find(seen) is None
+    assert index(tmp_path, accelerate=False).find(seen) is None
+
+
+@pytest.mark.parametrize("what", ["folder", "runner"])
+def test_a_changed_byte_is_seen_and_the_version_is_prepared_anew(tmp_path: Path, what: str):
+    """In the model's files as well as in the runner's."""
+    prepared = prepare(tmp_path)
+    next(Path(getattr(prepared, what)).iterdir()).write_text("{ }")
+    with pytest.raises(Corrupt, match="is not as it was when it was prepared"):
+        index(tmp_path).find(prepared.sighting)
+    assert index(tmp_path).find(prepared.sighting) is None
+    assert index(tmp_path).find(prepare(tmp_path).sighting) is not None
+
+
+def test_what_is_in_place_is_remembered_per_target(tmp_path: Path):
+    """So that an engine starts while the registry is away."""
+    assert index(tmp_path).remembered(TARGET) is None
+    for number in (3, 4):
+        index(tmp_path).remember(TARGET, Sighting(identity="default/17", number=number))
+    index(tmp_path).remember(Target("iris", "staging"), Sighting(identity="default/9", number=1))
+    assert index(tmp_path).remembered(TARGET) == Sighting(identity="default/17", number=4)
+    assert index(tmp_path).targets("production") == (TARGET,)
+
+
+def fail_half_way(root: Path) -> None:
+    """Make half a runner."""
+    with index(root).making("sha256:1") as (draft, _):
+        (draft / "half").write_text("")
+        raise ZeroDivisionError
+
+
+def test_a_runner_that_could_not_be_made_leaves_nothing(tmp_path: Path):
+    """Whatever went wrong half-way."""
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way(tmp_path)
+    assert list((tmp_path / "runners").iterdir()) == []
