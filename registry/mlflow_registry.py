@@ -60,12 +60,11 @@ class MlflowRegistry:
     @translated()
     def version(self, ref: VersionRef) -> Version:
         """Return one version."""
-        model = self._model(ref.model)
-        number = _number(model, ref)
+        number = _number(self._model(ref.model), ref) if ref.number is None else ref.number
         found = self._get_version(ref.model, number)
         if found is None:
             raise self._no_version(ref.model, number)
-        return _version(found, model.aliases)
+        return _version(found, dict.fromkeys(found.aliases, number))
 
     @translated()
     def versions(self, model: str, *, at_most: int | None = None) -> tuple[Version, ...]:
@@ -268,6 +267,7 @@ class MlflowRegistry:
         return True
 
     def _no_version(self, model: str, number: int) -> NotFound:
+        """Return what to say; raises NotFound itself where there is no such model either."""
         latest = self.versions(model, at_most=1)
         found = f"the latest is {latest[0].number}" if latest else "it has none"
         return NotFound(
@@ -299,8 +299,6 @@ def _measured(run: Run) -> Measured:
 
 
 def _number(model: MlflowModel, ref: VersionRef) -> int:
-    if ref.number is not None:
-        return ref.number
     alias = str(ref.alias)
     if alias not in model.aliases:
         raise NotFound(
