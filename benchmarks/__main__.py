@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import commands, decisions, large_frame, ledger, training
+from benchmarks import commands, decisions, large_frame, ledger, serving, swaps, training
 from benchmarks.measure import ROOT
 
 ALL = {
@@ -14,6 +14,8 @@ ALL = {
     "training": training.run,
     "large_frame": large_frame.run,
     "ledger": ledger.run,
+    "serving": serving.run,
+    "swaps": swaps.run,
     "decisions": decisions.run,
 }
 INTRODUCTION = """# Performance

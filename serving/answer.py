@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
 
@@ -19,8 +20,8 @@ STATUS_OF_CODE: Mapping[str, int] = {"body-too-large": 413, "wrong-content-type"
 JSON_TYPE = b"application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+# Not a dataclass: msgspec makes this one in a tenth of the time, and there is one for each request.
+class Answer(Struct, frozen=True, gc=False):
     """A finished answer. `made_by` are the header lines that name model, version and variant; empty where none did."""
 
     status: int

@@ -6,13 +6,14 @@ Scoring routes are usually answered by `serving.http_protocol` already; here the
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
+from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
 
 from registry.errors import InvalidInput, SlipwayError
 from serving.answer import Answer, refusal
 from serving.door import Door
-from serving.engine import Slot
+from serving.engine import Request, Slot
 from serving.http_protocol import too_large
 from serving.metrics import exposition
 from serving.routes import Route, find_slot, no_such_route
@@ -74,8 +75,7 @@ class App:
         body = await _read(receive, self._door.max_body_bytes)
         slot, form = route
         content_type = headers.get(b"content-type", b"")
-        now = self._door.engine.score_now(slot, form, body, content_type, request_id)
-        return now or await self._door.engine.score(slot, form, body, content_type, request_id)
+        return await self._door.engine.score(Request(slot, form, body, content_type, request_id, perf_counter()))
 
     async def _health(self) -> Answer:
         """Answer as MLflow's scoring server does: 200 and a line's end when the models are loaded."""

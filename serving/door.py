@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.engine import Engine
+from serving.engine import Engine, Request
 from serving.metrics import Snapshot
 from serving.routes import Route, scoring_routes
 
@@ -19,6 +19,7 @@ class Door:
     """The engine as HTTP sees it.
 
     `refresh` has the registry looked at now and returns what is in place afterwards; `metrics` adds up all workers.
+    `waiting` are connections and their requests that are answered at the end of this turn of the event loop.
     """
 
     engine: Engine
@@ -27,6 +28,7 @@ class Door:
     metrics: Callable[[], Awaitable[Snapshot]]
     routes: Mapping[bytes, Route] = field(default_factory=dict)
     is_draining: bool = False
+    waiting: list[tuple[Any, Request]] = field(default_factory=list)
     _prefix: str = field(default_factory=lambda: os.urandom(6).hex())
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 

@@ -7,7 +7,7 @@ seams hang on every request: `choose` picks the variant that answers, `record` s
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,13 +15,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from registry.errors import InvalidInput, NotFound, SlipwayError
 from serving.answer import Answer, model_failed, refusal
 from serving.lane import Parsed
 from serving.metrics import Snapshot, Tally, put
 from serving.protocols.forms import FORMS, BodyKind, Decoder, Form, Plain, encode, encode_unwrapped, is_json
 from serving.runtimes.runner import PREDICT, Runner
-from serving.table import Table
+from serving.table import Table, joined, split
 from serving.target import Target
 
 log = logging.getLogger("slipway.serve")
@@ -55,11 +57,11 @@ class Loaded:
     variant: str = "stable"
     since: datetime | None = None
     tallies: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in FORMS})
+    is_quick: bool = field(init=False)
 
-    @property
-    def is_quick(self) -> bool:
-        """Return whether a plain request may be answered on the event loop."""
-        return self.decoder is not None and self.runner.report.one_row_s <= INLINE_ROW_S
+    def __post_init__(self) -> None:
+        """Tell whether a plain request may be answered on the event loop."""
+        self.is_quick = self.decoder is not None and self.runner.report.one_row_s <= INLINE_ROW_S
 
     def labels(self) -> dict[str, str]:
         """Return the labels of its metrics."""
@@ -76,8 +78,19 @@ class Slot:
     warm: Loaded | None = None
     problem: str | None = None
     swaps: int = 0
-    quick: bool = False
     made_by: bytes = b""
+
+
+# These two are msgspec's, like Plain: there is one of each for each request.
+class Request(Struct, frozen=True, gc=False):
+    """A request for scoring, as a door hands it over; `started` is when its last byte was read (`perf_counter`)."""
+
+    slot: Slot
+    form: Form
+    body: bytes
+    content_type: bytes
+    request_id: str
+    started: float
 
 
 class Asked(NamedTuple):
@@ -88,7 +101,7 @@ class Asked(NamedTuple):
     encode: Callable[[Any], bytes]
 
 
-class Exchange(NamedTuple):
+class Exchange(Struct, frozen=True, gc=False):
     """What an observer sees of an answered request; `rows` is what the model was given."""
 
     request_id: str
@@ -125,47 +138,65 @@ class Engine:
         self._retired: Snapshot = {}
         self._record_failures = 0
 
-    def score_now(self, slot: Slot, form: Form, body: bytes, content_type: bytes, request_id: str) -> Answer | None:
-        """Answer a plain request to a quick model; `None` for every other request, which `score` takes."""
-        started = perf_counter()
-        loaded = self._choose(slot, request_id)
-        if loaded is None or not slot.quick or len(body) > INLINE_BYTES or not is_json(content_type):
-            return None
-        plain = form.decode(loaded.decoder, body) if loaded.decoder else None
-        if plain is None or plain.method != PREDICT:
-            return None
-        try:
-            predictions = loaded.runner.predict(plain.table, PREDICT, plain.params)
-            payload = encode(predictions)
-        except Exception:  # the edge of somebody else's code: counted, logged, answered with 500
-            return self._failed(loaded, form, request_id, started)
-        self._answered(loaded, form, request_id, plain.table, predictions, started)
-        return Answer(200, payload, made_by(loaded, slot))
+    def score_now(self, requests: Sequence[Request]) -> list[Answer | None]:
+        """Answer plain requests to quick models; in the place of every other one is `None`, and `score` takes it.
 
-    async def score(self, slot: Slot, form: Form, body: bytes, content_type: bytes, request_id: str) -> Answer:
-        """Answer any request."""
-        started = perf_counter()
-        loaded = self._choose(slot, request_id)
-        if loaded is None:
-            return refusal(nothing_in_place(slot), request_id)
+        Those for one version are predicted together where it answers a row alike alone and among others.
+        """
+        answers: list[Answer | None] = [None] * len(requests)
+        together: dict[Any, list[tuple[int, Request, Plain]]] = {}
+        for place, request in enumerate(requests):
+            loaded = self._choose(request.slot, request.request_id)
+            plain = _plain_now(loaded, request) if loaded is not None else None
+            if loaded is not None and plain is not None:
+                alike = tuple(plain.table.others) if loaded.runner.report.is_rowwise else place
+                together.setdefault((loaded, alike), []).append((place, request, plain))
+        for (loaded, _), group in together.items():
+            for (place, _, _), answer in zip(group, self._answers(loaded, group), strict=True):
+                answers[place] = answer
+        return answers
+
+    def _answers(self, loaded: Loaded, group: Sequence[tuple[int, Request, Plain]]) -> list[Answer]:
+        """Return the answers to plain requests for one version."""
+        tables = [plain.table for _, _, plain in group]
         try:
-            asked = await self._understood(loaded, form, body, content_type)
+            predictions = loaded.runner.predict(joined(tables), PREDICT, group[0][2].params)
+            parts = split(predictions, tables)
+            payloads = [encode(part) for part in parts]
+        except Exception:  # the edge of somebody else's code: counted, logged, answered with 500
+            if len(group) == 1:
+                return [self._failed(loaded, group[0][1])]
+            # One of them is to blame; the others get their answers.
+            return [answer for each in group for answer in self._answers(loaded, [each])]
+        now = perf_counter()
+        return [
+            self._answered(loaded, request, plain.table, part, payload, now)
+            for (_, request, plain), part, payload in zip(group, parts, payloads, strict=True)
+        ]
+
+    async def score(self, request: Request) -> Answer:
+        """Answer any request."""
+        loaded = self._choose(request.slot, request.request_id)
+        if loaded is None:
+            return refusal(nothing_in_place(request.slot), request.request_id)
+        try:
+            asked = await self._understood(loaded, request)
         except SlipwayError as error:
-            loaded.tallies[form.name].refused(error.code, perf_counter() - started)
-            return refusal(error, request_id, made_by(loaded, slot))
+            loaded.tallies[request.form.name].refused(error.code, perf_counter() - request.started)
+            return refusal(error, request.request_id, made_by(loaded, request.slot))
         loop = asyncio.get_running_loop()
         try:
             predictions = await loop.run_in_executor(self._pool, asked.predict)
             payload = await loop.run_in_executor(self._pool, asked.encode, predictions)
         except Exception:  # as above
-            return self._failed(loaded, form, request_id, started)
-        self._answered(loaded, form, request_id, asked.rows, predictions, started)
-        return Answer(200, payload, made_by(loaded, slot))
+            return self._failed(loaded, request)
+        return self._answered(loaded, request, asked.rows, predictions, payload, perf_counter())
 
-    async def _understood(self, loaded: Loaded, form: Form, body: bytes, content_type: bytes) -> Asked:
+    async def _understood(self, loaded: Loaded, request: Request) -> Asked:
         """Return what a request asks of the model; raises InvalidInput where MLflow would refuse it."""
-        kind = form.kind(content_type)
-        plain = await self._decoded(loaded, form, body) if is_json(content_type) else None
+        form, body = request.form, request.body
+        kind = form.kind(request.content_type)
+        plain = await self._decoded(loaded, form, body) if is_json(request.content_type) else None
         runner = loaded.runner
         if plain is not None:
             require_method(loaded, plain.method)
@@ -185,20 +216,22 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(self._pool, form.decode, loaded.decoder, body)
 
     def _answered(
-        self, loaded: Loaded, form: Form, request_id: str, rows: Any, predictions: Any, started: float
-    ) -> None:
-        seconds = perf_counter() - started
-        loaded.tallies[form.name].answered(seconds, rows.n_rows if isinstance(rows, Table) else _length(predictions))
+        self, loaded: Loaded, request: Request, rows: Any, predictions: Any, payload: bytes, now: float
+    ) -> Answer:
+        seconds = now - request.started
+        n_rows = len(rows.numbers) if isinstance(rows, Table) else _length(predictions)
+        loaded.tallies[request.form.name].answered(seconds, n_rows)
         try:
-            self._record(Exchange(request_id, loaded, rows, predictions, seconds))
+            self._record(Exchange(request.request_id, loaded, rows, predictions, seconds))
         except Exception:  # recording a prediction never fails it
             self._record_failures += 1
-            log.exception("request %s was answered and could not be recorded", request_id)
+            log.exception("request %s was answered and could not be recorded", request.request_id)
+        return Answer(200, payload, made_by(loaded, request.slot))
 
-    def _failed(self, loaded: Loaded, form: Form, request_id: str, started: float) -> Answer:
-        log.exception("%s/%s failed on request %s", loaded.target.model, loaded.number, request_id)
-        loaded.tallies[form.name].refused("model-failed", perf_counter() - started)
-        return model_failed(request_id, header_lines(loaded))
+    def _failed(self, loaded: Loaded, request: Request) -> Answer:
+        log.exception("%s/%s failed on request %s", loaded.target.model, loaded.number, request.request_id)
+        loaded.tallies[request.form.name].refused("model-failed", perf_counter() - request.started)
+        return model_failed(request.request_id, header_lines(loaded))
 
     def put_in_place(self, loaded: Loaded) -> None:
         """Let a version answer from now on; requests that are under way end with the one that took them."""
@@ -207,7 +240,7 @@ class Engine:
             return
         before, dropped = slot.current, slot.warm if slot.warm is not loaded else None
         loaded.since = datetime.now(UTC)
-        slot.made_by, slot.quick = header_lines(loaded), loaded.is_quick
+        slot.made_by = header_lines(loaded)
         slot.current, slot.warm = loaded, before
         slot.problem = None
         slot.swaps += 1
@@ -253,6 +286,15 @@ class Engine:
             for loaded in filter(None, (slot.current, slot.warm)):
                 loaded.runner.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _plain_now(loaded: Loaded, request: Request) -> Plain | None:
+    """Return a request that may be answered on the event loop."""
+    decoder, body = loaded.decoder, request.body
+    if not loaded.is_quick or decoder is None or len(body) > INLINE_BYTES or not is_json(request.content_type):
+        return None
+    plain = request.form.decode(decoder, body)
+    return plain if plain is not None and plain.method == PREDICT else None
 
 
 def header_lines(loaded: Loaded) -> bytes:

@@ -4,7 +4,8 @@ Numbers of type `double` lie in one matrix, since most models take nothing else 
 all other columns lie beside it, each in the type that the signature declares.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -29,3 +30,20 @@ class Table(msgspec.Struct, frozen=True, gc=False):
     def n_rows(self) -> int:
         """Return the number of rows."""
         return len(self.numbers)
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """Return the rows of several tables of one signature, all with the same optional columns, in one."""
+    if len(tables) == 1:
+        return tables[0]
+    numbers = np.concatenate([table.numbers for table in tables])
+    names = tables[0].others
+    return Table(numbers, {name: np.concatenate([table.others[name] for table in tables]) for name in names})
+
+
+def split(predictions: Any, tables: Sequence[Table]) -> list[Any]:
+    """Return each table's part of what was predicted for all of them joined."""
+    if len(tables) == 1:
+        return [predictions]
+    ends = list(accumulate(len(table.numbers) for table in tables))
+    return [predictions[start:end] for start, end in zip([0, *ends], ends, strict=False)]

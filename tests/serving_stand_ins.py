@@ -23,18 +23,16 @@ PLAIN = b'{"dataframe_split":{"columns":["a","b"],"data":[[1.0,2.0]]}}'
 
 
 class Runner:
-    """Answers with what a function returns, or fails as it does."""
+    """Answers each row with what a function returns, or fails as it does."""
 
-    def __init__(self, answer: Callable[[], Any], one_row_s: float) -> None:
+    def __init__(self, answer: Callable[[], Any], one_row_s: float, kind: str = "compiled") -> None:
         self._answer = answer
         self.closed = False
-        self.report = RunnerReport(
-            kind="compiled", reason="", methods=("predict",), one_row_s=one_row_s, resident_bytes=0
-        )
+        self.report = RunnerReport(kind=kind, reason="", methods=("predict",), one_row_s=one_row_s, resident_bytes=0)
 
     def predict(self, table: Table, method: str, params: Any) -> Any:
-        """Return the answer for a table."""
-        return self._answer()
+        """Return the answers for a table."""
+        return np.concatenate([self._answer()] * len(table.numbers))
 
     def predict_parsed(self, parsed: Any, method: str, params: Any) -> Any:
         """Return the answer for what MLflow parsed."""
@@ -43,6 +41,21 @@ class Runner:
     def close(self) -> None:
         """Note that nobody needs it any more."""
         self.closed = True
+
+
+class Adding(Runner):
+    """Answers each row with its sum, refuses negative numbers, and notes how many rows it was asked at once."""
+
+    def __init__(self, kind: str = "compiled") -> None:
+        super().__init__(lambda: None, 1e-5, kind)
+        self.asked: list[int] = []
+
+    def predict(self, table: Table, method: str, params: Any) -> Any:
+        """Return the sums."""
+        self.asked.append(len(table.numbers))
+        if (table.numbers < 0).any():
+            raise ValueError("negative")
+        return table.numbers.sum(axis=1)
 
 
 class Lane:
@@ -66,6 +79,7 @@ def loaded(
     number: int = 1,
     one_row_s: float = 1e-5,
     target: Target = TARGET,
+    runner: Runner | None = None,
 ) -> Loaded:
     """Return a version that answers."""
     return Loaded(
@@ -73,7 +87,7 @@ def loaded(
         number=number,
         digest=f"sha256:{number}",
         folder=Path("nowhere"),
-        runner=Runner(answer, one_row_s),
+        runner=runner or Runner(answer, one_row_s),
         decoder=compile_decoder(SIGNATURE),
         columns=("a", "b"),
     )

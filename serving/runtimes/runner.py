@@ -26,6 +26,11 @@ class RunnerReport:
     one_row_s: float
     resident_bytes: int
 
+    @property
+    def is_rowwise(self) -> bool:
+        """Return whether rows of several requests may be predicted together: that was verified for these kinds."""
+        return self.kind in ("compiled", "prepared")
+
 
 class Runner(Protocol):
     """A model that is open and can be asked from any thread.

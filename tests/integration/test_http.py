@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from serving.engine import Engine
 from serving.http_protocol import close_idle, protocol_of
 from serving.metrics import Snapshot
 from serving.target import Target
-from tests.serving_stand_ins import PLAIN, TARGET, engine_with, loaded
+from tests.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
 
 ODD = b'{"odd":1}'
 LIMIT = 100_000
@@ -202,6 +202,30 @@ def test_while_draining_answers_end_their_connections():
         received = raw(port, request(PLAIN) + request(PLAIN), until=2)
     assert received.count(b"predictions") == 1
     assert b"connection: close" in received
+
+
+def test_many_connections_at_once_get_each_its_own():
+    """Answers, request ids and order, with a request that is not plain among them."""
+    engine, _ = engine_with(loaded(runner=Adding()))
+    with listening(engine) as (port, _, _), ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(40)
+        ]
+        for turn in range(3):
+            for place, connection in enumerate(connections):
+                body = PLAIN.replace(b"[1.0,2.0]", b"[%d,%d]" % (place, turn))
+                connection.sendall(request(body, "/invocations", f"X-Request-Id: {place}-{turn}"))
+            for place, connection in enumerate(connections):
+                head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+                assert json.loads(body) == {"predictions": [place + turn]}
+                assert b"x-request-id: %d-%d\r\n" % (place, turn) in head + b"\r\n"
+
+
+def test_garbage_after_a_request_is_refused_after_its_answer():
+    """The first was asked well."""
+    with listening(engine_with(loaded())[0]) as (port, _, _):
+        received = raw(port, request(PLAIN) + b"\x16\x03 nonsense\r\n\r\n", until=2)
+    assert received.index(b'{"predictions":[7]}') < received.index(b"HTTP/1.1 400")
 
 
 def test_garbage_is_400_and_others_go_on():

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 from registry.errors import InvalidInput, Unavailable
-from serving.engine import Engine, Exchange
+from serving.answer import Answer
+from serving.engine import Engine, Exchange, Request
 from serving.metrics import added, exposition
 from serving.protocols.forms import INVOCATIONS, PREDICT, BodyKind
-from tests.serving_stand_ins import PLAIN, TARGET, engine_with, loaded
+from serving.table import Table, joined, split
+from serving.target import Target
+from tests.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
 
 JSON = b"application/json"
 
@@ -23,15 +27,33 @@ def fail() -> Any:
 
 def ask(engine: Engine, body: bytes, content_type: bytes = JSON, form: Any = INVOCATIONS) -> Any:
     """Ask as the HTTP side does: at once where that can be, else off the loop."""
-    slot = engine.slots[TARGET]
-    now = engine.score_now(slot, form, body, content_type, "id-1")
-    return now or asyncio.run(engine.score(slot, form, body, content_type, "id-1"))
+    asked = request(engine, body, content_type, form)
+    (now,) = engine.score_now([asked])
+    return now or asyncio.run(engine.score(asked))
+
+
+def request(
+    engine: Engine, body: bytes, content_type: bytes = JSON, form: Any = INVOCATIONS, target: Target = TARGET
+) -> Request:
+    """Return a request as the HTTP side makes it."""
+    return Request(engine.slots[target], form, body, content_type, "id-1", time.perf_counter())
+
+
+def rows(*pairs: list[float]) -> bytes:
+    """Return a plain body."""
+    return json.dumps({"dataframe_split": {"columns": ["a", "b"], "data": list(pairs)}}).encode()
+
+
+def bodies(answers: list[Answer | None]) -> list[bytes | None]:
+    """Return what was answered."""
+    return [answer and answer.body for answer in answers]
 
 
 def test_a_plain_request_to_a_quick_model_is_answered_at_once():
     """And says who made the answer."""
     engine, lane = engine_with(loaded())
-    answer = engine.score_now(engine.slots[TARGET], INVOCATIONS, PLAIN, JSON, "id-1")
+    (answer,) = engine.score_now([request(engine, PLAIN)])
+    assert answer
     assert (answer.status, answer.body) == (200, b'{"predictions":[7]}')
     assert answer.made_by == b"x-slipway-model: cancer\r\nx-slipway-version: 1\r\nx-slipway-variant: stable\r\n"
     assert lane.asked == []
@@ -41,7 +63,7 @@ def test_a_plain_request_to_a_quick_model_is_answered_at_once():
 def test_what_is_not_plain_or_not_small_goes_off_the_loop(body: bytes):
     """It is answered the same."""
     engine, lane = engine_with(loaded())
-    assert engine.score_now(engine.slots[TARGET], INVOCATIONS, body, JSON, "id-1") is None
+    assert engine.score_now([request(engine, body)]) == [None]
     assert ask(engine, body).body == b'{"predictions":[7]}'
     assert len(lane.asked) == (1 if body.startswith(b'{"odd"') else 0)
 
@@ -49,8 +71,58 @@ def test_what_is_not_plain_or_not_small_goes_off_the_loop(body: bytes):
 def test_a_slow_model_is_never_asked_on_the_loop():
     """One row of it takes longer than all others would wait."""
     engine, _ = engine_with(loaded(one_row_s=0.01))
-    assert engine.score_now(engine.slots[TARGET], INVOCATIONS, PLAIN, JSON, "id-1") is None
+    assert engine.score_now([request(engine, PLAIN)]) == [None]
     assert ask(engine, PLAIN).status == 200
+
+
+def test_requests_that_arrive_together_are_predicted_together_and_answered_apart():
+    """Each with its own rows' answers, in its place, whatever is between them."""
+    adding, other = Adding(), Target("other", "production")
+    engine, _ = engine_with(loaded(runner=adding), loaded(lambda: np.array([7]), target=other))
+    asked = [
+        request(engine, rows([1, 2])),
+        request(engine, b'{"odd":1}'),
+        request(engine, rows([3, 4], [5, 6])),
+        request(engine, rows([1, 1]), target=other),
+        request(engine, rows([7, 8])),
+    ]
+    assert bodies(engine.score_now(asked)) == [
+        b'{"predictions":[3.0]}',
+        None,
+        b'{"predictions":[7.0,11.0]}',
+        b'{"predictions":[7]}',
+        b'{"predictions":[15.0]}',
+    ]
+    assert adding.asked == [4]
+
+
+def test_a_row_that_fails_the_model_fails_no_neighbour():
+    """It is answered with 500, and they with what they asked."""
+    engine, _ = engine_with(loaded(runner=Adding()))
+    answers = engine.score_now([request(engine, rows([each, 1])) for each in (1, -1, 2)])
+    assert [answer and answer.status for answer in answers] == [200, 500, 200]
+    assert bodies(answers)[::2] == [b'{"predictions":[2.0]}', b'{"predictions":[3.0]}']
+
+
+@pytest.mark.parametrize("kind", ["native", "pyfunc"])
+def test_a_model_whose_rows_may_hang_together_is_asked_for_each_request(kind: str):
+    """Nobody has shown that it answers a row alike among others."""
+    adding = Adding(kind)
+    engine, _ = engine_with(loaded(runner=adding))
+    engine.score_now([request(engine, rows([1, 2])), request(engine, rows([3, 4]))])
+    assert adding.asked == [1, 1]
+
+
+def test_text_columns_are_joined_too():
+    """Text and missing values stay what they were."""
+    tables = [
+        Table(np.array([[1.0]]), {"c": np.array(["x"], dtype=object)}),
+        Table(np.array([[2.0], [3.0]]), {"c": np.array(["y", None], dtype=object)}),
+    ]
+    both = joined(tables)
+    assert both.numbers.tolist() == [[1.0], [2.0], [3.0]]
+    assert both.others["c"].tolist() == ["x", "y", None]
+    assert [part.tolist() for part in split(np.arange(3), tables)] == [[0], [1, 2]]
 
 
 @pytest.mark.parametrize("body", [PLAIN, b'{"odd":1}'])
