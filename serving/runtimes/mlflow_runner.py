@@ -146,6 +146,6 @@ def open_mlflow(stored: Stored, model_folder: Path) -> MlflowRunner:
 
 @translated()
 def load(folder: Path) -> PyFuncModel:
-    """Load the model in a folder, whatever its flavor."""
-    model: PyFuncModel = mlflow.pyfunc.load_model(str(folder))
+    """Load the model in a folder, whatever its flavor; what is wrong with its libraries, `libraries` says sooner."""
+    model: PyFuncModel = mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)
     return model

@@ -22,6 +22,7 @@ from serving.runtimes.compile import compiled_to_store
 from serving.runtimes.estimator_parts import EstimatorParts
 from serving.runtimes.hard_rows import HardRows, Known, hard_rows, take
 from serving.runtimes.isolated import IsolatedRunner, ModelProcessError
+from serving.runtimes.libraries import other_libraries
 from serving.runtimes.measure import UNKNOWN_S, median_s, resident_bytes, size_bytes
 from serving.runtimes.mlflow_loaded import (
     Example,
@@ -51,10 +52,11 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the model is, and where its runner goes."""
+    """Where the model is, where its runner goes, and what of its libraries is to be said."""
 
     model_folder: Path
     into: Path
+    other_libraries: str
 
 
 def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd.DataFrame | None) -> RunnerReport:
@@ -68,7 +70,7 @@ def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd
     NotApproved, InvalidInput, NotFound, Unavailable
         The model cannot be loaded, or fails on its own input example.
     """
-    place = _Place(model_folder, into)
+    place = _Place(model_folder, into, other_libraries(model_folder))
     if ships_code(model_folder):
         return _prepare_isolated(place)
     before = resident_bytes()
@@ -172,7 +174,7 @@ class _Attempts:
             one_row_s=median_s(lambda: runner.predict(one, PREDICT, None)),
             resident_bytes=grown,
         )
-        return _written(replace(stored, report=report), self._place.into)
+        return _written(replace(stored, report=report), self._place)
 
 
 def compiled(loaded: Loaded, prepared: Prepared, parts: EstimatorParts) -> Stored:
@@ -218,7 +220,7 @@ def _prepare_mlflow(loaded: Loaded, place: _Place, *, kind: str, reason: str, gr
     report = _report(kind, reason, loaded.methods)
     runner = MlflowRunner(report, loaded.model, loaded.columns)
     seconds = _one_row_s(runner, loaded.columns, loaded.example)
-    return _written(Stored(report=_measured(report, seconds, grown), opener="mlflow"), place.into)
+    return _written(Stored(report=_measured(report, seconds, grown), opener="mlflow"), place)
 
 
 def _prepare_isolated(place: _Place) -> RunnerReport:
@@ -229,7 +231,7 @@ def _prepare_isolated(place: _Place) -> RunnerReport:
         answer_example(_AsModel(runner), example)
         seconds = _one_row_s(runner, stored_columns(place.model_folder), example)
         report = _measured(replace(report, methods=methods), seconds, runner.resident_bytes())
-    return _written(Stored(report=report, opener="isolated"), place.into)
+    return _written(Stored(report=report, opener="isolated"), place)
 
 
 def _started(report: RunnerReport, model_folder: Path) -> IsolatedRunner:
@@ -273,6 +275,9 @@ def _measured(report: RunnerReport, one_row_s: float, grown: int) -> RunnerRepor
     return replace(report, reason=f"{report.reason}{unknown}", one_row_s=one_row_s, resident_bytes=grown)
 
 
-def _written(stored: Stored, into: Path) -> RunnerReport:
-    write_stored(stored, into)
-    return stored.report
+def _written(stored: Stored, place: _Place) -> RunnerReport:
+    report = stored.report
+    if place.other_libraries:
+        report = replace(report, reason=f"{report.reason}; its requirements: {place.other_libraries}")
+    write_stored(replace(stored, report=report), place.into)
+    return report

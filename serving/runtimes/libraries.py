@@ -1,0 +1,35 @@
+"""Whether the libraries that a model was made with are those that serve it."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+REQUIREMENTS = "requirements.txt"
+
+
+def other_libraries(model_folder: Path) -> str:
+    """Return in a line which of a model's requirements are not met here; empty where all are.
+
+    MLflow warns of the same while it loads a model, and takes most of a second to map all modules to packages first.
+    """
+    path = model_folder / REQUIREMENTS
+    lines = path.read_text().splitlines() if path.is_file() else []
+    found = (_mismatch(line.partition("#")[0].strip()) for line in lines)
+    return ", ".join(each for each in found if each)
+
+
+def _mismatch(line: str) -> str | None:
+    try:
+        wanted = Requirement(line)
+    except InvalidRequirement:  # options and paths of pip's, which say nothing of a version
+        return None
+    if wanted.marker is not None and not wanted.marker.evaluate():
+        return None
+    try:
+        here = version(wanted.name)
+    except PackageNotFoundError:
+        return f"{wanted.name}{wanted.specifier} is not installed"
+    if wanted.specifier.contains(here, prereleases=True):
+        return None
+    return f"{wanted.name}{wanted.specifier} is {here} here"

@@ -1,0 +1,34 @@
+"""What is said of a model's libraries."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from serving.runtimes.libraries import other_libraries
+
+NUMPY = version("numpy")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"numpy=={NUMPY}", ""),
+        ("numpy", ""),
+        ("numpy==0.1", f"numpy==0.1 is {NUMPY} here"),
+        ("numpy<1  # old", f"numpy<1 is {NUMPY} here"),
+        ("no-such-library==3", "no-such-library==3 is not installed"),
+        ("no-such-library==3; python_version < '3'", ""),
+        ("--extra-index-url somewhere", ""),
+        ("", ""),
+    ],
+)
+def test_only_what_is_not_met_is_named(line: str, said: str, tmp_path: Path):
+    """With what there is instead."""
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    assert other_libraries(tmp_path) == said
+
+
+def test_a_model_without_requirements_has_none_to_name(tmp_path: Path):
+    """As some flavors store them."""
+    assert other_libraries(tmp_path) == ""
