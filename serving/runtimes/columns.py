@@ -44,6 +44,8 @@ class Columns:
         other place for None. An optional column that is absent from the table is absent from the frame. Numbers are not
         copied.
         """
+        if table.numbers.shape[1] == len(self.fields):
+            return pd.DataFrame(table.numbers, columns=self.labels, copy=False)
         doubles = [place for place, field in enumerate(self.fields) if field.type == "double"]
         others = [place for place, field in enumerate(self.fields) if field.name in table.others]
         if any(self.fields[place].type == "datetime" for place in others):

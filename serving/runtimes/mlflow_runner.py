@@ -7,7 +7,8 @@ hints, declared dependencies) keep the whole way.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import mlflow.pyfunc
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
+from mlflow.models.signature import _is_context_in_predict_function_signature
 from mlflow.models.utils import _enforce_params_schema
 from mlflow.pyfunc import PyFuncModel, _validate_prediction_input
 from mlflow.pyfunc.context import Context, set_prediction_context
+from mlflow.pyfunc.model import _PythonModelPyfuncWrapper
 
 from registry.errors import InvalidInput
 from registry.mlflow_errors import translated
@@ -38,7 +41,7 @@ class MlflowRunner:
         self._report, self._model, self._columns = report, model, columns
         self._params_schema = model.metadata.get_params_schema()  # type: ignore[no-untyped-call]
         self._input_schema = model.metadata.get_input_schema()  # type: ignore[no-untyped-call]
-        self._takes_params = _takes_params(model._predict_fn)
+        self._call = _calling(model)
         self._is_direct = not _converts_input(model.metadata)
         self._proba = getattr(model._model_impl, PREDICT_PROBA, None)
 
@@ -87,9 +90,7 @@ class MlflowRunner:
             return self.predict_parsed(frame, method, params)
         enforced = self._enforced(params)
         with set_prediction_context(self._context()):
-            if self._takes_params:
-                return self._model._predict_fn(frame, params=enforced)
-            return self._model._predict_fn(frame)
+            return self._call(frame, enforced)
 
     def _context(self) -> Context:
         context = Context()
@@ -109,6 +110,30 @@ class MlflowRunner:
         with translated():
             enforced: dict[str, Any] = _enforce_params_schema(dict(params or {}), self._params_schema)
         return enforced
+
+
+def _calling(model: PyFuncModel) -> Callable[[pd.DataFrame, dict[str, Any] | None], Any]:
+    """Return what calls a model as MLflow does.
+
+    For a model of somebody's own without type hints MLflow reads the signature of its `predict` on each call, and hands
+    on the frame as it is: here it is read once. Parameters that such a model does not take are left to MLflow, which
+    warns.
+    """
+    predict, wrapper = model._predict_fn, model._model_impl
+    takes_params = _takes_params(predict)
+
+    def call(frame: pd.DataFrame, params: dict[str, Any] | None) -> Any:
+        return predict(frame, params=params) if takes_params else predict(frame)
+
+    if not isinstance(wrapper, _PythonModelPyfuncWrapper) or wrapper.python_model.predict_type_hints.input is not None:
+        return call
+    own: Callable[..., Any] = wrapper.python_model.predict
+    parameters = inspect.signature(own).parameters
+    if _is_context_in_predict_function_signature(parameters=parameters):  # type: ignore[no-untyped-call]
+        own = partial(own, wrapper.context)
+    if "params" in parameters:
+        return lambda frame, params: own(frame, params=params)
+    return lambda frame, params: call(frame, params) if params else own(frame)
 
 
 def _takes_params(predict: Any) -> bool:
