@@ -149,7 +149,7 @@ class Engine:
             loaded = self._choose(request.slot, request.request_id)
             plain = _plain_now(loaded, request) if loaded is not None else None
             if loaded is not None and plain is not None:
-                alike = tuple(plain.table.others) if loaded.runner.report.is_rowwise else place
+                alike = (*plain.table.others, plain.table.absent) if loaded.runner.report.is_rowwise else place
                 together.setdefault((loaded, alike), []).append((place, request, plain))
         for (loaded, _), group in together.items():
             for (place, _, _), answer in zip(group, self._answers(loaded, group), strict=True):
@@ -163,11 +163,13 @@ class Engine:
             predictions = loaded.runner.predict(joined(tables), PREDICT, group[0][2].params)
             parts = split(predictions, tables)
             payloads = [encode(part) for part in parts]
-        except Exception:  # the edge of somebody else's code: counted, logged, answered with 500
-            if len(group) == 1:
-                return [self._failed(loaded, group[0][1])]
-            # One of them is to blame; the others get their answers.
-            return [answer for each in group for answer in self._answers(loaded, [each])]
+        except Exception as error:  # the edge of somebody else's code: counted, logged, answered with 500
+            if len(group) > 1:  # one of them is to blame; the others get their answers
+                return [answer for each in group for answer in self._answers(loaded, [each])]
+            request = group[0][1]
+            if isinstance(error, SlipwayError):
+                return [_refused(loaded, request, error)]
+            return [self._failed(loaded, request)]
         now = perf_counter()
         return [
             self._answered(loaded, request, plain.table, part, payload, now)
@@ -181,13 +183,11 @@ class Engine:
             return refusal(nothing_in_place(request.slot), request.request_id)
         try:
             asked = await self._understood(loaded, request)
-        except SlipwayError as error:
-            loaded.tallies[request.form.name].refused(error.code, perf_counter() - request.started)
-            return refusal(error, request.request_id, made_by(loaded, request.slot))
-        loop = asyncio.get_running_loop()
-        try:
+            loop = asyncio.get_running_loop()
             predictions = await loop.run_in_executor(self._pool, asked.predict)
             payload = await loop.run_in_executor(self._pool, asked.encode, predictions)
+        except SlipwayError as error:
+            return _refused(loaded, request, error)
         except Exception:  # as above
             return self._failed(loaded, request)
         return self._answered(loaded, request, asked.rows, predictions, payload, perf_counter())
@@ -295,6 +295,11 @@ def _plain_now(loaded: Loaded, request: Request) -> Plain | None:
         return None
     plain = request.form.decode(decoder, body)
     return plain if plain is not None and plain.method == PREDICT else None
+
+
+def _refused(loaded: Loaded, request: Request, error: SlipwayError) -> Answer:
+    loaded.tallies[request.form.name].refused(error.code, perf_counter() - request.started)
+    return refusal(error, request.request_id, made_by(loaded, request.slot))
 
 
 def header_lines(loaded: Loaded) -> bytes:

@@ -20,11 +20,12 @@ class Table(msgspec.Struct, frozen=True, gc=False):
     `numbers` has shape (n, k): the signature's `double` columns in their order, a missing value as NaN. `others` is
     column name → shape (n,), in the order of the signature: `string` as object (`None` or NaN where missing), `boolean`
     as bool, `integer` as int32, `long` as int64, `float` as float32, `datetime` as datetime64[ns], `binary` as object.
-    An optional column that the request leaves out is NaN in `numbers`, and absent in `others`.
+    An optional column that the request leaves out is NaN in `numbers` and named in `absent`, or absent in `others`.
     """
 
     numbers: npt.NDArray[np.float64]
     others: Mapping[str, npt.NDArray[Any]] = msgspec.field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -37,8 +38,9 @@ def joined(tables: Sequence[Table]) -> Table:
     if len(tables) == 1:
         return tables[0]
     numbers = np.concatenate([table.numbers for table in tables])
-    names = tables[0].others
-    return Table(numbers, {name: np.concatenate([table.others[name] for table in tables]) for name in names})
+    first = tables[0]
+    others = {name: np.concatenate([table.others[name] for table in tables]) for name in first.others}
+    return Table(numbers, others, first.absent)
 
 
 def split(predictions: Any, tables: Sequence[Table]) -> list[Any]:

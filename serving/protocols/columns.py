@@ -98,6 +98,7 @@ class Layout:
         doubles = [field for field in fields if field.type == "double"]
         self._doubles = [place[field.name] for field in doubles if field.name in place]
         self._n_doubles = len(doubles)
+        self._absent = tuple(field.name for field in doubles if field.name not in place)
         self._places = [i for i, field in enumerate(doubles) if field.name in place]
         self._others = [
             (field.name, place[field.name], ARRAY_TYPES[field.type])
@@ -114,7 +115,7 @@ class Layout:
         picked = rows if self._is_matrix else map(self._pick, rows)
         numbers = np.fromiter(chain.from_iterable(picked), DOUBLE, len(rows) * len(self._doubles))
         others = {name: _array(list(map(itemgetter(i), rows)), kind) for name, i, kind in self._others}
-        return Table(self._with_absent(numbers.reshape(len(rows), len(self._doubles))), others)
+        return Table(self._with_absent(numbers.reshape(len(rows), len(self._doubles))), others, self._absent)
 
     def of_columns(self, columns: Sequence[Sequence[Any]]) -> Table:
         """Return a table of columns of one length; where they differ, ValueError is raised."""
@@ -126,12 +127,14 @@ class Layout:
         numbers = np.full((n_rows, self._n_doubles), np.nan)
         for place, i in zip(self._places, self._doubles, strict=True):
             numbers[:, place] = columns[i]
-        return Table(numbers, {name: _array(columns[i], kind) for name, i, kind in self._others})
+        others = {name: _array(columns[i], kind) for name, i, kind in self._others}
+        return Table(numbers, others, self._absent)
 
     def _of_row(self, row: tuple[Any, ...]) -> Table:
         """Return one row's table; most requests have one row, so that this is the short way of it."""
         numbers = np.array((row if self._is_matrix else self._pick(row),), DOUBLE)
-        return Table(self._with_absent(numbers), {name: np.array((row[i],), kind) for name, i, kind in self._others})
+        others = {name: np.array((row[i],), kind) for name, i, kind in self._others}
+        return Table(self._with_absent(numbers), others, self._absent)
 
     def _with_absent(self, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         if len(self._places) == self._n_doubles:

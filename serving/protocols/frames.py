@@ -22,4 +22,4 @@ def table_of(frame: pd.DataFrame, signature: Signature) -> Table:
         for field in signature.inputs
         if field.type != "double" and field.name in frame
     }
-    return Table(numbers, others)
+    return Table(numbers, others, tuple(name for name in doubles if name not in frame))

@@ -91,7 +91,7 @@ def _table(rows: Any, present: Sequence[Field], fields: Sequence[Field]) -> Tabl
         if field in present:
             numbers[:, i] = rows[field.name].to_numpy()
     others = {field.name: _array(rows[field.name], field) for field in present if field.type != "double"}
-    return Table(numbers, others)
+    return Table(numbers, others, tuple(field.name for field in doubles if field not in present))
 
 
 def _array(column: Any, field: Field) -> npt.NDArray[Any]:

@@ -44,9 +44,13 @@ class Columns:
         other place for None. An optional column that is absent from the table is absent from the frame. Numbers are not
         copied.
         """
-        if table.numbers.shape[1] == len(self.fields):
+        if table.numbers.shape[1] == len(self.fields) and not table.absent:
             return pd.DataFrame(table.numbers, columns=self.labels, copy=False)
-        doubles = [place for place, field in enumerate(self.fields) if field.type == "double"]
+        every = [place for place, field in enumerate(self.fields) if field.type == "double"]
+        doubles = [place for place in every if self.fields[place].name not in table.absent]
+        numbers = table.numbers
+        if len(doubles) < len(every):
+            numbers = numbers[:, [i for i, place in enumerate(every) if place in doubles]]
         others = [place for place, field in enumerate(self.fields) if field.name in table.others]
         if any(self.fields[place].type == "datetime" for place in others):
             return self._frame_of_each(table)
@@ -54,7 +58,7 @@ class Columns:
         block_of = {place: position for position, place in enumerate(kept)}
         blocks: list[tuple[Any, Any]] = []
         if doubles:
-            blocks.append((table.numbers.T, np.array([block_of[place] for place in doubles], dtype=np.intp)))
+            blocks.append((numbers.T, np.array([block_of[place] for place in doubles], dtype=np.intp)))
         for place in others:
             values = _typed(table.others[self.fields[place].name], self.fields[place].type)
             block = values if isinstance(values, pd.api.extensions.ExtensionArray) else values[None, :]
@@ -68,7 +72,9 @@ class Columns:
         found: dict[Any, Any] = {}
         for label, field in zip(self.labels, self.fields, strict=True):
             if field.type == "double":
-                found[label] = next(numbers)
+                column = next(numbers)
+                if field.name not in table.absent:
+                    found[label] = column
             elif field.name in table.others:
                 found[label] = _typed(table.others[field.name], field.type)
         return pd.DataFrame(found, columns=pd.Index(found), index=pd.RangeIndex(table.n_rows))

@@ -135,7 +135,7 @@ class IsolatedRunner:
 
     def predict(self, table: Table, method: str, params: Mapping[str, Any] | None) -> Any:
         """Return what the model answers to the table."""
-        return self._ask("predict", (table.numbers, dict(table.others)), method, params)
+        return self._ask("predict", (table.numbers, dict(table.others), table.absent), method, params)
 
     def predict_parsed(self, parsed: Any, method: str, params: Mapping[str, Any] | None) -> Any:
         """Return what the model answers to what MLflow parsed."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from registry.errors import InvalidInput
 from serving.runtimes.estimators import Answer
-from serving.runtimes.preparation import Preparation
+from serving.runtimes.preparation import Preparation, missing_columns
 from serving.runtimes.runner import RunnerReport
 from serving.runtimes.stored import Stored, preparation_from_store
 from serving.table import Table
@@ -23,7 +23,15 @@ class MatrixRunner:
         return self._report
 
     def predict(self, table: Table, method: str, params: Mapping[str, Any] | None) -> Any:
-        """Return what the fitted model's method would; `params` are ignored, as the sklearn flavor ignores them."""
+        """Return what the fitted model's method would; `params` are ignored, as the sklearn flavor ignores them.
+
+        Raises
+        ------
+        InvalidInput
+            The rows lack a column that the signature calls optional: scikit-learn's models can do without none.
+        """
+        if table.absent:
+            raise missing_columns(table.absent)
         answer = self._answers.get(method)
         if answer is None:
             raise unknown_method(method, self._answers)

@@ -5,7 +5,7 @@ is theirs to the last bit. What the transformers are is read elsewhere (`read_pr
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from registry.errors import InvalidInput
 from serving.table import Table
 
 Matrix = npt.NDArray[np.float64]
@@ -201,8 +202,17 @@ def _walked(X: Matrix, steps: tuple[Step, ...]) -> Matrix:
 def _other(table: Table, name: str) -> npt.NDArray[Any]:
     found = table.others.get(name)
     if found is None:
-        raise ValueError(f"columns are missing: {{'{name}'}}")
+        raise missing_columns((name,))
     return found
+
+
+def missing_columns(names: Sequence[str]) -> InvalidInput:
+    """Return what to say to rows without columns that the signature calls optional and the model needs."""
+    return InvalidInput(
+        f"columns are missing: {', '.join(map(repr, names))}",
+        code="missing-columns",
+        hint="the signature calls them optional, but the model was fitted with them; null is a missing value",
+    )
 
 
 def _impute(X: Matrix, missing: Matrix, fill: Matrix) -> Matrix:

@@ -225,6 +225,7 @@ def assert_same_table(one: Table, other: Table | None) -> None:
     assert one.numbers.shape == other.numbers.shape
     assert one.numbers.tobytes() == other.numbers.tobytes() or same_floats(one.numbers, other.numbers)
     assert list(one.others) == list(other.others)
+    assert one.absent == other.absent
     for name, array in one.others.items():
         assert (array.dtype, array.shape) == (other.others[name].dtype, other.others[name].shape)
         assert [value_of(v) for v in array] == [value_of(v) for v in other.others[name]]

@@ -88,6 +88,15 @@ def test_an_optional_column_that_is_absent_is_absent_from_the_frame(kinds: tuple
     assert len(columns(*kinds).frame(table).columns) == len(kinds) - 1
 
 
+@pytest.mark.parametrize("kinds", [("double", "string", "double"), ("double", "datetime", "double")])
+def test_an_optional_number_that_is_absent_is_absent_from_the_frame(kinds: tuple[str, ...]):
+    """The others keep their places."""
+    full = table_of(*kinds)
+    frame = columns(*kinds).frame(Table(full.numbers, full.others, ("double_0",)))
+    assert list(frame.columns) == list(columns(*kinds).labels[1:])
+    np.testing.assert_array_equal(frame["double_2"], full.numbers[:, 1])
+
+
 def test_numbers_are_not_copied():
     """A frame of doubles is made in microseconds, whatever its size."""
     table = table_of("double", "double")

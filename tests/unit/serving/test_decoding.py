@@ -93,12 +93,13 @@ def test_a_column_of_nothing_but_missing_texts_stays_one_of_none():
 
 
 def test_an_optional_column_may_be_left_out():
-    """It is absent among the others, and NaN among the numbers."""
+    """It is absent among the others; among the numbers it is NaN, and named."""
     optional = signature(("a", "double?"), ("b", "double"), ("s", "string?"), ("c", "double?"))
     for request_body in (split(["b"], [2]), body(dataframe_records=[{"b": 2}]), body(inputs={"b": [2]})):
         table = decoder(optional).decode(request_body).table
         np.testing.assert_array_equal(table.numbers, [[np.nan, 2, np.nan]])
         assert table.others == {}
+        assert table.absent == ("a", "c")
 
 
 def test_rows_with_different_columns_are_for_mlflow():

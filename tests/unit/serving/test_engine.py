@@ -113,6 +113,22 @@ def test_a_model_whose_rows_may_hang_together_is_asked_for_each_request(kind: st
     assert adding.asked == [1, 1]
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_what_the_model_cannot_do_without_is_400(others: int):
+    """Alone and among others: it is the caller's to mend."""
+
+    class Needing(Adding):
+        def predict(self, table: Table, method: str, params: Any) -> Any:
+            if (table.numbers < 0).any():
+                raise InvalidInput("columns are missing: 'a'", code="missing-columns", hint=None)
+            return super().predict(table, method, params)
+
+    engine, _ = engine_with(loaded(runner=Needing()))
+    answers = engine.score_now([request(engine, rows([each, 1])) for each in (-1, *range(others))])
+    assert [answer and answer.status for answer in answers] == [400] + [200] * others
+    assert asyncio.run(engine.score(request(engine, rows([-1, 1])))).status == 400
+
+
 def test_text_columns_are_joined_too():
     """Text and missing values stay what they were."""
     tables = [

@@ -46,10 +46,11 @@ def test_each_column_keeps_its_type():
 
 
 def test_optional_columns_may_be_absent():
-    """An absent number is NaN, any other absent column is absent."""
+    """An absent number is NaN and named, any other absent column is absent."""
     table = table_of(pd.DataFrame({"z": [3.0], "b": [True]}), SIGNATURE)
     np.testing.assert_array_equal(table.numbers, [[np.nan, 3.0]])
     assert list(table.others) == ["b"]
+    assert len(table.absent) == 1
 
 
 def test_booleans_with_missing_values_stay_objects():

@@ -40,6 +40,7 @@ def test_a_frame_becomes_a_table(written: bytes):
     plain = decoder().decode(written)
     np.testing.assert_array_equal(plain.table.numbers, [[1.5, np.nan], [np.nan, np.nan]])
     assert {name: array.tolist() for name, array in plain.table.others.items()} == {"s": ["x", "y"], "n": [1, 2]}
+    assert len(plain.table.absent) == 1
     assert (plain.params, plain.method) == ({"t": 1.0}, "predict")
 
 

@@ -19,6 +19,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from registry.errors import InvalidInput
 from serving.runtimes.preparation import Preparation
 from serving.runtimes.read_preparation import read_preparation, without_checks
 from serving.runtimes.stored import preparation_from_store, preparation_to_store
@@ -236,5 +237,5 @@ def test_a_column_that_is_left_out_is_missed():
     """An optional column of text that the request leaves out is refused by name, as scikit-learn does."""
     model = fitted(over((ordinal(), TEXTS)), mixed())
     preparation = read_preparation(model, columns_of(mixed()).fields).preparation
-    with pytest.raises(ValueError, match="'city'"):
+    with pytest.raises(InvalidInput, match="'city'"):
         preparation.matrix(Table(np.zeros((1, 2))))
