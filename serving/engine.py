@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from registry.errors import InvalidInput, NotFound, SlipwayError
+from registry.errors import InvalidInput, SlipwayError, Unavailable
 from serving.answer import Answer, model_failed, refusal
 from serving.lane import Parsed
 from serving.metrics import Snapshot, Tally, put
@@ -315,10 +315,10 @@ def made_by(loaded: Loaded, slot: Slot) -> bytes:
     return slot.made_by if loaded is slot.current else header_lines(loaded)
 
 
-def nothing_in_place(slot: Slot) -> NotFound:
+def nothing_in_place(slot: Slot) -> Unavailable:
     """Return what to say while a target has no version."""
     why = f": {slot.problem}" if slot.problem else ""
-    return NotFound(f"no version of {slot.target} is in place{why}", code="nothing-in-place", hint="slipway status")
+    return Unavailable(f"no version of {slot.target} is in place{why}", code="nothing-in-place", hint="slipway status")
 
 
 def require_method(loaded: Loaded, method: str) -> None:

@@ -190,7 +190,7 @@ def test_health_readiness_version_models_and_metrics():
         engine.slots[TARGET].current = None
         assert [ask(port, "GET", path)[0] for path in ("/ping", "/ready", "/live")] == [503, 503, 200]
         status, _, answer = ask(port, "POST", "/invocations", PLAIN)
-        assert (status, json.loads(answer)["error"]["code"]) == (404, "nothing-in-place")
+        assert (status, json.loads(answer)["error"]["code"]) == (503, "nothing-in-place")
         door.is_draining = True
         assert ask(port, "GET", "/ready")[0] == 503
 
