@@ -22,6 +22,7 @@ from registry.manifest import manifest_of
 from serving.target import Sighting, Target
 
 FILES = "files"
+MOST_RUNNERS = 200
 MADE_WITH = ("slipway", "mlflow", "numpy", "scikit-learn", "skops", "onnxruntime")
 
 
@@ -71,6 +72,7 @@ class PreparedVersions:
                 raise Corrupt(
                     f"{folder} is not as it was when it was prepared", code="cache-changed", hint="it is made anew"
                 )
+        os.utime(found.runner)
         return found
 
     @contextmanager
@@ -84,8 +86,15 @@ class PreparedVersions:
             if place.exists():
                 shutil.rmtree(place)
             os.replace(draft, place)
+            self._bound(place.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    def _bound(self, runners: Path) -> None:
+        """Give up the runners that were looked for the longest ago; whoever wants one prepares it anew."""
+        kept = sorted(runners.iterdir(), key=lambda each: each.stat().st_mtime, reverse=True)
+        for old in kept[MOST_RUNNERS:]:
+            shutil.rmtree(old, ignore_errors=True)
 
     def keep(self, prepared: Prepared) -> None:
         """Note a version as prepared."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -20,6 +21,8 @@ log = logging.getLogger("slipway.serve")
 OPEN_WITHIN_S = 300.0
 RESTART_AFTER_S = 1.0
 STOP_MARGIN_S = 5.0
+# Workers are what an engine has for several cores: threads of numerical libraries would only wait for each other.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +102,7 @@ class WorkerPool:
                 "serving.worker",
                 json.dumps(asdict(plan)),
                 stdin=asyncio.subprocess.DEVNULL,
+                env={**ONE_THREAD, **os.environ},
                 pass_fds=(plan.listener, plan.line),
             )
         peer = Peer(self._answer)

@@ -1,5 +1,6 @@
 """The index of what was prepared: found again by a new engine, and not when a byte was changed."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,19 @@ def test_a_changed_byte_is_seen_and_the_version_is_prepared_anew(tmp_path: Path,
         index(tmp_path).find(prepared.sighting)
     assert index(tmp_path).find(prepared.sighting) is None
     assert index(tmp_path).find(prepare(tmp_path).sighting) is not None
+
+
+def test_runners_that_nobody_looked_for_give_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Those that were, stay."""
+    monkeypatch.setattr("serving.prepared.MOST_RUNNERS", 2)
+    used = prepare(tmp_path)
+    os.utime(used.runner, (1, 1))
+    for number in range(3):
+        with index(tmp_path).making(f"sha256:{number}") as (draft, place):
+            (draft / "runner.json").write_text("{}")
+        os.utime(place, (10 + number, 10 + number))
+        assert index(tmp_path).find(used.sighting) == used
+    assert len(list((tmp_path / "runners").iterdir())) == 2
 
 
 def test_what_is_in_place_is_remembered_per_target(tmp_path: Path):
