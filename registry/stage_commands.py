@@ -227,6 +227,16 @@ def tell(done: Decided, what: str, *, dry_run: bool, as_json: bool) -> None:
         say(f"  {change}")
     if done.event and not dry_run:
         say(f"recorded as event {done.seq}: slipway history {done.event.model}")
+        for engine in _engines(done.event):
+            say(f"{done.event.stage} is served by {engine}; slipway status tells when it follows")
+
+
+def _engines(event: Event) -> tuple[str, ...]:
+    """Return what the engines that serve an event's stage say now."""
+    if event.stage is None:
+        return ()
+    beats = open_heartbeats(os.environ, Path.cwd()).all()
+    return served_by(beats, model=event.model, stage=event.stage, version=str(event.version), now=datetime.now(UTC))
 
 
 def _status_document(row: StageStatus) -> dict[str, Any]:

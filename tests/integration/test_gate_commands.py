@@ -1,6 +1,8 @@
 """gate, approve and promote through the command line, on a real MLflow store: who is let in, and who is not."""
 
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -12,6 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 import slipway
+from registry.heartbeats import Heartbeat
+from registry.wiring import open_heartbeats
 from tests.datasets import customers
 
 
@@ -81,6 +85,26 @@ def test_the_default_policy_lets_a_better_one_in_and_a_worse_one_not(store: Path
     assert MlflowClient().get_model_version_by_alias("digits", "production").version == 2
     tags = MlflowClient().get_model_version("digits", "2").tags
     assert (tags["slipway.stage"], tags["slipway.verdict"], tags["slipway.reason"]) == ("production", "PASS", "test")
+
+
+def test_a_promotion_names_the_engines_that_have_yet_to_follow(store: Path, capsys: pytest.CaptureFixture[str]):
+    """By their own last word."""
+    train("sklearn:iris", "iris", "knn")
+    policy(store, {"lineage": {}})
+    beat = Heartbeat(
+        engine="e",
+        model="iris",
+        stage="staging",
+        version=None,
+        since=None,
+        at=datetime.now(UTC),
+        runner=None,
+        address="http://here:8080",
+        problem=None,
+    )
+    open_heartbeats(os.environ, Path.cwd()).beat([beat])
+    assert into("staging", "iris/1") == 0
+    assert "staging is served by http://here:8080: nothing yet; it is being prepared" in capsys.readouterr().err
 
 
 def test_a_gate_changes_nothing_and_answers_with_its_exit_code(store: Path, capsys: pytest.CaptureFixture[str]):
