@@ -21,8 +21,9 @@ from mlflow import MlflowClient
 from benchmarks import contenders
 from benchmarks.load import Load, Request, closed_loop
 from benchmarks.measure import markdown_table, python
+from benchmarks.scoring_profile import where_time_goes
 
-SECONDS = 4.0
+SECONDS = 3.0
 CONNECTIONS = (1, 16, 64)
 ROUNDS = 3
 SIZES = (1, 100, 10_000)
@@ -61,12 +62,14 @@ def run() -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cases = _prepare(folder)
+        iris = cases["iris, random forest"]
         parts = [
             lambda: _one_row(folder, cases),
-            lambda: _everybody(folder, cases["iris, random forest"]),
+            lambda: where_time_goes(iris.model, iris.request()),
+            lambda: _everybody(folder, iris),
             lambda: _many_rows(folder, cases["breast_cancer, random forest"]),
             lambda: _not_compiled(folder),
-            lambda: _to_ready(folder, cases["iris, random forest"]),
+            lambda: _to_ready(folder, iris),
         ]
         sections = ["## Serving, one worker each"]
         for part in parts:

@@ -9,7 +9,7 @@ from mlflow.artifacts import download_artifacts
 
 from benchmarks.apps.bare import MADE_BY, serve
 from serving.answer import Answer
-from serving.engine import Request
+from serving.engine import Loaded, Request
 from serving.loading import load
 from serving.prepared import Prepared
 from serving.protocols.forms import encode
@@ -19,13 +19,18 @@ from serving.table import joined, split
 from serving.target import Target
 
 
-def main(port: int, model: str) -> None:
-    """Prepare a model in production as the engine does, and serve it."""
+def opened(model: str) -> Loaded:
+    """Return a model in production, prepared and opened as the engine does."""
     folder = Path(download_artifacts(f"models:/{model}@production"))
     with tempfile.TemporaryDirectory() as name:
         prepare_runner(folder, Path(name), accelerate=True, rows=None)
         prepared = Prepared(identity=model, number=1, digest="", folder=str(folder), runner=name, runner_digest="")
-        loaded = load(Target(model, "production"), prepared)
+        return load(Target(model, "production"), prepared)
+
+
+def main(port: int, model: str) -> None:
+    """Serve a model in production."""
+    loaded = opened(model)
     decoder, runner = loaded.decoder, loaded.runner
 
     def answers(requests: Sequence[Request]) -> list[Answer]:
