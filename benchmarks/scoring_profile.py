@@ -15,7 +15,7 @@ from serving.table import joined, split
 
 ROUNDS, CALLS = 60, 200
 TOGETHER = (1, 64)
-TEXT = """Where the time goes in the engine, in µs for each request (iris, random forest), called in a row in one process.
+TEXT = """Where the time of a request goes in the engine, in µs (iris, random forest), called in a row in one process.
 What a request takes on a connection is more: reading and writing on the socket comes to it, which is all that the bare
 handler does, and after each call of the kernel the caches and the branch predictor are cold.
 
