@@ -187,6 +187,8 @@ def _everybody(folder: Path, case: Case) -> str:
     with contextlib.ExitStack() as stack:
         urls = {label: stack.enter_context(server) for label, server in servers.items()}
         requests = {label: array if label.startswith("BentoML") else request for label in urls}
+        for label, url in urls.items():
+            _post(url, requests[label])  # raises where a contender fails: nothing is won against a broken one
         for connections in CONNECTIONS:
             found = _measured(urls, requests, connections)
             ours = found["slipway serve"].rate

@@ -1,9 +1,10 @@
-"""The BentoML service that people write, with adaptive batching: an array from the request, the model's own predict."""
+"""The BentoML service that people write, with adaptive batching: an array, a frame of it, the model's own predict."""
 
 import os
 
 import bentoml
 import numpy as np
+import pandas as pd
 from skops import io
 
 
@@ -18,4 +19,4 @@ class Forest:
     @bentoml.api(batchable=True, max_batch_size=256)
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """Predict."""
-        return self.model.predict(rows)
+        return self.model.predict(pd.DataFrame(rows, columns=self.model.feature_names_in_))
