@@ -1,7 +1,8 @@
-"""Run every benchmark and write `docs/performance.md`; name some to run and print only those."""
+"""Run every benchmark and write `docs/performance.md`; name some to run, and only their sections are written anew."""
 
 import os
 import platform
+import re
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,30 +21,28 @@ ALL = {
 }
 INTRODUCTION = """# Performance
 
-Written by `make bench`. Ratios compare what ran side by side in one run; seconds say which machine it was and no more.
-
-{cores} cores, Python {python}, MLflow {mlflow}, scikit-learn {sklearn}; {day}."""
+Written by `make bench`, each section by itself (`python -m benchmarks serving`). Ratios compare what ran side by side in
+one run; seconds say which machine it was and no more."""
+SECTION = re.compile(r"<!-- (\w+) -->\n(.*?)(?=\n\n<!-- |\Z)", re.DOTALL)
 
 
 def main(names: list[str]) -> None:
     """Run the named benchmarks, or all of them."""
-    sections = []
+    path = ROOT / "docs" / "performance.md"
     for name in names or ALL:
         print(f"measuring {name} …", file=sys.stderr)
-        sections.append(ALL[name]())
-    if names:
-        print("\n\n".join(sections))
-        return
-    introduction = INTRODUCTION.format(
-        cores=os.cpu_count(),
-        python=platform.python_version(),
-        mlflow=version("mlflow"),
-        sklearn=version("scikit-learn"),
-        day=datetime.now(UTC).date(),
+        section = f"{ALL[name]()}\n\n_{_where_and_when()}_"
+        print(section)
+        sections = {**dict(SECTION.findall(path.read_text().rstrip())), name: section}
+        texts = [f"<!-- {each} -->\n{sections[each]}" for each in ALL if each in sections]
+        path.write_text("\n\n".join([INTRODUCTION, *texts]) + "\n")
+
+
+def _where_and_when() -> str:
+    return (
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, MLflow {version('mlflow')}, "
+        f"scikit-learn {version('scikit-learn')}; {datetime.now(UTC).date()}"
     )
-    path = ROOT / "docs" / "performance.md"
-    path.write_text("\n\n".join([introduction, *sections]) + "\n")
-    print(path.read_text())
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from benchmarks.load import Load, Request, closed_loop
 from benchmarks.measure import markdown_table, python
 from benchmarks.scoring_profile import where_time_goes
 
-SECONDS = 3.0
+SECONDS = 2.0
 CONNECTIONS = (1, 16, 64)
 ROUNDS = 3
 SIZES = (1, 100, 10_000)

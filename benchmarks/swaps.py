@@ -86,10 +86,10 @@ def _told(quiet: list[Sent], moving: list[Sent], moves: list[tuple[float, int]])
         f"## Swaps under load\n\n{COUNT:,} requests, {RATE:,.0f} a second, one worker, the alias moved every "
         f"{SWAP_EVERY_S:g} s among three versions:\n\n"
         + markdown_table(["", "p50 ms", "p99 ms", "longest ms"], rows)
-        + f"\n\n{len(taken)} of {len(moves)} moves were seen in answers (the last may have come too late); {failed} requests "
-        f"failed, {stale} were answered by a version after another had taken its place; p99 {ratio:.1f} times that without "
-        f"swaps. From the move of the alias to the first answer: {statistics.median(taken.values()):.2f} s (median), back to "
-        f"a warm version at most {max(back):.2f} s."
+        + f"\n\n{len(taken)} of {len(moves)} moves were seen in answers (the last may have come too late); "
+        f"{failed} requests failed, {stale} were answered by a version after another had taken its place; p99 "
+        f"{ratio:.1f} times that without swaps. From the move of the alias to the first answer: "
+        f"{statistics.median(taken.values()):.2f} s (median), back to a warm version at most {max(back):.2f} s."
     )
 
 

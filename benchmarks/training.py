@@ -2,11 +2,13 @@
 
 import importlib
 import json
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.measure import ROOT, beside, markdown_table, median_seconds_side_by_side, python
@@ -81,7 +83,15 @@ def phases() -> dict[str, float]:
     with timed("all of log: metrics, plots, importance, profile, saving the model"):
         logged = log.log(trained, run=run, code=None, holdout_rows_max_bytes=50_000_000)
     with timed("register, with the manifest"):
-        commands.register(logged, model="digits", registry=commands.MlflowRegistry())
+        ledger = commands.open_ledger(os.environ, Path.cwd())
+        commands.register(
+            logged,
+            model="digits",
+            registry=ledger.registry,
+            history=ledger.history,
+            actor=commands.actor(),
+            now=datetime.now(UTC),
+        )
     opened.__exit__(None, None, None)
     return taken
 

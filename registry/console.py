@@ -7,6 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 json_option: Callable[..., Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output."
@@ -29,9 +30,9 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
     for header in headers:
         table.add_column(header, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # what people write is no markup: "[cloudpickle]" is shown
     console = Console()
     if not console.is_terminal:
         console = Console(width=400)
-    console.print(title, style="bold", highlight=False)
+    console.print(Text(title, style="bold"))
     console.print(table)

@@ -14,7 +14,16 @@ from registry.events import Event
 from registry.gate import Gate, assess, record, still_valid
 from registry.gate_wiring import open_gate
 from registry.outside import Outside
-from registry.promote import Grounds, Who, approval, archived, promotion, require_admissible, what_next
+from registry.promote import (
+    Grounds,
+    Who,
+    approval,
+    archived,
+    left_by_rollback,
+    promotion,
+    require_admissible,
+    what_next,
+)
 from registry.stage_commands import act, dry_run_option, here, reason_option, tell, who
 from registry.stages import find_stage
 from registry.verdict import Outcome, Verdict
@@ -37,6 +46,9 @@ def gate(outside: Outside, version: str, to: str, as_json: bool) -> int:
     found = opened.ledger.registry.version(parse_ref(version))
     situation = settled(found.model, opened.ledger)
     stage = find_stage(to, situation.policy.names)
+    if situation.occupant(stage) is None and situation.holder(stage) is not None:
+        take_over = f'slipway adopt {found.model}@{stage} --reason "…"'
+        say(f"warning: what is in {stage} is not in the history, and no champion is compared: {take_over}")
     verdict, seq = _assessed(found, stage, situation, opened, who("assessed"))
     if as_json:
         print_document({**verdict.to_document(), "seq": seq})
@@ -67,6 +79,8 @@ def promote(
     stage = find_stage(to, situation.policy.names)
     if ruled_out := archived(situation, found.number):
         say(f"warning: {found} was archived by {ruled_out.actor}: {ruled_out.reason}")
+    if left := left_by_rollback(situation, found.number):
+        say(f"warning: {left.actor} rolled back from {found}: {left.reason}")
     grounds = grounds_for(found, stage, situation, opened, why, dry_run=dry_run)
     if grounds and not as_json:
         show(grounds.verdict)

@@ -285,6 +285,11 @@ class PolicyBook:
         return self._by_model.get(model, self._default)
 
 
+def default_policy() -> PolicyBook:
+    """Return the policies that apply where there is no file."""
+    return PolicyBook(DEFAULT, source="the default policy")
+
+
 def load_policy(path: Path) -> PolicyBook:
     """Return the policies of a file; the default one where there is no file.
 
@@ -294,7 +299,7 @@ def load_policy(path: Path) -> PolicyBook:
         The file is no YAML, or not a policy.
     """
     if not path.is_file():
-        return PolicyBook(DEFAULT, source="the default policy")
+        return default_policy()
     try:
         document = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:

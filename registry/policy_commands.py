@@ -1,6 +1,7 @@
 """The commands policy check and policy show: what the rules are, before anybody meets them."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -29,6 +30,8 @@ def check(file: Path | None, as_json: bool) -> None:
     if not place.is_file():
         say(f"there is no {place}: the default policy applies")
     say(f"{book.source} is valid; stages: {' → '.join(book.default.names)}")
+    for name in sorted(_missing_files([book.default, *map(book.of, book.models)])):
+        say(f"warning: there is no file {name}, which a check is to read; it is looked for from {Path.cwd()}")
     for model in book.models:
         say(f"  {model} has settings of its own: slipway policy show {model}")
 
@@ -45,6 +48,19 @@ def show(model: str, as_json: bool) -> None:
         print_document(document)
         return
     click.echo(yaml.safe_dump(document, sort_keys=False).rstrip())
+
+
+def _missing_files(policies: Sequence[Policy]) -> set[str]:
+    """Return the files that checks are to read and that are not there; addresses and built-in datasets aside."""
+    checks = [
+        values
+        for policy in policies
+        for stage in policy.model_dump(mode="json")["stages"].values()
+        for values in stage["checks"].values()
+        if isinstance(values, dict)
+    ]
+    named = {str(values["data"]) for values in checks if values.get("data")}
+    return {name for name in named if ":" not in name and not Path(name).exists()}
 
 
 def _stages(policy: Policy) -> object:

@@ -146,7 +146,7 @@ def what_next(verdict: Verdict) -> str:
     if verdict.outcome is Outcome.PASS:
         return f'slipway promote {verdict.model}/{verdict.version} --to {verdict.stage} --reason "…"'
     report = "the report is among the run's artifacts, under slipway/gate/"
-    compared = [finding.check for finding in verdict.worst() if finding.check in ("champion", "slices")]
+    compared = [f for f in verdict.worst() if f.check in ("champion", "slices") and f.measured is not None]
     if verdict.outcome is Outcome.INCONCLUSIVE and compared:
         rows = "more rows decide (a larger holdout, or data and target in the policy), or a wider margin"
         return f"{rows}: docs/lifecycle.md#policy; {report}"
@@ -171,6 +171,7 @@ def rollback_target(
     """
     there = situation.state.stages.get(stage)
     if there is None:
+        require_ours(situation, stage)
         raise NotFound(
             f"nothing of {situation.name} is in {stage}, and a rollback takes another's place",
             code="empty-stage",
@@ -186,7 +187,7 @@ def rollback_target(
         raise NotFound(
             f"no version of {situation.name} was in {stage} before {there.version}",
             code="nothing-to-go-back-to",
-            hint=f"slipway history {situation.name} shows what was there; --to-version N names one",
+            hint=f"slipway history {situation.name} shows what was there",
         )
     if number == there.version:
         return None
@@ -199,7 +200,7 @@ def _require_was_there(situation: Situation, stage: str, number: int) -> None:
     mine = [event for event in events if event.version == number]
     if not any(event.stage == stage and event.kind in MOVES_IN for event in mine):
         raise Conflict(
-            f"{situation.name}/{number} was never in {stage}: a rollback passes no gate, and goes to what passed one",
+            f"{situation.name}/{number} was never in {stage}: a rollback passes no gate, and goes back only",
             code="never-there",
             hint=f'slipway promote {situation.name}/{number} --to {stage} --reason "…"',
         )
@@ -215,6 +216,17 @@ def archived(situation: Situation, number: int) -> Event | None:
     """Return the event by which a version was archived, if nothing has moved it since."""
     last = next((record.event for record in reversed(situation.moves) if record.event.version == number), None)
     return last if last and last.kind == EventKind.VERSION_ARCHIVED else None
+
+
+def left_by_rollback(situation: Situation, number: int) -> Event | None:
+    """Return the event that rolled back from a version, if it was put nowhere since."""
+    for record in reversed(situation.moves):
+        event = record.event
+        if event.version == number and event.kind in MOVES_IN:
+            return None
+        if event.kind == EventKind.VERSION_ROLLED_BACK and event.details.get("rolled_back") == number:
+            return event
+    return None
 
 
 def _require_no_recent_rollback(situation: Situation, stage: str, seq: int, now: datetime) -> None:

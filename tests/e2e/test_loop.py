@@ -138,13 +138,14 @@ def test_a_refusal_reaches_the_terminal_and_the_run_through_mlflow_run(clone: Pa
     assert client(clone).search_registered_models() == []
 
 
-def test_the_demo_runs_twice(clone: Path):
-    """It ends with status 0 and a scored answer; the second time there are versions 4 to 6."""
+def test_the_demo_runs_also_where_it_ran_before(clone: Path):
+    """It ends with status 0 and a scored answer, whatever numbers its versions get."""
     (clone / ".venv").symlink_to(Path(sys.prefix))
-    for highest in (3, 6):
-        shown = run(clone, "bash", "docs/demo.sh").stdout
-        assert '{"predictions":[' in shown
-        assert "slipway up" in shown
-        assert max(int(v.version) for v in client(clone).search_model_versions("name='digits'")) == highest
+    for _ in range(3):
+        run(clone, "slipway", "train", "--data", "sklearn:digits", "--target", "target", "--model", "digits")
+    shown = run(clone, "bash", "docs/demo.sh").stdout
+    assert '{"predictions":[' in shown
+    assert "slipway up" in shown
+    assert max(int(v.version) for v in client(clone).search_model_versions("name='digits'")) == 6
     production = client(clone).get_model_version_by_alias("digits", "production")
     assert production.tags["slipway.estimator"] == "svm"

@@ -270,6 +270,20 @@ def test_a_team_with_models_of_its_own_comes_in(store: Path, capsys: pytest.Capt
     assert call("history", "iris", "--verify") == 0
 
 
+def test_a_policy_that_cannot_be_read_stops_decisions_and_no_rollback(store: Path, capsys: pytest.CaptureFixture[str]):
+    """The way out stays open."""
+    policy(store, {"lineage": {}})
+    for number in (1, 2):
+        train("sklearn:iris", "iris", "knn")
+        for stage in ("staging", "production"):
+            assert into(stage, f"iris/{number}") == 0
+    (store / "promotion.yaml").write_text("stages: [")
+    assert into("production", "iris/1") == 1
+    assert call("rollback", "iris", "--reason", "errors doubled") == 0
+    assert "the stages are taken to be those of the default policy" in capsys.readouterr().err
+    assert MlflowClient().get_model_version_by_alias("iris", "production").version == 1
+
+
 def test_policy_is_shown_and_checked(store: Path, capsys: pytest.CaptureFixture[str]):
     """Before anybody meets it."""
     assert call("policy", "check") == 0
@@ -279,7 +293,9 @@ def test_policy_is_shown_and_checked(store: Path, capsys: pytest.CaptureFixture[
     policy(store, {"champoin": {}})
     assert call("policy", "check") == 1
     assert "did you mean 'champion'?" in capsys.readouterr().err
-    policy(store, {"champion": {"margin": 0.5}})
+    policy(store, {"champion": {"margin": 0.5, "data": "nowhere.csv", "target": "y"}})
+    assert call("policy", "check") == 0
+    assert "there is no file nowhere.csv" in capsys.readouterr().err
     assert call("policy", "show", "digits", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["stages"]["production"]["checks"]["champion"]["margin"] == 0.5

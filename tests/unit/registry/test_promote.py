@@ -22,6 +22,7 @@ from registry.promote import (
     adoption_target,
     archival,
     demotion,
+    left_by_rollback,
     promotion,
     rollback,
     rollback_target,
@@ -71,7 +72,7 @@ class Desk:
             version=number,
             stage=stage,
             at=self.now,
-            findings=(Finding(check="champion", outcome=outcome, reason="measured"),),
+            findings=(Finding(check="champion", outcome=outcome, reason="measured", measured=0.01),),
             digests={"policy": found.policy.digest, "manifest": "sha256:abc"},
             champion=found.occupant(stage),
         )
@@ -289,6 +290,28 @@ def test_a_rollback_goes_only_to_what_was_there():
         desk.rollback(to_version=1)
     with pytest.raises(NotFound, match="was in production before 2"):
         desk.rollback()
+
+
+def test_a_rollback_of_what_is_not_in_the_history_says_how_it_gets_there():
+    """The stage is not empty, as the registry shows."""
+    desk = Desk()
+    desk.registry.set_alias("m", "production", 1)
+    with pytest.raises(Conflict, match="m/1 is in production by an alias that the history knows nothing of"):
+        desk.rollback()
+
+
+def test_a_version_that_was_rolled_back_from_is_known_until_it_is_put_somewhere():
+    """Who promotes it again is told."""
+    desk = Desk()
+    for number in (1, 2):
+        desk.promote(number, "production")
+    assert left_by_rollback(look("m", desk.ledger), 2) is None
+    desk.rollback()
+    left = left_by_rollback(look("m", desk.ledger), 2)
+    assert left is not None
+    assert left.actor == "ann"
+    desk.promote(2, "production")
+    assert left_by_rollback(look("m", desk.ledger), 2) is None
 
 
 def test_archiving_twice_records_once():
