@@ -21,8 +21,8 @@ ALL = {
 }
 INTRODUCTION = """# Performance
 
-Written by `make bench`, each section by itself (`python -m benchmarks serving`). Ratios compare what ran side by side in
-one run; seconds say which machine it was and no more."""
+Written by `make bench`, each section by itself (`python -m benchmarks serving`). Ratios compare what ran side by side
+in one run; seconds say which machine it was and no more."""
 SECTION = re.compile(r"<!-- (\w+) -->\n(.*?)(?=\n\n<!-- |\Z)", re.DOTALL)
 
 
@@ -34,7 +34,9 @@ def main(names: list[str]) -> None:
         section = f"{ALL[name]()}\n\n_{_where_and_when()}_"
         print(section)
         sections = {**dict(SECTION.findall(path.read_text().rstrip())), name: section}
-        texts = [f"<!-- {each} -->\n{sections[each]}" for each in ALL if each in sections]
+        ours = [each for each in ALL if each in sections]
+        by_hand = [each for each in sections if each not in ALL]
+        texts = [f"<!-- {each} -->\n{sections[each]}" for each in [*ours, *by_hand]]
         path.write_text("\n\n".join([INTRODUCTION, *texts]) + "\n")
 
 
