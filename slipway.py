@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -81,9 +82,31 @@ def call(module: str, attribute: str, *arguments: Any, **named: Any) -> Any:
     return getattr(importlib.import_module(module), attribute)(*arguments, **named)
 
 
+def at_server() -> bool:
+    """Return whether decisions are made at a tracking server: then neither MLflow nor SQLAlchemy is imported here."""
+    found: bool = call("registry.settings", "decided_at_server", os.environ, Path.cwd())
+    return found
+
+
+def decisions() -> Any:
+    """Open the decisions of the working folder's ledger, or of its server."""
+    return call("registry.http_decisions" if at_server() else "registry.wiring", "open_decisions")
+
+
+def history() -> Any:
+    """Open the working folder's ledger, or its server's, to be read."""
+    if at_server():
+        return call("registry.http_history", "open_to_read")
+    return call(
+        "registry.sql_history", "open_to_read", call("registry.settings", "history_url", os.environ, Path.cwd())
+    )
+
+
 OUTSIDE = Outside(
     serve=functools.partial(call, "serving.probe", "serve_once"),
     read_rows=functools.partial(call, "training.commands", "read_rows"),
+    decisions=decisions,
+    history=history,
 )
 
 

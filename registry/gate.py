@@ -1,7 +1,6 @@
 """The step gate: gather the evidence about a version that is to enter a stage, make the checks, give a verdict.
 
-Reads the registry, the stored files and the ledger; writes nothing. `record` puts a verdict into the ledger and
-attaches its report to the version's run.
+Reads the registry, the stored files and the ledger; writes nothing. `registry.record` puts a verdict into the ledger.
 """
 
 import json
@@ -19,17 +18,17 @@ import pandas as pd
 
 from registry.check_runner import Job, run_here
 from registry.checks import approval, artifact, champion, contract, lineage, metric, own, servable, slices, soak
-from registry.decide import Ledger, Situation, note
+from registry.decide import Ledger, Situation
 from registry.errors import NotFound, SlipwayError
-from registry.events import Event, EventKind
+from registry.events import EventKind
 from registry.evidence import Evidence, Rows, Subject, Tools
 from registry.history import Record
 from registry.manifest import manifest_of
 from registry.policy import OwnRule, RowsRule, Rule
-from registry.report import describe, to_html
+from registry.promote import Grounds
 from registry.rows import content_digest, row_ids
 from registry.verdict import Finding, Outcome, Verdict, finding_from
-from registry.version import Version, VersionRef
+from registry.version import Version
 from registry.whole import recorded_manifest
 
 CHECKS: Mapping[str, Callable[[Evidence, Any], Sequence[Finding]]] = {
@@ -78,8 +77,8 @@ def assess(version: Version, stage: str, situation: Situation, gate: Gate, *, pr
 
 def still_valid(
     version: Version, stage: str, situation: Situation, gate: Gate, *, promoter: str, now: datetime
-) -> tuple[Verdict, int] | None:
-    """Return the recorded verdict and its number if all that it rests on is as it was, else `None`.
+) -> Grounds | None:
+    """Return the recorded verdict as grounds if all that it rests on is as it was, else `None`.
 
     Artifact, policy, rows and champion are compared; soak and approval are looked at anew. A verdict with an ERROR is
     never taken again.
@@ -101,49 +100,8 @@ def still_valid(
         jobs = _jobs(evidence, situation.policy.stages[stage].checks.rules())
         anew = run_here([job for job in jobs if job.name in ALWAYS_ANEW])
         found = [finding for finding in kept if finding.check not in ALWAYS_ANEW]
-        return _verdict(evidence, [*found, *anew]), record.seq
-
-
-def record(verdict: Verdict, version: Version, gate: Gate, *, actor: str, authenticated: bool) -> int:
-    """Put a verdict into the ledger, attach its report to the version's run, and return its number.
-
-    The version's description links to the report. A version without a run has its verdict in the ledger alone.
-    """
-    document = verdict.to_document()
-
-    def event(situation: Situation) -> Event:
-        return Event(
-            kind=EventKind.GATE_ASSESSED,
-            model_uid=situation.model_uid,
-            model=situation.name,
-            version=verdict.version,
-            stage=verdict.stage,
-            actor=actor,
-            actor_authenticated=authenticated,
-            at=verdict.at,
-            reason=_summary(verdict),
-            digests=verdict.digests,
-            details={key: document[key] for key in ("outcome", "champion", "findings")},
-        )
-
-    seq = note(verdict.model, event, gate.ledger).seq
-    run = gate.ledger.registry.measured(version)
-    if version.run_id and run.status:
-        path = f"slipway/gate/{verdict.stage}-{seq}"
-        registry = gate.ledger.registry
-        registry.log_text(version.run_id, json.dumps(document, indent=2), f"{path}.json")
-        registry.log_text(version.run_id, to_html(verdict), f"{path}.html")
-        current = registry.version(VersionRef(model=version.model, number=version.number))
-        page = f"#/experiments/{run.experiment_id}/runs/{version.run_id}/artifacts/{path}.html"
-        registry.set_description(version.model, version.number, describe(current.description, verdict, page))
-    return seq
-
-
-def _summary(verdict: Verdict) -> str:
-    """Return in a line what decided the verdict."""
-    if verdict.outcome is Outcome.PASS:
-        return f"{len(verdict.findings)} findings, all PASS"
-    return "; ".join(f"{finding.check}: {finding.reason}" for finding in verdict.worst())
+        verdict = _verdict(evidence, [*found, *anew])
+        return Grounds(verdict=verdict, seq=record.seq, by=record.event.actor)
 
 
 @contextmanager
@@ -230,10 +188,11 @@ def _is_whole(candidate: Subject) -> bool:
 
 
 def _last_verdict(version: Version, stage: str, situation: Situation, ledger: Ledger) -> Record | None:
+    """Return the last verdict for a stage of those whose verdicts count there."""
     about = ledger.history.about(situation.model_uid, version.number)
-    return next(
-        (each for each in reversed(about) if each.kind == EventKind.GATE_ASSESSED and each.event.stage == stage), None
-    )
+    given = (each for each in reversed(about) if each.kind == EventKind.GATE_ASSESSED and each.event.stage == stage)
+    allowed = situation.policy.stages[stage].verdict_by
+    return next((each for each in given if allowed is None or each.event.actor in allowed), None)
 
 
 def _subject(version: Version, situation: Situation, gate: Gate) -> Subject:

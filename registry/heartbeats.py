@@ -3,10 +3,10 @@
 Plain rows, overwritten by each beat: no part of the ledger, and nothing that serving depends on.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 ALIVE_WITHIN = timedelta(seconds=20)
 
@@ -31,6 +31,19 @@ class Heartbeat:
     def is_alive(self, now: datetime) -> bool:
         """Return whether the engine said so lately."""
         return now - self.at < ALIVE_WITHIN
+
+    def to_document(self) -> dict[str, Any]:
+        """Return plain JSON values; times as ISO 8601."""
+        return {**asdict(self), "since": self.since.isoformat() if self.since else None, "at": self.at.isoformat()}
+
+
+def heartbeat_from(document: Mapping[str, Any]) -> Heartbeat:
+    """Return the heartbeat that `to_document` wrote."""
+    return Heartbeat(**{**document, "since": _time(document["since"]), "at": _time(document["at"])})
+
+
+def _time(text: str | None) -> Any:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
 class Heartbeats(Protocol):

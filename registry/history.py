@@ -3,7 +3,7 @@
 State is a fold over the events in the order of their sequence numbers; no clock decides anything.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -222,6 +222,9 @@ class History(Protocol):
     def records(self, model_uid: str) -> tuple[Record, ...]:
         """Return all of a model's records in order."""
 
+    def walk(self, model_uid: str, *, after_seq: int = 0) -> Iterator[Record]:
+        """Yield a model's records after a number, in order, without holding all of them."""
+
     def moves(self, model_uid: str) -> tuple[Record, ...]:
         """Return those that move a version, in order: what `fold` needs."""
 
@@ -231,8 +234,14 @@ class History(Protocol):
     def head(self, model_uid: str) -> Head | None:
         """Return the end of a model's chain; `None` before the first record."""
 
+    def anchors(self, model_uid: str) -> tuple[Head, ...]:
+        """Return the heads that are noted beside the ledger, in the registry itself."""
+
     def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
         """Return the identities that begin with a text and were once known by a name, in their order."""
+
+    def name_of(self, model_uid: str) -> str | None:
+        """Return the name by which a model was last known; `None` before the first record."""
 
     def applied(self, model_uid: str) -> int:
         """Return the last number whose consequences are known to be applied; 0 before any."""

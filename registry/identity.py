@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from registry.errors import Conflict, NotFound
 from registry.history import History
+from registry.nearest import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +43,27 @@ def uid_of(model: RegisteredModel, history: History, find: Callable[[str], Regis
     known = history.model_uids(prefix=prefix)
     renamed = [uid for uid in known if not _is_there(uid.removeprefix(prefix), model.created_ms, find)]
     return renamed[0] if len(renamed) == 1 else mine
+
+
+def uid_named(model: str, history: History, *, prefix: str = "") -> str:
+    """Return the identity, among those that begin with a prefix, that was last known by a name.
+
+    Of a re-created model that is the newer one.
+
+    Raises
+    ------
+    NotFound
+        The history knows no such model.
+    """
+    known = history.model_uids(prefix=prefix, model=model)
+    if not known:
+        names = {uid.rpartition("/")[2] for uid in history.model_uids(prefix=prefix)}
+        raise NotFound(
+            f"the history knows no model '{model}'{did_you_mean(model, names)}",
+            code="unknown-model",
+            hint=f'slipway versions {model}; slipway adopt {model}@production --reason "…" begins a history',
+        )
+    return max(known, key=lambda uid: int(uid.split("/")[1]))
 
 
 def _is_there(name: str, created_ms: int, find: Callable[[str], RegisteredModel]) -> bool:

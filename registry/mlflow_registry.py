@@ -42,10 +42,10 @@ class LightClient(MlflowClient):
 
 
 class MlflowRegistry:
-    """The `ModelRegistry` on MLflow's client, for whatever registry MLflow is configured for."""
+    """The `ModelRegistry` on MLflow's client, without one for whatever registry MLflow is configured for."""
 
-    def __init__(self) -> None:
-        self._client = LightClient()
+    def __init__(self, client: MlflowClient | None = None) -> None:
+        self._client = client or LightClient()
 
     @translated()
     def model(self, name: str) -> RegisteredModel:

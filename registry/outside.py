@@ -1,17 +1,24 @@
-"""The ports that registry needs of the other two packages; `slipway.py` wires them."""
+"""What the commands are given from outside; `slipway.py` wires it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import what decides
+    from registry.decisions import Decisions
+    from registry.history import History
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outside:
     """`serve` starts a scoring server on a folder and asks it; `read_rows` reads a source with its target.
 
-    `serve` returns what `registry.evidence.Served` says; `read_rows` a frame and its content digest. Both are functions
-    of a module, and import what they need when they are called.
+    `serve` returns what `registry.evidence.Served` says; `read_rows` a frame and its content digest. `decisions` opens
+    the decisions of the ledger here or of a server, `history` opens it for reading, without its tables being made. All
+    are functions of a module, and import what they need when they are called.
     """
 
     serve: Callable[..., Any]
     read_rows: Callable[[str, str], tuple[Any, str]]
+    decisions: "Callable[[], Decisions]"
+    history: "Callable[[], History]"

@@ -178,15 +178,30 @@ class Checks(Strict):
         return own
 
 
+class Roles(Strict):
+    """Who may do what for a stage, on a server that knows its users; without a list, who may edit the model there.
+
+    `assess` records verdicts, `approve` approvals; `promote` moves versions in and out, `override` past a verdict.
+    """
+
+    assess: tuple[str, ...] | None = None
+    approve: tuple[str, ...] | None = None
+    promote: tuple[str, ...] | None = None
+    override: tuple[str, ...] | None = None
+
+
 class StagePolicy(Strict):
     """A stage: where a version comes from, what must hold, and whether a refusal can be overridden.
 
-    `enter_from` is the stage before, unless it is given; `any` lets a version in from everywhere.
+    `enter_from` is the stage before, unless it is given; `any` lets a version in from everywhere. `verdict_by` names
+    those whose verdicts count, where not everybody's do: the account of the CI.
     """
 
     enter_from: tuple[str, ...] | Literal["any"] | None = None
     checks: Checks
     allow_override: bool = False
+    verdict_by: tuple[str, ...] | None = Field(default=None, min_length=1)
+    roles: Roles = Roles()
 
     @field_validator("enter_from", mode="before")
     @classmethod
@@ -276,6 +291,11 @@ class PolicyBook:
         self._by_model = {model: _parse(document, model, source) for model in self.models}
 
     @property
+    def document(self) -> Mapping[str, Any]:
+        """Return what was parsed, for another process that is to have the same policies."""
+        return self._document
+
+    @property
     def default(self) -> Policy:
         """Return the policy of models that are not named."""
         return self._default
@@ -352,7 +372,7 @@ def _one_wrong(problem: Mapping[str, Any], where: str) -> str:
 
 def _known_beside(path: list[str]) -> list[str]:
     """Return the keys that are known where an unknown one was found."""
-    kind: type[BaseModel] = StagePolicy
+    kind: type[BaseModel] = Roles if "roles" in path[:-1] else StagePolicy
     if "checks" in path[:-1]:
         after = path[path.index("checks") + 1 : -1]
         kind = Checks

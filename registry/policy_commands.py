@@ -8,8 +8,10 @@ import click
 import yaml
 
 from registry.console import json_option, print_document, say
-from registry.policy import Policy, load_policy
-from registry.settings import RegistrySettings, load_settings, policy_place
+from registry.http_decisions import policies_of
+from registry.http_server import SlipwayServer
+from registry.policy import Policy, PolicyBook, load_policy
+from registry.settings import RegistrySettings, decided_at_server, load_settings, policy_place, registry_uri
 
 
 @click.group("policy", epilog="Example: slipway policy show cancer")
@@ -41,7 +43,7 @@ def check(file: Path | None, as_json: bool) -> None:
 @json_option
 def show(model: str, as_json: bool) -> None:
     """Show the effective policy of a model: defaults and its own settings as one."""
-    book = load_policy(_place())
+    book = _in_force()
     found = book.of(model)
     document = {"model": model, "source": book.source, "digest": found.digest, "stages": _stages(found)}
     if as_json:
@@ -65,6 +67,13 @@ def _missing_files(policies: Sequence[Policy]) -> set[str]:
 
 def _stages(policy: Policy) -> object:
     return policy.model_dump(mode="json", exclude_none=True)["stages"]
+
+
+def _in_force() -> PolicyBook:
+    """Return the policies under which decisions are made: a server's are its own."""
+    if decided_at_server(os.environ, Path.cwd()):
+        return policies_of(SlipwayServer(registry_uri(os.environ), os.environ))
+    return load_policy(_place())
 
 
 def _place() -> Path:

@@ -15,6 +15,7 @@ from registry.stages import MLFLOW_ARCHIVED, MLFLOW_STAGES, mlflow_stage_of
 from registry.version import Version
 
 STAGE_TAG = "slipway.stage"
+PROJECTED_TAGS = frozenset({STAGE_TAG, "slipway.by", "slipway.reason", "slipway.verdict", HEAD_TAG})
 TAG_CHARACTERS = 500
 
 

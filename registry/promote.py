@@ -46,10 +46,14 @@ def say_why(actor: str, *, authenticated: bool, at: datetime, reason: str) -> Wh
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grounds:
-    """What a promotion rests on: the verdict, its number in the ledger, and why it is overridden, if it is."""
+    """What a promotion rests on: the verdict, its number in the ledger, and why it is overridden, if it is.
+
+    `by` is who vouches for the verdict.
+    """
 
     verdict: Verdict
     seq: int
+    by: str
     override: str | None = None
 
 
@@ -91,12 +95,13 @@ def promotion(situation: Situation, version: Version, stage: str, who: Who, grou
         The version may not enter from where it is, or the stage's occupant, the version's files or the policy are not
         what the verdict was given for.
     NotApproved
-        The verdict is no PASS, and is not overridden, or may not be.
+        The verdict is no PASS, and is not overridden, or may not be; or its author's verdicts do not count.
     """
     if situation.occupant(stage) == version.number:
         return None
     require_admissible(situation, version, stage)
-    _require_valid(situation, version, stage, grounds.verdict)
+    require_valid(situation, version, stage, grounds.verdict)
+    require_voucher(situation, stage, grounds.by)
     _require_pass(situation, stage, grounds)
     details = {"verdict": grounds.verdict.outcome.name, "verdict_seq": grounds.seq}
     if grounds.override and grounds.verdict.outcome is not Outcome.PASS:
@@ -105,15 +110,38 @@ def promotion(situation: Situation, version: Version, stage: str, who: Who, grou
     return replace(event, digests={**event.digests, **grounds.verdict.digests})
 
 
-def _require_valid(situation: Situation, version: Version, stage: str, verdict: Verdict) -> None:
-    """Refuse a verdict that was overtaken, saying by what."""
+def require_voucher(situation: Situation, stage: str, actor: str) -> None:
+    """Refuse a verdict of somebody whose verdicts do not count for a stage.
+
+    Raises
+    ------
+    NotApproved
+        The policy names who may vouch, and the actor is not among them.
+    """
+    allowed = situation.policy.stages[stage].verdict_by
+    if allowed is not None and actor not in allowed:
+        raise NotApproved(
+            f"for {stage} the verdicts of {', '.join(allowed)} count, and this one is {actor}'s",
+            code="verdict-by-another",
+            hint=f"have slipway gate {situation.name}/N --to {stage} run by {allowed[0]}, then promote",
+        )
+
+
+def require_valid(situation: Situation, version: Version, stage: str, verdict: Verdict) -> None:
+    """Refuse a verdict that was overtaken, saying by what.
+
+    Raises
+    ------
+    Conflict
+        The stage's occupant or the policy is not what the verdict was given for, or it is about something else.
+    """
     occupant = situation.occupant(stage)
     overtaken = None
     if verdict.champion != occupant:
         by = situation.state.stages[stage].by if occupant else "nobody"
         there = f"{situation.name}/{occupant}, put there by {by}" if occupant else "empty"
         overtaken = f"compared with {verdict.champion or 'an empty stage'}, and {stage} is now {there}"
-    elif verdict.digests["policy"] != situation.policy.digest:
+    elif verdict.digests.get("policy") != situation.policy.digest:
         overtaken = "given under a policy that was changed since"
     elif verdict.version != version.number or verdict.stage != stage:
         overtaken = f"about {verdict.model}/{verdict.version} for {verdict.stage}"
@@ -271,10 +299,11 @@ def adoption(situation: Situation, version: Version, stage: str, who: Who, manif
 
 
 def registration(situation: Situation, version: Version, who: Who, manifest: Manifest) -> Event:
-    """Return the event that records a version that was registered elsewhere, with its files as they are now."""
+    """Return the event that records a version with its files."""
     details = {"manifest": manifest.to_json()}
     event = _event(EventKind.VERSION_REGISTERED, situation, version, None, who, details=details)
-    return replace(event, digests={**event.digests, "manifest": manifest.digest})
+    run = {"run": version.run_id} if version.run_id else {}
+    return replace(event, digests={**event.digests, **run, "manifest": manifest.digest})
 
 
 def approval(situation: Situation, version: Version, stage: str, who: Who, manifest: Manifest | None) -> Event:

@@ -37,6 +37,17 @@ class RegistrySettings(Section):
     history_uri: SecretStr | None = None
 
 
+def registry_uri(environ: Mapping[str, str]) -> str:
+    """Return where MLflow's registry is, by MLflow's own rules and without importing it."""
+    return environ.get("MLFLOW_REGISTRY_URI") or environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+
+
+def decided_at_server(environ: Mapping[str, str], folder: Path) -> bool:
+    """Return whether decisions are made at a tracking server: the registry is one, and no database is named."""
+    settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
+    return settings.history_uri is None and registry_uri(environ).startswith(("http://", "https://"))
+
+
 def history_place(settings: RegistrySettings, environ: Mapping[str, str]) -> tuple[str, bool]:
     """Return the database URL of the history, and whether MLflow's tables are in the same database.
 
@@ -50,7 +61,7 @@ def history_place(settings: RegistrySettings, environ: Mapping[str, str]) -> tup
     """
     if settings.history_uri is not None:
         return settings.history_uri.get_secret_value(), False
-    uri = environ.get("MLFLOW_REGISTRY_URI") or environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    uri = registry_uri(environ)
     if not uri.startswith(("sqlite:", "postgresql")):
         raise InvalidInput(
             f"the registry is at {uri}, and its history cannot be kept there",
@@ -58,6 +69,12 @@ def history_place(settings: RegistrySettings, environ: Mapping[str, str]) -> tup
             hint="name a database: SLIPWAY_REGISTRY__HISTORY_URI=postgresql://… or sqlite:////path/to/history.db",
         )
     return uri, True
+
+
+def history_url(environ: Mapping[str, str], folder: Path) -> str:
+    """Return the database URL of the history of a working folder; raises as `history_place` does."""
+    settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
+    return history_place(settings, environ)[0]
 
 
 def policy_place(settings: RegistrySettings, folder: Path) -> Path:

@@ -1,13 +1,10 @@
 """The `Heartbeats` in SQL, beside the ledger."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
-from registry.heartbeats import Heartbeat
+from registry.heartbeats import Heartbeat, heartbeat_from
 from registry.sql_existing import existing_engine
 from registry.sql_history import translated
 from registry.sql_tables import HEARTBEATS
@@ -25,7 +22,7 @@ class SqlHeartbeats:
         with translated(self._url), self._engine.begin() as connection:
             for engine in {beat.engine for beat in beats}:
                 connection.execute(sa.delete(HEARTBEATS).where(HEARTBEATS.c.engine == engine))
-            connection.execute(sa.insert(HEARTBEATS), [_row(beat) for beat in beats])
+            connection.execute(sa.insert(HEARTBEATS), [beat.to_document() for beat in beats])
 
     def leave(self, engine: str) -> None:
         """Take an engine's rows away."""
@@ -37,12 +34,4 @@ class SqlHeartbeats:
         order = (HEARTBEATS.c.model, HEARTBEATS.c.stage, HEARTBEATS.c.engine)
         with translated(self._url), self._engine.connect() as connection:
             rows = connection.execute(sa.select(HEARTBEATS).order_by(*order)).mappings().all()
-        return tuple(Heartbeat(**{**row, "since": _time(row["since"]), "at": _time(row["at"])}) for row in rows)
-
-
-def _row(beat: Heartbeat) -> dict[str, Any]:
-    return {**asdict(beat), "since": beat.since.isoformat() if beat.since else None, "at": beat.at.isoformat()}
-
-
-def _time(text: str | None) -> Any:
-    return datetime.fromisoformat(text).astimezone(UTC) if text else None
+        return tuple(heartbeat_from(dict(row)) for row in rows)

@@ -49,6 +49,9 @@ class SqlHistory:
             The URL names neither SQLite nor PostgreSQL.
         """
         self._url, self._engine = _engine_of(url)
+        # Whoever waits for a lock holds a connection: taken from one pool, twenty who wait would starve the holder.
+        connect = CONNECT[self._url.get_backend_name()]
+        self._lock_engine = sa.create_engine(self._url, connect_args=connect, poolclass=sa.NullPool)
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
@@ -80,10 +83,10 @@ class SqlHistory:
         """Return all of a model's records in order."""
         return self._read(_records_of(model_uid).order_by(EVENTS.c.seq))
 
-    def walk(self, model_uid: str) -> Iterator[Record]:
-        """Yield all of a model's records in order, holding a page of them and no transaction."""
+    def walk(self, model_uid: str, *, after_seq: int = 0) -> Iterator[Record]:
+        """Yield a model's records after a number, in order, holding a page of them and no transaction."""
         query = _records_of(model_uid).order_by(EVENTS.c.seq).limit(PAGE_ROWS)
-        page = self._read(query)
+        page = self._read(query.where(EVENTS.c.seq > after_seq))
         while page:
             yield from page
             page = self._read(query.where(EVENTS.c.seq > page[-1].seq))
@@ -124,6 +127,12 @@ class SqlHistory:
         named = query if model is None else query.where(EVENTS.c.model == model)
         with self.connected() as connection:
             return tuple(sorted(connection.scalars(named)))
+
+    def name_of(self, model_uid: str) -> str | None:
+        """Return the name by which a model was last known."""
+        query = sa.select(EVENTS.c.model).where(EVENTS.c.model_uid == model_uid)
+        with self.connected() as connection:
+            return connection.scalar(query.order_by(EVENTS.c.seq.desc()).limit(1))
 
     def applied(self, model_uid: str) -> int:
         """Return the last number whose consequences are known to be applied."""
@@ -166,7 +175,7 @@ class SqlHistory:
     @contextmanager
     def _advisory_lock(self, key: int) -> Iterator[None]:
         with translated(self._url):
-            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection = self._lock_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             with translated(self._url):
                 _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))

@@ -1,6 +1,8 @@
 """Status: what is in which stage by the history, and where the registry shows something else."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from registry.decide import Ledger, Situation, agreeing, settle, situation_of
 from registry.identity import RegisteredModel
@@ -8,7 +10,10 @@ from registry.identity import RegisteredModel
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageStatus:
-    """A stage of a model: who is in it, since when and by whom; `wrong` and `mend` where the registry differs."""
+    """A stage of a model: who is in it, since when and by whom; `wrong` and `mend` where the registry differs.
+
+    `served` has a text for each engine that serves the stage.
+    """
 
     model: str
     stage: str
@@ -17,6 +22,17 @@ class StageStatus:
     by: str
     wrong: str | None
     mend: str | None
+    served: tuple[str, ...] = ()
+
+    def to_document(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**asdict(self), "since": self.since or None, "by": self.by or None, "served": list(self.served)}
+
+
+def status_from(document: Mapping[str, Any]) -> StageStatus:
+    """Return the status that `to_document` wrote."""
+    texts = {"since": document["since"] or "", "by": document["by"] or "", "served": tuple(document["served"])}
+    return StageStatus(**{**document, **texts})
 
 
 def status_of(model: RegisteredModel, ledger: Ledger) -> tuple[StageStatus, ...]:

@@ -111,6 +111,20 @@ class Verdict:
         }
 
 
+def verdict_from(document: Mapping[str, Any]) -> Verdict:
+    """Return the verdict that `to_document` wrote; its outcome is that of its findings."""
+    model, _, number = document["version"].rpartition("/")
+    return Verdict(
+        model=model,
+        version=int(number),
+        stage=document["stage"],
+        at=datetime.fromisoformat(document["at"]),
+        findings=tuple(map(finding_from, document["findings"])),
+        digests=dict(document["digests"]),
+        champion=document["champion"],
+    )
+
+
 def finite(value: Any) -> Any:
     """Return the value with NaN and infinities as text, which strict JSON can hold."""
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,15 +1,33 @@
-"""How the commands get their ledger and their gate: settings, policy, MLflow's registry, the history in SQL."""
+"""How the commands get their ledger and its decisions: settings, policy, MLflow's registry, the history.
 
-import getpass
+The history is in SQL, or at a tracking server: then that decides, under its policy, and here it is only read.
+"""
+
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
+from registry import http_decisions
+from registry.actor import actor
 from registry.decide import Ledger
-from registry.heartbeats import Heartbeats
+from registry.decisions import Decisions
+from registry.http_history import HttpHistory
+from registry.http_server import SlipwayServer
+from registry.ledger_decisions import LedgerDecisions
 from registry.mlflow_registry import MlflowRegistry
 from registry.policy import load_policy
-from registry.settings import RegistrySettings, history_place, load_settings, policy_place
+from registry.promote import Who, say_why
+from registry.roles import anybody
+from registry.settings import (
+    RegistrySettings,
+    decided_at_server,
+    history_place,
+    history_url,
+    load_settings,
+    policy_place,
+    registry_uri,
+)
 from registry.sql_heartbeats import SqlHeartbeats
 from registry.sql_migrate import open_history
 
@@ -18,6 +36,14 @@ def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
     """Return the ledger that the settings name; MLflow's tables are made first where they are missing."""
     settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
     registry = MlflowRegistry()
+    if decided_at_server(environ, folder):
+        server = SlipwayServer(registry_uri(environ), environ)
+        return Ledger(
+            registry=registry,
+            history=HttpHistory(server),
+            policies=lambda: http_decisions.policies_of(server),
+            mirror_stages=settings.mirror_stages,
+        )
     url, beside_mlflow = history_place(settings, environ)
     return Ledger(
         registry=registry,
@@ -27,12 +53,15 @@ def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
     )
 
 
-def open_heartbeats(environ: Mapping[str, str], folder: Path) -> Heartbeats:
-    """Return where serving engines leave their word: beside the ledger, whose tables are there already."""
-    settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
-    return SqlHeartbeats(history_place(settings, environ)[0])
+def open_decisions() -> Decisions:
+    """Return the decisions on the ledger of the working folder, or of its server."""
+    folder = Path.cwd()
+    if decided_at_server(os.environ, folder):
+        return http_decisions.open_decisions()
+    ledger, url = open_ledger(os.environ, folder), history_url(os.environ, folder)
+    return LedgerDecisions(ledger=ledger, who=who, may=anybody, beats=lambda: SqlHeartbeats(url).all())
 
 
-def actor() -> str:
-    """Return who acts: the user that MLflow's server knows, else whoever is logged in here."""
-    return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+def who(reason: str) -> Who:
+    """Return who decides now; nobody has authenticated whoever is logged in here."""
+    return say_why(actor(), authenticated=False, at=datetime.now(UTC), reason=reason)

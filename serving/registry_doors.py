@@ -10,16 +10,13 @@ from pathlib import Path
 from registry.aliases import Aliases
 from registry.errors import InvalidInput
 from registry.heartbeats import Heartbeats
-from registry.settings import RegistrySettings, history_place, load_settings
+from registry.http_heartbeats import HttpHeartbeats
+from registry.http_server import SlipwayServer
+from registry.settings import decided_at_server, history_url, registry_uri
 from registry.sql_aliases import SqlAliases
 from registry.sql_heartbeats import SqlHeartbeats
 
 MLFLOW_DOOR = "registry.mlflow_aliases"
-
-
-def registry_uri(environ: Mapping[str, str]) -> str:
-    """Return the registry's URI, by MLflow's own rules."""
-    return environ.get("MLFLOW_REGISTRY_URI") or environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
 
 
 def open_aliases(environ: Mapping[str, str]) -> Aliases:
@@ -34,11 +31,11 @@ def open_aliases(environ: Mapping[str, str]) -> Aliases:
 def open_heartbeats(environ: Mapping[str, str], folder: Path) -> Heartbeats | None:
     """Return where this engine leaves its word; `None` where the history is in no database that it can reach.
 
-    The tables are made by whoever prepares the first version, as by every command.
+    The tables are made by whoever prepares the first version, as by every command. A server keeps its own.
     """
-    settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
+    if decided_at_server(environ, folder):
+        return HttpHeartbeats(SlipwayServer(registry_uri(environ), environ))
     try:
-        url, _ = history_place(settings, environ)
+        return SqlHeartbeats(history_url(environ, folder))
     except InvalidInput:
         return None
-    return SqlHeartbeats(url)

@@ -14,9 +14,9 @@ import click
 from registry.console import json_option, print_document
 from registry.errors import Conflict, SlipwayError
 from registry.heartbeats import Heartbeats
-from registry.settings import load_settings
+from registry.settings import load_settings, registry_uri
 from serving.logs import set_up_logs
-from serving.registry_doors import open_aliases, open_heartbeats, registry_uri
+from serving.registry_doors import open_aliases, open_heartbeats
 from serving.settings import ServingSettings
 from serving.supervisor import Supervisor
 from serving.target import parse_target

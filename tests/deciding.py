@@ -16,15 +16,16 @@ from registry.check_runner import CONTEXT, run_here, warm_up
 from registry.decide import Ledger, carry_out, look, settled
 from registry.errors import SlipwayError
 from registry.gate import Gate
-from registry.gate_commands import deciding, grounds_for
+from registry.gate_commands import grounds_for
 from registry.gate_wiring import open_gate
 from registry.history import History, fold, verify
+from registry.ledger_decisions import LedgerDecisions, deciding, going_back
 from registry.model_registry import ModelRegistry
 from registry.outside import Outside
 from registry.promote import say_why
-from registry.stage_commands import going_back
+from registry.roles import anybody
 from registry.version import parse_ref
-from registry.wiring import open_ledger
+from registry.wiring import open_decisions, open_ledger
 from tests.postgres import PostgresServer
 
 MODEL = "cancer"
@@ -106,10 +107,12 @@ def fused(ledger: Ledger, fuse: Fuse) -> Ledger:
 def promote(ledger: Ledger, version: str, to: str, *, ready: Callable[[], object] = lambda: None) -> None:
     """Do what `slipway promote` does; `ready` is called between the verdict and the decision."""
     found = ledger.registry.version(parse_ref(version))
-    opened = open_gate(ledger, Outside(serve=_nothing, read_rows=_nothing))
+    outside = Outside(serve=_nothing, read_rows=_nothing, decisions=_nothing, history=_nothing)
+    opened = open_gate(ledger, outside)
     gate = Gate(ledger=ledger, tools=opened.tools, read_rows=opened.read_rows, run_checks=run_here)
     why = say_why(f"promoter of {found.number}", authenticated=False, at=datetime.now(UTC), reason="test")
-    grounds = grounds_for(found, to, settled(found.model, ledger), gate, why, dry_run=False)
+    decisions = LedgerDecisions(ledger=ledger, who=lambda _: why, may=anybody)
+    grounds = grounds_for(found, to, settled(found.model, ledger), gate, why, decisions=decisions)
     ready()
     carry_out(found.model, deciding(found, to, why, grounds, ledger), ledger)
 
@@ -201,15 +204,25 @@ def promote_when(place: Place, number: int, at_once: Any) -> None:
     _report(place, lambda: promote(place.ledger(), f"{MODEL}/{number}", "staging", ready=at_once.wait), number)
 
 
-def roll_back_when(place: Place, number: int, at_once: Any) -> None:
-    """Roll back without saying from where, everybody deciding at the same moment."""
-    ledger = place.ledger()
-    why = say_why(f"operator {number}", authenticated=False, at=datetime.now(UTC), reason="test")
-    at_once.wait()
-    _report(place, lambda: carry_out(MODEL, going_back("production", why, ledger), ledger), number)
+def promote_at_server_when(place: Place, model: str, number: int, at_once: Any) -> None:
+    """Promote one of many versions to staging at a server, everybody deciding at the same moment."""
+
+    def decide() -> None:
+        place.enter()
+        ledger, decisions = open_ledger(os.environ, place.folder), open_decisions()
+        found = ledger.registry.version(parse_ref(f"{model}/{number}"))
+        outside = Outside(serve=_nothing, read_rows=_nothing, decisions=_nothing, history=_nothing)
+        gate = replace(open_gate(ledger, outside), run_checks=run_here)
+        why = say_why("anybody", authenticated=False, at=datetime.now(UTC), reason="test")
+        situation = decisions.situation(model, ledger)
+        grounds = grounds_for(found, "staging", situation, gate, why, decisions=decisions)
+        at_once.wait()
+        decisions.promote(found, "staging", "test", grounds=grounds, dry_run=False)
+
+    _report(place, decide, number)
 
 
-def _report(place: Place, decide: Callable[[], object], number: int = 0) -> None:
+def _report(place: Place, decide: Callable[[], None], number: int = 0) -> None:
     """Write down how it ended: an empty file, or the error."""
     said = place.folder / f"said-{number}"
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.events import Event, first_hash
+from registry.heartbeats import Heartbeat
 from registry.history import MOVES, Head, Record, record_of
 from registry.identity import RegisteredModel
 from registry.model_registry import Measured
@@ -174,6 +175,9 @@ class FakeHistory:
     def records(self, model_uid: str) -> tuple[Record, ...]:
         return tuple(self.chains.get(model_uid, ()))
 
+    def walk(self, model_uid: str, *, after_seq: int = 0) -> Iterator[Record]:
+        yield from self.records(model_uid)[after_seq:]
+
     def moves(self, model_uid: str) -> tuple[Record, ...]:
         return tuple(record for record in self.records(model_uid) if record.kind in MOVES)
 
@@ -184,9 +188,16 @@ class FakeHistory:
         chain = self.chains.get(model_uid)
         return chain[-1].head if chain else None
 
+    def anchors(self, model_uid: str) -> tuple[Head, ...]:
+        return ()
+
     def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
         known = (uid for uid, chain in self.chains.items() if chain and uid.startswith(prefix))
         return tuple(sorted(u for u in known if model is None or any(r.event.model == model for r in self.chains[u])))
+
+    def name_of(self, model_uid: str) -> str | None:
+        chain = self.chains.get(model_uid)
+        return chain[-1].model if chain else None
 
     def applied(self, model_uid: str) -> int:
         return self.applied_to.get(model_uid, 0)
@@ -203,6 +214,23 @@ class FakeHistory:
             yield
         finally:
             self.locked.discard(model_uid)
+
+
+class FakeHeartbeats:
+    """`Heartbeats` in memory."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, list[Heartbeat]] = {}
+
+    def beat(self, beats: Sequence[Heartbeat]) -> None:
+        self.said |= {beat.engine: [each for each in beats if each.engine == beat.engine] for beat in beats}
+
+    def leave(self, engine: str) -> None:
+        self.said.pop(engine, None)
+
+    def all(self) -> tuple[Heartbeat, ...]:
+        every = [beat for beats in self.said.values() for beat in beats]
+        return tuple(sorted(every, key=lambda beat: (beat.model, beat.stage, beat.engine)))
 
 
 def logged_model(**changes: object) -> LoggedModel:

@@ -7,7 +7,6 @@ has already opened says what was wrong with them.
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ import click
 import pandas as pd
 
 from registry.console import json_option, print_document, print_table, say
+from registry.manifest import Manifest
 from registry.mlflow_registry import MlflowRegistry
 from registry.mlflow_store import require_usable_store
 from registry.register import register
 from registry.settings import load_settings
-from registry.version import LoggedModel, Version, parse_ref
-from registry.wiring import actor, open_ledger
+from registry.version import LoggedModel, Version, VersionRef, parse_ref
+from registry.wiring import open_decisions
 from training.data import DataSources, load
 from training.dataset import Dataset
 from training.evaluate import Evaluation
@@ -145,10 +145,12 @@ def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool)
 
 
 def _register(logged: LoggedModel, model: str) -> Version:
-    ledger = open_ledger(os.environ, Path.cwd())
-    return register(
-        logged, model=model, registry=ledger.registry, history=ledger.history, actor=actor(), now=datetime.now(UTC)
-    )
+    decisions = open_decisions()
+
+    def note(version: Version, manifest: Manifest) -> None:
+        decisions.register(VersionRef(model=model, number=version.number), "trained", manifest)
+
+    return register(logged, model=model, registry=MlflowRegistry(), note=note)
 
 
 def _show_trained(logged: LoggedModel, version: Version | None, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The contract of `Heartbeats`, on SQLite and PostgreSQL."""
+"""The contract of `Heartbeats`, on the fake and on SQLite; through a server: tests/integration."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +9,7 @@ import pytest
 from registry.heartbeats import ALIVE_WITHIN, Heartbeat, Heartbeats
 from registry.sql_heartbeats import SqlHeartbeats
 from registry.sql_migrate import open_history
+from tests.fakes import FakeHeartbeats
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
 BEAT = Heartbeat(
@@ -24,9 +25,11 @@ BEAT = Heartbeat(
 )
 
 
-@pytest.fixture
-def heartbeats(tmp_path: Path) -> Heartbeats:
+@pytest.fixture(params=["fake", "sqlite"])
+def heartbeats(request: pytest.FixtureRequest, tmp_path: Path) -> Heartbeats:
     """Return a place without any word yet."""
+    if request.param == "fake":
+        return FakeHeartbeats()
     url = f"sqlite:///{tmp_path}/history.db"
     open_history(url, beside_mlflow=False)
     return SqlHeartbeats(url)

@@ -1,10 +1,17 @@
 """What tests with real components share: prepared registries on each database."""
 
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from registry.sql_store import move_artifact_locations
 from tests.deciding import Copies
+from tests.guarded import GuardedServer, serve
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -14,6 +21,43 @@ def copies(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     made = Copies(folder=tmp_path_factory.mktemp(request.param), postgres=server)
     made.prepare()
     return made
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer) -> str:
+    """Return the name of a database with MLflow's tables and nothing in them."""
+    url = postgres.create_database()
+    MlflowClient(url, url).search_experiments()
+    SqlAlchemyStore._get_or_create_engine(url).dispose()  # a database with connections is no template
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"], scope="session")
+def database(request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """Return what makes a database with MLflow's tables, beside a server's folder or in PostgreSQL."""
+
+    def beside(folder: Path) -> str:
+        shutil.copy(request.getfixturevalue("empty_database"), folder / "mlflow.db")
+        return f"sqlite:///{folder}/mlflow.db"
+
+    def in_postgres(folder: Path) -> str:
+        template = request.getfixturevalue("postgres_template")
+        return request.getfixturevalue("postgres").create_database(template)
+
+    def make(folder: Path) -> str:
+        made = (beside if request.param == "sqlite" else in_postgres)(folder)
+        move_artifact_locations(made, {"0": "mlflow-artifacts:/0"})  # as a server that is started first makes it
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def server(database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedServer]:
+    """Return a guarded server on each database; tests use models of their own."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with serve(folder, database(folder)) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

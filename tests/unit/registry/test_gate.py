@@ -13,15 +13,16 @@ from registry.decide import carry_out, look
 from registry.errors import Corrupt, NotFound
 from registry.events import EventKind
 from registry.evidence import Tools
-from registry.gate import Gate, assess, record, still_valid
-from registry.gate_commands import deciding
+from registry.gate import Gate, assess, still_valid
+from registry.ledger_decisions import deciding
 from registry.promote import Grounds
+from registry.record import record
 from registry.register import register
 from registry.verdict import Verdict
 from registry.version import VersionRef
 from tests.fakes import logged_model
 from tests.unit.registry.test_checks import stored
-from tests.unit.registry.test_promote import NOW, Desk
+from tests.unit.registry.test_promote import Desk
 
 OWN = {"entry_point": "tests.unit.registry.test_gate:loads_it"}
 CHECKS = {"artifact": {}, "own": {"loads": OWN}}
@@ -47,7 +48,14 @@ class Bench(Desk):
         for number, files in self.folders.items():
             self.registry.folders[f"models:/m-{number}"] = files
             logged = logged_model(run_id=f"r{number}", model_uri=f"models:/m-{number}")
-            register(logged, model="m", registry=self.registry, history=self.history, actor="ann", now=NOW)
+            register(
+                logged,
+                model="m",
+                registry=self.registry,
+                note=lambda made, files: self.decisions.register(
+                    VersionRef(model="m", number=made.number), "trained", files
+                ),
+            )
         tools = Tools(load=nothing, load_as_served=nothing, example=nothing, serve=nothing, untrusted=lambda _: ())
         self.gate = Gate(
             ledger=self.ledger, tools=tools, read_rows=lambda *_: (self.rows, "digest"), run_checks=run_here
@@ -66,9 +74,9 @@ class Bench(Desk):
     def record(self, verdict: Verdict) -> int:
         """Put a verdict into the ledger."""
         version = self.registry.version(VersionRef(model="m", number=2))
-        return record(verdict, version, self.gate, actor="petra", authenticated=False)
+        return record(verdict, version, self.ledger, actor="petra", authenticated=False)
 
-    def kept(self) -> tuple[Verdict, int] | None:
+    def kept(self) -> Grounds | None:
         """Return the recorded verdict if it still holds."""
         version = self.registry.version(VersionRef(model="m", number=2))
         return still_valid(version, "production", look("m", self.ledger), self.gate, promoter="petra", now=self.now)
@@ -77,7 +85,9 @@ class Bench(Desk):
         """Promote on the grounds of a verdict."""
         version = self.registry.version(VersionRef(model="m", number=2))
         carry_out(
-            "m", deciding(version, "production", self.who(), Grounds(verdict=verdict, seq=1), self.ledger), self.ledger
+            "m",
+            deciding(version, "production", self.who(), Grounds(verdict=verdict, seq=1, by="petra"), self.ledger),
+            self.ledger,
         )
 
 
@@ -131,7 +141,7 @@ def test_a_verdict_holds_as_long_as_what_it_rests_on(tmp_path: Path):
         assert bench.kept() is None, "nothing was recorded yet"
         seq = bench.record(bench.assess())
         kept = bench.kept()
-        assert (kept[1], outcomes(kept[0])) == (seq, ["PASS", "PASS", "PASS"])
+        assert (kept.seq, outcomes(kept.verdict)) == (seq, ["PASS", "PASS", "PASS"])
         change(bench)
         assert bench.kept() is None, name
 
@@ -143,7 +153,7 @@ def test_a_verdict_with_an_error_is_never_taken_again(tmp_path: Path):
     assert bench.kept() is None
     bench.check({**CHECKS, "metric": {"limits": {"accuracy": {"min": 1}}}})
     bench.record(bench.assess())
-    assert "INCONCLUSIVE" in outcomes(bench.kept()[0])
+    assert "INCONCLUSIVE" in outcomes(bench.kept().verdict)
 
 
 def test_soak_and_approval_are_looked_at_anew(tmp_path: Path):
@@ -162,7 +172,7 @@ def test_soak_and_approval_are_looked_at_anew(tmp_path: Path):
     )
     bench.history.append(approved, after_seq=seq)
     kept = bench.kept()
-    assert (kept[1], outcomes(kept[0])) == (seq, ["PASS"] * 4)
+    assert (kept.seq, outcomes(kept.verdict)) == (seq, ["PASS"] * 4)
 
 
 def test_files_that_change_between_verdict_and_decision_are_not_promoted(tmp_path: Path):

@@ -13,6 +13,7 @@ from registry.decide import Decided, Ledger, Situation, carry_out, look, propose
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.events import Event
 from registry.history import verify
+from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest
 from registry.policy import PolicyBook
 from registry.promote import (
@@ -29,6 +30,7 @@ from registry.promote import (
     say_why,
     what_next,
 )
+from registry.roles import anybody
 from registry.status import status_of
 from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef
@@ -65,6 +67,10 @@ class Desk:
         self.now += timedelta(hours=1)
         return say_why("ann", authenticated=False, at=self.now, reason=reason)
 
+    @property
+    def decisions(self) -> LedgerDecisions:
+        return LedgerDecisions(ledger=self.ledger, who=self.who, may=anybody)
+
     def verdict(self, number: int, stage: str, outcome: Outcome = Outcome.PASS) -> Verdict:
         found = look("m", self.ledger)
         return Verdict(
@@ -78,7 +84,7 @@ class Desk:
         )
 
     def promotion(self, number: int, stage: str, **grounds) -> Callable[[Situation], Event | None]:
-        given = Grounds(**{"verdict": self.verdict(number, stage), "seq": 1, **grounds})
+        given = Grounds(**{"verdict": self.verdict(number, stage), "seq": 1, "by": "ann", **grounds})
         version = self.registry.version(VersionRef(model="m", number=number))
         who = self.who()
         return lambda situation: promotion(situation, version, stage, who, given)

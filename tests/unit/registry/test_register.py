@@ -5,19 +5,36 @@ from pathlib import Path
 
 import pytest
 
+from registry.decide import Ledger
 from registry.errors import Unavailable
+from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest, manifest_of
+from registry.policy import DEFAULT, PolicyBook
+from registry.promote import say_why
 from registry.register import MANIFEST_PATH, register
-from registry.version import Version
+from registry.roles import anybody
+from registry.version import Version, VersionRef
 from registry.whole import recorded_manifest
 from tests.fakes import FakeHistory, FakeModelRegistry, logged_model
 
 
 def recorded(registry: FakeModelRegistry, history: FakeHistory | None = None) -> Version:
     """Register a logged model as a version of iris."""
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    ledger = history or FakeHistory()
-    return register(logged_model(), model="iris", registry=registry, history=ledger, actor="ann", now=now)
+    decisions = LedgerDecisions(
+        ledger=Ledger(
+            registry=registry,
+            history=history or FakeHistory(),
+            policies=lambda: PolicyBook(DEFAULT, source="test"),
+            mirror_stages=False,
+        ),
+        who=lambda reason: say_why("ann", authenticated=False, at=datetime(2026, 1, 1, tzinfo=UTC), reason=reason),
+        may=anybody,
+    )
+
+    def note(version: Version, manifest: Manifest) -> None:
+        decisions.register(VersionRef(model="iris", number=version.number), "trained", manifest)
+
+    return register(logged_model(), model="iris", registry=registry, note=note)
 
 
 def test_a_version_carries_the_manifest_of_what_is_stored(tmp_path: Path):

@@ -1,0 +1,93 @@
+"""Slipway's API as an application of its own, mounted in MLflow's.
+
+What guards MLflow's application (host check, authentication) has been passed before a request comes here. Here is how
+errors leave: one table from kind to HTTP status.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from registry.app_routes import Access, Api, Keeper
+from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+
+NOT_AUTHENTICATED = "not-authenticated"
+STATUS: Mapping[type[SlipwayError], int] = {
+    InvalidInput: 400,
+    NotApproved: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Corrupt: 500,
+    Unavailable: 503,
+}
+READS = ("GET", "HEAD", "OPTIONS")
+
+
+def build_api(keeper: Keeper, *, version: str) -> FastAPI:
+    """Return the API as an application, with its OpenAPI page at `docs`."""
+    api = FastAPI(title="Slipway", version=version, description="Stages, verdicts and their history.", redoc_url=None)
+    made = Api(keeper)
+    reads: dict[str, Callable[..., Any]] = {
+        "/status": made.status,
+        "/policy": made.policy,
+        "/heartbeats": made.beats,
+        "/models/{model}/history": made.history,
+        "/models/{model}/policy": made.policy_of,
+        "/ledger/models": made.model_uids,
+        "/ledger/head": made.head,
+        "/ledger/anchors": made.anchors,
+        "/ledger/records": made.some_records,
+    }
+    decides: dict[str, Callable[..., Any]] = {
+        "/verdicts": made.record,
+        "/approvals": made.approve,
+        "/promotions": made.promote,
+        "/rollbacks": made.rollback,
+        "/adoptions": made.adopt,
+        "/demotions": made.demote,
+        "/archivals": made.archive,
+        "/registrations": made.register,
+        "/models/{model}/settle": made.settle,
+        "/heartbeats": made.beat,
+        "/heartbeats/leave": made.leave,
+    }
+    for method, routes in (("GET", reads), ("POST", decides)):
+        for path, function in routes.items():
+            api.add_api_route(path, function, methods=[method])
+    _add_edges(api, keeper.access)
+    return api
+
+
+def _add_edges(api: FastAPI, access: Access) -> None:
+    """Have every error leave in the one shape, and no other site's page ask for changes."""
+
+    @api.exception_handler(SlipwayError)
+    def refused(request: Request, error: SlipwayError) -> JSONResponse:
+        return answer_to(error)
+
+    @api.exception_handler(RequestValidationError)
+    def misunderstood(request: Request, error: RequestValidationError) -> JSONResponse:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
+        return answer_to(InvalidInput(f"wrong request: {wrong}", code="wrong-request", hint="see /slipway/docs"))
+
+    @api.exception_handler(HTTPException)
+    def unknown(request: Request, error: HTTPException) -> JSONResponse:
+        found = NotFound(f"{request.method} {request.url.path}: {error.detail}", code="no-route", hint="/slipway/docs")
+        return JSONResponse(found.to_document(), error.status_code)
+
+    @api.middleware("http")
+    async def same_site(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        if request.method not in READS and access.refuses_origin(request):
+            return answer_to(NotApproved("another site's page may not decide here", code="other-origin", hint=None))
+        return await call_next(request)
+
+
+def answer_to(error: SlipwayError) -> JSONResponse:
+    """Return how an error leaves: by its kind, and with a challenge for whoever should have said who he is."""
+    if error.code == NOT_AUTHENTICATED:
+        return JSONResponse(error.to_document(), 401, {"WWW-Authenticate": 'Basic realm="mlflow"'})
+    return JSONResponse(error.to_document(), STATUS[type(error)])

@@ -1,0 +1,341 @@
+"""The routes of Slipway's API: what the command line does, on the ledger that a server keeps, for the user it knows.
+
+Decisions are those of `registry.ledger_decisions`; here is who may ask for them, and on what verdicts they rest.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any, Protocol, TypeVar
+
+from fastapi import Query, Request
+
+from registry.app_bodies import (
+    AdoptionBody,
+    ApprovalBody,
+    ArchivalBody,
+    BeatsBody,
+    Body,
+    DemotionBody,
+    LeaveBody,
+    PromotionBody,
+    RegistrationBody,
+    RollbackBody,
+    VerdictBody,
+)
+from registry.decide import Ledger, Situation, look, settled
+from registry.decisions import Noted, Receipt
+from registry.errors import InvalidInput, NotApproved
+from registry.heartbeats import Heartbeats, heartbeat_from
+from registry.history import Record
+from registry.history_shown import parse_time, shown_at, shown_events, verified
+from registry.identity import uid_named
+from registry.ledger_decisions import LedgerDecisions
+from registry.manifest import Manifest
+from registry.promote import Grounds, Who, say_why
+from registry.recorded_grounds import acceptable, recorded_grounds
+from registry.roles import Role, require_role
+from registry.stages import find_stage
+from registry.verdict import verdict_from
+from registry.version import Version, VersionRef, parse_ref
+
+
+class Access(Protocol):
+    """Whom the server knows, and what MLflow lets them do."""
+
+    def user(self, request: Request) -> str | None:
+        """Return who asks, `None` on a server that knows no users.
+
+        Raises NotApproved with the code `not-authenticated` for somebody it should know and does not.
+        """
+
+    def may(self, user: str | None, model: str, *, edit: bool) -> bool:
+        """Return whether somebody may see a model, or edit it."""
+
+    def refuses_origin(self, request: Request) -> bool:
+        """Return whether a page of another site is behind a request that changes something."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keeper:
+    """What the API is built on. `ledger` is opened for each request; `workspace` is the one that a request is about."""
+
+    ledger: Callable[[], AbstractContextManager[Ledger]]
+    heartbeats: Callable[[], Heartbeats]
+    workspace: Callable[[], str]
+    access: Access
+    now: Callable[[], datetime]
+
+
+PAGE_ROWS = 1000
+
+AnswerT = TypeVar("AnswerT", Receipt, Noted)
+
+
+class Api:
+    """The routes, on what keeps the ledger."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    def status(self, request: Request) -> dict[str, Any]:
+        """Tell what is in every stage, since when and by whom, who serves it, and what was moved behind the history."""
+        user = self._keeper.access.user(request)
+        with self._keeper.ledger() as ledger:
+            found = self._decisions(ledger, user, None).status_of_models(lambda name: self._sees(user, name))
+            return {"stages": [row.to_document() for row in found]}
+
+    def beats(self, request: Request) -> dict[str, Any]:
+        """Give the last word of every engine on the models that can be seen."""
+        user = self._keeper.access.user(request)
+        return {
+            "beats": [each.to_document() for each in self._keeper.heartbeats().all() if self._sees(user, each.model)]
+        }
+
+    def beat(self, request: Request, body: BeatsBody) -> dict[str, int]:
+        """Write an engine's word over its earlier one."""
+        for model in {each.model for each in body.beats}:
+            self._require_seen(request, model)
+        self._keeper.heartbeats().beat([heartbeat_from(each.model_dump()) for each in body.beats])
+        return {"written": len(body.beats)}
+
+    def leave(self, request: Request, body: LeaveBody) -> dict[str, str]:
+        """Take an engine's rows away: it stops."""
+        self._keeper.access.user(request)
+        self._keeper.heartbeats().leave(body.engine)
+        return {"left": body.engine}
+
+    def history(
+        self,
+        request: Request,
+        model: str,
+        at: str | None = Query(None, description="What was in each stage then: 2026-11-01 or 2026-11-01T12:00."),
+        verify: bool = Query(False, description="Check every event against the chain."),
+        head: str | None = Query(None, description="With verify: a head SEQ:HASH that was noted earlier."),
+    ) -> dict[str, Any]:
+        """Tell who decided what, when and why."""
+        self._require_seen(request, model)
+        with self._keeper.ledger() as ledger:
+            history = ledger.history
+            uid = uid_named(model, history, prefix=f"{self._keeper.workspace()}/")
+            if verify:
+                return verified(model, uid, history, head)
+            if at:
+                return shown_at(model, history.records(uid), parse_time(at))
+            return shown_events(model, history.records(uid))
+
+    def policy(self, request: Request) -> dict[str, Any]:
+        """Give the policies under which this server decides, as they are written."""
+        self._keeper.access.user(request)
+        with self._keeper.ledger() as ledger:
+            book = ledger.policies()
+        return {"source": book.source, "policy": book.document}
+
+    def policy_of(self, request: Request, model: str) -> dict[str, Any]:
+        """Give the effective policy of a model: defaults and its own settings as one."""
+        self._require_seen(request, model)
+        with self._keeper.ledger() as ledger:
+            book = ledger.policies()
+        found = book.of(model)
+        stages = found.model_dump(mode="json", exclude_none=True)["stages"]
+        return {"model": model, "source": book.source, "digest": found.digest, "stages": stages}
+
+    def settle(self, request: Request, model: str, body: Body) -> dict[str, int]:
+        """Finish what was decided about a model and not applied, because somebody died in between."""
+        self._require_seen(request, model)
+        with self._keeper.ledger() as ledger:
+            return {"applied": settled(model, ledger).seq}
+
+    def model_uids(self, request: Request, prefix: str = "", model: str | None = None) -> dict[str, list[str]]:
+        """List the identities of models that have a history and can be seen, as `slipway` needs them."""
+        user = self._keeper.access.user(request)
+        here = f"{self._keeper.workspace()}/"
+        with self._keeper.ledger() as ledger:
+            known = ledger.history.model_uids(prefix=prefix or here, model=model)
+            mine = [uid for uid in known if uid.startswith(here)]
+            return {"model_uids": [uid for uid in mine if self._sees(user, _name_of(uid, ledger))]}
+
+    def head(self, request: Request, model_uid: str) -> dict[str, str | None]:
+        """Give the end of a model's chain."""
+        with self._keeper.ledger() as ledger:
+            self._require_seen_uid(request, model_uid, ledger)
+            found = ledger.history.head(model_uid)
+        return {"head": str(found) if found else None}
+
+    def some_records(
+        self,
+        request: Request,
+        model_uid: str,
+        after_seq: int = 0,
+        limit: int = Query(PAGE_ROWS, ge=1, le=PAGE_ROWS),
+        version: int | None = None,
+        moves: bool = False,
+    ) -> dict[str, Any]:
+        """Give records of a model as they are stored: a page of all, those about a version, or those that moved one."""
+        with self._keeper.ledger() as ledger:
+            self._require_seen_uid(request, model_uid, ledger)
+            history = ledger.history
+            if version is not None:
+                found: Iterable[Record] = history.about(model_uid, version)
+            elif moves:
+                found = history.moves(model_uid)
+            else:
+                found = islice(history.walk(model_uid, after_seq=after_seq), limit)
+            return {"records": [asdict(record) for record in found]}
+
+    def anchors(self, request: Request, model_uid: str) -> dict[str, list[str]]:
+        """Give the heads of a model's chain that are noted in the registry."""
+        with self._keeper.ledger() as ledger:
+            self._require_seen_uid(request, model_uid, ledger)
+            return {"anchors": list(map(str, ledger.history.anchors(model_uid)))}
+
+    def record(self, request: Request, body: VerdictBody) -> Noted:
+        """Record a verdict: who is asking vouches for what was measured."""
+        verdict = verdict_from(body.model_dump(exclude={"actor", "policy_digest", "outcome"}))
+        with self._deciding(request, body, verdict.model) as decisions:
+            ref = VersionRef(model=verdict.model, number=verdict.version)
+            version = decisions.ledger.registry.version(ref)
+            situation = settled(verdict.model, decisions.ledger)
+            known = replace(verdict, stage=find_stage(verdict.stage, situation.policy.names))
+            taken = acceptable(known, version, situation, decisions.ledger, now=self._keeper.now())
+            return self._with_notes(body, verdict.model, decisions, decisions.record(taken, version))
+
+    def approve(self, request: Request, body: ApprovalBody) -> Noted:
+        """Approve a version for a stage, as it is and under the policy as it is."""
+        ref = parse_ref(body.version)
+        with self._deciding(request, body, ref.model) as decisions:
+            return self._with_notes(body, ref.model, decisions, decisions.approve(ref, body.stage, body.reason))
+
+    def register(self, request: Request, body: RegistrationBody) -> Noted:
+        """Record a version with its files: those of the manifest, else as they are stored now."""
+        ref = parse_ref(body.version)
+        manifest = _manifest(body.manifest) if body.manifest else None
+        with self._deciding(request, body, ref.model) as decisions:
+            return self._with_notes(body, ref.model, decisions, decisions.register(ref, body.reason, manifest))
+
+    def promote(self, request: Request, body: PromotionBody) -> Receipt:
+        """Move a version into a stage, if a recorded verdict lets it."""
+        ref = parse_ref(body.version)
+        with self._deciding(request, body, ref.model) as decisions:
+            version = decisions.ledger.registry.version(ref)
+            standing = look if body.dry_run else settled
+            situation = standing(ref.model, decisions.ledger)
+            stage = find_stage(body.stage, situation.policy.names)
+            grounds = self._grounds(body, version, stage, situation, decisions)
+            done = decisions.promote(version, stage, body.reason, grounds=grounds, dry_run=body.dry_run)
+            return self._with_notes(body, ref.model, decisions, done)
+
+    def rollback(self, request: Request, body: RollbackBody) -> Receipt:
+        """Put back the version that was in a stage before."""
+        with self._deciding(request, body, body.model) as decisions:
+            done = decisions.rollback(
+                body.model,
+                body.reason,
+                stage=body.stage,
+                from_version=body.from_version,
+                to_version=body.to_version,
+                dry_run=body.dry_run,
+            )
+            return self._with_notes(body, body.model, decisions, done)
+
+    def adopt(self, request: Request, body: AdoptionBody) -> Receipt:
+        """Take over the version that has a stage's alias already."""
+        ref = parse_ref(body.version)
+        with self._deciding(request, body, ref.model) as decisions:
+            done = decisions.adopt(ref, body.reason, dry_run=body.dry_run)
+            return self._with_notes(body, ref.model, decisions, done)
+
+    def demote(self, request: Request, body: DemotionBody) -> Receipt:
+        """Take a version out of its stage, into a lower one or into none."""
+        ref = parse_ref(body.version)
+        with self._deciding(request, body, ref.model) as decisions:
+            done = decisions.demote(ref, body.reason, to=body.to, dry_run=body.dry_run)
+            return self._with_notes(body, ref.model, decisions, done)
+
+    def archive(self, request: Request, body: ArchivalBody) -> Receipt:
+        """Rule that nothing goes back to a version."""
+        ref = parse_ref(body.version)
+        with self._deciding(request, body, ref.model) as decisions:
+            done = decisions.archive(ref, body.reason, dry_run=body.dry_run)
+            return self._with_notes(body, ref.model, decisions, done)
+
+    @contextmanager
+    def _deciding(self, request: Request, body: Body, model: str) -> Iterator[LedgerDecisions]:
+        """Yield the decisions for who asks; whoever may not see the model is not told of it."""
+        user = self._keeper.access.user(request)
+        self._require_sight(user, model)
+        with self._keeper.ledger() as ledger:
+            yield self._decisions(ledger, user, body.actor)
+
+    def _decisions(self, ledger: Ledger, user: str | None, named: str | None) -> LedgerDecisions:
+        """Return the decisions for a user, or on a server that knows none for whoever was named."""
+        actor = user or named or "nobody named"
+
+        def may(role: Role, name: str, stage: str) -> None:
+            policy, can_edit = ledger.policies().of(name), self._keeper.access.may(user, name, edit=True)
+            require_role(role, policy, model=name, stage=stage, actor=actor, may_edit=can_edit)
+
+        def who(reason: str) -> Who:
+            return say_why(actor, authenticated=user is not None, at=self._keeper.now(), reason=reason)
+
+        return LedgerDecisions(
+            ledger=ledger, who=who, may=may, beats=lambda: self._keeper.heartbeats().all(), now=self._keeper.now
+        )
+
+    def _grounds(
+        self, body: PromotionBody, version: Version, stage: str, situation: Situation, decisions: LedgerDecisions
+    ) -> Grounds | None:
+        if situation.occupant(stage) == version.number:
+            return None
+        who = decisions.who(body.reason)
+        if body.dry_run and body.verdict is not None:
+            verdict = verdict_from(body.verdict.model_dump(exclude={"actor", "policy_digest", "outcome"}))
+            return Grounds(verdict=verdict, seq=situation.seq, by=who.actor, override=body.override)
+        found = recorded_grounds(
+            version, stage, situation, decisions.ledger, seq=body.verdict_seq, promoter=who.actor, now=who.at
+        )
+        return replace(found, override=body.override)
+
+    def _with_notes(self, body: Body, model: str, decisions: LedgerDecisions, answer: AnswerT) -> AnswerT:
+        """Return the answer, which says where the client has another policy than the one that counts."""
+        book = decisions.ledger.policies()
+        if body.policy_digest in (None, book.of(model).digest):
+            return answer
+        note = f"the policy of {model} in your folder is not the server's ({book.source}); the server's holds"
+        return replace(answer, notes=(*answer.notes, note))
+
+    def _require_seen(self, request: Request, model: str) -> None:
+        self._require_sight(self._keeper.access.user(request), model)
+
+    def _require_seen_uid(self, request: Request, model_uid: str, ledger: Ledger) -> None:
+        user = self._keeper.access.user(request)
+        if not model_uid.startswith(f"{self._keeper.workspace()}/"):
+            raise _unseen(model_uid)
+        self._require_sight(user, _name_of(model_uid, ledger))
+
+    def _require_sight(self, user: str | None, model: str) -> None:
+        if not self._sees(user, model):
+            raise _unseen(model)
+
+    def _sees(self, user: str | None, model: str) -> bool:
+        return self._keeper.access.may(user, model, edit=False)
+
+
+def _name_of(model_uid: str, ledger: Ledger) -> str:
+    """Return the name that a model was last known by in the ledger."""
+    return ledger.history.name_of(model_uid) or model_uid.split("/", 2)[-1]
+
+
+def _manifest(text: str) -> Manifest:
+    try:
+        return Manifest.from_json(text)
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(f"the manifest cannot be read: {error}", code="wrong-manifest", hint=None) from error
+
+
+def _unseen(model: str) -> NotApproved:
+    return NotApproved(
+        f"you may not see {model}", code="not-yours-to-see", hint="ask for MLflow's permission to read the model"
+    )

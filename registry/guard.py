@@ -1,0 +1,182 @@
+"""The rules by which a server guards its stages: what is held there, and which calls of MLflow's may touch it.
+
+Pure: `registry.protection` gathers what is held, the doors ask here before they let a call through. A refusal says what
+holds the thing and the command that does it properly. Stages are compared without case.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from registry.errors import NotApproved
+from registry.history import ModelState
+from registry.identity import RegisteredModel
+from registry.projection import PROJECTED_TAGS
+from registry.stages import mlflow_stage_of
+
+OUR_TAGS = "slipway."
+PROMPT_TAG = "mlflow.prompt.is_prompt"
+NAMED_AT_MOST = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownModel:
+    """A model as MLflow's tables show it.
+
+    `labels` is version → MLflow's stage label, for those that have one. A prompt lies in the same tables and is none of
+    ours.
+    """
+
+    model: RegisteredModel
+    labels: Mapping[int, str] = field(default_factory=dict)
+    is_prompt: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hold:
+    """A version in a protected stage, and how we know: by the history, else by its alias or MLflow stage."""
+
+    model: str
+    number: int
+    stage: str
+    because: str
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.number} is in {self.stage} ({self.because})"
+
+
+def holds_of(shown: ShownModel, state: ModelState, stages: Sequence[str]) -> tuple[Hold, ...]:
+    """Return every version of a model that is in a protected stage; a prompt has none.
+
+    The history's word and the registry's both count: between a decision and its alias they differ for a moment.
+    """
+    if shown.is_prompt:
+        return ()
+    return tuple(hold for stage in stages for hold in _holds_in(stage, shown, state))
+
+
+def _holds_in(stage: str, shown: ShownModel, state: ModelState) -> Iterable[Hold]:
+    found: dict[int, str] = {}
+    there = state.stages.get(stage)
+    if there is not None:
+        found[there.version] = f"put there by {there.by} on {there.since:%Y-%m-%d}"
+    for alias, number in shown.model.aliases.items():
+        if alias.casefold() == stage.casefold():
+            found.setdefault(number, f"it has the alias {alias}")
+    label = mlflow_stage_of(stage)
+    for number, shown_label in shown.labels.items():
+        if shown_label == label:
+            found.setdefault(number, f"it has MLflow's stage {label}")
+    return (Hold(model=shown.model.name, number=n, stage=stage, because=why) for n, why in found.items())
+
+
+def stage_of_alias(alias: str, stages: Iterable[str]) -> str | None:
+    """Return the protected stage that an alias would be taken for."""
+    return next((stage for stage in stages if stage.casefold() == alias.casefold()), None)
+
+
+def stage_of_label(label: str, stages: Iterable[str]) -> str | None:
+    """Return the protected stage that has an MLflow stage."""
+    return next((stage for stage in stages if (mlflow_stage_of(stage) or "").casefold() == label.casefold()), None)
+
+
+def refuse_to_move_alias(model: str, alias: str, stage: str, holds: Sequence[Hold], *, to: int | None) -> NotApproved:
+    """Return why an alias of a protected stage is not set to a version, or with `None` not removed."""
+    there = next((hold for hold in holds if hold.stage == stage), None)
+    asked = f"alias '{alias}' of {model} is not {'removed' if to is None else f'set to {to}'} by hand"
+    found = str(there) if there else f"nothing of {model} is in {stage}"
+    proper = demoting(there) if to is None else f'slipway promote {model}/{to} --to {stage} --reason "…"'
+    return _refusal(f"{asked}: {stage} is a protected stage, and {found}", proper)
+
+
+def refuse_to_label(model: str, number: int, label: str, stage: str) -> NotApproved:
+    """Return why a version does not get MLflow's stage of a protected stage."""
+    asked = f"{model}/{number} does not get MLflow's stage {label} by hand"
+    return _refusal(
+        f"{asked}: it belongs to the protected stage {stage}",
+        f'slipway promote {model}/{number} --to {stage} --reason "…"',
+    )
+
+
+def require_unheld(asked: str, holds: Sequence[Hold]) -> None:
+    """Refuse what would take something from under a protected stage.
+
+    `asked` is the call in the words of a sentence: "version 3 of cancer is not deleted".
+
+    Raises
+    ------
+    NotApproved
+        A version that it concerns is in a protected stage.
+    """
+    if holds:
+        named = "; ".join(map(str, holds[:NAMED_AT_MOST]))
+        more = f"; and {len(holds) - NAMED_AT_MOST} more" if len(holds) > NAMED_AT_MOST else ""
+        raise _refusal(f"{asked}: {named}{more}", demoting(holds[0]))
+
+
+def require_same_rules(model: str, name: str, *, was_moved: bool, same_policy: bool) -> None:
+    """Refuse to rename a model with a history to a name with another policy.
+
+    A rollback passes no gate, because what it goes back to passed one: that has to have been the name's own.
+
+    Raises
+    ------
+    NotApproved
+        The model has a history, and the other name has another policy.
+    """
+    if was_moved and not same_policy:
+        raise _refusal(
+            f"{model} is not renamed to {name}: it has a history under another policy than that name's",
+            f"slipway policy show {name}; register its versions under the name {name}, and promote them there",
+        )
+
+
+def require_not_ours(asked: str, keys: Iterable[str]) -> None:
+    """Refuse to rewrite tags in which Slipway notes what it decided.
+
+    Raises
+    ------
+    NotApproved
+        A key begins with `slipway.`.
+    """
+    ours = sorted(key for key in keys if is_ours(key))
+    if ours:
+        raise _refusal(
+            f"tag {ours[0]} of {asked} is not changed by hand: Slipway notes there what was decided",
+            "use a tag of your own; slipway history shows what was decided, and slipway status mends what is wrong",
+        )
+
+
+def require_no_prompt_tag(asked: str, keys: Collection[str]) -> None:
+    """Refuse to turn a model into a prompt, or a prompt into a model: the one is guarded, the other is not.
+
+    Raises
+    ------
+    NotApproved
+        The tag that tells them apart is among the keys.
+    """
+    if PROMPT_TAG in keys:
+        raise _refusal(
+            f"tag {PROMPT_TAG} of {asked} is not changed: a model does not become a prompt, nor a prompt a model",
+            "register it anew under another name",
+        )
+
+
+def is_ours(key: str) -> bool:
+    """Return whether a tag is Slipway's, without regard to case."""
+    return key.casefold().startswith(OUR_TAGS)
+
+
+def is_projected(key: str) -> bool:
+    """Return whether a tag says in which stage something is: nothing new is in one, nor is a copy."""
+    return key.casefold() in PROJECTED_TAGS
+
+
+def demoting(hold: Hold | None) -> str:
+    """Return the command that frees a version, where there is one to free."""
+    if hold is None:
+        return "slipway status"
+    return f'slipway demote {hold.model}/{hold.number} --reason "…"'
+
+
+def _refusal(message: str, proper: str) -> NotApproved:
+    return NotApproved(message, code="protected-stage", hint=proper)

@@ -1,0 +1,31 @@
+"""How a server gets its guard: settings, policy and history of its working folder, on the registry's database."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from registry.policy_file import PolicyFile
+from registry.protection import Protection, Tables
+from registry.settings import RegistrySettings, history_place, load_settings, policy_place
+from registry.sql_migrate import open_history
+
+DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # where `mlflow server` (3.17) tells its workers
+
+
+def open_protection(url: str, tables: Tables, environ: Mapping[str, str], folder: Path) -> Protection:
+    """Return what guards the registry in a database; the history's tables are made or migrated.
+
+    Raises
+    ------
+    InvalidInput
+        Settings or policy are wrong: a server that cannot tell what it guards does not start.
+    """
+    settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
+    place, beside_mlflow = history_place(settings, {"MLFLOW_REGISTRY_URI": url})
+    policies = PolicyFile(policy_place(settings, folder))
+    policies()
+    return Protection(
+        tables=tables,
+        history=open_history(place, beside_mlflow=beside_mlflow),
+        policies=policies,
+        destination=lambda: environ.get(DESTINATION),
+    )

@@ -1,0 +1,126 @@
+"""The door to Slipway's API on a tracking server, with the credentials and TLS settings of MLflow's client.
+
+Plain `urllib`: what reads a status or a history is not to pay for importing MLflow.
+"""
+
+import base64
+import configparser
+import json
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.request import HTTPSHandler, Request, build_opener
+
+from registry import errors
+from registry.errors import InvalidInput, NotApproved, SlipwayError, Unavailable
+
+API = "/slipway"
+TIMEOUT_S = 120.0
+CREDENTIALS = Path("~/.mlflow/credentials")
+TRUE = ("true", "1")
+
+
+class SlipwayServer:
+    """Slipway's API on one server: JSON in, JSON out, errors as they were raised there."""
+
+    def __init__(self, uri: str, environ: Mapping[str, str]) -> None:
+        split = urlsplit(uri)
+        self.shown = f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}".rstrip("/")
+        self._headers = {"Accept": "application/json", **_authorization(uri, environ), **_workspace(environ)}
+        self._opener = build_opener(HTTPSHandler(context=_tls(environ)))
+        self._timeout_s = float(environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or TIMEOUT_S)
+
+    def get(self, path: str, **query: object) -> Any:
+        """Ask for something; without a value, a parameter is left out."""
+        given = {name: str(value) for name, value in query.items() if value is not None}
+        return self._send(Request(self._url(path, given), headers=self._headers))
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Have something decided or recorded."""
+        headers = {**self._headers, "Content-Type": "application/json"}
+        return self._send(Request(self._url(path, {}), json.dumps(body).encode(), headers, method="POST"))
+
+    def _url(self, path: str, query: Mapping[str, str]) -> str:
+        asked = f"?{urlencode(query)}" if query else ""
+        return f"{self.shown}{API}{quote(path)}{asked}"
+
+    def _send(self, request: Request) -> Any:
+        try:
+            with self._opener.open(request, timeout=self._timeout_s) as response:
+                return self._document(response.read(), int(response.status))
+        except HTTPError as error:
+            with error:
+                raise self._refusal(error.read(), error.code) from error
+        except (URLError, TimeoutError, OSError) as error:
+            decided = "" if request.get_method() == "GET" else "; slipway status says whether it was decided"
+            raise Unavailable(
+                f"{self.shown} does not answer: {getattr(error, 'reason', error)}",
+                code="server-unavailable",
+                hint=f"check MLFLOW_TRACKING_URI, and that its server runs{decided}",
+            ) from error
+
+    def _document(self, body: bytes, status: int) -> Any:
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise self._no_api(status) from None
+
+    def _refusal(self, body: bytes, status: int) -> SlipwayError:
+        """Return the error that the server raised, as it was; or what to make of another's."""
+        try:
+            said = json.loads(body)["error"]
+            kind: type[SlipwayError] = getattr(errors, said["kind"])
+            return kind(said["message"], code=said["code"], hint=said["hint"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            words = " ".join(body.decode(errors="replace").split())[:200]
+        if status in (401, 403):
+            return NotApproved(
+                f"{self.shown} refuses: {words}",
+                code="not-authenticated" if status == 401 else "refused",
+                hint="check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+            )
+        if status == 404:
+            return self._no_api(status)
+        return Unavailable(f"{self.shown} answers {status}: {words}", code="server-failed", hint="see the server's log")
+
+    def _no_api(self, status: int) -> InvalidInput:
+        return InvalidInput(
+            f"{self.shown} is no server with Slipway's API (it answers {status})",
+            code="no-slipway-server",
+            hint="start it with mlflow server --app-name slipway; or name the history's database: "
+            "SLIPWAY_REGISTRY__HISTORY_URI",
+        )
+
+
+def _authorization(uri: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the header that MLflow's client would send (3.17): user and password, else a token."""
+    kept = configparser.ConfigParser()
+    kept.read(CREDENTIALS.expanduser())
+    split = urlsplit(uri)
+    user = environ.get("MLFLOW_TRACKING_USERNAME") or kept.get("mlflow", "mlflow_tracking_username", fallback=None)
+    password = environ.get("MLFLOW_TRACKING_PASSWORD") or kept.get("mlflow", "mlflow_tracking_password", fallback=None)
+    if not (user and password) and split.username and split.password:
+        user, password = unquote(split.username), unquote(split.password)
+    if user and password:
+        return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+    token = environ.get("MLFLOW_TRACKING_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _workspace(environ: Mapping[str, str]) -> dict[str, str]:
+    workspace = environ.get("MLFLOW_WORKSPACE")
+    return {"X-MLFLOW-WORKSPACE": workspace} if workspace else {}
+
+
+def _tls(environ: Mapping[str, str]) -> ssl.SSLContext:
+    authority = environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or environ.get("REQUESTS_CA_BUNDLE")
+    context = ssl.create_default_context(cafile=authority or None)
+    if environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in TRUE:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if certificate := environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"):
+        context.load_cert_chain(certificate)
+    return context

@@ -1,0 +1,263 @@
+"""Decisions on a ledger: what the command line does with its own, and a server with the one that it keeps."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from registry.checks.approval import authors_of
+from registry.decide import Decision, Ledger, Situation, carry_out, note, propose, settled
+from registry.decisions import Noted, Receipt
+from registry.errors import Conflict, InvalidInput, NotApproved
+from registry.events import Event
+from registry.heartbeats import Heartbeat
+from registry.manifest import Manifest, manifest_of
+from registry.policy import default_policy
+from registry.promote import (
+    Grounds,
+    Who,
+    adoption,
+    adoption_target,
+    approval,
+    archival,
+    demotion,
+    promotion,
+    registration,
+    rollback_target,
+)
+from registry.promote import rollback as roll_back
+from registry.record import record
+from registry.roles import May, Role
+from registry.served import served_by
+from registry.stages import find_stage
+from registry.status import StageStatus, status_of
+from registry.verdict import Outcome, Verdict
+from registry.version import Version, VersionRef
+from registry.whole import recorded_manifest, require_whole
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerDecisions:
+    """The `Decisions` on a ledger for one actor: `who` names him with a reason, `may` refuses what is not his to do.
+
+    `beats` returns what serving engines say of themselves; `now` is the clock that tells whether they still do.
+    """
+
+    ledger: Ledger
+    who: Callable[[str], Who]
+    may: May
+    beats: Callable[[], Sequence[Heartbeat]] = tuple
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def status(self) -> tuple[StageStatus, ...]:
+        """Return every stage in use; decisions that were not applied are applied first."""
+        return self.status_of_models(lambda _: True)
+
+    def status_of_models(self, seen: Callable[[str], bool]) -> tuple[StageStatus, ...]:
+        """Return every stage in use of the models with names that are seen."""
+        book = self.ledger.policies()
+        read_once = replace(self.ledger, policies=lambda: book)
+        shown = [model for model in self.ledger.registry.models() if seen(model.name)]
+        found = [row for model in shown for row in status_of(model, read_once)]
+        beats = self.beats()
+        return tuple(replace(row, served=self._served(beats, row.model, row.stage, row.version)) for row in found)
+
+    def situation(self, model: str, reading: Ledger) -> Situation:
+        """Return how a model stands, after finishing what somebody decided and did not live to apply."""
+        return settled(model, reading)
+
+    def record(self, verdict: Verdict, version: Version) -> Noted:
+        """Put a verdict into the ledger, with the actor who vouches for it."""
+        self.may(Role.ASSESS, verdict.model, verdict.stage)
+        who = self.who("assessed")
+        seq = record(verdict, version, self.ledger, actor=who.actor, authenticated=who.authenticated)
+        return self._noted(str(version), verdict.stage, seq, who)
+
+    def approve(self, ref: VersionRef, stage: str, reason: str) -> Noted:
+        """Approve a version for a stage; its author cannot."""
+        why = self.who(reason)
+        found = self.ledger.registry.version(ref)
+        stage = find_stage(stage, self._stages(found.model))
+        self.may(Role.APPROVE, found.model, stage)
+        run_user = self.ledger.registry.measured(found).tags.get("mlflow.user")
+
+        def event(situation: Situation) -> Event:
+            about = self.ledger.history.about(situation.model_uid, found.number)
+            if why.actor in authors_of([each.event for each in about], run_user):
+                raise NotApproved(
+                    f"{why.actor} is an author of {found}, and somebody else has to approve it",
+                    code="own-version",
+                    hint="approvals are recorded under the tracking server's user, else under that of this machine",
+                )
+            return approval(situation, found, stage, why, recorded_manifest(about))
+
+        return self._noted(str(found), stage, note(found.model, event, self.ledger).seq, why)
+
+    def register(self, ref: VersionRef, reason: str, manifest: Manifest | None = None) -> Noted:
+        """Record a version that was registered elsewhere, once."""
+        found, why = self.ledger.registry.version(ref), self.who(reason)
+        stages = self._stages(found.model)
+        self.may(Role.REGISTER, found.model, stages[0])
+        files = manifest or manifest_of(self.ledger.registry.stored_files(found.source))
+
+        def event(situation: Situation) -> Event:
+            if recorded_manifest(self.ledger.history.about(situation.model_uid, found.number)) is not None:
+                raise Conflict(
+                    f"the files of {found} are recorded already",
+                    code="already-registered",
+                    hint=f"slipway history {found.model}",
+                )
+            return registration(situation, found, why, files)
+
+        noted = self._noted(str(found), None, note(found.model, event, self.ledger).seq, why)
+        return replace(noted, manifest=files.digest, files=len(files.files))
+
+    def promote(self, version: Version, stage: str, reason: str, *, grounds: Grounds | None, dry_run: bool) -> Receipt:
+        """Move a version into a stage on the grounds of a verdict."""
+        self.may(Role.PROMOTE, version.model, stage)
+        if grounds is not None and grounds.override and grounds.verdict.outcome is not Outcome.PASS:
+            self.may(Role.OVERRIDE, version.model, stage)
+        decision = deciding(version, stage, self.who(reason), grounds, self.ledger)
+        return self._act(version.model, decision, dry_run=dry_run)
+
+    def rollback(
+        self,
+        model: str,
+        reason: str,
+        *,
+        stage: str | None,
+        from_version: int | None,
+        to_version: int | None,
+        dry_run: bool,
+    ) -> Receipt:
+        """Put back the version that was in a stage before, by default in the last one."""
+        ledger, notes = _whatever_the_policy(self.ledger)
+        stages = ledger.policies().of(model).names
+        chosen = find_stage(stage or stages[-1], stages)
+        self.may(Role.PROMOTE, model, chosen)
+        decision = going_back(chosen, self.who(reason), ledger, to_version=to_version, from_version=from_version)
+        return replace(replace(self, ledger=ledger)._act(model, decision, dry_run=dry_run), notes=notes)
+
+    def adopt(self, ref: VersionRef, reason: str, *, dry_run: bool) -> Receipt:
+        """Take over the version that has a stage's alias already; no gate was ever passed for it."""
+        if ref.alias is None:
+            raise InvalidInput(
+                f"adopt takes a stage, and '{ref}' names a number; write {ref.model}@production",
+                code="not-a-stage",
+                hint=None,
+            )
+        stage, why = find_stage(ref.alias, self._stages(ref.model)), self.who(reason)
+        self.may(Role.OVERRIDE, ref.model, stage)
+
+        def decision(situation: Situation) -> Event | None:
+            number = adoption_target(situation, stage)
+            if number is None:
+                return None
+            registry = self.ledger.registry
+            found = registry.version(VersionRef(model=ref.model, number=number))
+            return adoption(situation, found, stage, why, manifest_of(registry.stored_files(found.source)))
+
+        return self._act(ref.model, decision, dry_run=dry_run)
+
+    def demote(self, ref: VersionRef, reason: str, *, to: str | None, dry_run: bool) -> Receipt:
+        """Take a version out of its stage, into a lower one or into none."""
+        found, why = self.ledger.registry.version(ref), self.who(reason)
+        stage = find_stage(to, self._stages(found.model)) if to else None
+
+        def decision(situation: Situation) -> Event:
+            left = situation.state.stage_of(found.number)
+            for touched in (left, stage):
+                if touched in situation.policy.names:
+                    self.may(Role.PROMOTE, found.model, str(touched))
+            return demotion(situation, found, why, to=stage)
+
+        return self._act(found.model, decision, dry_run=dry_run)
+
+    def archive(self, ref: VersionRef, reason: str, *, dry_run: bool) -> Receipt:
+        """Rule that nothing goes back to a version, in whatever stage it was."""
+        found, why = self.ledger.registry.version(ref), self.who(reason)
+        self.may(Role.PROMOTE, found.model, self._stages(found.model)[-1])
+        return self._act(found.model, lambda situation: archival(situation, found, why), dry_run=dry_run)
+
+    def _stages(self, model: str) -> tuple[str, ...]:
+        return self.ledger.policies().of(model).names
+
+    def _act(self, model: str, decision: Decision, *, dry_run: bool) -> Receipt:
+        done = (propose if dry_run else carry_out)(model, decision, self.ledger)
+        event = done.event
+        return Receipt(
+            version=f"{event.model}/{event.version}" if event else None,
+            stage=event.stage if event else None,
+            kind=str(event.kind) if event else None,
+            verdict=event.details.get("verdict") if event else None,
+            seq=done.seq,
+            previous=done.previous,
+            dry_run=dry_run,
+            changes=[str(change) for change in done.changes],
+            served=self._served(self.beats(), event.model, event.stage, str(event.version)) if event else (),
+        )
+
+    def _served(self, beats: Sequence[Heartbeat], model: str, stage: str | None, version: str) -> tuple[str, ...]:
+        return served_by(beats, model=model, stage=stage or "", version=version, now=self.now())
+
+    def _noted(self, version: str, stage: str | None, seq: int, who: Who) -> Noted:
+        model = version.rpartition("/")[0]
+        return Noted(
+            version=version,
+            stage=stage,
+            seq=seq,
+            actor=who.actor,
+            actor_authenticated=who.authenticated,
+            first_stage=self._stages(model)[0],
+        )
+
+
+def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, ledger: Ledger) -> Decision:
+    """Return the decision to promote, to be made when the model's lock is held.
+
+    The stored files are read once more: between verdict and decision may lie minutes. Grounds are `None` for a version
+    that is there already.
+    """
+
+    def decision(now: Situation) -> Event | None:
+        if now.occupant(stage) == version.number:
+            return None
+        if grounds is None:
+            raise Conflict(
+                f"{version} left {stage} just now", code="overtaken", hint="slipway status, then decide again"
+            )
+        event = promotion(now, version, stage, why, grounds)
+        about = ledger.history.about(now.model_uid, version.number)
+        require_whole(version, about, ledger.registry, else_do="promote another version")
+        return event
+
+    return decision
+
+
+def going_back(
+    stage: str, why: Who, ledger: Ledger, *, to_version: int | None = None, from_version: int | None = None
+) -> Decision:
+    """Return the decision to roll back, to be made when the model's lock is held."""
+
+    def decision(situation: Situation) -> Event | None:
+        number = rollback_target(situation, stage, why.at, to_version=to_version, from_version=from_version)
+        if number is None:
+            return None
+        version = ledger.registry.version(VersionRef(model=situation.name, number=number))
+        about = ledger.history.about(situation.model_uid, number)
+        require_whole(version, about, ledger.registry, else_do="choose another version: --to-version N")
+        return roll_back(situation, version, stage, why)
+
+    return decision
+
+
+def _whatever_the_policy(ledger: Ledger) -> tuple[Ledger, tuple[str, ...]]:
+    """Return a ledger that needs no policy of one's own, and a note where it has none that can be read.
+
+    A rollback makes none of its checks, and is not to wait for somebody to mend it.
+    """
+    try:
+        ledger.policies()
+    except InvalidInput as error:
+        note = f"{error.message}; the stages are taken to be those of the default policy"
+        return replace(ledger, policies=default_policy), (note,)
+    return ledger, ()

@@ -1,0 +1,129 @@
+"""The door through which `mlflow server --app-name slipway` finds MLflow's own application with our API in it.
+
+The API is mounted before MLflow's catch-all, inside everything that guards the rest: host check, cross-site check,
+security headers, workspaces. `registry.mlflow_auth_app` does the same above MLflow's authentication.
+"""
+
+import importlib.metadata
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from flask import Flask
+from flask import request as flask_request
+from mlflow.server import app as flask_app
+from mlflow.server.fastapi_app import app as fastapi_app
+from mlflow.server.handlers import STATIC_PREFIX_ENV_VAR, catch_mlflow_exception
+from mlflow.server.security_utils import get_allowed_origins_from_env, should_block_cors_request
+from mlflow.utils.workspace_context import get_request_workspace
+from starlette.routing import Mount
+
+from registry.app import build_api
+from registry.app_routes import Access, Keeper
+from registry.decide import Ledger
+from registry.errors import SlipwayError
+from registry.mlflow_refusal import refusing
+from registry.mlflow_server import database_of_server, require_guarded_server, server_protection
+from registry.mlflow_server_registry import server_registry
+from registry.places import DEFAULT_WORKSPACE
+from registry.settings import RegistrySettings, history_place, load_settings
+from registry.sql_heartbeats import SqlHeartbeats
+
+logger = logging.getLogger(__name__)
+PRESIGNED_UPLOAD = "_create_presigned_upload_url"
+RUN_UPLOAD = "serve_upload_artifact"
+
+
+class OpenAccess:
+    """A server without users: everybody may see and edit everything, as in MLflow itself."""
+
+    def user(self, request: Request) -> str | None:
+        """Return nobody."""
+        return None
+
+    def may(self, user: str | None, model: str, *, edit: bool) -> bool:
+        """Return that it may."""
+        return True
+
+    def refuses_origin(self, request: Request) -> bool:
+        """Return what MLflow says of the page that is behind a request."""
+        origins = get_allowed_origins_from_env()
+        return bool(should_block_cors_request(request.headers.get("origin", ""), request.method, origins))
+
+
+def create_app() -> FastAPI:
+    """Return MLflow's application with Slipway's API at `/slipway/`."""
+    return with_slipway(fastapi_app, flask_app, OpenAccess())
+
+
+def with_slipway(app: FastAPI, flask: Flask, access: Access) -> FastAPI:
+    """Add the API to MLflow's application, and the guard of uploads that do not pass through the artifact proxy.
+
+    A server that is not guarded ends here, with all its workers: each would be started again for ever.
+    """
+    try:
+        require_guarded_server()
+    except SlipwayError as error:
+        logger.critical("%s (%s)", error.message, error.hint)
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None and supervisor.pid is not None:
+            os.kill(supervisor.pid, signal.SIGTERM)
+        raise SystemExit(1) from error
+    flask.before_request(refuse_direct_uploads)
+    prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
+    api = build_api(keeper(access), version=importlib.metadata.version("slipway"))
+    app.router.routes.insert(len(app.router.routes) - 1, Mount(f"{prefix}/slipway", api))
+    return app
+
+
+def keeper(access: Access) -> Keeper:
+    """Return what the API is built on: the ledger that this server guards."""
+    protection = server_protection()
+    settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
+
+    @contextmanager
+    def ledger() -> Iterator[Ledger]:
+        with server_registry(database_of_server()) as registry:
+            yield Ledger(
+                registry=registry,
+                history=protection.history,
+                policies=protection.policies,
+                mirror_stages=settings.mirror_stages,
+            )
+
+    place, _ = history_place(settings, {"MLFLOW_REGISTRY_URI": database_of_server()})
+    return Keeper(
+        ledger=ledger,
+        heartbeats=lambda: SqlHeartbeats(place),
+        workspace=workspace,
+        access=access,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+def workspace() -> str:
+    """Return the workspace that the request is about."""
+    return str(get_request_workspace() or DEFAULT_WORKSPACE)
+
+
+@catch_mlflow_exception  # type: ignore[untyped-decorator]
+def refuse_direct_uploads() -> None:
+    """Guard the two routes by which MLflow's server writes, or lets write, where a run says that its artifacts are."""
+    protection = server_protection()
+    if flask_request.endpoint == RUN_UPLOAD and (run_id := flask_request.args.get("run_uuid")):
+        with refusing():
+            protection.run_bytes_may_change(run_id, flask_request.args.get("path", ""))
+    if flask_request.endpoint == PRESIGNED_UPLOAD:
+        asked = flask_request.get_json(silent=True) or {}
+        path = str(asked.get("path") or "")
+        with refusing():
+            if asked.get("run_id"):
+                protection.run_bytes_may_change(str(asked["run_id"]), path)
+            if asked.get("model_id"):
+                protection.logged_model_bytes_may_change(str(asked["model_id"]), path)

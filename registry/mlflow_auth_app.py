@@ -1,0 +1,71 @@
+"""The door through which `mlflow server --app-name slipway-auth` finds MLflow's application with its users.
+
+MLflow's own application with authentication is taken as it is, and asked who somebody is and what he may do.
+"""
+
+import fcntl
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from mlflow.exceptions import MlflowException
+from mlflow.server import app as flask_app
+from mlflow.server import auth
+
+from registry.errors import NotApproved
+from registry.mlflow_app import OpenAccess, with_slipway
+
+
+class UserAccess(OpenAccess):
+    """A server with MLflow's users and their permissions."""
+
+    def user(self, request: Request) -> str | None:
+        """Return the user that MLflow finds behind a request, by whatever way of asking it is configured for."""
+        headers = dict(request.headers)
+        with flask_app.test_request_context(path=request.url.path, method=request.method, headers=headers):
+            found = auth.authenticate_request()
+        username = getattr(found, "username", None)
+        if not username:
+            raise NotApproved(
+                "this server wants to know who you are",
+                code="not-authenticated",
+                hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+            )
+        return str(username)
+
+    def may(self, user: str | None, model: str, *, edit: bool) -> bool:
+        """Return what MLflow's own check says; an administrator may everything."""
+        if user is None:
+            return False
+        try:
+            if auth.store.get_user(user).is_admin:
+                return True
+            found = auth._resolve_user_permission_for_resource(user, "registered_model", model)
+        except MlflowException:
+            return False
+        return bool(found.can_update if edit else found.can_read)
+
+
+def create_app() -> FastAPI:
+    """Return MLflow's application with its users, and Slipway's API at `/slipway/`.
+
+    For the name `basic-auth` the command `mlflow server` makes the first administrator before it starts workers
+    (3.17); for others the workers do, and here one after the other.
+    """
+    with _one_at_a_time():
+        app = auth.create_app()
+    if not isinstance(app, FastAPI):
+        raise SystemExit("Slipway's API needs uvicorn, which mlflow server uses without --gunicorn-opts")
+    return with_slipway(app, flask_app, UserAccess())
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold the workers of one server apart while they make its tables of users."""
+    name = sha256(auth.auth_config.database_uri.encode()).hexdigest()[:16]
+    with (Path(tempfile.gettempdir()) / f"slipway-auth-{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,123 @@
+"""The door that guards MLflow's tracking store on a server: `slipway+postgresql://…` as its backend store.
+
+What a version in a protected stage comes from cannot be deleted while it is there: its run, its logged model, the
+experiment of either. Slipway's tags of them stay as they are.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import ExperimentTag, LoggedModel, LoggedModelStatus, LoggedModelTag, Metric, Param, RunTag
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR, READ_REPLICA_BACKEND_STORE_URI_ENV_VAR
+from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+
+from registry.guard_wiring import open_protection
+from registry.mlflow_refusal import refusing
+from registry.places import unguarded
+from registry.sql_protected import ProtectedTables
+
+GUARDED = frozenset(
+    {
+        "create_experiment",
+        "delete_experiment",
+        "delete_logged_model",
+        "delete_logged_model_tag",
+        "delete_run",
+        "delete_tag",
+        "finalize_logged_model",
+        "log_batch",
+        "set_logged_model_tags",
+        "set_tag",
+    }
+)
+
+
+class TrackingGuard(SqlAlchemyStore):
+    """The guarded calls, above whichever of MLflow's SQL stores."""
+
+    def __init__(self, db_uri: str, default_artifact_root: str, read_db_uri: str | None = None) -> None:
+        super().__init__(db_uri, default_artifact_root, read_db_uri)
+        with refusing():
+            self.protection = open_protection(db_uri, ProtectedTables(self.engine), os.environ, Path.cwd())
+
+    def create_experiment(
+        self, name: str, artifact_location: str | None = None, tags: list[ExperimentTag] | None = None
+    ) -> str:
+        """Create an experiment whose runs write into no version in a protected stage."""
+        if artifact_location:
+            with refusing():
+                self.protection.location_may_be_used(artifact_location, self._get_active_workspace())
+        return super().create_experiment(name, artifact_location, tags)
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run that no version in a protected stage comes from."""
+        with refusing(), self.protection.run_may_go(run_id):
+            super().delete_run(run_id)
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Delete an experiment that no version in a protected stage comes from."""
+        with refusing(), self.protection.experiment_may_go(experiment_id):
+            super().delete_experiment(experiment_id)
+
+    def delete_logged_model(self, model_id: str) -> None:
+        """Delete a logged model that is no version in a protected stage."""
+        with refusing(), self.protection.logged_model_may_go(model_id):
+            super().delete_logged_model(model_id)
+
+    def finalize_logged_model(self, model_id: str, status: LoggedModelStatus) -> LoggedModel:
+        """Set the status of a logged model that is no version in a protected stage."""
+        with refusing(), self.protection.logged_model_may_go(model_id, "given another status"):
+            return super().finalize_logged_model(model_id, status)
+
+    def set_tag(self, run_id: str, tag: RunTag) -> None:
+        """Set a tag, unless it is Slipway's and the run that of a protected version."""
+        self._require_free_run_tags(run_id, [tag.key])
+        super().set_tag(run_id, tag)
+
+    def delete_tag(self, run_id: str, key: str) -> None:
+        """Remove a tag, unless it is Slipway's and the run that of a protected version."""
+        self._require_free_run_tags(run_id, [key])
+        super().delete_tag(run_id, key)
+
+    def log_batch(
+        self, run_id: str, metrics: Sequence[Metric], params: Sequence[Param], tags: Sequence[RunTag]
+    ) -> None:
+        """Log metrics, parameters and tags, unless one is Slipway's and the run that of a protected version."""
+        self._require_free_run_tags(run_id, [tag.key for tag in tags])
+        super().log_batch(run_id, metrics, params, tags)
+
+    def set_logged_model_tags(self, model_id: str, tags: list[LoggedModelTag]) -> None:
+        """Set tags, unless one is Slipway's and the model that of a protected version."""
+        with refusing():
+            self.protection.logged_model_tags_may_change(model_id, [tag.key for tag in tags])
+        super().set_logged_model_tags(model_id, tags)
+
+    def delete_logged_model_tag(self, model_id: str, key: str) -> None:
+        """Remove a tag, unless it is Slipway's and the model that of a protected version."""
+        with refusing():
+            self.protection.logged_model_tags_may_change(model_id, [key])
+        super().delete_logged_model_tag(model_id, key)
+
+    def _require_free_run_tags(self, run_id: str, keys: Sequence[str]) -> None:
+        with refusing():
+            self.protection.run_tags_may_change(run_id, keys)
+
+
+class GuardedTracking(TrackingGuard):
+    """MLflow's tracking store, guarded."""
+
+
+class GuardedWorkspaceTracking(TrackingGuard, WorkspaceAwareSqlAlchemyStore):
+    """MLflow's tracking store for servers with workspaces, guarded."""
+
+
+def open_tracking(store_uri: str, artifact_uri: str | None = None) -> Any:
+    """Return the guarded store for a URI like `slipway+postgresql://…`, as MLflow would choose its own."""
+    kind = GuardedWorkspaceTracking if MLFLOW_ENABLE_WORKSPACES.get() else GuardedTracking
+    root = artifact_uri or os.environ.get(ARTIFACT_ROOT_ENV_VAR, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+    return kind(unguarded(store_uri), root, os.environ.get(READ_REPLICA_BACKEND_STORE_URI_ENV_VAR))

@@ -1,0 +1,35 @@
+"""The policy of a server: the file as it is at each question, read again only when it was changed."""
+
+import os
+from pathlib import Path
+
+from registry.policy import PolicyBook, load_policy
+
+
+class PolicyFile:
+    """The policies of a file; calling it returns what holds now."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read: tuple[tuple[int, int, int] | None, PolicyBook] | None = None
+
+    def __call__(self) -> PolicyBook:
+        """Return the policies.
+
+        Raises
+        ------
+        InvalidInput
+            The file was changed to something that is no policy: then nothing is decided, whatever held before.
+        """
+        state = self._state()
+        if self._read is None or self._read[0] != state:
+            self._read = (state, load_policy(self._path))
+        return self._read[1]
+
+    def _state(self) -> tuple[int, int, int] | None:
+        """Return what changes with the file; `None` where there is none."""
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,297 @@
+"""What is protected now, asked by the doors that guard a server: gathered here, judged by `registry.guard`.
+
+A version is protected while it is in a stage of its model's policy: by the history, by its alias or by MLflow's stage
+label. What is deleted is held still meanwhile, under the lock under which versions are promoted.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from registry.guard import (
+    PROMPT_TAG,
+    Hold,
+    ShownModel,
+    holds_of,
+    is_ours,
+    refuse_to_label,
+    refuse_to_move_alias,
+    require_no_prompt_tag,
+    require_not_ours,
+    require_same_rules,
+    require_unheld,
+    stage_of_alias,
+    stage_of_label,
+)
+from registry.history import History, fold
+from registry.identity import uid_of
+from registry.places import DEFAULT_WORKSPACE, Place, place_of
+from registry.policy import PolicyBook
+from registry.stages import mlflow_stage_of
+
+RESTS_ON = ("slipway", "holdout")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VersionKey:
+    """A version, wherever it is."""
+
+    workspace: str
+    model: str
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """A version with where its files lie; `run_root` is where its run keeps all of its artifacts.
+
+    `word` is the alias or MLflow's stage by which it was found.
+    """
+
+    key: VersionKey
+    word: str
+    locations: tuple[str, ...]
+    run_root: str | None
+
+
+class Tables(Protocol):
+    """What MLflow's registry shows, across workspaces."""
+
+    def model(self, workspace: str, name: str) -> ShownModel | None:
+        """Return a model or prompt with its aliases and MLflow stages; `None` where there is none."""
+
+    def models(self, workspace: str) -> tuple[str, ...]:
+        """Return the names of a workspace's models and prompts."""
+
+    def versions_of_run(self, run_id: str) -> tuple[VersionKey, ...]:
+        """Return the versions that a run made, or whose stored model it made."""
+
+    def versions_of_logged_model(self, model_id: str) -> tuple[VersionKey, ...]:
+        """Return the versions, copies among them, whose files are a logged model's."""
+
+    def versions_of_experiment(self, experiment_id: str) -> tuple[VersionKey, ...]:
+        """Return the versions whose run or logged model is in an experiment."""
+
+    def stored(self, stages: Sequence[str]) -> tuple[Stored, ...]:
+        """Return the versions that have the alias, in whatever case, or the MLflow stage of one of the stages."""
+
+    def run_root(self, run_id: str) -> str | None:
+        """Return where a run keeps its artifacts."""
+
+    def logged_model_root(self, model_id: str) -> str | None:
+        """Return where a logged model's files lie."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protection:
+    """Asks what is protected, and refuses what would harm it.
+
+    `destination` is where the server keeps the artifacts that it passes on.
+    """
+
+    tables: Tables
+    history: History
+    policies: Callable[[], PolicyBook]
+    destination: Callable[[], str | None]
+
+    def alias_may_move(self, workspace: str, name: str, alias: str, *, to: int | None) -> None:
+        """Refuse to set an alias of a protected stage, or with `None` to remove it."""
+        stage = stage_of_alias(alias, self._stages(name))
+        if stage is None:
+            return
+        shown = self.tables.model(workspace, name)
+        if shown is not None and not shown.is_prompt:
+            raise refuse_to_move_alias(name, alias, stage, self._holds(shown), to=to)
+
+    @contextmanager
+    def label_may_change(self, workspace: str, name: str, number: int, label: str) -> Iterator[None]:
+        """Refuse to give a version the MLflow stage of a protected stage, or to take it from one that is there."""
+        with self._still([(workspace, name)]) as models:
+            for shown in models:
+                stage = stage_of_label(label, self._stages(name))
+                if stage and not shown.is_prompt:
+                    raise refuse_to_label(name, number, label, stage)
+                held = [hold for hold in self._holds(shown) if hold.number == number]
+                require_unheld(f"MLflow's stage of {name}/{number} is not changed by hand", held)
+            yield
+
+    @contextmanager
+    def version_may_go(self, workspace: str, name: str, number: int) -> Iterator[None]:
+        """Refuse to delete a version in a protected stage."""
+        with self._still([(workspace, name)]) as models:
+            held = [hold for shown in models for hold in self._holds(shown) if hold.number == number]
+            require_unheld(f"{name}/{number} is not deleted", held)
+            yield
+
+    @contextmanager
+    def model_may_go(self, workspace: str, name: str) -> Iterator[None]:
+        """Refuse to delete a model with a version in a protected stage."""
+        with self._still([(workspace, name)]) as models:
+            require_unheld(f"model {name} is not deleted", [hold for each in models for hold in self._holds(each)])
+            yield
+
+    @contextmanager
+    def model_may_be_renamed(self, workspace: str, name: str, new_name: str) -> Iterator[None]:
+        """Refuse to rename a model with a version in a protected stage, or with a history to one with other rules."""
+        with self._still([(workspace, name)]) as models:
+            for shown in models:
+                require_unheld(f"model {name} is not renamed", self._holds(shown))
+                book = self.policies()
+                require_same_rules(
+                    name,
+                    new_name,
+                    was_moved=bool(self.history.moves(uid_of(shown.model, self.history))),
+                    same_policy=book.of(name).digest == book.of(new_name).digest,
+                )
+            yield
+
+    @contextmanager
+    def workspace_may_go(self, workspace: str) -> Iterator[None]:
+        """Refuse to delete a workspace with a version in a protected stage."""
+        with self._still([(workspace, name) for name in self.tables.models(workspace)]) as models:
+            holds = [hold for shown in models for hold in self._holds(shown)]
+            require_unheld(f"workspace {workspace} is not deleted", holds)
+            yield
+
+    def tags_may_change(self, workspace: str, name: str, asked: str, keys: Sequence[str]) -> None:
+        """Refuse to change Slipway's tags of a model or version, and the one that tells prompts from models."""
+        if not any(map(_matters, keys)):
+            return
+        shown = self.tables.model(workspace, name)
+        if shown is None:
+            return
+        require_no_prompt_tag(asked, keys)
+        if not shown.is_prompt:
+            require_not_ours(asked, keys)
+
+    def version_may_have(self, workspace: str, name: str, keys: Sequence[str]) -> None:
+        """Refuse to make a version of a model that has the tag of a prompt's."""
+        if PROMPT_TAG in keys:
+            shown = self.tables.model(workspace, name)
+            if shown is not None and not shown.is_prompt:
+                require_no_prompt_tag(f"a version of {name}", keys)
+
+    @contextmanager
+    def run_may_go(self, run_id: str) -> Iterator[None]:
+        """Refuse to delete the run of a version in a protected stage."""
+        with self._unheld(f"run {run_id} is not deleted", self.tables.versions_of_run(run_id)):
+            yield
+
+    @contextmanager
+    def logged_model_may_go(self, model_id: str, what: str = "deleted") -> Iterator[None]:
+        """Refuse to delete the logged model of a version in a protected stage."""
+        with self._unheld(f"logged model {model_id} is not {what}", self.tables.versions_of_logged_model(model_id)):
+            yield
+
+    @contextmanager
+    def experiment_may_go(self, experiment_id: str) -> Iterator[None]:
+        """Refuse to delete the experiment in which the run or logged model of a version in a protected stage is."""
+        versions = self.tables.versions_of_experiment(experiment_id)
+        with self._unheld(f"experiment {experiment_id} is not deleted", versions):
+            yield
+
+    def run_tags_may_change(self, run_id: str, keys: Sequence[str]) -> None:
+        """Refuse to change Slipway's tags of the run of a version in a protected stage."""
+        if any(map(is_ours, keys)) and self._held(self.tables.versions_of_run(run_id)):
+            require_not_ours(f"run {run_id}", keys)
+
+    def logged_model_tags_may_change(self, model_id: str, keys: Sequence[str]) -> None:
+        """Refuse to change Slipway's tags of the logged model of a version in a protected stage."""
+        if any(map(is_ours, keys)) and self._held(self.tables.versions_of_logged_model(model_id)):
+            require_not_ours(f"logged model {model_id}", keys)
+
+    def bytes_may_change(self, target: Place | None) -> None:
+        """Refuse to write or delete what a version in a protected stage consists of, or what its verdicts rest on."""
+        if target is not None:
+            where = "/".join(target.parts)
+            require_unheld(f"nothing is written or deleted at {where}", self._held_where(target.touches))
+
+    def run_bytes_may_change(self, run_id: str, path: str) -> None:
+        """Refuse to write a run's artifact where that is part of a version in a protected stage."""
+        root = self._place(self.tables.run_root(run_id))
+        self.bytes_may_change(root and root.below(path))
+
+    def logged_model_bytes_may_change(self, model_id: str, path: str) -> None:
+        """Refuse to write a logged model's file where that is part of a version in a protected stage."""
+        root = self._place(self.tables.logged_model_root(model_id))
+        self.bytes_may_change(root and root.below(path))
+
+    def location_may_be_used(self, location: str, workspace: str) -> None:
+        """Refuse an experiment whose runs would keep their artifacts inside of a version in a protected stage."""
+        target = self._place(location, workspace)
+        if target is not None:
+            held = self._held_where(target.is_in)
+            require_unheld(f"no experiment keeps its artifacts at {location}", held)
+
+    def _held_where(self, applies: Callable[[Place], bool]) -> list[Hold]:
+        """Return the versions in protected stages of which some place is meant."""
+        book = self.policies()
+        stages = {stage: None for policy in (book.default, *map(book.of, book.models)) for stage in policy.names}
+        found = (
+            _held_as(stored, book.of(stored.key.model).names)
+            for stored in self.tables.stored(tuple(stages))
+            if any(map(applies, self._places(stored)))
+        )
+        return [hold for hold in found if hold is not None]
+
+    def _place(self, location: str | None, workspace: str = DEFAULT_WORKSPACE) -> Place | None:
+        return place_of(location, destination=self.destination(), workspace=workspace) if location else None
+
+    def _places(self, stored: Stored) -> Iterator[Place]:
+        """Yield where a version's files lie, and where those of its run that verdicts rest on."""
+        roots = [(location, "") for location in stored.locations]
+        for root, path in [*roots, *((stored.run_root or "", path) for path in RESTS_ON)]:
+            place = self._place(root, stored.key.workspace)
+            if place is not None:
+                yield place.below(path)
+
+    def _stages(self, name: str) -> tuple[str, ...]:
+        return self.policies().of(name).names
+
+    def _holds(self, shown: ShownModel) -> tuple[Hold, ...]:
+        if shown.is_prompt:
+            return ()
+        moves = self.history.moves(uid_of(shown.model, self.history))
+        return holds_of(shown, fold(moves), self._stages(shown.model.name))
+
+    def _held(self, versions: Sequence[VersionKey]) -> list[Hold]:
+        """Return those of the versions that are in a protected stage."""
+        numbers: dict[tuple[str, str], set[int]] = {}
+        for each in versions:
+            numbers.setdefault((each.workspace, each.model), set()).add(each.number)
+        shown = {key: self.tables.model(*key) for key in numbers}
+        return [
+            hold
+            for key, model in shown.items()
+            if model is not None
+            for hold in self._holds(model)
+            if hold.number in numbers[key]
+        ]
+
+    @contextmanager
+    def _unheld(self, asked: str, versions: Sequence[VersionKey]) -> Iterator[None]:
+        with self._still(sorted({(each.workspace, each.model) for each in versions})):
+            require_unheld(asked, self._held(versions))
+            yield
+
+    @contextmanager
+    def _still(self, keys: Sequence[tuple[str, str]]) -> Iterator[list[ShownModel]]:
+        """Hold models so that nothing of them is promoted meanwhile; those that are not there are left out."""
+        known = [model for key in keys if (model := self.tables.model(*key)) is not None]
+        with ExitStack() as held:
+            for uid in sorted({uid_of(each.model, self.history) for each in known if not each.is_prompt}):
+                held.enter_context(self.history.lock(uid))
+            again = [self.tables.model(each.model.workspace, each.model.name) for each in known]
+            yield [each for each in again if each is not None]
+
+
+def _matters(key: str) -> bool:
+    return is_ours(key) or key == PROMPT_TAG
+
+
+def _held_as(stored: Stored, stages: Sequence[str]) -> Hold | None:
+    """Return how a version is held, where the word by which it was found is one of its own model's stages."""
+    stage = stage_of_alias(stored.word, stages) or next((s for s in stages if mlflow_stage_of(s) == stored.word), None)
+    key = stored.key
+    return Hold(model=key.model, number=key.number, stage=stage, because=f"as {stored.word}") if stage else None

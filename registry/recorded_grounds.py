@@ -1,0 +1,169 @@
+"""What a server promotes on: a verdict that somebody recorded, held against what the server itself knows now.
+
+Policy, champion and manifests are compared with the ledger, soak and approval are looked at anew. What takes the files
+or the rows was measured by the one who vouches for the verdict; the files are read once more with the decision.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from registry.checks import approval, soak
+from registry.decide import Ledger, Situation
+from registry.errors import Conflict, InvalidInput, NotFound
+from registry.events import Event, EventKind
+from registry.evidence import Evidence, Subject, Tools
+from registry.history import Record
+from registry.manifest import Manifest
+from registry.promote import Grounds, require_valid
+from registry.verdict import Finding, Verdict, finding_from
+from registry.version import Version
+from registry.whole import recorded_manifest
+
+
+def recorded_grounds(
+    version: Version, stage: str, situation: Situation, ledger: Ledger, *, seq: int | None, promoter: str, now: datetime
+) -> Grounds:
+    """Return the verdict with a number, else the last that counts, as grounds.
+
+    Raises
+    ------
+    NotFound
+        There is no such verdict.
+    Conflict
+        The files, or those of the champion, are not those that it was given for.
+    """
+    about = ledger.history.about(situation.model_uid, version.number)
+    record = _find(about, stage, situation, seq)
+    if record is None:
+        number = f"event {seq} is no verdict" if seq else "there is no verdict"
+        raise NotFound(
+            f"{number} on {version} for {stage}", code="no-verdict", hint=f"slipway gate {version} --to {stage}"
+        )
+    event = record.event
+    _require_same_files(event, version, situation, ledger)
+    evidence = _evidence(version, stage, situation, about, ledger, promoter=promoter, now=now)
+    verdict = Verdict(
+        model=version.model,
+        version=version.number,
+        stage=stage,
+        at=event.at,
+        findings=_renewed(event, evidence, situation),
+        digests=event.digests,
+        champion=event.details["champion"],
+    )
+    return Grounds(verdict=verdict, seq=record.seq, by=event.actor)
+
+
+def acceptable(verdict: Verdict, version: Version, situation: Situation, ledger: Ledger, *, now: datetime) -> Verdict:
+    """Return a verdict that somebody wants recorded, at the server's time.
+
+    Raises
+    ------
+    InvalidInput
+        A check that the policy asks for was not made.
+    Conflict
+        It was given for another policy, champion or files than there are.
+    """
+    require_valid(situation, version, verdict.stage, verdict)
+    made = {finding.check for finding in verdict.findings}
+    missing = [name for name in situation.policy.stages[verdict.stage].checks.rules() if name not in made]
+    if missing:
+        raise InvalidInput(
+            f"the verdict on {version} lacks what the policy asks for: {', '.join(missing)}",
+            code="checks-missing",
+            hint=f"slipway gate {version} --to {verdict.stage}",
+        )
+    if verdict.digests.get("manifest", "") != _manifest_digest(version.number, situation, ledger):
+        raise _other_files(version)
+    return replace(verdict, at=now)
+
+
+def _find(about: Sequence[Record], stage: str, situation: Situation, seq: int | None) -> Record | None:
+    allowed = situation.policy.stages[stage].verdict_by
+    return next(
+        (
+            each
+            for each in reversed(about)
+            if each.kind == EventKind.GATE_ASSESSED
+            and each.event.stage == stage
+            and (seq is None or each.seq == seq)
+            and (seq is not None or allowed is None or each.event.actor in allowed)
+        ),
+        None,
+    )
+
+
+def _require_same_files(event: Event, version: Version, situation: Situation, ledger: Ledger) -> None:
+    if event.digests.get("manifest", "") != _manifest_digest(version.number, situation, ledger):
+        raise _other_files(version)
+    champion = event.details["champion"]
+    if champion is not None:
+        recorded = _manifest_digest(champion, situation, ledger)
+        if event.digests.get("champion_manifest", "") != recorded:
+            raise _other_files(version)
+
+
+def _manifest_digest(number: int, situation: Situation, ledger: Ledger) -> str:
+    manifest = _manifest(number, situation, ledger)
+    return manifest.digest if manifest else ""
+
+
+def _manifest(number: int, situation: Situation, ledger: Ledger) -> Manifest | None:
+    return recorded_manifest(ledger.history.about(situation.model_uid, number))
+
+
+def _renewed(event: Event, evidence: Evidence, situation: Situation) -> tuple[Finding, ...]:
+    """Return the findings, those of checks that only compare what the server knows made anew."""
+    checks = situation.policy.stages[evidence.stage].checks
+    anew: list[Finding] = []
+    anew += soak.check(evidence, checks.soak) if checks.soak else ()
+    anew += approval.check(evidence, checks.approval) if checks.approval else ()
+    kept = [finding_from(each) for each in event.details["findings"]]
+    return (*(finding for finding in kept if finding.check not in ("soak", "approval")), *anew)
+
+
+def _evidence(
+    version: Version,
+    stage: str,
+    situation: Situation,
+    about: Sequence[Record],
+    ledger: Ledger,
+    *,
+    promoter: str,
+    now: datetime,
+) -> Evidence:
+    current = situation.state.stage_of(version.number)
+    candidate = Subject(
+        version=version,
+        folder=None,
+        manifest=_manifest(version.number, situation, ledger),
+        run=ledger.registry.measured(version),
+        holdout=None,
+    )
+    return Evidence(
+        stage=stage,
+        candidate=candidate,
+        champion=None,
+        rows={},
+        events=[each.event for each in about],
+        entered_at=situation.state.stages[current].since if current else None,
+        policy_digest=situation.policy.digest,
+        promoter=promoter,
+        now=now,
+        tools=Tools(load=_no_tool, load_as_served=_no_tool, example=_no_tool, serve=_no_tool, untrusted=_no_tool),
+    )
+
+
+def _no_tool(*_: Path | str, **__: object) -> Any:
+    raise NotImplementedError("a server loads no models")
+
+
+def _other_files(version: Version) -> Conflict:
+    return Conflict(
+        f"the verdict on {version} was given for other files than the history has",
+        code="verdict-overtaken",
+        hint="assess it anew: slipway gate",
+    )

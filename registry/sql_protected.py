@@ -1,0 +1,149 @@
+"""The door to MLflow's own tables for the guard (3.17): what has which alias and stage, and what belongs to what.
+
+One statement for each question, in whatever workspace: MLflow's stores answer for the caller's workspace only, and load
+every version of a model to tell its aliases.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.guard import PROMPT_TAG, ShownModel
+from registry.identity import RegisteredModel
+from registry.protection import Stored, VersionKey
+from registry.stages import MLFLOW_NONE, mlflow_stage_of
+
+DELETED = "Deleted_Internal"
+META = sa.MetaData()
+
+
+def _table(name: str, *columns: str) -> sa.Table:
+    return sa.Table(name, META, *(sa.Column(column, sa.String) for column in columns))
+
+
+MODELS = _table("registered_models", "workspace", "name", "creation_time")
+MODEL_TAGS = _table("registered_model_tags", "workspace", "name", "key", "value")
+ALIASES = _table("registered_model_aliases", "workspace", "name", "alias", "version")
+VERSIONS = _table(
+    "model_versions", "workspace", "name", "version", "current_stage", "source", "storage_location", "run_id"
+)
+RUNS = _table("runs", "run_uuid", "experiment_id", "artifact_uri")
+LOGGED = _table("logged_models", "model_id", "experiment_id", "source_run_id", "artifact_location")
+LOGGED_OF_VERSION = sa.or_(
+    VERSIONS.c.source == sa.literal("models:/") + LOGGED.c.model_id,
+    VERSIONS.c.storage_location == LOGGED.c.artifact_location,
+)
+WITH_ORIGINS = VERSIONS.outerjoin(RUNS, RUNS.c.run_uuid == VERSIONS.c.run_id).outerjoin(LOGGED, LOGGED_OF_VERSION)
+
+
+class ProtectedTables:
+    """MLflow's tables on one engine, read only."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def model(self, workspace: str, name: str) -> ShownModel | None:
+        """Return a model with its aliases and MLflow stages; `None` where there is none."""
+        with self._engine.connect() as connection:
+            here = (MODELS.c.workspace == workspace, MODELS.c.name == name)
+            created_ms = connection.scalar(sa.select(MODELS.c.creation_time).where(*here))
+            if created_ms is None:
+                return None
+            aliases = connection.execute(
+                sa.select(ALIASES.c.alias, ALIASES.c.version).where(
+                    ALIASES.c.workspace == workspace, ALIASES.c.name == name
+                )
+            )
+            labelled = (VERSIONS.c.workspace == workspace, VERSIONS.c.name == name)
+            unlabelled = VERSIONS.c.current_stage.in_([MLFLOW_NONE, DELETED])
+            labels = sa.select(VERSIONS.c.version, VERSIONS.c.current_stage).where(*labelled, ~unlabelled)
+            return ShownModel(
+                model=RegisteredModel(
+                    name=name,
+                    created_ms=int(created_ms),
+                    workspace=workspace,
+                    aliases={row.alias: int(row.version) for row in aliases},
+                ),
+                labels={int(row.version): row.current_stage for row in connection.execute(labels)},
+                is_prompt=self._is_prompt(connection, workspace, name),
+            )
+
+    def models(self, workspace: str) -> tuple[str, ...]:
+        """Return the names of a workspace's models and prompts."""
+        with self._engine.connect() as connection:
+            return tuple(connection.scalars(sa.select(MODELS.c.name).where(MODELS.c.workspace == workspace)))
+
+    def versions_of_run(self, run_id: str) -> tuple[VersionKey, ...]:
+        """Return the versions that a run made, or whose stored model it made."""
+        return self._versions(sa.or_(VERSIONS.c.run_id == run_id, LOGGED.c.source_run_id == run_id))
+
+    def versions_of_logged_model(self, model_id: str) -> tuple[VersionKey, ...]:
+        """Return the versions, copies among them, whose files are a logged model's."""
+        return self._versions(LOGGED.c.model_id == model_id)
+
+    def versions_of_experiment(self, experiment_id: str) -> tuple[VersionKey, ...]:
+        """Return the versions whose run or logged model is in an experiment."""
+        number = sa.cast(sa.literal(str(experiment_id)), sa.String)
+        return self._versions(
+            sa.or_(
+                sa.cast(RUNS.c.experiment_id, sa.String) == number, sa.cast(LOGGED.c.experiment_id, sa.String) == number
+            )
+        )
+
+    def stored(self, stages: Collection[str]) -> tuple[Stored, ...]:
+        """Return the versions that have the alias or the MLflow stage of one of these stages, and where they lie."""
+        labels = [label for stage in stages if (label := mlflow_stage_of(stage))]
+        columns = (
+            VERSIONS.c.workspace,
+            VERSIONS.c.name,
+            VERSIONS.c.version,
+            VERSIONS.c.source,
+            VERSIONS.c.storage_location,
+            RUNS.c.artifact_uri,
+        )
+        runs = VERSIONS.outerjoin(RUNS, RUNS.c.run_uuid == VERSIONS.c.run_id)
+        aliased = sa.and_(
+            ALIASES.c.workspace == VERSIONS.c.workspace,
+            ALIASES.c.name == VERSIONS.c.name,
+            ALIASES.c.version == VERSIONS.c.version,
+        )
+        by_alias = sa.select(*columns, ALIASES.c.alias.label("word")).select_from(runs.join(ALIASES, aliased))
+        by_label = sa.select(*columns, VERSIONS.c.current_stage.label("word")).select_from(runs)
+        both = sa.union_all(
+            by_alias.where(sa.func.lower(ALIASES.c.alias).in_([stage.lower() for stage in stages])),
+            by_label.where(VERSIONS.c.current_stage.in_(labels)),
+        )
+        with self._engine.connect() as connection:
+            return tuple(_stored(row) for row in connection.execute(both))
+
+    def run_root(self, run_id: str) -> str | None:
+        """Return where a run keeps its artifacts."""
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(RUNS.c.artifact_uri).where(RUNS.c.run_uuid == run_id))
+
+    def logged_model_root(self, model_id: str) -> str | None:
+        """Return where a logged model's files lie."""
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(LOGGED.c.artifact_location).where(LOGGED.c.model_id == model_id))
+
+    def _versions(self, condition: sa.ColumnElement[bool]) -> tuple[VersionKey, ...]:
+        columns = (VERSIONS.c.workspace, VERSIONS.c.name, VERSIONS.c.version)
+        query = sa.select(*columns).select_from(WITH_ORIGINS).where(condition, VERSIONS.c.current_stage != DELETED)
+        with self._engine.connect() as connection:
+            return tuple(_key(row) for row in connection.execute(query.distinct().order_by(*columns)))
+
+    def _is_prompt(self, connection: sa.Connection, workspace: str, name: str) -> bool:
+        query = sa.select(MODEL_TAGS.c.value).where(
+            MODEL_TAGS.c.workspace == workspace, MODEL_TAGS.c.name == name, MODEL_TAGS.c.key == PROMPT_TAG
+        )
+        return connection.scalar(query) == "true"
+
+
+def _key(row: Any) -> VersionKey:
+    return VersionKey(workspace=row.workspace, model=row.name, number=int(row.version))
+
+
+def _stored(row: Any) -> Stored:
+    locations = tuple(dict.fromkeys(each for each in (row.storage_location, row.source) if each))
+    return Stored(key=_key(row), word=row.word, locations=locations, run_root=row.artifact_uri)

@@ -1,0 +1,444 @@
+"""The API on stand-ins: who may ask for what, on which verdicts it decides, and how errors leave."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request
+
+from registry.app import STATUS, answer_to, build_api
+from registry.app_routes import Keeper
+from registry.decide import Ledger, look
+from registry.errors import NotApproved, SlipwayError
+from registry.events import EventKind
+from registry.manifest import manifest_of
+from registry.model_registry import Measured
+from registry.version import parse_ref
+from tests.asgi import ask
+from tests.fakes import FakeHeartbeats, logged_model
+from tests.guarded import Answer
+from tests.unit.registry.test_checks import stored
+from tests.unit.registry.test_promote import Desk
+
+CHECKS = {"lineage": {}, "artifact": {}}
+
+
+@dataclass
+class FakeAccess:
+    """Users by header; who may edit and who may only see."""
+
+    known: set[str] | None = None
+    editors: set[str] = field(default_factory=set)
+    blind: set[str] = field(default_factory=set)
+
+    def user(self, request: Request) -> str | None:
+        name = request.headers.get("user")
+        if self.known is None:
+            return None
+        if name not in self.known:
+            raise NotApproved("who are you", code="not-authenticated", hint=None)
+        return name
+
+    def may(self, user: str | None, model: str, *, edit: bool) -> bool:
+        if self.known is None:
+            return True
+        return user in self.editors if edit else user not in self.blind
+
+    def refuses_origin(self, request: Request) -> bool:
+        return request.headers.get("origin") == "http://evil.example"
+
+
+class Office(Desk):
+    """A desk whose three versions have files, behind the API."""
+
+    def __init__(self, folder: Path, **stages: dict[str, Any]) -> None:
+        document = {
+            name: {"checks": CHECKS, "enter_from": "any", **stages.get(name, {})} for name in ("staging", "production")
+        }
+        super().__init__(0, {"stages": document})
+        self.access = FakeAccess()
+        self.heartbeats = FakeHeartbeats()
+        for number in (1, 2, 3):
+            self.add(stored(folder / str(number)))
+        keeper = Keeper(
+            ledger=self.opened,
+            heartbeats=lambda: self.heartbeats,
+            workspace=lambda: "default",
+            access=self.access,
+            now=lambda: self.now,
+        )
+        self.api: FastAPI = build_api(keeper, version="1")
+
+    def add(self, folder: Path) -> None:
+        """Register a version with a run, recorded with its files."""
+        number = len(self.registry.known.get("m", {})) + 1
+        self.registry.folders[f"models:/m-{number}"] = folder
+        self.registry.recorded[f"r{number}"] = Measured(
+            metrics={}, params={}, tags={"mlflow.user": "tina"}, status="FINISHED"
+        )
+        logged = logged_model(run_id=f"r{number}", model_uri=f"models:/m-{number}")
+        self.registry.create_version(logged, model="m", description="", tags={})
+        self.decisions.register(parse_ref(f"m/{number}"), "trained", manifest_of(folder))
+
+    @contextmanager
+    def opened(self) -> Iterator[Ledger]:
+        yield self.ledger
+
+    def get(self, path: str, user: str = "ann") -> Answer:
+        return ask(self.api, "GET", path, headers={"user": user})
+
+    def post(self, path: str, body: Any, user: str = "ann", **headers: str) -> Answer:
+        return ask(self.api, "POST", path, body, {"user": user, **headers})
+
+    def judged(self, number: int, stage: str, /, outcome: str = "PASS", **changes: Any) -> dict[str, Any]:
+        """Return a verdict as a client would send it."""
+        found = look("m", self.ledger)
+        occupant = found.occupant(stage)
+        digests = {"policy": found.policy.digest, "manifest": self.digest(number)}
+        digests |= {"champion_manifest": self.digest(occupant)} if occupant else {}
+        names = found.policy.stages[stage].checks.rules()
+        return {
+            "version": f"m/{number}",
+            "stage": stage,
+            "at": "2020-01-01T00:00:00+00:00",
+            "champion": occupant,
+            "digests": digests,
+            "findings": [{"check": name, "outcome": outcome, "reason": "looked at"} for name in names],
+            **changes,
+        }
+
+    def digest(self, number: int) -> str:
+        return manifest_of(self.registry.folders[f"models:/m-{number}"]).digest
+
+    def moved(self, number: int, stage: str, user: str = "ann", **more: Any) -> Answer:
+        """Record a PASS and promote."""
+        given = self.post("/verdicts", self.judged(number, stage), user)
+        assert given.status == 200, given
+        return self.post("/promotions", {"version": f"m/{number}", "stage": stage, "reason": "x", **more}, user)
+
+    def events(self) -> list[Any]:
+        return [record.event for record in self.history.records(look("m", self.ledger).model_uid)]
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    """Return an office without users."""
+    return Office(tmp_path)
+
+
+def code(answer: Answer) -> tuple[int, str]:
+    """Return an error's status and code."""
+    return answer.status, answer.document["error"]["code"]
+
+
+def test_a_recorded_verdict_moves_a_version(office: Office):
+    """And everything can be asked afterwards."""
+    done = office.moved(1, "production")
+    assert done.document == {
+        "version": "m/1",
+        "stage": "production",
+        "kind": "VersionPromoted",
+        "verdict": "PASS",
+        "seq": 5,
+        "previous": None,
+        "dry_run": False,
+        "changes": [
+            "alias production → 1",
+            "MLflow stage of 1 → Production",
+            "tags of 1: slipway.stage, slipway.by, slipway.reason, slipway.verdict",
+        ],
+        "served": [],
+        "notes": [],
+    }
+    (row,) = office.get("/status").document["stages"]
+    assert (row["version"], row["stage"], row["by"]) == ("1", "production", "nobody named")
+    events = office.get("/models/m/history").document["events"]
+    assert [event["kind"] for event in events][-2:] == ["GateAssessed", "VersionPromoted"]
+    assert office.get("/models/m/history?verify=true").document["defects"] == []
+    assert office.get("/models/m/history?at=2026-01-02").document["stages"]["production"]["version"] == 1
+    assert office.get("/models/m/policy").document["digest"] == look("m", office.ledger).policy.digest
+
+
+def test_every_verb_is_there(office: Office):
+    """Approve, roll back, demote, archive, adopt, register, settle."""
+    assert (
+        office.post("/approvals", {"version": "m/1", "stage": "staging", "reason": "ok", "actor": "bob"}).status == 200
+    )
+    office.moved(1, "production")
+    office.moved(2, "production")
+    body = {"model": "m", "reason": "worse", "from_version": 2}
+    assert office.post("/rollbacks", body).document["version"] == "m/1"
+    assert office.post("/rollbacks", body).document["kind"] is None
+    assert office.post("/demotions", {"version": "m/1", "to": "staging", "reason": "x"}).document["stage"] == "staging"
+    assert office.post("/archivals", {"version": "m/2", "reason": "x"}).document["kind"] == "VersionArchived"
+    office.registry.set_alias("m", "production", 3)
+    assert office.post("/adoptions", {"version": "m@production", "reason": "x"}).document["version"] == "m/3"
+    assert code(office.post("/registrations", {"version": "m/3", "reason": "x"})) == (409, "already-registered")
+    assert office.post("/models/m/settle", {}).document == {"applied": len(office.events())}
+
+
+def test_a_dry_run_changes_nothing(office: Office):
+    """Also on a verdict that nobody recorded."""
+    before = office.events()
+    body = {
+        "version": "m/1",
+        "stage": "staging",
+        "reason": "x",
+        "dry_run": True,
+        "verdict": office.judged(1, "staging"),
+    }
+    assert office.post("/promotions", body).document["changes"][0] == "alias staging → 1"
+    assert code(office.post("/promotions", {**body, "verdict": office.judged(1, "staging", "FAIL")}))[0] == 403
+    assert (office.events(), office.registry.versions("m")[-1].aliases) == (before, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"champion": 7}, (409, "verdict-overtaken")),
+        ({"digests": {"policy": "sha256:old"}}, (409, "verdict-overtaken")),
+        ({"findings": [{"check": "lineage", "outcome": "PASS", "reason": "x"}]}, (400, "checks-missing")),
+        ({"findings": []}, (400, "wrong-request")),
+        ({"findings": [{"check": "lineage", "outcome": "GREAT", "reason": "x"}]}, (400, "wrong-request")),
+        ({"stage": "prod"}, (400, "unknown-stage")),
+        ({"version": "m/9"}, (404, "unknown-version")),
+        ({"surprise": 1}, (400, "wrong-request")),
+    ],
+)
+def test_a_verdict_that_does_not_fit_is_not_recorded(office: Office, changes: dict, expected: tuple[int, str]):
+    """For another occupant or policy, without a check that the policy asks for, about what is not there."""
+    before = office.events()
+    assert code(office.post("/verdicts", office.judged(1, "production", **changes))) == expected
+    assert office.events() == before
+
+
+def test_a_verdict_on_other_files_is_not_recorded(office: Office):
+    """The ledger says which files the version has."""
+    judged = office.judged(1, "staging")
+    judged["digests"]["manifest"] = office.digest(2) + "0"
+    assert code(office.post("/verdicts", judged)) == (409, "verdict-overtaken")
+
+
+def test_the_server_says_how_a_verdict_ended_and_when(office: Office):
+    """Not the client."""
+    judged = {**office.judged(1, "staging", "FAIL"), "outcome": "PASS"}
+    assert office.post("/verdicts", judged).status == 200
+    event = office.events()[-1]
+    assert (event.details["outcome"], event.at) == ("FAIL", office.now)
+    refused = office.post("/promotions", {"version": "m/1", "stage": "staging", "reason": "x"})
+    assert code(refused) == (403, "verdict-fail")
+
+
+def test_without_a_verdict_nothing_moves(office: Office):
+    """Nor on a number that is none."""
+    body = {"version": "m/1", "stage": "staging", "reason": "x"}
+    assert code(office.post("/promotions", body)) == (404, "no-verdict")
+    assert code(office.post("/promotions", {**body, "verdict_seq": 1})) == (404, "no-verdict")
+
+
+def test_files_that_changed_since_are_not_promoted(office: Office):
+    """The server reads them itself."""
+    assert office.post("/verdicts", office.judged(1, "staging")).status == 200
+    (office.registry.folders["models:/m-1"] / "MLmodel").write_text("other")
+    body = {"version": "m/1", "stage": "staging", "reason": "x"}
+    assert code(office.post("/promotions", body)) == (500, "artifacts-changed")
+
+
+def test_approval_and_soak_are_the_servers_to_know(tmp_path: Path):
+    """What a client says of them is looked at anew."""
+    office = Office(tmp_path, production={"checks": {**CHECKS, "approval": {}, "soak": {"hours": 3}}})
+    office.moved(1, "staging")
+    assert office.post("/verdicts", office.judged(1, "production")).status == 200
+    body = {"version": "m/1", "stage": "production", "reason": "x", "actor": "petra"}
+    refused = office.post("/promotions", body)
+    assert code(refused) == (403, "verdict-inconclusive")
+    assert "nobody has approved m/1" in refused.text
+    for actor in ("tina", "petra", "bob"):
+        office.post("/approvals", {"version": "m/1", "stage": "production", "reason": "ok", "actor": actor})
+    office.who()
+    office.who()
+    office.who()
+    assert office.post("/promotions", body).status == 200
+
+
+def test_the_policys_voucher_is_demanded(tmp_path: Path):
+    """The last verdict of somebody who counts is taken, whoever assessed after that."""
+    office = Office(tmp_path, staging={"verdict_by": ["ci"]})
+    judged = office.judged(1, "staging")
+    assert office.post("/verdicts", {**judged, "actor": "ann"}).status == 200
+    body = {"version": "m/1", "stage": "staging", "reason": "x"}
+    assert code(office.post("/promotions", body)) == (404, "no-verdict")
+    assert code(office.post("/promotions", {**body, "verdict_seq": 4})) == (403, "verdict-by-another")
+    assert office.post("/verdicts", {**judged, "actor": "ci"}).status == 200
+    assert office.post("/verdicts", {**judged, "actor": "ann"}).status == 200
+    assert office.post("/promotions", body).document["verdict"] == "PASS"
+
+
+ROLES = {"assess": ["ci"], "approve": ["bob"], "promote": ["petra"], "override": ["olga"]}
+
+
+@pytest.fixture
+def staffed(tmp_path: Path) -> Office:
+    """Return an office with users: some have roles for production, one may edit in MLflow, one sees nothing."""
+    office = Office(tmp_path, production={"roles": ROLES, "allow_override": True})
+    office.access.known = {"ci", "bob", "petra", "olga", "ed", "vera", "nina"}
+    office.access.editors = {"ed"}
+    office.access.blind = {"nina"}
+    return office
+
+
+def refusals(office: Office, path: str, body: dict, users: str = "ci bob olga ed vera petra") -> set[str]:
+    """Return the users who are told that something is not their role."""
+    answers = {user: office.post(path, body, user) for user in users.split()}
+    return {user for user, answer in answers.items() if answer.status == 403 and "not-your-role" in answer.text}
+
+
+def test_roles_say_who_assesses_approves_promotes_and_overrides(staffed: Office):
+    """By the policy's lists, whatever MLflow lets them edit."""
+    everybody = {"ci", "bob", "petra", "olga", "ed", "vera"}
+    assert refusals(staffed, "/verdicts", staffed.judged(1, "production", "FAIL")) == everybody - {"ci"}
+    about = {"version": "m/1", "stage": "production", "reason": "x"}
+    assert refusals(staffed, "/approvals", about) == everybody - {"bob"}
+    assert refusals(staffed, "/promotions", about) == everybody - {"petra"}
+    assert refusals(staffed, "/promotions", {**about, "override": "urgent"}) == everybody, "petra may not override"
+    staffed.post("/verdicts", staffed.judged(1, "production"), "ci")
+    assert staffed.post("/promotions", about, "petra").status == 200
+    assert refusals(staffed, "/rollbacks", {"model": "m", "reason": "x"}) == everybody - {"petra"}
+    assert refusals(staffed, "/archivals", {"version": "m/2", "reason": "x"}) == everybody - {"petra"}
+    assert refusals(staffed, "/demotions", {"version": "m/1", "reason": "x"}) == everybody - {"petra"}
+    staffed.registry.set_alias("m", "production", 3)
+    assert refusals(staffed, "/adoptions", {"version": "m@production", "reason": "x"}) == everybody - {"olga"}
+
+
+def test_without_a_list_it_takes_mlflows_permission_to_edit(staffed: Office):
+    """For staging nobody is listed."""
+    others = {"ci", "bob", "petra", "olga", "vera"}
+    assert refusals(staffed, "/verdicts", staffed.judged(1, "staging")) == others
+    assert refusals(staffed, "/promotions", {"version": "m/1", "stage": "staging", "reason": "x"}) == others
+    staffed.history.chains.clear()
+    assert refusals(staffed, "/registrations", {"version": "m/1", "reason": "x"}) == others
+
+
+def test_known_users_are_on_record_as_such(staffed: Office):
+    """Whatever they say that they are called."""
+    staffed.post("/verdicts", {**staffed.judged(1, "production"), "actor": "somebody else"}, "ci")
+    event = staffed.events()[-1]
+    assert (event.kind, event.actor, event.actor_authenticated) == (EventKind.GATE_ASSESSED, "ci", True)
+
+
+def test_others_are_on_record_by_what_they_say(office: Office):
+    """As unverified."""
+    office.post("/verdicts", {**office.judged(1, "staging"), "actor": "ann"})
+    event = office.events()[-1]
+    assert (event.actor, event.actor_authenticated) == ("ann", False)
+
+
+GETS = (
+    "/models/m/history",
+    "/models/m/policy",
+    "/ledger/head?model_uid=default/1/m",
+    "/ledger/anchors?model_uid=default/1/m",
+)
+
+
+def test_who_may_not_see_a_model_learns_nothing_of_it(staffed: Office):
+    """Neither by reading nor by asking for decisions."""
+    for path in (*GETS, "/ledger/records?model_uid=default/1/m"):
+        assert code(staffed.get(path, "nina")) == (403, "not-yours-to-see"), path
+        assert staffed.get(path, "vera").status == 200, path
+    assert staffed.get("/status", "nina").document == {"stages": []}
+    assert staffed.get("/ledger/models?model=m", "nina").document == {"model_uids": []}
+    for path, body in {
+        "/verdicts": staffed.judged(1, "staging"),
+        "/promotions": {"version": "m/1", "stage": "staging", "reason": "x"},
+        "/rollbacks": {"model": "m", "reason": "x"},
+        "/models/m/settle": {},
+    }.items():
+        assert code(staffed.post(path, body, "nina")) == (403, "not-yours-to-see"), path
+
+
+def test_another_workspaces_history_is_not_shown(office: Office):
+    """Identities begin with the workspace."""
+    assert code(office.get("/ledger/records?model_uid=team/1/m")) == (403, "not-yours-to-see")
+    assert office.get("/ledger/models?prefix=team/").document == {"model_uids": []}
+
+
+def test_whoever_does_not_say_who_he_is_is_asked(staffed: Office):
+    """With 401 on every route; the page that describes them is open."""
+    for path in (*GETS, "/status", "/policy", "/ledger/models"):
+        assert code(staffed.get(path, "stranger")) == (401, "not-authenticated"), path
+    assert staffed.post("/rollbacks", {"model": "m", "reason": "x"}, "stranger").status == 401
+    assert staffed.get("/docs", "stranger").status == 200
+    assert "/promotions" in staffed.get("/openapi.json", "stranger").document["paths"]
+
+
+def test_another_policy_at_the_client_is_said(office: Office):
+    """The server's holds."""
+    same = look("m", office.ledger).policy.digest
+    body = {"version": "m/1", "stage": "staging", "reason": "x"}
+    assert office.post("/approvals", {**body, "policy_digest": same}).document["notes"] == []
+    (note,) = office.post("/approvals", {**body, "policy_digest": "sha256:mine"}).document["notes"]
+    assert note == "the policy of m in your folder is not the server's (test); the server's holds"
+
+
+def test_a_page_of_another_site_decides_nothing(office: Office):
+    """It may have its reader's credentials."""
+    body = {"model": "m", "reason": "x"}
+    assert code(office.post("/rollbacks", body, origin="http://evil.example")) == (403, "other-origin")
+
+
+def test_every_error_leaves_in_one_shape(office: Office):
+    """By one table from kind to status; so do requests that nobody understands."""
+    assert set(STATUS) == set(SlipwayError.__subclasses__())
+    for kind, status in STATUS.items():
+        answer = answer_to(kind("what", code="some-code", hint="do"))
+        assert (answer.status_code, kind.__name__ in answer.body.decode()) == (status, True)
+    assert code(office.get("/nothing")) == (404, "no-route")
+    assert code(office.post("/status", {})) == (405, "no-route")
+    assert code(office.post("/rollbacks", b"{")) == (400, "wrong-request")
+    assert code(office.post("/rollbacks", {"model": "m", "reason": " "})) == (400, "no-reason")
+    assert code(office.post("/rollbacks", {"model": "n", "reason": "x"})) == (404, "unknown-model")
+
+
+def beat(version: int, at: datetime) -> dict[str, Any]:
+    """Return what an engine says of production."""
+    where = {"engine": "e", "model": "m", "stage": "production", "address": "http://engine", "runner": "compiled"}
+    return {**where, "version": version, "since": at.isoformat(), "at": at.isoformat(), "problem": None}
+
+
+def test_engines_leave_their_word_and_status_repeats_it(office: Office):
+    """Also the answer to a decision says who serves the stage."""
+    office.moved(1, "production")
+    assert office.post("/heartbeats", {"beats": [beat(1, office.now)]}).document == {"written": 1}
+    (row,) = office.get("/status").document["stages"]
+    assert row["served"] == [f"http://engine: 1 since {office.now:%H:%M:%S}"]
+    done = office.moved(2, "production")
+    assert done.document["served"] == []  # an hour later on this clock, the engine is not heard of any more
+    office.post("/heartbeats", {"beats": [beat(1, office.now)]})
+    back = office.post("/rollbacks", {"model": "m", "reason": "x", "from_version": 7})
+    assert back.status == 409
+    (row,) = office.get("/status").document["stages"]
+    assert "(not 2 yet)" in row["served"][0]
+    assert [each["version"] for each in office.get("/heartbeats").document["beats"]] == [1]
+    office.post("/heartbeats/leave", {"engine": "e"})
+    assert office.get("/heartbeats").document == {"beats": []}
+
+
+def test_an_engines_word_on_a_model_that_its_user_may_not_see_is_refused(staffed: Office):
+    """And nobody reads of it who may not see the model."""
+    beats = {"beats": [beat(1, staffed.now)]}
+    assert code(staffed.post("/heartbeats", beats, "nina")) == (403, "not-yours-to-see")
+    assert staffed.post("/heartbeats", beats, "vera").status == 200
+    assert staffed.get("/heartbeats", "nina").document == {"beats": []}
+    assert code(staffed.post("/heartbeats/leave", {"engine": "e"}, "stranger")) == (401, "not-authenticated")
+
+
+def test_a_long_history_is_given_in_pages(office: Office):
+    """After a number, at most so many."""
+    asked = f"/ledger/records?model_uid={look('m', office.ledger).model_uid}&limit=2&after_seq="
+    pages = [office.get(f"{asked}{after}").document["records"] for after in (0, 2, 3)]
+    assert [[record["seq"] for record in page] for page in pages] == [[1, 2], [3], []]

@@ -1,0 +1,90 @@
+"""Locations of artifacts: the same place however it is written, and what touches it."""
+
+from pathlib import Path
+
+import pytest
+
+from registry.places import Place, place_of, unguarded
+
+BUCKET = "slipway+s3://bucket/mlflow"
+PROTECTED = "mlflow-artifacts:/0/models/m-1/artifacts"
+
+
+def at(location: str, destination: str | None = BUCKET, workspace: str = "default") -> Place | None:
+    """Return a place on a server that keeps its artifacts in a bucket."""
+    return place_of(location, destination=destination, workspace=workspace)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "mlflow-artifacts:/0/models/m-1/artifacts",
+        "mlflow-artifacts://host:5000/0/models/m-1/artifacts/",
+        "http://host:5000/api/2.0/mlflow-artifacts/artifacts/0/models/m-1/artifacts",
+        "s3://bucket/mlflow/0/models/m-1/artifacts",
+        "s3://bucket//mlflow/./0/models/x/../m-1/artifacts",
+        "slipway+s3://bucket/mlflow/0/models/m-1/artifacts",
+        "S3://bucket/mlflow/0/models/m-1/artifacts",
+    ],
+)
+def test_one_place_has_many_spellings(spelling: str):
+    """Through the server, past it, and around corners."""
+    assert at(spelling) == at(PROTECTED)
+
+
+@pytest.mark.parametrize(
+    ("path", "touches"),
+    [
+        ("0/models/m-1/artifacts/MLmodel", True),
+        ("0/models/m-1/artifacts", True),
+        ("0/models/m-1", True),
+        ("0", True),
+        ("", True),
+        ("0/models/m-10/artifacts/MLmodel", False),
+        ("0/models/m-1/artifacts2", False),
+        ("1/models/m-1/artifacts/MLmodel", False),
+    ],
+)
+def test_what_lies_in_or_around_a_place_touches_it(path: str, touches: bool):
+    """A folder that is deleted takes with it what is in it; a name that begins alike is another."""
+    assert at(f"mlflow-artifacts:/{path}").touches(at(PROTECTED)) is touches
+
+
+def test_only_what_lies_in_a_place_is_in_it():
+    """A folder around it is not."""
+    assert at(f"{PROTECTED}/x").is_in(at(PROTECTED))
+    assert at(PROTECTED).is_in(at(PROTECTED))
+    assert not at("mlflow-artifacts:/0").is_in(at(PROTECTED))
+
+
+def test_workspaces_lie_apart():
+    """The same path in another workspace is another place, with or without its prefix."""
+    team = at("mlflow-artifacts:/0/m", workspace="team")
+    assert team == at("mlflow-artifacts:/workspaces/team/0/m", workspace="team")
+    assert team == at("s3://bucket/mlflow/workspaces/team/0/m")
+    assert not team.touches(at("mlflow-artifacts:/0/m"))
+
+
+def test_a_link_is_the_folder_that_it_leads_to(tmp_path: Path):
+    """Local paths are resolved."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert at(f"file://{tmp_path}/link/m") == at(str(tmp_path / "real" / "m"))
+    assert at((tmp_path / "a b").as_uri()) == at(str(tmp_path / "a b"))
+
+
+@pytest.mark.parametrize("location", ["models:/m-1", "runs:/abc/model", ""])
+def test_what_names_no_place_is_none(location: str):
+    """It has to be resolved by whoever knows runs and models."""
+    assert at(location) is None
+
+
+def test_without_a_destination_nothing_is_passed_on():
+    """The server does not keep these bytes."""
+    assert at(PROTECTED, destination=None) is None
+
+
+def test_the_mark_of_the_guard_is_taken_off():
+    """In whatever case."""
+    assert unguarded("SLIPWAY+sqlite:///a.db") == "sqlite:///a.db"
+    assert unguarded("sqlite:///a.db") == "sqlite:///a.db"

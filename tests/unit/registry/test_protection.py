@@ -1,0 +1,290 @@
+"""What is protected and what is refused, on stand-ins of MLflow's tables and of the ledger."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from registry.decide import look
+from registry.errors import NotApproved, Unavailable
+from registry.guard import PROMPT_TAG, ShownModel
+from registry.places import place_of
+from registry.policy import PolicyBook
+from registry.projection import PROJECTED_TAGS, STAGE_TAG
+from registry.protection import Protection, Stored, VersionKey
+from registry.version import parse_ref
+from tests.unit.registry.test_promote import LOOSE, Desk
+
+HERE = "default"
+DOCUMENT = {**LOOSE, "models": {"strict": {"production": {"allow_override": True}}}}
+
+
+@dataclass
+class FakeTables:
+    """MLflow's tables on the stand-in of its registry."""
+
+    desk: Desk
+    prompts: set[str] = field(default_factory=set)
+    labels: dict[int, str] = field(default_factory=dict)
+    locations: dict[int, str] = field(default_factory=dict)
+
+    def model(self, workspace: str, name: str) -> ShownModel | None:
+        if name in self.prompts:
+            return ShownModel(model=replace(self.desk.registry.model("m"), name=name), is_prompt=True)
+        if workspace != HERE or name not in self.desk.registry.known:
+            return None
+        shown = {v.number: v.stage for v in self.desk.registry.versions(name) if v.stage}
+        return ShownModel(model=self.desk.registry.model(name), labels={**shown, **self.labels})
+
+    def models(self, workspace: str) -> tuple[str, ...]:
+        return tuple(self.desk.registry.known) if workspace == HERE else ()
+
+    def versions_of_run(self, run_id: str) -> tuple[VersionKey, ...]:
+        return self._keys(run_id.removeprefix("run"))
+
+    def versions_of_logged_model(self, model_id: str) -> tuple[VersionKey, ...]:
+        return self._keys(model_id.removeprefix("m-"))
+
+    def versions_of_experiment(self, experiment_id: str) -> tuple[VersionKey, ...]:
+        return self._keys(*"123") if experiment_id == "0" else ()
+
+    def stored(self, stages) -> tuple[Stored, ...]:
+        found = []
+        for version in self.desk.registry.versions("m"):
+            for alias in version.aliases:
+                if alias.lower() in {stage.lower() for stage in stages}:
+                    key = VersionKey(workspace=HERE, model="m", number=version.number)
+                    where = (self.locations.get(version.number, f"mlflow-artifacts:/0/models/m-{version.number}"),)
+                    found.append(Stored(key=key, word=alias, locations=where, run_root="mlflow-artifacts:/0/r"))
+        return tuple(found)
+
+    def run_root(self, run_id: str) -> str | None:
+        return "mlflow-artifacts:/0/r"
+
+    def logged_model_root(self, model_id: str) -> str | None:
+        return f"mlflow-artifacts:/0/models/{model_id}"
+
+    @staticmethod
+    def _keys(*numbers: str) -> tuple[VersionKey, ...]:
+        return tuple(VersionKey(workspace=HERE, model="m", number=int(number)) for number in numbers)
+
+
+@dataclass
+class Guarded:
+    """A protection with a model whose second version is in production and whose first was there before."""
+
+    desk: Desk
+    tables: FakeTables
+    protection: Protection
+
+
+@pytest.fixture
+def guarded() -> Guarded:
+    """Return what guards a model of three versions."""
+    desk = Desk(policy=DOCUMENT)
+    for number in (1, 2):
+        desk.promote(number, "production")
+    tables = FakeTables(desk)
+    protection = Protection(
+        tables=tables,
+        history=desk.history,
+        policies=lambda: PolicyBook(DOCUMENT, source="test"),
+        destination=lambda: "s3://bucket",
+    )
+    return Guarded(desk, tables, protection)
+
+
+def enter(manager) -> None:
+    """Do nothing under a guard."""
+    with manager:
+        pass
+
+
+def refused(act: Callable[[], object], *words: str) -> None:
+    """Require that something is refused, saying what holds it and what does it properly."""
+    with pytest.raises(NotApproved) as found:
+        act()
+    assert found.value.code == "protected-stage"
+    said = f"{found.value.message} {found.value.hint}"
+    assert [word for word in words if word not in said] == [], said
+
+
+HELD = ("m/2 is in production (put there by ann", "slipway demote m/2")
+
+
+@pytest.mark.parametrize("alias", ["production", "Production", "PRODUCTION", "staging"])
+def test_an_alias_of_a_stage_is_moved_by_nobody(guarded: Guarded, alias: str):
+    """In whatever case, and also where nothing is in the stage yet."""
+    move = guarded.protection.alias_may_move
+    refused(lambda: move(HERE, "m", alias, to=3), f"slipway promote m/3 --to {alias.lower()}")
+    refused(lambda: move(HERE, "m", alias, to=None), "not removed by hand")
+
+
+def test_other_aliases_are_free(guarded: Guarded):
+    """Also those that merely contain a stage's name."""
+    for alias in ("live", "production-old", "pre_staging"):
+        guarded.protection.alias_may_move(HERE, "m", alias, to=3)
+        guarded.protection.alias_may_move(HERE, "m", alias, to=None)
+
+
+def test_the_refusal_names_who_is_there(guarded: Guarded):
+    """So that it is clear whom to talk to."""
+    refused(lambda: guarded.protection.alias_may_move(HERE, "m", "production", to=None), *HELD)
+
+
+@pytest.mark.parametrize("label", ["Production", "production", "Staging"])
+def test_a_label_of_a_stage_is_given_by_nobody(guarded: Guarded, label: str):
+    """MLflow takes labels in any case."""
+    refused(lambda: enter(guarded.protection.label_may_change(HERE, "m", 3, label)), "slipway promote m/3 --to")
+
+
+def test_a_label_is_taken_from_nothing_that_is_in_a_stage(guarded: Guarded):
+    """Others may be archived."""
+    refused(lambda: enter(guarded.protection.label_may_change(HERE, "m", 2, "Archived")), *HELD)
+    guarded.tables.labels[3] = "Staging"
+    refused(lambda: enter(guarded.protection.label_may_change(HERE, "m", 3, "None")), "it has MLflow's stage Staging")
+    enter(guarded.protection.label_may_change(HERE, "m", 1, "None"))
+
+
+GOING = {
+    "version": lambda guard: guard.version_may_go(HERE, "m", 2),
+    "model": lambda guard: guard.model_may_go(HERE, "m"),
+    "name": lambda guard: guard.model_may_be_renamed(HERE, "m", "other"),
+    "workspace": lambda guard: guard.workspace_may_go(HERE),
+    "run": lambda guard: guard.run_may_go("run2"),
+    "logged model": lambda guard: guard.logged_model_may_go("m-2"),
+    "experiment": lambda guard: guard.experiment_may_go("0"),
+}
+
+
+@pytest.mark.parametrize("what", GOING)
+def test_what_holds_a_stage_stays(guarded: Guarded, what: str):
+    """Its version, model, name, workspace, run, logged model and experiment; once it left the stage, they may go."""
+    refused(lambda: enter(GOING[what](guarded.protection)), *HELD)
+    guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
+    enter(GOING[what](guarded.protection))
+
+
+def test_others_may_go(guarded: Guarded):
+    """Another version of the same model, its run, its files; an experiment of others; another workspace."""
+    for manager in (
+        guarded.protection.version_may_go(HERE, "m", 1),
+        guarded.protection.run_may_go("run3"),
+        guarded.protection.logged_model_may_go("m-3"),
+        guarded.protection.experiment_may_go("7"),
+        guarded.protection.workspace_may_go("elsewhere"),
+    ):
+        enter(manager)
+
+
+def test_a_decision_protects_before_it_is_applied(guarded: Guarded):
+    """The ledger has it in the stage, whatever the alias still says; and the alias counts, too."""
+    event = guarded.desk.promotion(3, "production")
+    situation = look("m", guarded.desk.ledger)
+    guarded.desk.history.append(event(situation), after_seq=situation.seq)
+    refused(lambda: enter(guarded.protection.version_may_go(HERE, "m", 3)), "m/3 is in production (put there by")
+    refused(lambda: enter(guarded.protection.version_may_go(HERE, "m", 2)), "it has the alias production")
+
+
+def test_an_alias_from_before_slipway_is_protected(guarded: Guarded):
+    """Written as it may be."""
+    guarded.desk.registry.set_alias("m", "Staging", 3)
+    refused(lambda: enter(guarded.protection.version_may_go(HERE, "m", 3)), "it has the alias Staging")
+
+
+def test_what_goes_is_held_still(guarded: Guarded):
+    """While a model is locked for a decision, nothing of it is deleted."""
+    with guarded.desk.history.lock("default/1/m"):
+        with pytest.raises(Unavailable):
+            enter(guarded.protection.version_may_go(HERE, "m", 1))
+        with pytest.raises(Unavailable):
+            enter(guarded.protection.run_may_go("run1"))
+
+
+def test_a_history_keeps_to_its_rules(guarded: Guarded):
+    """A rollback passes no gate: a name with other rules is not given to what passed these."""
+    guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
+    refused(lambda: enter(guarded.protection.model_may_be_renamed(HERE, "m", "strict")), "under another policy")
+    enter(guarded.protection.model_may_be_renamed(HERE, "m", "loose"))
+
+
+def test_our_tags_are_ours(guarded: Guarded):
+    """Of model, version, run and logged model; others are free, and so are the tags of runs that nothing comes from."""
+    guard = guarded.protection
+    refused(lambda: guard.tags_may_change(HERE, "m", "m/1", ["Slipway.stage"]), "tag Slipway.stage of m/1")
+    guard.tags_may_change(HERE, "m", "m/1", ["owner", "slipwayish"])
+    refused(lambda: guard.run_tags_may_change("run2", ["a", "slipway.data"]), "tag slipway.data of run run2")
+    refused(lambda: guard.logged_model_tags_may_change("m-2", ["slipway.x"]), "logged model m-2")
+    guard.run_tags_may_change("run2", ["owner"])
+    guard.run_tags_may_change("run3", ["slipway.data"])
+
+
+def test_a_model_does_not_become_a_prompt(guarded: Guarded):
+    """The one is guarded and the other is not: whoever could turn one into the other could do anything."""
+    guarded.tables.prompts.add("p")
+    for name in ("m", "p"):
+        refused(
+            lambda name=name: guarded.protection.tags_may_change(HERE, name, name, [PROMPT_TAG]), "nor a prompt a model"
+        )
+
+
+def test_a_version_of_a_model_is_no_prompts(guarded: Guarded):
+    """MLflow hides all versions of a model of which one says so; a prompt's versions do."""
+    guarded.tables.prompts.add("p")
+    refused(lambda: guarded.protection.version_may_have(HERE, "m", [PROMPT_TAG]), "a version of m")
+    guarded.protection.version_may_have(HERE, "p", [PROMPT_TAG])
+    guarded.protection.version_may_have(HERE, "m", ["slipway.manifest"])
+
+
+def test_prompts_are_left_alone(guarded: Guarded):
+    """Whatever their aliases are called."""
+    guarded.tables.prompts.add("p")
+    guard = guarded.protection
+    guard.alias_may_move(HERE, "p", "production", to=1)
+    guard.tags_may_change(HERE, "p", "p", ["slipway.stage"])
+    for manager in (
+        guard.label_may_change(HERE, "p", 1, "Production"),
+        guard.version_may_go(HERE, "p", 1),
+        guard.model_may_go(HERE, "p"),
+    ):
+        enter(manager)
+
+
+@pytest.mark.parametrize(
+    "path", ["0/models/m-2/MLmodel", "0/models/m-2", "0/models", "", "0/r/slipway/x", "0/r/holdout"]
+)
+def test_bytes_in_a_stage_stay(guarded: Guarded, path: str):
+    """Those of the model, and those of its run that verdicts rest on; whatever is around them is not deleted."""
+    place = place_of(f"mlflow-artifacts:/{path}", destination="s3://bucket")
+    refused(lambda: guarded.protection.bytes_may_change(place), "m/2 is in production (as production)")
+
+
+@pytest.mark.parametrize("path", ["0/models/m-1/MLmodel", "0/models/m-3", "0/r/plots/x.png", "1/a"])
+def test_other_bytes_are_free(guarded: Guarded, path: str):
+    """Of versions in no stage, of runs."""
+    guarded.protection.bytes_may_change(place_of(f"mlflow-artifacts:/{path}", destination="s3://bucket"))
+
+
+def test_uploads_past_the_proxy_are_held_to_the_same(guarded: Guarded):
+    """Where the server writes by what a run or a logged model says of itself."""
+    refused(lambda: guarded.protection.run_bytes_may_change("run2", "holdout/rows.parquet"), "m/2")
+    guarded.protection.run_bytes_may_change("run2", "plots/a.png")
+    refused(lambda: guarded.protection.logged_model_bytes_may_change("m-2", "MLmodel"), "m/2")
+    guarded.protection.logged_model_bytes_may_change("m-3", "MLmodel")
+
+
+def test_no_experiment_writes_into_a_version(guarded: Guarded):
+    """One around it may be."""
+    may = guarded.protection.location_may_be_used
+    refused(lambda: may("s3://bucket/0/models/m-2/deep", HERE), "no experiment keeps its artifacts")
+    may("s3://bucket/0", HERE)
+    may("s3://other", HERE)
+
+
+def test_tags_that_say_a_stage_are_known():
+    """A copy of a version does not carry them along."""
+    desk = Desk()
+    desk.promote(1, "staging")
+    tags = {tag for tag in desk.registry.versions("m")[-1].tags if tag.startswith("slipway.")}
+    assert STAGE_TAG in tags
+    assert tags | {"slipway.head"} == PROJECTED_TAGS
