@@ -9,7 +9,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,10 +59,10 @@ class OpenAccess:
 
 def create_app() -> FastAPI:
     """Return MLflow's application with Slipway's API at `/slipway/`."""
-    return with_slipway(fastapi_app, flask_app, OpenAccess())
+    return with_slipway(fastapi_app, flask_app, lambda: keeper(OpenAccess()))
 
 
-def with_slipway(app: FastAPI, flask: Flask, access: Access) -> FastAPI:
+def with_slipway(app: FastAPI, flask: Flask, made: Callable[[], Keeper]) -> FastAPI:
     """Add the API to MLflow's application, and the guard of uploads that do not pass through the artifact proxy.
 
     A server that is not guarded ends here, with all its workers: each would be started again for ever.
@@ -77,7 +77,7 @@ def with_slipway(app: FastAPI, flask: Flask, access: Access) -> FastAPI:
         raise SystemExit(1) from error
     flask.before_request(refuse_direct_uploads)
     prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
-    api = build_api(keeper(access), version=importlib.metadata.version("slipway"))
+    api = build_api(made(), version=importlib.metadata.version("slipway"))
     app.router.routes.insert(len(app.router.routes) - 1, Mount(f"{prefix}/slipway", api))
     return app
 
