@@ -92,7 +92,8 @@ def evaluate(version: str, data: str, target: str, as_json: bool) -> None:
     """Measure a registered version on a dataset."""
     require_usable_store()
     with open_run() as run:
-        loaded = load_version(MlflowRegistry().version(parse_ref(version)))
+        ledger = open_ledger(os.environ, Path.cwd())
+        loaded = load_version(ledger.registry.version(parse_ref(version)), ledger)
         dataset = _load(data, target)
         found = measure(loaded, dataset)
         _log_evaluation(run, found, dataset)
