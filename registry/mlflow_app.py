@@ -30,10 +30,11 @@ from registry.decide import Ledger
 from registry.errors import SlipwayError
 from registry.mlflow_refusal import refusing
 from registry.mlflow_server import database_of_server, require_guarded_server, server_protection
-from registry.mlflow_server_registry import server_registry
+from registry.mlflow_server_registry import ServerRegistry
 from registry.places import DEFAULT_WORKSPACE
 from registry.settings import RegistrySettings, history_place, load_settings
 from registry.sql_heartbeats import SqlHeartbeats
+from registry.wiring import cached_files
 
 logger = logging.getLogger(__name__)
 PRESIGNED_UPLOAD = "_create_presigned_upload_url"
@@ -86,16 +87,16 @@ def keeper(access: Access) -> Keeper:
     """Return what the API is built on: the ledger that this server guards."""
     protection = server_protection()
     settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
+    files = cached_files(settings, Path.cwd())
 
     @contextmanager
     def ledger() -> Iterator[Ledger]:
-        with server_registry(database_of_server()) as registry:
-            yield Ledger(
-                registry=registry,
-                history=protection.history,
-                policies=protection.policies,
-                mirror_stages=settings.mirror_stages,
-            )
+        yield Ledger(
+            registry=ServerRegistry(database_of_server(), files),
+            history=protection.history,
+            policies=protection.policies,
+            mirror_stages=settings.mirror_stages,
+        )
 
     place, _ = history_place(settings, {"MLFLOW_REGISTRY_URI": database_of_server()})
     return Keeper(
