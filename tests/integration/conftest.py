@@ -35,7 +35,7 @@ def postgres_template(postgres: PostgresServer) -> str:
     return url.rpartition("/")[2]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"], scope="session")
+@pytest.fixture(params=["postgresql"], scope="session")
 def database(request: pytest.FixtureRequest) -> Callable[[Path], str]:
     """Return what makes a database with MLflow's tables, beside a server's folder or in PostgreSQL."""
 

@@ -24,6 +24,8 @@ POLICY = """
 stages:
   staging: {enter_from: any, checks: {artifact: {}, lineage: {}}}
   production: {checks: {artifact: {}, lineage: {}}}
+models:
+  race: {staging: {checks: {artifact: null, lineage: {require: [run]}}}}
 """
 PROMOTERS = range(1, 21)
 

@@ -69,7 +69,7 @@ def made(guarded: GuardedServer) -> Made:
     found = guarded.make("m")
     client = AuthServiceClient(guarded.url)
     client.grant_user_permission("ed", "registered_model", "m", "EDIT")
-    client.grant_user_permission("nina", "registered_model", "m", "NO_PERMISSIONS")
+    client.grant_user_permission("nina", "registered_model", "m", "DENY")
     return found
 
 
