@@ -160,14 +160,15 @@ def serve(
     app: str = "slipway",
     workers: int = 1,
     policy: str = POLICY,
+    artifacts: str | None = None,
     **more: str,
 ) -> Iterator[GuardedServer]:
-    """Run the guarded server on a database, its artifacts in a folder, until the caller is done."""
+    """Run the guarded server on a database, its artifacts in a folder unless elsewhere, until the caller is done."""
     (folder / "promotion.yaml").write_text(policy)
     port, log = free_port(), folder / "server.log"
     words = (
         *("mlflow", "server", "--app-name", app, "--backend-store-uri", f"slipway+{database}"),
-        *("--artifacts-destination", f"slipway+{(folder / 'artifacts').as_uri()}"),
+        *("--artifacts-destination", f"slipway+{artifacts or (folder / 'artifacts').as_uri()}"),
         *("--port", str(port), "--workers", str(workers), *options),
     )
     url = f"http://127.0.0.1:{port}"

@@ -65,8 +65,8 @@ def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture(scope="module")
 def made(guarded: GuardedServer) -> Made:
-    """Return a version that ed may edit, everybody may read and nina may not see."""
-    found = guarded.make("m")
+    """Return a version in staging that ed may edit, everybody may read and nina may not see."""
+    found = guarded.in_stage(guarded.make("m"), "staging")
     client = AuthServiceClient(guarded.url)
     client.grant_user_permission("ed", "registered_model", "m", "EDIT")
     client.grant_user_permission("nina", "registered_model", "m", "DENY")
