@@ -4,11 +4,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from mlflow import MlflowClient
 
 from registry.sql_store import move_artifact_locations
+from tests.ceph import CephServer, is_installed
+from tests.cutting_proxy import CuttingProxy
 from tests.postgres import PostgresServer, binaries
 
 VARIABLES = (
@@ -39,15 +42,46 @@ def store(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch)
     return tmp_path
 
 
+def missing(what: str) -> NoReturn:
+    """Skip the test loudly for want of a real server; in CI, fail it."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """Return a real PostgreSQL; where none is installed the test is skipped, and in CI it fails."""
     programs = binaries()
     if programs is None:
-        missing = "PostgreSQL is not installed (Debian: apt-get install postgresql-15): its tests are NOT run"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+        missing("PostgreSQL is not installed (Debian: apt-get install postgresql-15): its tests are NOT run")
     server = PostgresServer(programs)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Iterator[CephServer]:
+    """Return a real object store; where Ceph is not installed the test is skipped, and in CI it fails."""
+    if not is_installed():
+        missing("Ceph is not installed (Debian: apt-get install ceph-mon ceph-osd radosgw): its tests are NOT run")
+    server = CephServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(ceph: CephServer, monkeypatch: pytest.MonkeyPatch) -> CephServer:
+    """Return the object store, with this process's variables leading to it."""
+    for name, value in ceph.environment.items():
+        monkeypatch.setenv(name, value)
+    return ceph
+
+
+@pytest.fixture
+def proxy(s3: CephServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[CuttingProxy]:
+    """Return what is between this process and the object store."""
+    between = CuttingProxy(s3.port)
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", between.endpoint)
+    yield between
+    between.stop()
