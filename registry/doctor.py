@@ -60,13 +60,14 @@ class Side(enum.Enum):
 class Tables:
     """Whose tables, their revision in the database, the one that this installation needs, and all that it knows.
 
-    `upgrade` is the command that brings older ones up to date.
+    `make` is the command that makes them, `upgrade` the one that brings older ones up to date.
     """
 
     name: str
     revision: str | None
     needed: str
     known: Collection[str]
+    make: str
     upgrade: str
 
 
@@ -106,7 +107,7 @@ def diagnose(looks: Mapping[str, Look]) -> tuple[Finding, ...]:
 def judge_tables(tables: Tables) -> Finding:
     """Require that tables are there, and are those of the versions that are installed."""
     if tables.revision is None:
-        return wrong(tables.name, "there are none", "slipway init")
+        return wrong(tables.name, "there are none", tables.make)
     if tables.revision == tables.needed:
         return ok(tables.name, f"revision {tables.revision}")
     found = f"revision {tables.revision}, and {tables.needed} is needed"

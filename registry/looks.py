@@ -37,6 +37,7 @@ from registry.mlflow_examined import HERE, ExaminedServer
 from registry.s3_examined import ExaminedBucket
 from registry.sql_examined import MLFLOW, OURS, USERS, ExaminedDatabase, revisions_of
 
+INIT_TEAM = "slipway init --team"
 Clock = Callable[[], datetime]
 Room = Callable[[Iterable[Path]], Mapping[Path, int]]
 
@@ -46,8 +47,8 @@ def team_database(url: str, history_url: str) -> Sequence[Finding]:
     database = ExaminedDatabase(url)
     return [
         ok("database", f"{database.shown}, {database.server()}"),
-        judge_tables(_mlflow_tables(database)),
-        judge_tables(_tables("history's tables", OURS, ExaminedDatabase(history_url), "slipway init --team")),
+        judge_tables(_mlflow_tables(database, INIT_TEAM)),
+        judge_tables(_tables("history's tables", OURS, ExaminedDatabase(history_url), INIT_TEAM, INIT_TEAM)),
     ]
 
 
@@ -58,23 +59,28 @@ def own_database(url: str) -> Sequence[Finding]:
         return [
             warn("database", f"{database.shown} is not there yet", "slipway init makes it, and so does a first run")
         ]
-    found = [ok("database", f"{database.shown}, {database.server()}"), judge_tables(_mlflow_tables(database))]
-    ours = _tables("history's tables", OURS, database, "slipway status")
+    found = [
+        ok("database", f"{database.shown}, {database.server()}"),
+        judge_tables(_mlflow_tables(database, "slipway init")),
+    ]
+    ours = _tables("history's tables", OURS, database, "slipway status", "slipway status")
     if ours.revision is not None:
         found.append(judge_tables(ours))
     return [*found, *diagnose({"artifact roots": lambda: database_roots(url, Side.ALONE)})]
 
 
 def database_roots(url: str, side: Side) -> Sequence[Finding]:
-    """Look where the experiments of a database keep their artifacts."""
-    return [judge_roots(ExaminedDatabase(url).roots(), side)]
+    """Look where the experiments of a database keep their artifacts; that there are no tables is another finding."""
+    database = ExaminedDatabase(url)
+    return [judge_roots(database.roots(), side)] if database.revision(MLFLOW) else []
 
 
 def users(config: AuthConfig) -> Sequence[Finding]:
     """Look at MLflow's file about its users, at their tables, and whether one of them is an administrator."""
     file = judge_users_file(config.path, is_current=config.is_there())
     database = ExaminedDatabase(config.database_url)
-    tables = judge_tables(_tables("users' tables", USERS, database, "back it up, then: slipway init --team"))
+    upgrade = f"back it up, then: {INIT_TEAM}"
+    tables = judge_tables(_tables("users' tables", USERS, database, INIT_TEAM, upgrade))
     if tables.outcome is not Outcome.OK:
         return [file, tables]
     return [file, tables, judge_administrators(database.administrators())]
@@ -91,7 +97,7 @@ def bucket(place: ExaminedBucket, now: Clock) -> Sequence[Finding]:
     credentials = judge_credentials(place.credentials())
     if credentials.outcome is not Outcome.OK:
         return [credentials]
-    found = judge_place("bucket", place.name, is_there=place.is_there())
+    found = judge_place("bucket", place.uri, is_there=place.is_there())
     looks: dict[str, Look] = {"clock (S3)": lambda: _clock("S3", place.clock, now)}
     if found.outcome is Outcome.OK:
         looks["region"] = lambda: [judge_region(place.region, place.actual_region())]
@@ -123,13 +129,20 @@ def cache(root: Path, max_bytes: int) -> Sequence[Finding]:
     return [judge_cache(examined_cache(root, max_bytes))]
 
 
-def _mlflow_tables(database: ExaminedDatabase) -> Tables:
-    return _tables("MLflow's tables", MLFLOW, database, f"back it up, then: mlflow db upgrade {database.shown}")
+def _mlflow_tables(database: ExaminedDatabase, make: str) -> Tables:
+    return _tables("MLflow's tables", MLFLOW, database, make, f"back it up, then: mlflow db upgrade {database.shown}")
 
 
-def _tables(name: str, version_table: str, database: ExaminedDatabase, upgrade: str) -> Tables:
-    revisions, revision = revisions_of(version_table), database.revision(version_table)
-    return Tables(name=name, revision=revision, needed=revisions.needed, known=revisions.known, upgrade=upgrade)
+def _tables(name: str, version_table: str, database: ExaminedDatabase, make: str, upgrade: str) -> Tables:
+    revisions = revisions_of(version_table)
+    return Tables(
+        name=name,
+        revision=database.revision(version_table),
+        needed=revisions.needed,
+        known=revisions.known,
+        make=make,
+        upgrade=upgrade,
+    )
 
 
 def _api(asked: SlipwayServer) -> Sequence[Finding]:

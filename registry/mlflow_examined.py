@@ -70,7 +70,16 @@ class ExaminedServer:
             return http_request(self._credentials, "/version", "GET", max_retries=0, timeout=QUICK_S)
         except MlflowException as error:
             raise Unavailable(
-                f"{self._uri} does not answer: {' '.join(str(error).split())[-300:]}",
+                f"{self._uri} does not answer: {reason_of(error)}",
                 code="server-unavailable",
                 hint="check MLFLOW_TRACKING_URI, and that its server runs",
             ) from error
+
+
+def reason_of(error: MlflowException) -> str:
+    """Return why a request failed, without what MLflow, requests and urllib3 wrap around it.
+
+    >>> reason_of(MlflowException("failed with exception Pool(): Max retries (Caused by E('x: [Errno 111] Refused'))"))
+    '[Errno 111] Refused'
+    """
+    return " ".join(str(error).split()).rpartition(": ")[2].rstrip("\"')")

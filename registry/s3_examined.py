@@ -36,7 +36,12 @@ class ExaminedBucket:
     @property
     def name(self) -> str:
         """Return what people call it."""
-        return f"the bucket of {self._place}"
+        return f"the bucket of {self.uri}"
+
+    @property
+    def uri(self) -> str:
+        """Return the place of the artifacts."""
+        return str(self._place)
 
     @property
     def _client(self) -> Any:

@@ -28,7 +28,8 @@ INIT_LOCK = sa.text("SELECT pg_advisory_lock(hashtext('slipway init'))")
 LOCK_WITHIN = sa.text("SET lock_timeout = '300s'")
 HINTS = {
     "password authentication failed": "check the user and the password in the database's URL",
-    "does not exist": "make it: createdb NAME; or check the database's URL",
+    "FATAL:  role": "check the user in the database's URL",
+    "FATAL:  database": "make it: createdb NAME; or check the name in the database's URL",
     "lock timeout": "another slipway init has been running for minutes: wait for it, or end it",
 }
 

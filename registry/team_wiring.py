@@ -1,6 +1,7 @@
 """What a team's server is made of, from its settings: the parts that it needs, in the order in which they are made."""
 
 import importlib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -68,7 +69,9 @@ def parts_of(
 def _administrator(server: ServerSettings, url: str) -> Part:
     """Return the first administrator; MLflow's users need a package that a server without them does not."""
     try:
-        kind = importlib.import_module("registry.mlflow_users").Administrator
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what MLflow 3.17 uses of Starlette is deprecated
+            kind = importlib.import_module("registry.mlflow_users").Administrator
     except ImportError as error:
         raise InvalidInput(
             f"a server that knows its users needs more packages: {error}",
