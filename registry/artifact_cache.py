@@ -20,6 +20,7 @@ from registry.manifest import Manifest, differences, manifest_of
 
 Fetch = Callable[[Path], object]
 
+FILES = "files"  # where it lies in a folder that holds more than stored files
 NAMED_AT_MOST = 5
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_BELOW_BYTES = 1 << 20

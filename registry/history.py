@@ -102,10 +102,10 @@ class ModelState:
     """What the events add up to.
 
     `stages` is stage → who is in it. `stacks` is stage → versions that were in it and are good to go back to, the
-    current one last. `moved` is the version that was moved last.
+    current one last. `moved` has the versions that the last move took in, out or along.
     """
 
-    moved: int | None = None
+    moved: frozenset[int] = frozenset()
     stages: Mapping[str, Occupancy] = field(default_factory=lambda: MappingProxyType({}))
     stacks: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -134,12 +134,19 @@ def after(state: ModelState, record: Record) -> ModelState:
     """Return the state after one more record."""
     if record.kind not in MOVES:
         return state
-    event = record.event
-    state = replace(state, moved=event.version)
+    then = _moved(state, record.event, record.seq)
+    return replace(then, moved=(_occupants(state) - _occupants(then)) | {record.event.version})
+
+
+def _occupants(state: ModelState) -> frozenset[int]:
+    return frozenset(there.version for there in state.stages.values())
+
+
+def _moved(state: ModelState, event: Event, seq: int) -> ModelState:
     if event.kind in MOVES_IN and event.stage is not None:
-        return _moved_in(state, event.stage, event, record.seq)
+        return _moved_in(state, event.stage, event, seq)
     state = _moved_out(state, event.version, everywhere=event.kind == EventKind.VERSION_ARCHIVED)
-    return state if event.stage is None else _moved_in(state, event.stage, event, record.seq)
+    return state if event.stage is None else _moved_in(state, event.stage, event, seq)
 
 
 def _moved_in(state: ModelState, stage: str, event: Event, seq: int) -> ModelState:

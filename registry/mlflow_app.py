@@ -9,7 +9,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,10 +30,11 @@ from registry.decide import Ledger
 from registry.errors import SlipwayError
 from registry.mlflow_refusal import refusing
 from registry.mlflow_server import database_of_server, require_guarded_server, server_protection
-from registry.mlflow_server_registry import server_registry
+from registry.mlflow_server_registry import ServerRegistry
 from registry.places import DEFAULT_WORKSPACE
 from registry.settings import RegistrySettings, history_place, load_settings
 from registry.sql_heartbeats import SqlHeartbeats
+from registry.wiring import cached_files
 
 logger = logging.getLogger(__name__)
 PRESIGNED_UPLOAD = "_create_presigned_upload_url"
@@ -59,10 +60,10 @@ class OpenAccess:
 
 def create_app() -> FastAPI:
     """Return MLflow's application with Slipway's API at `/slipway/`."""
-    return with_slipway(fastapi_app, flask_app, OpenAccess())
+    return with_slipway(fastapi_app, flask_app, lambda: keeper(OpenAccess()))
 
 
-def with_slipway(app: FastAPI, flask: Flask, access: Access) -> FastAPI:
+def with_slipway(app: FastAPI, flask: Flask, made: Callable[[], Keeper]) -> FastAPI:
     """Add the API to MLflow's application, and the guard of uploads that do not pass through the artifact proxy.
 
     A server that is not guarded ends here, with all its workers: each would be started again for ever.
@@ -77,7 +78,7 @@ def with_slipway(app: FastAPI, flask: Flask, access: Access) -> FastAPI:
         raise SystemExit(1) from error
     flask.before_request(refuse_direct_uploads)
     prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
-    api = build_api(keeper(access), version=importlib.metadata.version("slipway"))
+    api = build_api(made(), version=importlib.metadata.version("slipway"))
     app.router.routes.insert(len(app.router.routes) - 1, Mount(f"{prefix}/slipway", api))
     return app
 
@@ -86,16 +87,16 @@ def keeper(access: Access) -> Keeper:
     """Return what the API is built on: the ledger that this server guards."""
     protection = server_protection()
     settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
+    files = cached_files(settings, Path.cwd())
 
     @contextmanager
     def ledger() -> Iterator[Ledger]:
-        with server_registry(database_of_server()) as registry:
-            yield Ledger(
-                registry=registry,
-                history=protection.history,
-                policies=protection.policies,
-                mirror_stages=settings.mirror_stages,
-            )
+        yield Ledger(
+            registry=ServerRegistry(database_of_server(), files),
+            history=protection.history,
+            policies=protection.policies,
+            mirror_stages=settings.mirror_stages,
+        )
 
     place, _ = history_place(settings, {"MLFLOW_REGISTRY_URI": database_of_server()})
     return Keeper(

@@ -16,7 +16,7 @@ from mlflow.server import app as flask_app
 from mlflow.server import auth
 
 from registry.errors import NotApproved
-from registry.mlflow_app import OpenAccess, with_slipway
+from registry.mlflow_app import OpenAccess, keeper, with_slipway
 
 
 class UserAccess(OpenAccess):
@@ -59,7 +59,7 @@ def create_app() -> FastAPI:
         app = auth.create_app()
     if not isinstance(app, FastAPI):
         raise SystemExit("Slipway's API needs uvicorn, which mlflow server uses without --gunicorn-opts")
-    return with_slipway(app, flask_app, UserAccess())
+    return with_slipway(app, flask_app, lambda: keeper(UserAccess()))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The one place where MLflow's errors become ours."""
+"""The one place where MLflow's errors become ours; those of S3 that it passes on as they are, too."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from mlflow.exceptions import MlflowException
 
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+from registry.s3_errors import cause_in_s3
+from registry.s3_errors import translated as translated_from_s3
 
 BY_STATUS: dict[int, type[SlipwayError]] = {
     400: InvalidInput,
@@ -35,3 +37,10 @@ def translated() -> Iterator[None]:
         message = " ".join(error.message.split())
         code = f"mlflow-{error.error_code.lower().replace('_', '-')}"
         raise kind(message, code=code, hint=HINTS.get(kind)) from error
+    except SlipwayError:
+        raise
+    except Exception as error:
+        cause = cause_in_s3(error)
+        if cause is None:
+            raise
+        raise translated_from_s3(cause, "storing or reading artifacts") from error

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
@@ -19,7 +18,9 @@ from mlflow.store.entities import PagedList
 
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.identity import RegisteredModel
+from registry.manifest import Manifest
 from registry.mlflow_errors import translated
+from registry.mlflow_files import Cached, MlflowFiles
 from registry.model_registry import Measured
 from registry.nearest import did_you_mean
 from registry.stages import MLFLOW_NONE
@@ -42,10 +43,14 @@ class LightClient(MlflowClient):
 
 
 class MlflowRegistry:
-    """The `ModelRegistry` on MLflow's client, without one for whatever registry MLflow is configured for."""
+    """The `ModelRegistry` on MLflow's client, without one for whatever registry MLflow is configured for.
 
-    def __init__(self, client: MlflowClient | None = None) -> None:
+    Without a cache, files that are not on this disk are downloaded anew each time, into temporary folders.
+    """
+
+    def __init__(self, cached: Cached | None = None, client: MlflowClient | None = None) -> None:
         self._client = client or LightClient()
+        self._files = MlflowFiles(self._client, cached)
 
     @translated()
     def model(self, name: str) -> RegisteredModel:
@@ -199,25 +204,25 @@ class MlflowRegistry:
     @translated()
     def stored_files(self, model_uri: str) -> Path:
         """Return a local folder with the model's stored files: the store itself where that is local."""
-        try:
-            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
-        except OSError as error:
-            raise _nothing_stored(model_uri) from error
-        if not (folder / "MLmodel").is_file():
-            raise _nothing_stored(model_uri)
+        folder = self._files.folder_of(model_uri)
+        _require_model(folder, model_uri)
         return folder
+
+    @translated()
+    def fetch_files(self, model_uri: str, into: Path, manifest: Manifest | None) -> None:
+        """Write the model's stored files below a folder; what an earlier call left there is gone on with."""
+        self._files.fetch(model_uri, into, manifest)
+        _require_model(into, model_uri)
 
     @translated()
     def run_files(self, run_id: str, path: str) -> Path | None:
         """Return a local folder with the files below a path of a run's artifacts."""
         try:
-            if not self._client.list_artifacts(run_id, path):
-                return None
+            return self._files.folder_of_run(run_id, path)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return None
-        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path))
 
     @translated()
     def log_text(self, run_id: str, text: str, path: str) -> None:
@@ -315,8 +320,9 @@ def _quoted(name: str) -> str:
     return f"'{name}'" if '"' in name else f'"{name}"'
 
 
-def _nothing_stored(model_uri: str) -> NotFound:
-    return NotFound(f"nothing is stored at {model_uri} any more", code="artifacts-gone", hint=None)
+def _require_model(folder: Path, model_uri: str) -> None:
+    if not (folder / "MLmodel").is_file():
+        raise NotFound(f"nothing is stored at {model_uri} any more", code="artifacts-gone", hint=None)
 
 
 def _model(found: MlflowModel) -> RegisteredModel:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from registry.identity import RegisteredModel
+from registry.manifest import Manifest
 from registry.version import LoggedModel, Version, VersionRef
 
 
@@ -86,6 +87,13 @@ class ModelRegistry(Protocol):
 
     def stored_files(self, model_uri: str) -> Path:
         """Return a local folder with the model's stored files; `NotFound` where nothing is stored any more."""
+
+    def fetch_files(self, model_uri: str, into: Path, manifest: Manifest | None) -> None:
+        """Write the model's stored files below a folder, where an earlier call may have left some of them.
+
+        Raises `NotFound` where nothing is stored any more, and may raise `Corrupt` before anything is written where
+        the files cannot be the manifest's. Whoever calls compares the bytes.
+        """
 
     def run_files(self, run_id: str, path: str) -> Path | None:
         """Return a local folder with the files below a path of a run's artifacts; `None` where there are none."""

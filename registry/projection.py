@@ -73,9 +73,8 @@ def numbers_of_interest(model: RegisteredModel, state: ModelState) -> frozenset[
     """
     stacked = [number for stack in state.stacks.values() for number in stack[-2:]]
     occupants = [there.version for there in state.stages.values()]
-    moved = [state.moved] if state.moved else []
     labelled = [number for label, number in model.labels.items() if label in MLFLOW_STAGES.values()]
-    return frozenset([*model.aliases.values(), *labelled, *stacked, *occupants, *moved])
+    return frozenset([*model.aliases.values(), *labelled, *stacked, *occupants, *state.moved])
 
 
 def changes_for(

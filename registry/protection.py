@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from registry.errors import NotFound
 from registry.guard import (
     PROMPT_TAG,
     Hold,
@@ -25,7 +26,7 @@ from registry.guard import (
     stage_of_label,
 )
 from registry.history import History, fold
-from registry.identity import uid_of
+from registry.identity import RegisteredModel, uid_of
 from registry.places import DEFAULT_WORKSPACE, Place, place_of
 from registry.policy import PolicyBook
 from registry.stages import mlflow_stage_of
@@ -141,7 +142,7 @@ class Protection:
                 require_same_rules(
                     name,
                     new_name,
-                    was_moved=bool(self.history.moves(uid_of(shown.model, self.history))),
+                    was_moved=bool(self.history.moves(self._uid(shown))),
                     same_policy=book.of(name).digest == book.of(new_name).digest,
                 )
             yield
@@ -246,13 +247,22 @@ class Protection:
             if place is not None:
                 yield place.below(path)
 
+    def _uid(self, shown: ShownModel) -> str:
+        return uid_of(shown.model, self.history, lambda name: self._named(shown.model.workspace, name))
+
+    def _named(self, workspace: str, name: str) -> RegisteredModel:
+        shown = self.tables.model(workspace, name)
+        if shown is None or shown.is_prompt:
+            raise NotFound(f"there is no model '{name}'", code="unknown-model", hint=None)
+        return shown.model
+
     def _stages(self, name: str) -> tuple[str, ...]:
         return self.policies().of(name).names
 
     def _holds(self, shown: ShownModel) -> tuple[Hold, ...]:
         if shown.is_prompt:
             return ()
-        moves = self.history.moves(uid_of(shown.model, self.history))
+        moves = self.history.moves(self._uid(shown))
         return holds_of(shown, fold(moves), self._stages(shown.model.name))
 
     def _held(self, versions: Sequence[VersionKey]) -> list[Hold]:
@@ -280,7 +290,7 @@ class Protection:
         """Hold models so that nothing of them is promoted meanwhile; those that are not there are left out."""
         known = [model for key in keys if (model := self.tables.model(*key)) is not None]
         with ExitStack() as held:
-            for uid in sorted({uid_of(each.model, self.history) for each in known if not each.is_prompt}):
+            for uid in sorted({self._uid(each) for each in known if not each.is_prompt}):
                 held.enter_context(self.history.lock(uid))
             again = [self.tables.model(each.model.workspace, each.model.name) for each in known]
             yield [each for each in again if each is not None]

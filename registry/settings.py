@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
@@ -29,15 +29,18 @@ class Section(BaseModel):
 
 
 class RegistrySettings(Section):
-    """Where the policy and the history are, and whether MLflow's own stage label follows the stages.
+    """Where policy, history and cached files are, and whether MLflow's own stage label follows the stages.
 
-    Without `history_uri` the history is in the database of MLflow's registry. `server` is the team's, on the machine
-    that runs it.
+    Without `history_uri` the history is in the database of MLflow's registry. The cache keeps the files of versions
+    that are not stored on this disk, at most so many MiB; by default it is the one that the serving engine fills.
+    `server` is the team's, on the machine that runs it.
     """
 
     policy: Path = Path("promotion.yaml")
     mirror_stages: bool = True
     history_uri: SecretStr | None = None
+    cache: Path = Path(".slipway/cache")
+    cache_max_mb: int = Field(20_000, ge=1)
     server: ServerSettings | None = None
 
 

@@ -3,6 +3,7 @@
 The history is in SQL, or at a tracking server: then that decides, under its policy, and here it is only read.
 """
 
+import importlib
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,11 +11,13 @@ from pathlib import Path
 
 from registry import http_decisions
 from registry.actor import actor
+from registry.artifact_cache import FILES, ArtifactCache
 from registry.decide import Ledger
 from registry.decisions import Decisions
 from registry.http_history import HttpHistory
 from registry.http_server import SlipwayServer
 from registry.ledger_decisions import LedgerDecisions
+from registry.mlflow_files import Cached, StoredFolder
 from registry.mlflow_registry import MlflowRegistry
 from registry.policy import load_policy
 from registry.promote import Who, say_why
@@ -35,7 +38,7 @@ from registry.sql_migrate import open_history
 def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
     """Return the ledger that the settings name; MLflow's tables are made first where they are missing."""
     settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
-    registry = MlflowRegistry()
+    registry = MlflowRegistry(cached_files(settings, folder))
     if decided_at_server(environ, folder):
         server = SlipwayServer(registry_uri(environ), environ)
         return Ledger(
@@ -65,3 +68,19 @@ def open_decisions() -> Decisions:
 def who(reason: str) -> Who:
     """Return who decides now; nobody has authenticated whoever is logged in here."""
     return say_why(actor(), authenticated=False, at=datetime.now(UTC), reason=reason)
+
+
+def cached_files(settings: RegistrySettings, folder: Path) -> Cached:
+    """Return the cache of stored files that the settings name, and how to look into S3."""
+    return Cached(cache=open_cache(settings, folder), look_in_s3=_look_in_s3)
+
+
+def open_cache(settings: RegistrySettings, folder: Path) -> ArtifactCache:
+    """Return the cache of stored files that the settings name."""
+    return ArtifactCache(folder / settings.cache / FILES, max_bytes=settings.cache_max_mb * 2**20)
+
+
+def _look_in_s3(uri: str) -> StoredFolder:
+    """Look into S3, importing boto3 only then: it costs 0.1 to 0.4 s, which stores on this disk need not pay."""
+    found: StoredFolder = importlib.import_module("registry.s3_artifacts").look(uri)
+    return found

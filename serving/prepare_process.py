@@ -9,7 +9,6 @@ import skops.io  # noqa: F401 - it looks through all modules that are there, a s
 # isort: split
 import json
 import os
-import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -17,15 +16,14 @@ from typing import Any
 
 import pandas as pd
 
-from registry.artifact_cache import ArtifactCache
+from registry.artifact_cache import FILES, ArtifactCache
 from registry.decide import Ledger
 from registry.errors import Conflict, SlipwayError
-from registry.identity import uid_of
 from registry.manifest import Manifest, manifest_of
 from registry.version import Version, VersionRef
-from registry.whole import recorded_manifest
+from registry.whole import recorded_manifest, records_about
 from registry.wiring import open_ledger
-from serving.prepared import FILES, Prepared, PreparedVersions
+from serving.prepared import Prepared, PreparedVersions
 from serving.preparing import Job, job_from
 from serving.registry_doors import open_aliases
 from serving.runtimes.prepare import prepare_runner
@@ -85,11 +83,10 @@ def prepare(job: Job) -> Prepared:
 
 def _files(version: Version, ledger: Ledger, cache: ArtifactCache) -> tuple[Manifest, Path]:
     """Return a version's manifest and a folder with its files, compared with what the ledger recorded, if it did."""
-    model_uid = uid_of(ledger.registry.model(version.model), ledger.history, ledger.registry.model)
-    recorded = recorded_manifest(ledger.history.about(model_uid, version.number))
+    recorded = recorded_manifest(records_about(version, ledger))
 
     def fetch(into: Path) -> None:
-        shutil.copytree(ledger.registry.stored_files(version.source), into, dirs_exist_ok=True)
+        ledger.registry.fetch_files(version.source, into, recorded)
 
     return cache.adopt(fetch) if recorded is None else (recorded, cache.obtain(recorded, fetch))
 

@@ -21,7 +21,6 @@ from registry.errors import Corrupt
 from registry.manifest import manifest_of
 from serving.target import Sighting, Target
 
-FILES = "files"
 MOST_RUNNERS = 200
 MADE_WITH = ("slipway", "mlflow", "numpy", "scikit-learn", "skops", "onnxruntime")
 

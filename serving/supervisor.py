@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from registry.aliases import Aliases
-from registry.artifact_cache import ArtifactCache
+from registry.artifact_cache import FILES, ArtifactCache
 from registry.errors import SlipwayError, Unavailable
 from registry.heartbeats import Heartbeat, Heartbeats
 from serving.control import Peer
 from serving.following import Followed, Step, failed, next_step, succeeded
-from serving.prepared import FILES, Prepared, PreparedVersions
+from serving.prepared import Prepared, PreparedVersions
 from serving.preparing import Job, prepare_in_child
 from serving.settings import ServingSettings
 from serving.target import Sighting, Target
@@ -185,7 +185,8 @@ class Supervisor:
             await self._put_in_place(target, prepared)
         except SlipwayError as error:
             log.error("%s/%d cannot be put in place: %s", target.model, seen.number, error.message)
-            return failed(followed, seen, error.message, time.monotonic())
+            why = f"{error.message} ({error.hint})" if error.hint else error.message
+            return failed(followed, seen, why, time.monotonic())
         before = f" in place of {followed.in_place.number}" if followed.in_place else ""
         log.info("%s: version %d answers%s", target, seen.number, before)
         return succeeded(followed, prepared)

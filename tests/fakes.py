@@ -1,5 +1,6 @@
 """Stand-ins for the ports; they pass the same contract tests as the real doors."""
 
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from registry.events import Event, first_hash
 from registry.heartbeats import Heartbeat
 from registry.history import MOVES, Head, Record, record_of
 from registry.identity import RegisteredModel
+from registry.manifest import Manifest
 from registry.model_registry import Measured
 from registry.version import LoggedModel, Version, VersionRef
 
@@ -132,6 +134,9 @@ class FakeModelRegistry:
         if not folder.is_dir():
             raise NotFound(f"nothing is stored at {model_uri} any more", code="artifacts-gone", hint=None)
         return folder
+
+    def fetch_files(self, model_uri: str, into: Path, manifest: Manifest | None) -> None:
+        shutil.copytree(self.stored_files(model_uri), into, dirs_exist_ok=True)
 
     def run_files(self, run_id: str, path: str) -> Path | None:
         folder = self.folder / run_id / path

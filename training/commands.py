@@ -20,7 +20,7 @@ from registry.mlflow_store import require_usable_store
 from registry.register import register
 from registry.settings import load_settings
 from registry.version import LoggedModel, Version, VersionRef, parse_ref
-from registry.wiring import open_decisions
+from registry.wiring import open_decisions, open_ledger
 from training.data import DataSources, load
 from training.dataset import Dataset
 from training.evaluate import Evaluation
@@ -92,7 +92,8 @@ def evaluate(version: str, data: str, target: str, as_json: bool) -> None:
     """Measure a registered version on a dataset."""
     require_usable_store()
     with open_run() as run:
-        loaded = load_version(MlflowRegistry().version(parse_ref(version)))
+        ledger = open_ledger(os.environ, Path.cwd())
+        loaded = load_version(ledger.registry.version(parse_ref(version)), ledger)
         dataset = _load(data, target)
         found = measure(loaded, dataset)
         _log_evaluation(run, found, dataset)

@@ -24,6 +24,7 @@ from mlflow.models import ModelSignature, infer_signature
 
 from registry.errors import InvalidInput, SlipwayError
 from registry.formats import REVIEWED_TYPES
+from registry.mlflow_errors import translated
 from training.dataset import Dataset
 from training.log import ModelToStore
 
@@ -67,6 +68,7 @@ class MlflowRun:
         with _without_hints():
             mlflow.log_input(logged, context=context)
 
+    @translated()
     def log_model(self, model: ModelToStore) -> str:
         """Store the pipeline in the sklearn flavor, with pinned requirements, and return its id."""
         try:
@@ -96,6 +98,7 @@ class MlflowRun:
         found = [Metric(name, value, now_ms, 0, model_id=model_id) for name, value in metrics.items()]
         self._client.log_batch(self.run_id, metrics=found)
 
+    @translated()
     def log_folder(self, folder: Path) -> None:
         """Upload a folder's files into the run's artifacts."""
         self._client.log_artifacts(self.run_id, str(folder))

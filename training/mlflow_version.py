@@ -4,22 +4,23 @@ import json
 from pathlib import Path
 from typing import Any
 
-import mlflow.artifacts
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from mlflow.exceptions import MlflowException
 
+from registry.decide import Ledger
 from registry.mlflow_model import StoredModel, load_model
 from registry.version import Version
+from registry.whole import records_about, require_whole
 
 
 class StoredVersion:
     """The `LoadedVersion` of evaluation."""
 
-    def __init__(self, version: Version, stored: StoredModel) -> None:
+    def __init__(self, version: Version, stored: StoredModel, holdout: Path | None) -> None:
         self.version = version
         self._stored = stored
+        self._holdout = holdout
 
     @property
     def model(self) -> Any:
@@ -33,15 +34,10 @@ class StoredVersion:
 
     def train_ids(self) -> tuple[npt.NDArray[np.uint64], tuple[str, ...]] | None:
         """Return the ids of the rows it was trained on, from its run; `None` where that does not say."""
-        if not self.version.run_id:
-            return None
-        try:
-            uri = f"runs:/{self.version.run_id}/holdout"
-            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
-            columns = json.loads((folder / "holdout.json").read_text())["id_columns"]
-        except (MlflowException, OSError):
+        if self._holdout is None or not (self._holdout / "holdout.json").is_file():
             return None  # trained elsewhere, or its run is gone
-        with np.load(folder / "row_ids.npz") as ids:
+        columns = json.loads((self._holdout / "holdout.json").read_text())["id_columns"]
+        with np.load(self._holdout / "row_ids.npz") as ids:
             return ids["train"], tuple(columns)
 
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
@@ -49,6 +45,12 @@ class StoredVersion:
         return self._stored.fitting(features)
 
 
-def load_version(version: Version) -> StoredVersion:
-    """Load a version: scikit-learn's own object where it has that flavor, MLflow's wrapper else."""
-    return StoredVersion(version, load_model(f"models:/{version}"))
+def load_version(version: Version, ledger: Ledger) -> StoredVersion:
+    """Load a version: scikit-learn's own object where it has that flavor, MLflow's wrapper else.
+
+    Its files are compared with what the ledger recorded before anything of them is loaded; raises as `require_whole`.
+    """
+    about = records_about(version, ledger)
+    folder = require_whole(version, about, ledger.registry, else_do="evaluate another version")
+    holdout = ledger.registry.run_files(version.run_id, "holdout") if version.run_id else None
+    return StoredVersion(version, load_model(str(folder)), holdout)

@@ -255,10 +255,10 @@ def test_a_connection_that_is_lost_while_the_lock_is_taken_is_unavailable(postgr
         if "advisory" in statement:
             postgres.cut_connections(url.rpartition("/")[2])
 
-    sa.event.listen(history._engine, "before_cursor_execute", cut)
+    sa.event.listen(history._lock_engine, "before_cursor_execute", cut)
     with pytest.raises(Unavailable, match="does not answer"), history.lock(UID):
         pass
-    sa.event.remove(history._engine, "before_cursor_execute", cut)
+    sa.event.remove(history._lock_engine, "before_cursor_execute", cut)
     with history.lock(UID):
         pass
 

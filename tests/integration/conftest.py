@@ -8,10 +8,13 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from registry.manifest import manifest_of
 from registry.sql_store import move_artifact_locations
+from tests.ceph import CephServer
 from tests.deciding import Copies
 from tests.guarded import GuardedServer, serve
 from tests.postgres import PostgresServer
+from tests.stored_in_s3 import Stored, store, write_large_model
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -32,7 +35,7 @@ def postgres_template(postgres: PostgresServer) -> str:
     return url.rpartition("/")[2]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"], scope="session")
+@pytest.fixture(params=["postgresql"], scope="session")
 def database(request: pytest.FixtureRequest) -> Callable[[Path], str]:
     """Return what makes a database with MLflow's tables, beside a server's folder or in PostgreSQL."""
 
@@ -67,3 +70,22 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("MLFLOW_TRACKING_URI", "SLIPWAY_REGISTRY__HISTORY_URI"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def original(ceph: CephServer, tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """Return a model in the object store, for other buckets to be filled from."""
+    folder = tmp_path_factory.mktemp("original")
+    write_large_model(folder)
+    stored = Stored(ceph, tmp_path_factory.mktemp("downloads"), manifest_of(folder))
+    store(folder, stored)
+    return stored
+
+
+@pytest.fixture
+def stored(s3: CephServer, tmp_path: Path, original: Stored) -> Stored:
+    """Return a stored model that the test may harm."""
+    stored, client = Stored(s3, tmp_path, original.manifest), s3.client()
+    for file in original.manifest.files:
+        client.copy_object(**stored.key(file.path), CopySource=original.key(file.path))
+    return stored

@@ -24,6 +24,8 @@ POLICY = """
 stages:
   staging: {enter_from: any, checks: {artifact: {}, lineage: {}}}
   production: {checks: {artifact: {}, lineage: {}}}
+models:
+  race: {staging: {checks: {artifact: null, lineage: {require: [run]}}}}
 """
 PROMOTERS = range(1, 21)
 
@@ -58,7 +60,7 @@ def test_the_whole_life_of_a_version(
         assert call("train", *words) == 0
     assert call("gate", "iris/1", "--to", "staging") == 0
     said = capsys.readouterr()
-    assert "note: the policy of iris in your folder is not the server's" in said.err
+    assert "warning: the policy of iris in your folder is not the server's" in said.err
     for number in ("1", "2"):
         for stage in ("staging", "production"):
             assert call("promote", f"iris/{number}", "--to", stage, "--reason", "better") == 0

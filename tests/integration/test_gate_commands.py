@@ -15,7 +15,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import slipway
 from registry.heartbeats import Heartbeat
-from registry.wiring import open_heartbeats
+from registry.settings import history_url
+from registry.sql_heartbeats import SqlHeartbeats
 from tests.datasets import customers
 
 
@@ -102,7 +103,7 @@ def test_a_promotion_names_the_engines_that_have_yet_to_follow(store: Path, caps
         address="http://here:8080",
         problem=None,
     )
-    open_heartbeats(os.environ, Path.cwd()).beat([beat])
+    SqlHeartbeats(history_url(os.environ, Path.cwd())).beat([beat])
     assert into("staging", "iris/1") == 0
     assert "staging is served by http://here:8080: nothing yet; it is being prepared" in capsys.readouterr().err
 

@@ -7,10 +7,7 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
@@ -22,7 +19,8 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
-from tests.processes import answers, free_port, process, wait_for
+from tests.processes import answers, process, wait_for
+from tests.served import Served, serving
 
 TREES = ["sklearn.tree._tree.Tree"]
 ROWS: pd.DataFrame = load_iris(as_frame=True).data
@@ -54,55 +52,6 @@ def train(seed: int) -> RandomForestClassifier:
 def point(number: int, model: str = "iris") -> None:
     """Move the alias."""
     MlflowClient().set_registered_model_alias(model, "production", str(number))
-
-
-class Served:
-    """A running engine, as a client sees it."""
-
-    def __init__(self, port: int, log: Path, pid: int) -> None:
-        self.port, self.log, self.pid = port, log, pid
-        self.url = f"http://127.0.0.1:{port}"
-
-    def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, Any, Any]:
-        """Return status, document and headers."""
-        request = urllib.request.Request(self.url + path, body, {"Content-Type": kind} if body else {})
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                return response.status, json.loads(response.read()), response.headers
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read()), error.headers
-
-    def model(self, name: str = "iris") -> Any:
-        """Return what the engine says of a model."""
-        return self.ask(f"/models/{name}")[1]
-
-    def wait_for_version(self, number: int, name: str = "iris") -> None:
-        """Wait until a version is in place."""
-        wait_for(lambda: self.model(name)["version"] == number, within_s=120, log=self.log)
-
-    def children(self) -> list[int]:
-        """Return the engine's worker processes."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            words = (folder / "cmdline").read_bytes().split(b"\0") if (folder / "cmdline").exists() else []
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1] if words else ""
-            if b"serving.worker" in words and parent == str(self.pid):
-                found.append(int(folder.name))
-        return found
-
-
-@contextmanager
-def serving(folder: Path, *words: str, name: str = "serve") -> Iterator[Served]:
-    """Run an engine until the block ends."""
-    port, log = free_port(), folder / f"{name}.log"
-    with process(
-        sys.executable, "-m", "slipway", "serve", *words, "--port", str(port), folder=folder, log=log
-    ) as started:
-        served = Served(port, log, started.pid)
-        wait_for(lambda: answers(f"{served.url}/ready"), within_s=180, log=log)
-        yield served
-        started.send_signal(signal.SIGTERM)
-        assert started.wait(60) == 0, log.read_text()[-2000:]
 
 
 def test_an_engine_follows_its_stage_through_all_that_happens(store: Path):

@@ -51,6 +51,15 @@ any_event = st.builds(
 )
 
 
+def test_a_move_names_who_came_and_who_gave_way():
+    """Both have tags that follow from it, whoever applies it after a crash."""
+    first, second = event(version=1), event(version=2)
+    back = event(EventKind.VERSION_ROLLED_BACK, version=1)
+    out = event(EventKind.VERSION_DEMOTED, version=1, stage=None)
+    moved = [fold(chain(first, second, back, out)[:n]).moved for n in (1, 2, 3, 4)]
+    assert moved == [{1}, {1, 2}, {1, 2}, {1}]
+
+
 def test_an_event_is_stored_as_canonical_json():
     """Sorted keys, no spaces, UTC: the same event gives the same bytes, and they give the event back."""
     written = event(details={"b": 1, "a": "ü"}).to_text()

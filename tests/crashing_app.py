@@ -1,0 +1,45 @@
+"""The server's application with a fuse: a worker is killed before the write that a file in its folder numbers."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from fastapi import FastAPI
+from mlflow.server import app as flask_app
+from mlflow.server.fastapi_app import app as fastapi_app
+
+from registry.app_routes import Keeper
+from registry.decide import Ledger
+from registry.mlflow_app import OpenAccess, keeper, with_slipway
+from tests.deciding import Fuse, fused
+
+FUSE = Path("fuse")
+
+
+def create_app() -> FastAPI:
+    """Return the application that `mlflow server --app-name slipway-crashing` runs."""
+    return with_slipway(fastapi_app, flask_app, _fused_keeper)
+
+
+def _fused_keeper() -> Keeper:
+    made = keeper(OpenAccess())
+
+    @contextmanager
+    def ledger() -> Iterator[Ledger]:
+        with made.ledger() as whole:
+            yield fused(whole, Fuse(before=_place(), act=_die))
+
+    return replace(made, ledger=ledger)
+
+
+def _place() -> int | None:
+    """Return the number of the write, while there is one to die before."""
+    return int(FUSE.read_text()) if FUSE.exists() else None
+
+
+def _die() -> None:
+    FUSE.unlink()
+    os.kill(os.getpid(), signal.SIGKILL)

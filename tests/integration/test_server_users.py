@@ -1,0 +1,168 @@
+"""A guarded server with MLflow's users: who is known, who may see, and who has a role for a stage."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow.server.auth.client import AuthServiceClient
+
+from tests.guarded import GuardedServer, Made, as_user, serve
+from tests.processes import environment
+
+pytestmark = pytest.mark.slow
+ADMIN, PASSWORD = "admin", "correct horse battery"
+POLICY = """
+stages:
+  staging: {enter_from: any, checks: {lineage: {require: [run]}}}
+  production:
+    enter_from: any
+    allow_override: true
+    checks: {lineage: {require: [run]}}
+    verdict_by: [ci]
+    roles: {assess: [ci], approve: [bob], promote: [petra], override: [olga]}
+"""
+AUTH = """
+[mlflow]
+default_permission = READ
+database_uri = {database}
+grant_default_workspace_access = true
+"""
+USERS = ("ci", "bob", "petra", "olga", "ed", "vera", "nina")
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory, monkeypatch_module: pytest.MonkeyPatch
+) -> Iterator[GuardedServer]:
+    """Return a server with two workers, a policy with roles and an administrator, asked as the administrator."""
+    folder = tmp_path_factory.mktemp("users")
+    (folder / "auth.ini").write_text(AUTH.format(database=f"sqlite:///{folder}/auth.db"))
+    secrets = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_AUTH_ADMIN_USERNAME": ADMIN,
+        "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "only for this test",
+    }
+    with serve(folder, database(folder), app="slipway-auth", workers=2, policy=POLICY, **secrets) as running:
+        monkeypatch_module.setenv("MLFLOW_TRACKING_USERNAME", ADMIN)
+        monkeypatch_module.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+        client = AuthServiceClient(running.url)
+        for user in USERS:
+            client.create_user(user, PASSWORD)
+        yield replace(running, headers=as_user(ADMIN, PASSWORD))
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
+    """Return a monkeypatch that lasts as long as the server."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def made(guarded: GuardedServer) -> Made:
+    """Return a version that ed may edit, everybody may read and nina may not see."""
+    found = guarded.make("m")
+    client = AuthServiceClient(guarded.url)
+    client.grant_user_permission("ed", "registered_model", "m", "EDIT")
+    client.grant_user_permission("nina", "registered_model", "m", "DENY")
+    return found
+
+
+def of(server: GuardedServer, user: str) -> GuardedServer:
+    """Return the server as a user asks it."""
+    return replace(server, headers=as_user(user, PASSWORD))
+
+
+def code(answer) -> tuple[int, str]:
+    """Return an error's status and code."""
+    return answer.status, answer.document["error"]["code"]
+
+
+@pytest.mark.parametrize("headers", [{}, as_user("petra", "guessed"), as_user("nobody", PASSWORD)])
+def test_whoever_is_not_known_is_asked_who_he_is(guarded: GuardedServer, made: Made, headers: dict[str, str]):
+    """On every route of the API that tells or decides something."""
+    stranger = replace(guarded, headers=headers)
+    for path in ("status", "policy", "models/m/history", "heartbeats", "ledger/models"):
+        assert stranger.ask("GET", f"slipway/{path}").status == 401, path
+    body = {"model": "m", "reason": "x", "actor": "petra"}
+    assert stranger.ask("POST", "slipway/rollbacks", body).status == 401
+    assert stranger.ask("GET", "slipway/openapi.json").status in (200, 401)
+
+
+def test_roles_decide_and_the_user_is_on_record(guarded: GuardedServer, made: Made):
+    """Whatever a user may edit in MLflow, and whatever he says that he is called."""
+    verdict = guarded.verdict(made, "production")
+    for user in ("ed", "petra", ADMIN):
+        answer = of(guarded, user) if user != ADMIN else guarded
+        assert code(answer.ask("POST", "slipway/verdicts", verdict)) == (403, "not-your-role"), user
+    assert of(guarded, "ci").ask("POST", "slipway/verdicts", {**verdict, "actor": "petra"}).status == 200
+    asked = {"version": str(made), "stage": "production", "reason": "x", "actor": "petra"}
+    for user in ("ed", "vera", "ci"):
+        assert code(of(guarded, user).ask("POST", "slipway/promotions", asked)) == (403, "not-your-role"), user
+    assert of(guarded, "petra").ask("POST", "slipway/promotions", asked).status == 200
+    events = of(guarded, "vera").ask("GET", "slipway/models/m/history").document["events"]
+    assert [(event["kind"], event["actor"], event["actor_authenticated"]) for event in events[-2:]] == [
+        ("GateAssessed", "ci", True),
+        ("VersionPromoted", "petra", True),
+    ]
+
+
+def test_without_a_list_it_takes_mlflows_permission(guarded: GuardedServer, made: Made):
+    """For staging nobody is listed: who may edit the model may, who may read it may not."""
+    about = {"version": str(made), "stage": "staging", "reason": "x"}
+    assert code(of(guarded, "vera").ask("POST", "slipway/approvals", about)) == (403, "not-your-role")
+    assert of(guarded, "ed").ask("POST", "slipway/approvals", about).status == 200
+
+
+def test_who_may_not_see_a_model_learns_nothing_of_it(guarded: GuardedServer, made: Made):
+    """Neither its stages nor its history."""
+    nina = of(guarded, "nina")
+    assert nina.ask("GET", "slipway/status").document == {"stages": []}
+    assert code(nina.ask("GET", "slipway/models/m/history")) == (403, "not-yours-to-see")
+    assert code(nina.ask("POST", "slipway/rollbacks", {"model": "m", "reason": "x"})) == (403, "not-yours-to-see")
+
+
+@pytest.mark.parametrize("user", ["ed", ADMIN])
+def test_neither_editor_nor_administrator_moves_an_alias_by_hand(guarded: GuardedServer, made: Made, user: str):
+    """MLflow would let both; the guard lets neither."""
+    moved = {"name": "m", "alias": "production", "version": str(made.number)}
+    asked = of(guarded, user) if user != ADMIN else guarded
+    answer = asked.ask("POST", "api/2.0/mlflow/registered-models/alias", moved)
+    assert (answer.status, answer.document["error_code"]) == (403, "PERMISSION_DENIED")
+    assert "slipway promote" in answer.document["message"]
+
+
+def test_mlflow_itself_still_refuses_whom_it_refuses(guarded: GuardedServer, made: Made):
+    """Its own users, permissions and administration work as without us."""
+    vera = of(guarded, "vera")
+    tag = {"name": "m", "key": "owner", "value": "vera"}
+    assert vera.ask("POST", "api/2.0/mlflow/registered-models/set-tag", tag).status == 403
+    assert of(guarded, "ed").ask("POST", "api/2.0/mlflow/registered-models/set-tag", tag).status == 200
+    assert vera.ask("POST", "api/2.0/mlflow/users/create", {"username": "x", "password": PASSWORD}).status == 403
+
+
+def test_the_commands_take_user_and_password_from_mlflows_variables(guarded: GuardedServer, made: Made, tmp_path: Path):
+    """And say what is wrong with them."""
+
+    def call(*words: str, user: str, password: str = PASSWORD) -> "subprocess.CompletedProcess[str]":
+        given = {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
+        return subprocess.run(
+            [sys.executable, "-m", "slipway", *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+            env=environment(MLFLOW_TRACKING_URI=guarded.url, PYTHONPATH=str(Path(__file__).parents[2]), **given),
+        )
+
+    shown = json.loads(call("status", "--json", user="vera").stdout)["stages"]
+    assert [row["model"] for row in shown] == ["m"]
+    wrong = call("status", user="vera", password="guessed")
+    assert (wrong.returncode, "MLFLOW_TRACKING_PASSWORD" in wrong.stderr) == (1, True), wrong
+    refused = call("rollback", "m", "--reason", "x", user="ed")
+    assert (refused.returncode, "the policy lets petra" in refused.stderr) == (1, True), refused

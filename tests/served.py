@@ -1,0 +1,61 @@
+"""A running engine for tests, as a client sees it."""
+
+import json
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.processes import answers, free_port, process, wait_for
+
+
+class Served:
+    """A running engine, as a client sees it."""
+
+    def __init__(self, port: int, log: Path, pid: int) -> None:
+        self.port, self.log, self.pid = port, log, pid
+        self.url = f"http://127.0.0.1:{port}"
+
+    def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, Any, Any]:
+        """Return status, document and headers."""
+        request = urllib.request.Request(self.url + path, body, {"Content-Type": kind} if body else {})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, json.loads(response.read()), response.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read()), error.headers
+
+    def model(self, name: str = "iris") -> Any:
+        """Return what the engine says of a model."""
+        return self.ask(f"/models/{name}")[1]
+
+    def wait_for_version(self, number: int, name: str = "iris") -> None:
+        """Wait until a version is in place."""
+        wait_for(lambda: self.model(name)["version"] == number, within_s=120, log=self.log)
+
+    def children(self) -> list[int]:
+        """Return the engine's worker processes."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            words = (folder / "cmdline").read_bytes().split(b"\0") if (folder / "cmdline").exists() else []
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1] if words else ""
+            if b"serving.worker" in words and parent == str(self.pid):
+                found.append(int(folder.name))
+        return found
+
+
+@contextmanager
+def serving(folder: Path, *words: str, name: str = "serve", **more: str) -> Iterator[Served]:
+    """Run an engine until the block ends, with more variables."""
+    port, log = free_port(), folder / f"{name}.log"
+    words = (sys.executable, "-m", "slipway", "serve", *words, "--port", str(port))
+    with process(*words, folder=folder, log=log, **more) as started:
+        served = Served(port, log, started.pid)
+        wait_for(lambda: answers(f"{served.url}/ready"), within_s=180, log=log)
+        yield served
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(60) == 0, log.read_text()[-2000:]
