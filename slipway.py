@@ -68,7 +68,10 @@ COMMANDS: dict[str, LazyCommand] = {
     "archive": LazyCommand("registry.stage_commands", "archive", "Rule that nothing goes back to a version."),
     "policy": LazyCommand("registry.policy_commands", "policy", "Check the policy, or show what it says of a model."),
     "init": LazyCommand(
-        "registry.commands", "init", "Prepare this folder's store, and mend one that only a server can use."
+        "registry.init_commands", "init", "Prepare this folder's store, and mend one that only a server can use."
+    ),
+    "doctor": LazyCommand(
+        "registry.doctor_commands", "doctor", "Examine what Slipway stands on here; exit 1 where something is wrong."
     ),
     "serve": LazyCommand(
         "serving.serve_commands", "serve", "Answer for what is in a stage, and follow it as it moves."
@@ -107,6 +110,7 @@ OUTSIDE = Outside(
     read_rows=functools.partial(call, "training.commands", "read_rows"),
     decisions=decisions,
     history=history,
+    serving_cache=lambda: call("serving.settings", "cache_place", os.environ, Path.cwd()),
 )
 
 

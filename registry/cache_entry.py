@@ -100,7 +100,7 @@ class CacheEntry:
 
     def size_bytes(self) -> int:
         """Return the size of the entry's files; some file systems tell the blocks that they take only later."""
-        return sum(map(_size_bytes, (*files_below(self.folder), *files_below(self.partial))))
+        return sum(map(size_bytes, (*files_below(self.folder), *files_below(self.partial))))
 
     def _sealed(self) -> Mapping[str, Any]:
         try:
@@ -140,7 +140,8 @@ def remove(folder: Path) -> None:
     shutil.rmtree(trash, ignore_errors=True)
 
 
-def _size_bytes(path: Path) -> int:
+def size_bytes(path: Path) -> int:
+    """Return a file's size; one that is gone by now has none."""
     try:
         return path.lstat().st_size
     except FileNotFoundError:  # whoever fetches it may move it meanwhile

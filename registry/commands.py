@@ -1,4 +1,4 @@
-"""The commands versions, compare and init: what there is, and where."""
+"""The commands versions and compare: what there is."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,9 +10,7 @@ from registry.compare import compare as compare_measured
 from registry.console import json_option, print_document, print_table, say
 from registry.metrics import HEADLINE
 from registry.mlflow_registry import MlflowRegistry
-from registry.mlflow_store import database_uri, local_location, prepare_store
 from registry.model_registry import Measured
-from registry.sql_store import move_artifact_locations
 from registry.version import Version, parse_ref
 
 SHOWN_VERSIONS = 20
@@ -61,24 +59,6 @@ def compare(a: str, b: str, show_all: bool, as_json: bool) -> None:
     print_table("parameters (≠ differs)", ["", "parameter", str(left), str(right)], params)
     if equal := len(found.params) - len(shown):
         say(f"{equal} more parameters are equal: --all shows them")
-
-
-@click.command("init", epilog="Example: slipway init")
-@json_option
-def init(as_json: bool) -> None:
-    """Prepare this folder's store, and mend one that only a server can use."""
-    uri = database_uri()
-    locations = {str(each.experiment_id): local_location(each) for each in prepare_store()}
-    move_artifact_locations(uri, locations)
-    if as_json:
-        print_document({"database": uri, "mended_experiments": locations})
-        return
-    say(f"ready: {uri}")
-    for experiment_id, location in locations.items():
-        say(f"mended: new runs of experiment {experiment_id} keep their artifacts in {location}")
-    if locations:
-        say("artifacts of runs made through the server stay where they are, and are read through the server")
-    say("next: mlflow run . --env-manager local")
 
 
 def _headline_names(shown: list[Version]) -> list[str]:

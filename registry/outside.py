@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import what decides
+    from pathlib import Path
+
     from registry.decisions import Decisions
     from registry.history import History
 
@@ -14,11 +16,13 @@ class Outside:
     """`serve` starts a scoring server on a folder and asks it; `read_rows` reads a source with its target.
 
     `serve` returns what `registry.evidence.Served` says; `read_rows` a frame and its content digest. `decisions` opens
-    the decisions of the ledger here or of a server, `history` opens it for reading, without its tables being made. All
-    are functions of a module, and import what they need when they are called.
+    the decisions of the ledger here or of a server, `history` opens it for reading, without its tables being made.
+    `serving_cache` returns where the engine's cache is and how many bytes it may hold. All are functions of a module,
+    and import what they need when they are called.
     """
 
     serve: Callable[..., Any]
     read_rows: Callable[[str, str], tuple[Any, str]]
     decisions: "Callable[[], Decisions]"
     history: "Callable[[], History]"
+    serving_cache: "Callable[[], tuple[Path, int]]"

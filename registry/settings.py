@@ -2,18 +2,20 @@
 
 The file has one section for each package; a package reads its own. In the environment the section and
 the keys are joined by two underscores: `registry: {mirror_stages: false}` is
-`SLIPWAY_REGISTRY__MIRROR_STAGES=false`. Values are YAML in both.
+`SLIPWAY_REGISTRY__MIRROR_STAGES=false`. Values are YAML in both, save that a secret in the environment is taken as it
+is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
+from registry.server_settings import ServerSettings
 
 FILE = "slipway.yaml"
 PREFIX = "SLIPWAY_"
@@ -31,6 +33,7 @@ class RegistrySettings(Section):
 
     Without `history_uri` the history is in the database of MLflow's registry. The cache keeps the files of versions
     that are not stored on this disk, at most so many MiB; by default it is the one that the serving engine fills.
+    `server` is the team's, on the machine that runs it.
     """
 
     policy: Path = Path("promotion.yaml")
@@ -38,6 +41,7 @@ class RegistrySettings(Section):
     history_uri: SecretStr | None = None
     cache: Path = Path(".slipway/cache")
     cache_max_mb: int = Field(20_000, ge=1)
+    server: ServerSettings | None = None
 
 
 def registry_uri(environ: Mapping[str, str]) -> str:
@@ -111,7 +115,7 @@ def load_settings(kind: type[SectionT], section: str, *, environ: Mapping[str, s
     """
     _refuse_unread(environ, kind, section)
     in_file = _file_section(folder / FILE, section)
-    in_environment = _environment_section(environ, section)
+    in_environment = _environment_section(environ, kind, section)
     try:
         return kind.model_validate(_merged(in_file, in_environment))
     except ValidationError as error:
@@ -162,17 +166,41 @@ def _refuse_unread(environ: Mapping[str, str], kind: type[Section], section: str
             )
 
 
-def _environment_section(environ: Mapping[str, str], section: str) -> dict[str, Any]:
+def _environment_section(environ: Mapping[str, str], kind: type[Section], section: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     prefix = f"{PREFIX}{section.upper()}__"
     for name, text in environ.items():
         if name.startswith(prefix):
-            *parents, key = name.removeprefix(prefix).lower().split("__")
+            *parents, key = keys = name.removeprefix(prefix).lower().split("__")
             place = found
             for parent in parents:
                 place = place.setdefault(parent, {})
-            place[key] = yaml.safe_load(text)
+            place[key] = text if "Secret" in str(_kind_of(kind, keys)) else _value(text)
     return found
+
+
+def _value(text: str) -> Any:
+    """Return what is written, as YAML where it is that."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _kind_of(model: type[BaseModel], keys: Sequence[str]) -> Any:
+    """Return the annotation of a key, or of the last on the way to it that a model has; `None` for an unknown one."""
+    found: Any = model
+    for key in keys:
+        within = _model_in(found)
+        if within is None:
+            return found
+        found = within.model_fields[key].annotation if key in within.model_fields else None
+    return found
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,14 +213,24 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 def _one_wrong(problem: Mapping[str, Any], kind: type[Section], section: str, in_environment: Mapping[str, Any]) -> str:
     keys = [str(part) for part in problem["loc"]]
-    from_environment = keys[0] in in_environment
-    name = (
-        f"{PREFIX}{'__'.join([section, *keys]).upper()}"
-        if from_environment
-        else f"{FILE}: {'.'.join([section, *keys])}"
-    )
+    in_file, variable = ".".join([section, *keys]), f"{PREFIX}{'__'.join([section, *keys]).upper()}"
+    if problem["type"] == "missing":
+        return f"{FILE}: {in_file} is missing, and so is {variable}"
+    name = variable if _is_in(in_environment, keys) else f"{FILE}: {in_file}"
     if problem["type"] == "extra_forbidden":
-        return f"{name} is unknown{did_you_mean(keys[0], kind.model_fields)}; known: {', '.join(kind.model_fields)}"
-    secret = "Secret" in str(kind.model_fields[keys[0]].annotation)
-    value = "(hidden)" if secret else repr(problem["input"])
+        known = (_model_in(_kind_of(kind, keys[:-1])) or kind).model_fields
+        return f"{name} is unknown{did_you_mean(keys[-1], known)}; known: {', '.join(known)}"
+    found = _kind_of(kind, keys)
+    value = "(hidden)" if "Secret" in str(found) or _model_in(found) else repr(problem["input"])
     return f"{name}={value}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _is_in(found: Any, keys: Sequence[str]) -> bool:
+    """Return whether the environment names a key, or what it lies in."""
+    for key in keys:
+        if not isinstance(found, dict):
+            return True
+        if key not in found:
+            return False
+        found = found[key]
+    return True

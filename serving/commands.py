@@ -1,50 +1,78 @@
-"""The command up."""
+"""The command up: a folder's own tracking server with scoring for production, or a team's tracking server."""
 
+import os
+import secrets
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from registry.auth_config import auth_config
 from registry.console import json_option, print_document, say
+from registry.examine import require_ready
 from registry.mlflow_registry import MlflowRegistry
 from registry.mlflow_store import database_uri, prepare_store
+from registry.team_wiring import server_settings
 from registry.version import Version
 from serving.processes import ProcessLauncher
-from serving.up import ALIAS, Plan, Scored, scoring_url
+from serving.team import SECRET_KEY, shown, team_service
+from serving.up import ALIAS, Plan, Scored, scoring_url, tracking_service
 from serving.up import up as run_services
 
 LOGS = Path(".slipway/logs")
 
 
 @click.command("up", epilog="Example: slipway up --port 5000 --scoring-port 5001")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Of the UI.")
+@click.option("--team", is_flag=True, help="Run the team's guarded server of the settings; scoring is slipway serve.")
+@click.option("--host", help="The address to listen on.  [default: 127.0.0.1; of a team: from the settings]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Of the UI.  [default: 5000; of a team: from the settings]")
 @click.option("--scoring-port", default=5001, show_default=True, type=click.IntRange(1, 65535), help="The first one.")
 @click.option("--no-scoring", is_flag=True, help="Run the tracking server only.")
 @json_option
-def up(host: str, port: int, scoring_port: int, no_scoring: bool, as_json: bool) -> None:
+def up(team: bool, host: str | None, port: int | None, scoring_port: int, no_scoring: bool, as_json: bool) -> None:
     """Run the tracking server with its UI, and scoring for production."""
-    plan = Plan(
-        host=host,
-        port=port,
-        scoring_port=scoring_port,
-        database_uri=database_uri(),
-        artifact_root=Path("mlruns").absolute(),
-    )
-    prepare_store()
+    if team:
+        plan = _team_plan(host, port, scoring_port)
+        say(shown(plan.tracking))
+    else:
+        plan = _own_plan(host or "127.0.0.1", port or 5000, scoring_port)
+    scoring = not (no_scoring or team)
     say(f"starting; logs are in {LOGS}/, Ctrl-C stops everything")
     with ProcessLauncher(LOGS) as launcher:
         try:
             run_services(
                 plan,
-                in_production=_nothing if no_scoring else _in_production,
+                in_production=_in_production if scoring else _nothing,
                 launcher=launcher,
-                ready=lambda scored: _show(plan, scored, as_json=as_json, scoring=not no_scoring),
+                ready=lambda scored: _show(plan, scored, as_json=as_json, scoring=scoring),
                 say=say,
             )
         except KeyboardInterrupt:
             say("asked to stop while starting")
     say("stopped")
+
+
+def _own_plan(host: str, port: int, scoring_port: int) -> Plan:
+    prepare_store()
+    artifact_root = Path("mlruns").absolute()
+    tracking = tracking_service(host=host, port=port, database_uri=database_uri(), artifact_root=artifact_root)
+    return Plan(host=host, scoring_port=scoring_port, tracking=tracking)
+
+
+def _team_plan(host: str | None, port: int | None, scoring_port: int) -> Plan:
+    """Return the plan of the team's server, where all that it stands on is ready."""
+    folder = Path.cwd()
+    settings, server = server_settings(os.environ, folder)
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    server = server.model_copy(update=given)
+    require_ready(settings, server, os.environ, folder=folder, now=lambda: datetime.now(UTC))
+    tracking = team_service(
+        server,
+        auth_config=auth_config(server, os.environ, folder).path,
+        secret_key=os.environ.get(SECRET_KEY) or secrets.token_hex(16),
+    )
+    return Plan(host=server.host, scoring_port=scoring_port, tracking=tracking)
 
 
 def _in_production() -> Sequence[Version]:
@@ -56,7 +84,7 @@ def _nothing() -> Sequence[Version]:
 
 
 def _show(plan: Plan, scored: Sequence[Scored], *, as_json: bool, scoring: bool) -> None:
-    ui = f"http://{plan.host}:{plan.port}"
+    ui = f"http://{plan.host}:{plan.tracking.port}"
     urls = {str(each.version): scoring_url(plan, each.service.port) for each in scored}
     if as_json:
         print_document({"ui": ui, "scoring": urls})

@@ -98,16 +98,19 @@ class ProcessLauncher:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=_environment(),
+                env={**_environment(), **service.environment},
             )
         return StartedProcess(process, path)
 
     def answers(self, url: str) -> bool:
-        """Return whether the URL answers 200 within a second."""
+        """Return whether the URL answers 200 within a second, or 401: who is there to ask for a name is there."""
         try:
             with urllib.request.urlopen(url, timeout=1) as response:
                 return bool(response.status == 200)
-        except (urllib.error.URLError, OSError):
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code == 401
+        except OSError:
             return False
 
     def stop_asked(self, *, within_s: float) -> bool:

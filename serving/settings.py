@@ -1,10 +1,11 @@
 """The settings of serving: the section `serving` of `slipway.yaml`, and `SLIPWAY_SERVING__…` in the environment."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field
 
-from registry.settings import Section
+from registry.settings import Section, load_settings
 
 
 class ServingSettings(Section):
@@ -33,3 +34,9 @@ class ServingSettings(Section):
     stop_within_s: float = Field(30, gt=0)
     beat_s: float = Field(5, gt=0)
     log_json: bool = False
+
+
+def cache_place(environ: Mapping[str, str], folder: Path) -> tuple[Path, int]:
+    """Return where the engine's cache is, and how many bytes it may hold."""
+    settings = load_settings(ServingSettings, "serving", environ=environ, folder=folder)
+    return folder / settings.cache, settings.cache_max_mb * 2**20

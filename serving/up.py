@@ -1,11 +1,12 @@
 """The command up, apart from processes: which services run, on which ports, and what a moved alias changes.
 
 A tracking server with its UI, and one of MLflow's scoring servers for each model in production. MLflow's
-scoring server looks at the alias once; here it is started anew when the alias moves.
+scoring server looks at the alias once; here it is started anew when the alias moves. A team's tracking server is that
+of `serving.team`, and runs alone.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,23 +20,25 @@ READY_WITHIN_S = 120.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A process to run: its arguments after `mlflow`, the URL that answers when it is ready, and its port."""
+    """A process to run: its arguments after `mlflow`, the URLs that answer when it is ready, and its port.
+
+    `environment` is what it is given beside ours: what is not to be read off a command line.
+    """
 
     name: str
     arguments: tuple[str, ...]
-    ready_url: str
+    ready_urls: tuple[str, ...]
     port: int
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """Where `up` listens and what it runs on."""
+    """The tracking server that `up` runs, and where scoring servers listen beside it."""
 
     host: str
-    port: int
     scoring_port: int
-    database_uri: str
-    artifact_root: Path
+    tracking: Service
 
 
 class Running(Protocol):
@@ -61,7 +64,7 @@ class Launcher(Protocol):
         """Start a service, and return at once."""
 
     def answers(self, url: str) -> bool:
-        """Return whether the URL answers with success within a moment."""
+        """Return whether the URL answers within a moment: with success, or by asking who one is."""
 
     def stop_asked(self, *, within_s: float) -> bool:
         """Wait for a request to stop, at most so long; return whether there is one."""
@@ -76,15 +79,15 @@ class Scored:
     running: Running
 
 
-def tracking_service(plan: Plan) -> Service:
-    """Return MLflow's tracking server on this folder's store.
+def tracking_service(*, host: str, port: int, database_uri: str, artifact_root: Path) -> Service:
+    """Return MLflow's tracking server on a folder's own store.
 
     The artifact root is given, so that experiments made through the server can also be used without it.
     """
-    arguments = ["server", "--backend-store-uri", plan.database_uri, "--default-artifact-root", str(plan.artifact_root)]
-    arguments += ["--host", plan.host, "--port", str(plan.port), "--workers", "1"]
-    url = f"http://{plan.host}:{plan.port}/health"
-    return Service(name="tracking", arguments=tuple(arguments), ready_url=url, port=plan.port)
+    arguments = ["server", "--backend-store-uri", database_uri, "--default-artifact-root", str(artifact_root)]
+    arguments += ["--host", host, "--port", str(port), "--workers", "1"]
+    url = f"http://{host}:{port}/health"
+    return Service(name="tracking", arguments=tuple(arguments), ready_urls=(url,), port=port)
 
 
 def scoring_service(plan: Plan, version: Version, port: int) -> Service:
@@ -92,7 +95,7 @@ def scoring_service(plan: Plan, version: Version, port: int) -> Service:
     arguments = ["models", "serve", "-m", f"models:/{version}", "--env-manager", "local"]
     arguments += ["--host", plan.host, "--port", str(port)]
     url = f"http://{plan.host}:{port}/ping"
-    return Service(name=f"scoring-{version.model}", arguments=tuple(arguments), ready_url=url, port=port)
+    return Service(name=f"scoring-{version.model}", arguments=tuple(arguments), ready_urls=(url,), port=port)
 
 
 def up(
@@ -115,16 +118,15 @@ def up(
         A service does not come up, or ends by itself; the end of its log is in the message.
     """
     versions = in_production()
-    for port in [plan.port, *range(plan.scoring_port, plan.scoring_port + len(versions))]:
+    for port in [plan.tracking.port, *range(plan.scoring_port, plan.scoring_port + len(versions))]:
         launcher.require_free(plan.host, port)
     started: dict[str, Running] = {}
     try:
-        tracking = tracking_service(plan)
-        started["tracking"] = launcher.start(tracking)
+        started[plan.tracking.name] = launcher.start(plan.tracking)
         scored = {
             v.model: _start_scoring(plan, v, plan.scoring_port + i, launcher, started) for i, v in enumerate(versions)
         }
-        for service in [tracking, *(each.service for each in scored.values())]:
+        for service in [plan.tracking, *(each.service for each in scored.values())]:
             await_ready(service, started[service.name], launcher)
         ready(list(scored.values()))
         while not launcher.stop_asked(within_s=LOOK_EVERY_S):
@@ -146,14 +148,15 @@ def await_ready(service: Service, running: Running, launcher: Launcher) -> None:
         Somebody asked to stop.
     """
     for _ in range(int(READY_WITHIN_S / 0.25)):
-        if launcher.answers(service.ready_url):
+        if all(map(launcher.answers, service.ready_urls)):
             return
         if not running.is_alive():
             raise _ended(service.name, running)
         if launcher.stop_asked(within_s=0.25):
             raise KeyboardInterrupt
+    urls = " and ".join(service.ready_urls)
     raise Unavailable(
-        f"{service.name} does not answer at {service.ready_url} after {READY_WITHIN_S:.0f} s: {running.last_lines()}",
+        f"{service.name} does not answer at {urls} after {READY_WITHIN_S:.0f} s: {running.last_lines()}",
         code="service-not-ready",
         hint=None,
     )

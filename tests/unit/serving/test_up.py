@@ -10,7 +10,8 @@ from registry.errors import Conflict, Unavailable
 from registry.version import Version
 from serving.up import Plan, Scored, scoring_service, tracking_service, up
 
-PLAN = Plan(host="127.0.0.1", port=5000, scoring_port=5001, database_uri="sqlite:///m.db", artifact_root=Path("/a"))
+TRACKING = tracking_service(host="127.0.0.1", port=5000, database_uri="sqlite:///m.db", artifact_root=Path("/a"))
+PLAN = Plan(host="127.0.0.1", scoring_port=5001, tracking=TRACKING)
 
 
 def version(model: str, number: int) -> Version:
@@ -86,7 +87,7 @@ def run(launcher: FakeLauncher, *looks: Sequence[Version]) -> tuple[list[Sequenc
 
 def test_the_server_keeps_artifacts_where_runs_without_it_do():
     """Otherwise its experiments could not be used without it."""
-    words = " ".join(tracking_service(PLAN).arguments)
+    words = " ".join(TRACKING.arguments)
     assert "--backend-store-uri sqlite:///m.db --default-artifact-root /a" in words
 
 

@@ -1,0 +1,36 @@
+"""The command doctor: what people get wrong, each with what to do."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from registry.console import json_option, print_document, print_table
+from registry.doctor import Outcome
+from registry.examine import Around, examine
+from registry.local_examined import free_bytes
+from registry.outside import Outside
+
+
+@click.command("doctor", epilog="Example: slipway doctor")
+@json_option
+@click.pass_obj
+def doctor(outside: Outside, as_json: bool) -> int:
+    """Examine what Slipway stands on here; exit 1 where something is wrong."""
+    found = examine(
+        Around(
+            environ=os.environ,
+            folder=Path.cwd(),
+            cache=outside.serving_cache,
+            now=lambda: datetime.now(UTC),
+            room=free_bytes,
+        )
+    )
+    is_healthy = all(each.outcome is not Outcome.WRONG for each in found)
+    if as_json:
+        print_document({"healthy": is_healthy, "checks": [each.to_document() for each in found]})
+    else:
+        rows = [[each.name, str(each.outcome), each.found, each.todo or ""] for each in found]
+        print_table("healthy" if is_healthy else "something is wrong", ["check", "", "found", "what to do"], rows)
+    return 0 if is_healthy else 1

@@ -1,0 +1,150 @@
+"""The doctor's rules: what is fine, what deserves a look, what is wrong; and a look that fails is a finding."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry.doctor import (
+    Finding,
+    FoundCache,
+    Outcome,
+    Root,
+    Side,
+    Tables,
+    diagnose,
+    judge_access,
+    judge_administrators,
+    judge_cache,
+    judge_clock,
+    judge_credentials,
+    judge_disk,
+    judge_place,
+    judge_region,
+    judge_roots,
+    judge_tables,
+    judge_users_file,
+    judge_versioning,
+    judge_versions,
+    ok,
+)
+from registry.errors import Unavailable
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GB = 10**9
+DENIED = Unavailable("writing failed: the store answered AccessDenied", code="s3-refused", hint="check the keys")
+CACHE = {"root": Path("/cache"), "size_bytes": 1, "max_bytes": 2 << 20, "is_writable": True, "leftovers": ()}
+
+
+def tables(revision: str | None) -> Finding:
+    """Judge tables that need revision b and know of a."""
+    return judge_tables(
+        Tables(name="tables", revision=revision, needed="b", known=["a", "b"], make="make", upgrade="upgrade")
+    )
+
+
+def roots(side: Side, *locations: str) -> Finding:
+    """Judge experiments at these locations."""
+    return judge_roots([Root(experiment=f"e{n}", location=place) for n, place in enumerate(locations)], side)
+
+
+def clock(ahead_s: float) -> Finding:
+    """Judge a clock that is so far ahead of another."""
+    return judge_clock("S3", there=NOW, here=NOW + timedelta(seconds=ahead_s))
+
+
+def cache(**differs: Any) -> Finding:
+    """Judge a cache that differs in this from one that is fine."""
+    return judge_cache(FoundCache(**{**CACHE, **differs}))
+
+
+JUDGED: dict[str, tuple[Callable[[], Finding], Outcome, str]] = {
+    "tables as needed": (lambda: tables("b"), Outcome.OK, "revision b"),
+    "no tables": (lambda: tables(None), Outcome.WRONG, "there are none"),
+    "older tables": (lambda: tables("a"), Outcome.WRONG, "older than what is installed here"),
+    "newer tables": (lambda: tables("c"), Outcome.WRONG, "newer than what is installed here"),
+    "an administrator": (lambda: judge_administrators(["ann"]), Outcome.OK, "ann"),
+    "no administrator": (lambda: judge_administrators([]), Outcome.WRONG, "nobody is one"),
+    "a bucket": (lambda: judge_place("bucket", "s3://b", is_there=True), Outcome.OK, "s3://b"),
+    "no bucket": (lambda: judge_place("bucket", "s3://b", is_there=False), Outcome.WRONG, "s3://b is not there"),
+    "a users' file": (lambda: judge_users_file(Path("/f"), is_current=True), Outcome.OK, "/f"),
+    "an old users' file": (lambda: judge_users_file(Path("/f"), is_current=False), Outcome.WRONG, "older than the"),
+    "credentials": (lambda: judge_credentials("key, by env"), Outcome.OK, "key, by env"),
+    "no credentials": (lambda: judge_credentials(None), Outcome.WRONG, "none were found"),
+    "everything allowed": (lambda: judge_access("a", {"write": None, "list": None}), Outcome.OK, "can write, list"),
+    "writing denied": (
+        lambda: judge_access("a", {"write": DENIED, "list": None}),
+        Outcome.WRONG,
+        "can list; cannot write: writing failed: the store answered AccessDenied",
+    ),
+    "versions": (lambda: judge_versioning(on=True), Outcome.OK, "on"),
+    "no versions": (lambda: judge_versioning(on=False), Outcome.WARN, "off"),
+    "the bucket's region": (lambda: judge_region("eu-1", "eu-1"), Outcome.OK, "eu-1"),
+    "a store that tells no region": (lambda: judge_region("eu-1", None), Outcome.OK, "eu-1"),
+    "another region": (lambda: judge_region("eu-1", "us-2"), Outcome.WRONG, "the bucket is in us-2"),
+    "no region": (lambda: judge_region(None, "us-2"), Outcome.WARN, "none is configured"),
+    "the same time": (lambda: clock(4.9), Outcome.OK, "within 5 s"),
+    "a clock that is ahead": (lambda: clock(6), Outcome.WARN, "here 6 s ahead"),
+    "a clock that is far behind": (lambda: clock(-301), Outcome.WRONG, "here 301 s behind"),
+    "one version": (lambda: judge_versions("3.17.2", "3.17.0"), Outcome.OK, "here 3.17.2, server 3.17.0"),
+    "another minor version": (lambda: judge_versions("3.17.2", "3.16.0"), Outcome.WARN, "server 3.16.0"),
+    "another major version": (lambda: judge_versions("3.17.2", "2.22.0"), Outcome.WRONG, "server 2.22.0"),
+    "artifacts behind the team's server": (
+        lambda: roots(Side.TEAM, "mlflow-artifacts:/0", "s3://b/1"),
+        Outcome.OK,
+        "2",
+    ),
+    "a team's on one disk": (lambda: roots(Side.TEAM, "s3://b", "/home/ann"), Outcome.WRONG, "'e1' (/home/ann)"),
+    "a team's in a relative folder": (lambda: roots(Side.TEAM, "./mlruns/0"), Outcome.WRONG, "'e0' (./mlruns/0)"),
+    "alone behind a server": (lambda: roots(Side.ALONE, "mlflow-artifacts:/0"), Outcome.WRONG, "behind a server"),
+    "alone on this disk": (lambda: roots(Side.ALONE, "file:///a"), Outcome.OK, "1 experiments"),
+    "a server of one's own": (lambda: roots(Side.SERVER_HERE, "/a", "mlflow-artifacts:/0"), Outcome.OK, "2"),
+    "many on one disk": (lambda: roots(Side.TEAM, *["/a"] * 5), Outcome.WRONG, "and 2 more"),
+    "room": (lambda: judge_disk(Path("/"), 5 * GB), Outcome.OK, "5.0 GB free"),
+    "little room": (lambda: judge_disk(Path("/"), 5 * GB - 1), Outcome.WARN, "GB free"),
+    "no room": (lambda: judge_disk(Path("/"), GB // 2 - 1), Outcome.WRONG, "0.5 GB free"),
+    "a cache": (cache, Outcome.OK, "0 of 2 MiB in /cache"),
+    "a cache that cannot be written": (lambda: cache(is_writable=False), Outcome.WRONG, "/cache cannot be written"),
+    "a cache over its bound": (lambda: cache(size_bytes=3 << 20), Outcome.WARN, "3 of 2 MiB"),
+    "a cache with leftovers": (lambda: cache(leftovers=("trash-1",)), Outcome.WARN, "processes that died: trash-1"),
+}
+
+
+@pytest.mark.parametrize("case", JUDGED)
+def test_a_rule_tells_fine_from_wrong(case: str):
+    """With what was found; and what is not fine says what to do."""
+    judge, outcome, said = JUDGED[case]
+    found = judge()
+    assert found.outcome is outcome
+    assert said in found.found
+    assert (found.todo is None) == (outcome is Outcome.OK)
+
+
+def test_older_tables_are_upgraded_and_newer_ones_are_not():
+    """A downgrade would lose what the newer ones hold."""
+    assert tables("a").todo == "upgrade"
+    assert tables("c").todo == "install the version that made them"
+    assert tables(None).todo == "make"
+
+
+def test_whatever_one_look_meets_the_others_are_made():
+    """What cannot be looked at is said, with the error's own hint where it has one."""
+
+    def refused() -> list[Finding]:
+        raise DENIED
+
+    def broken() -> list[Finding]:
+        raise KeyError("a bug\nof ours")
+
+    found = diagnose({"a": refused, "b": broken, "c": lambda: [ok("c1", ""), ok("c2", "")], "d": list})
+    assert [(each.name, each.outcome) for each in found] == [
+        ("a", Outcome.WRONG),
+        ("b", Outcome.WRONG),
+        ("c1", Outcome.OK),
+        ("c2", Outcome.OK),
+    ]
+    assert (found[0].found, found[0].todo) == (DENIED.message, "check the keys")
+    assert found[1].found.startswith("cannot be looked at: KeyError")
+    assert "\n" not in found[1].found
