@@ -1,7 +1,6 @@
 """The whole loop as a user types it: `mlflow run`, promote, `mlflow models serve`, ask."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,30 +12,11 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.datasets import load_breast_cancer
 
+from tests.clones import run
 from tests.datasets import customers
 from tests.processes import answers, environment, free_port, post, process, wait_for
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """Return a fresh copy of what is or would be committed."""
-    folder = tmp_path / "clone"
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
-def run(folder: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    """Run a program in the clone, and show what it said where it fails."""
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment(**more), check=False)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done
 
 
 def mlflow_run(folder: Path, env_manager: str = "local", entry_point: str = "main", **parameters: str) -> None:

@@ -1,10 +1,12 @@
 """The commands at a guarded server: through `/slipway/` alone, without a database here."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from mlflow import MlflowClient
 
 import slipway
 from registry.events import EventKind
+from registry.heartbeats import Heartbeat
 from registry.history import fold, verify
 from registry.sql_history import SqlHistory
+from serving.registry_doors import open_heartbeats
 from tests.deciding import CONTEXT, Place, promote_at_server_when, start
 from tests.guarded import GuardedServer, serve
 from tests.processes import environment
@@ -133,6 +137,33 @@ def test_what_was_decided_and_not_applied_is_finished_by_the_next_command(
     found = [row["stage"] for row in json.loads(capsys.readouterr().out)["stages"] if row["model"] == "crashed"]
     assert found == ["production"]
     assert server.client().get_registered_model(made.model).aliases == {"production": "1"}
+
+
+def test_an_engine_without_a_database_leaves_its_word_at_the_server(
+    server: GuardedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """`slipway status` repeats it, until the engine leaves."""
+    made = server.in_stage(server.make("watched"), "production")
+    at(server, tmp_path, monkeypatch)
+    now = datetime.now(UTC)
+    beat = Heartbeat(
+        engine="e",
+        model="watched",
+        stage="production",
+        version=made.number,
+        since=now,
+        at=now,
+        runner="compiled",
+        address="http://engine:8080",
+        problem=None,
+    )
+    heartbeats = open_heartbeats(os.environ, tmp_path)
+    heartbeats.beat([beat])
+    assert heartbeats.all() == (beat,)
+    assert call("status") == 0
+    assert "watched in production is served by http://engine:8080: 1 since" in capsys.readouterr().err
+    heartbeats.leave("e")
+    assert heartbeats.all() == ()
 
 
 def test_twenty_promote_at_once_through_four_workers(strict: GuardedServer, tmp_path: Path):
