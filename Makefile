@@ -26,7 +26,7 @@ demo: .venv/.installed  ## the main job, out loud: train twice, compare, promote
 	docs/demo.sh
 
 test: .venv/.installed  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: .venv/.installed  ## format, lint, types, architecture
 	$(BIN)/ruff format --check .

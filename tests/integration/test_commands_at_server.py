@@ -22,7 +22,7 @@ from tests.deciding import CONTEXT, Place, promote_at_server_when, start
 from tests.guarded import GuardedServer, serve
 from tests.processes import environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
 ROOT = Path(__file__).parents[2]
 POLICY = """
 stages:

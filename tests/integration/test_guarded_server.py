@@ -14,7 +14,7 @@ from sklearn.dummy import DummyClassifier
 
 from tests.guarded import Answer, GuardedServer, Made, put, query
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
 RUN = "{held.experiment_id}/{held.run_id}/artifacts"
 BASES = ("api/2.0", "ajax-api/2.0")
 

@@ -10,7 +10,7 @@ import pytest
 from tests.ceph import CephServer
 from tests.guarded import Answer, GuardedServer, Made, put, serve
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workspaces")]
 TEAM = {"X-MLFLOW-WORKSPACE": "team"}
 
 

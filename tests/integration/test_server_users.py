@@ -13,7 +13,7 @@ from mlflow.server.auth.client import AuthServiceClient
 from tests.guarded import GuardedServer, Made, as_user, serve
 from tests.processes import environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("users")]
 ADMIN, PASSWORD = "admin", "correct horse battery"
 POLICY = """
 stages:

@@ -21,7 +21,7 @@ from tests.postgres import PostgresServer
 from tests.processes import answers, free_port, process, wait_for
 from tests.team import PASSWORD, SECTION, Team, name_of, run_here, with_password
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("team")]
 PARTS = ("bucket", "MLflow's tables", "history's tables", "file about its users", "administrator")
 
 
