@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import commands, decisions, large_frame, ledger, serving, swaps, training
+from benchmarks import commands, decisions, large_frame, ledger, server, serving, swaps, training
 from benchmarks.measure import ROOT
 
 ALL = {
@@ -15,6 +15,7 @@ ALL = {
     "training": training.run,
     "large_frame": large_frame.run,
     "ledger": ledger.run,
+    "server": server.run,
     "serving": serving.run,
     "swaps": swaps.run,
     "decisions": decisions.run,

@@ -19,11 +19,11 @@ def median_seconds_side_by_side(calls: Mapping[str, Callable[[], object]], *, re
     return {name: statistics.median(each[name] for each in taken) for name in calls}
 
 
-def python(*words: str, folder: Path) -> None:
-    """Run a Python process to its end, in a folder, with bytecode and without MLflow's settings."""
+def python(*words: str, folder: Path, **more: str) -> None:
+    """Run a Python process to its end, in a folder, with bytecode and without MLflow's settings but those given."""
     left_out = ("MLFLOW_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    environment = {**kept, "PYTHONPATH": str(ROOT)}
+    environment = {**kept, "PYTHONPATH": str(ROOT), **more}
     subprocess.run([sys.executable, *words], cwd=folder, check=True, capture_output=True, env=environment)
 
 
