@@ -307,7 +307,7 @@ def test_a_server_is_not_started_on_what_is_not_ready(team: Team):
     done = team.run("up", "--team")
     assert done.returncode == 1
     assert "error: the server is not started: history's tables: revision 0001" in done.stderr
-    assert "bucket: the bucket of" in done.stderr
+    assert f"bucket: s3://{team.bucket}/models is not there" in done.stderr
     assert "hint: slipway init --team" in done.stderr
     assert not (team.folder / ".slipway/logs").exists()
 
