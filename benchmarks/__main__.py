@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import commands, decisions, large_frame, ledger, server, serving, swaps, training
+from benchmarks import artifacts, commands, decisions, large_frame, ledger, server, serving, swaps, training
 from benchmarks.measure import ROOT
 
 ALL = {
@@ -19,6 +19,7 @@ ALL = {
     "serving": serving.run,
     "swaps": swaps.run,
     "decisions": decisions.run,
+    "artifacts": artifacts.run,
 }
 INTRODUCTION = """# Performance
 

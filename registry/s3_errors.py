@@ -47,7 +47,10 @@ class Meaning:
 
 WAIT = "wait, then retry"
 ENDPOINT = "check MLFLOW_S3_ENDPOINT_URL, and that the server there answers; then retry"
-KEYS = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and what they may read and write"
+KEYS = (
+    "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, which ends after some hours, "
+    "and what they may read and write"
+)
 
 REGION_WRONG = Meaning(Unavailable, "s3-region", "check AWS_DEFAULT_REGION: it must be the bucket's")
 GONE = Meaning(NotFound, "artifacts-gone", "choose another version, or restore it from a backup")

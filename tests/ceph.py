@@ -65,6 +65,9 @@ rgw_lc_max_objs = 1
 rgw_enable_ops_log = false
 rgw_enable_usage_log = false
 rgw_run_sync_thread = false
+rgw_s3_auth_use_sts = true
+rgw_sts_key = slipwayslipway01
+rgw_sts_min_session_duration = 1
 """
 CAPABILITIES = {
     "mon.": {"mon": "allow *"},
@@ -111,14 +114,7 @@ class CephServer:
 
     def client(self) -> Any:
         """Return boto3's client of the user that owns everything here."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name=REGION,
-            config=Config(max_pool_connections=32, retries={"max_attempts": 1}),
-        )
+        return self._client("s3")
 
     def create_bucket(self) -> str:
         """Create a bucket and return its name."""
@@ -132,16 +128,31 @@ class CephServer:
         self._create_user(name, name, secret := secrets.token_hex(16))
         return name, secret
 
+    def lend_keys(self, seconds: int) -> dict[str, Any]:
+        """Return keys with a session token that may do everything, until they expire."""
+        trust = _policy({"Principal": {"AWS": ["arn:aws:iam:::user/slipway"]}, "Action": ["sts:AssumeRole"]})
+        rights = _policy({"Action": ["s3:*"], "Resource": "arn:aws:s3:::*"})
+        role = f"role{next(self._numbers)}"
+        self._run("radosgw-admin", "role", "create", f"--role-name={role}", f"--assume-role-policy-doc={trust}")
+        self._run(
+            "radosgw-admin", "role-policy", "put", f"--role-name={role}", "--policy-name=all", "--policy-doc", rights
+        )
+        lent = self._client("sts").assume_role(
+            RoleArn=f"arn:aws:iam:::role/{role}", RoleSessionName="test", DurationSeconds=seconds
+        )
+        keys: dict[str, Any] = lent["Credentials"]
+        return keys
+
     def allow(self, user: str, bucket: str, *actions: str) -> None:
         """Let a user do something in a bucket."""
-        allowed = {
-            "Effect": "Allow",
-            "Principal": {"AWS": f"arn:aws:iam:::user/{user}"},
-            "Action": list(actions),
-            "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
-        }
-        policy = {"Version": "2012-10-17", "Statement": [allowed]}
-        self.client().put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+        policy = _policy(
+            {
+                "Principal": {"AWS": f"arn:aws:iam:::user/{user}"},
+                "Action": list(actions),
+                "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+            }
+        )
+        self.client().put_bucket_policy(Bucket=bucket, Policy=policy)
 
     def delete_key(self, access_key: str) -> None:
         """Take a user's key away, as an administrator does who revokes it."""
@@ -184,6 +195,17 @@ class CephServer:
             running.kill()
             running.wait()
         shutil.rmtree(self._folder)
+
+    def _client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=REGION,
+            # RGW lends keys for seconds, which boto3 would not even ask for.
+            config=Config(max_pool_connections=32, retries={"max_attempts": 1}, parameter_validation=False),
+        )
 
     def _start(self, size_bytes: int) -> None:
         monitor_port = free_port()
@@ -250,3 +272,7 @@ class CephServer:
                 start_new_session=True,
                 env={**os.environ, "LC_ALL": "C.UTF-8"},
             )
+
+
+def _policy(allowed: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **allowed}]})

@@ -224,7 +224,15 @@ def promote_at_server_when(place: Place, model: str, number: int, at_once: Any) 
     _report(place, decide, number)
 
 
-def _report(place: Place, decide: Callable[[], None], number: int = 0) -> None:
+def roll_back_when(place: Place, number: int, at_once: Any) -> None:
+    """Roll back without saying from where, everybody deciding at the same moment."""
+    ledger = place.ledger()
+    why = say_why(f"operator {number}", authenticated=False, at=datetime.now(UTC), reason="test")
+    at_once.wait()
+    _report(place, lambda: carry_out(MODEL, going_back("production", why, ledger), ledger), number)
+
+
+def _report(place: Place, decide: Callable[[], object], number: int = 0) -> None:
     """Write down how it ended: an empty file, or the error."""
     said = place.folder / f"said-{number}"
     try:

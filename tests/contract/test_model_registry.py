@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from registry.errors import Conflict, InvalidInput, NotFound
+from registry.manifest import manifest_of
 from registry.mlflow_registry import MlflowRegistry
 from registry.model_registry import Measured, ModelRegistry
 from registry.version import LoggedModel, VersionRef
@@ -19,11 +20,16 @@ class Kit:
     """A registry to test, and how to prepare it."""
 
     def __init__(
-        self, registry: ModelRegistry, log: Callable[[], LoggedModel], add_prompt: Callable[[str], None]
+        self,
+        registry: ModelRegistry,
+        log: Callable[[], LoggedModel],
+        add_prompt: Callable[[str], None],
+        store: Callable[[LoggedModel, Path], None],
     ) -> None:
         self.registry = registry
         self.log = log
         self.add_prompt = add_prompt
+        self.store = store
 
     def create(self, model: str = "m", **tags: str):
         """Register the next version."""
@@ -39,14 +45,26 @@ def log_through_mlflow() -> LoggedModel:
     return logged_model(run_id=run.info.run_id, model_id=stored.model_id, model_uri=f"models:/{stored.model_id}")
 
 
+def store_through_mlflow(logged: LoggedModel, folder: Path) -> None:
+    """Store a folder's files as those of a logged model."""
+    MlflowClient().log_model_artifacts(logged.model_id, str(folder))
+
+
+def add_prompt_to_mlflow(name: str) -> None:
+    """Make a prompt."""
+    MlflowClient().register_prompt(name, "say {{x}}")
+
+
 @pytest.fixture(params=["fake", "mlflow"])
 def kit(request: pytest.FixtureRequest) -> Kit:
     """Return each registry in turn."""
     if request.param == "fake":
-        fake = FakeModelRegistry(folder=Path())
-        return Kit(fake, logged_model, fake.prompts.add)
+        fake = FakeModelRegistry(folder=Path("nothing is here"))
+        return Kit(
+            fake, logged_model, fake.prompts.add, lambda logged, folder: fake.folders.update({logged.model_uri: folder})
+        )
     request.getfixturevalue("store")
-    return Kit(MlflowRegistry(), log_through_mlflow, lambda name: MlflowClient().register_prompt(name, "say {{x}}"))
+    return Kit(MlflowRegistry(), log_through_mlflow, add_prompt_to_mlflow, store_through_mlflow)
 
 
 def ref(number: int | None = None, alias: str | None = None, model: str = "m") -> VersionRef:
@@ -97,7 +115,7 @@ def test_what_runs_recorded_is_the_same_for_many_as_for_each(kit: Kit):
 def test_a_deleted_run_recorded_nothing(store: Path):
     """Asked for alone or among others."""
     registry = MlflowRegistry()
-    kit = Kit(registry, log_through_mlflow, lambda name: None)
+    kit = Kit(registry, log_through_mlflow, add_prompt_to_mlflow, store_through_mlflow)
     deleted, kept = kit.create(), kit.create()
     MlflowClient().delete_run(deleted.run_id)
     nothing = Measured(metrics={}, params={})
@@ -165,3 +183,27 @@ def test_a_new_name_is_accepted(kit: Kit):
     kit.registry.require_model_name("new")
     kit.create()
     kit.registry.require_model_name("m")
+
+
+def test_stored_files_are_shown_and_fetched(kit: Kit, tmp_path: Path):
+    """Whole, over what an earlier fetch left of them."""
+    folder, into = tmp_path / "model", tmp_path / "into"
+    for each in (folder / "data", into):
+        each.mkdir(parents=True)
+    (folder / "MLmodel").write_text("flavors: {}")
+    (folder / "data" / "weights").write_bytes(b"123")
+    (into / "MLmodel").write_text("fla")
+    logged = kit.log()
+    kit.store(logged, folder)
+    assert manifest_of(kit.registry.stored_files(logged.model_uri)) == manifest_of(folder)
+    kit.registry.fetch_files(logged.model_uri, into, manifest_of(folder))
+    assert manifest_of(into) == manifest_of(folder)
+
+
+def test_what_is_not_stored_is_said(kit: Kit, tmp_path: Path):
+    """Nobody gets an empty folder for a model."""
+    uri = f"runs:/{kit.log().run_id}/nothing"
+    with pytest.raises(NotFound):
+        kit.registry.stored_files(uri)
+    with pytest.raises(NotFound):
+        kit.registry.fetch_files(uri, tmp_path, None)

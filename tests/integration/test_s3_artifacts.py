@@ -1,5 +1,6 @@
 """Model files from a real object store: whole, once for all processes, and never others than were registered."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,9 @@ def test_keys_that_are_no_paths_are_refused(stored: Stored, key: str, said: str)
     assert not list(stored.into.parent.glob("evil"))
 
 
-def obtain(root: Path, uri: str, manifest: Manifest) -> None:
-    """Obtain a model in a process of its own."""
+def obtain(root: Path, uri: str, manifest: Manifest, variables: dict[str, str]) -> None:
+    """Obtain a model in a process of its own, which has the variables of the first that was ever forked so."""
+    os.environ.update(variables)
     found = ArtifactCache(root, max_bytes=1 << 30).obtain(manifest, lambda into: look(uri).download(into))
     assert manifest_of(found) == manifest
 
@@ -63,7 +65,7 @@ def test_when_ten_processes_ask_at_once_the_store_sends_it_once(stored: Stored, 
     """Counted by the store itself."""
     warm_up()
     before = stored.server.bytes_sent()
-    words = (tmp_path / "cache", stored.uri, stored.manifest)
+    words = (tmp_path / "cache", stored.uri, stored.manifest, stored.server.environment)
     processes = [CONTEXT.Process(target=obtain, args=words) for _ in range(10)]
     for process in processes:
         process.start()

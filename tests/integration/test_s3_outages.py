@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 
 import pytest
@@ -11,6 +13,7 @@ from registry.manifest import manifest_of
 from registry.s3_attempts import Patience
 from tests.ceph import CephServer
 from tests.cutting_proxy import CuttingProxy
+from tests.processes import wait_for
 from tests.stored_in_s3 import LARGE_BYTES, MB, Stored, gets, on_get
 
 
@@ -193,14 +196,31 @@ def test_credentials_that_end_meanwhile_are_said(proxy: CuttingProxy, stored: St
     with monkeypatch.context() as theirs:
         theirs.setenv("AWS_ACCESS_KEY_ID", access_key)
         theirs.setenv("AWS_SECRET_ACCESS_KEY", secret)
-        with pytest.raises(Unavailable, match="InvalidAccessKeyId"):
+        with pytest.raises(Unavailable, match="downloading s3://") as caught:
             stored.download()
+    assert caught.value.code == "s3-credentials-refused"
     stored.download()
     assert stored.is_whole()
 
 
-def test_expired_credentials_are_to_be_renewed(proxy: CuttingProxy, stored: Stored):
-    """The store says so, and trying again would not help."""
+def test_a_session_that_ends_meanwhile_is_said(proxy: CuttingProxy, stored: Stored, monkeypatch: pytest.MonkeyPatch):
+    """Keys were lent for two seconds; to Ceph expired keys are as any that it refuses."""
+    lent = stored.server.lend_keys(2)
+    ended = partial(wait_for, lambda: datetime.now(UTC) > lent["Expiration"] + timedelta(seconds=1), within_s=10)
+    on_get(proxy, 2, ended)
+    with monkeypatch.context() as theirs:
+        theirs.setenv("AWS_ACCESS_KEY_ID", lent["AccessKeyId"])
+        theirs.setenv("AWS_SECRET_ACCESS_KEY", lent["SecretAccessKey"])
+        theirs.setenv("AWS_SESSION_TOKEN", lent["SessionToken"])
+        with pytest.raises(Unavailable, match="AccessDenied") as caught:
+            stored.download(Patience(read_s=10, stalled_s=10))
+    assert "AWS_SESSION_TOKEN, which ends" in str(caught.value.hint)
+    stored.download()
+    assert stored.is_whole()
+
+
+def test_keys_that_amazon_calls_expired_are_to_be_renewed(proxy: CuttingProxy, stored: Stored):
+    """Trying again would not help, and is not done."""
     proxy.refuse(1, status="400 Bad Request", body=b"<Error><Code>ExpiredToken</Code></Error>")
     with pytest.raises(Unavailable, match="ExpiredToken") as caught:
         stored.download()

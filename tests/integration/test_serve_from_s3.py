@@ -125,7 +125,7 @@ def test_keys_that_end_are_renewed_without_a_restart(team: Team, proxy: CuttingP
         team.point(2)
         wait_for(lambda: served.model("large")["problem"], within_s=120, log=served.log)
         problem = served.model("large")["problem"]
-        assert "InvalidAccessKeyId" in problem
+        assert "the store answered AccessDenied" in problem
         assert "check AWS_ACCESS_KEY_ID" in problem
         assert problem.endswith("; 1 goes on")
         assert served.ask("/invocations", BODY)[1] == {"predictions": [10]}

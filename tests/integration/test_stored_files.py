@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.linear_model import LogisticRegression
 
-from registry.errors import Corrupt, NotFound
+from registry.errors import Corrupt, NotFound, Unavailable
 from registry.manifest import manifest_of
 from registry.mlflow_location import location_of
 from registry.mlflow_registry import MlflowRegistry
@@ -22,7 +22,7 @@ from slipway import run
 from tests.ceph import CephServer
 from tests.cutting_proxy import CuttingProxy
 from tests.processes import answers, free_port, process, wait_for
-from tests.stored_in_s3 import LARGE_BYTES
+from tests.stored_in_s3 import LARGE_BYTES, on_get
 from training.mlflow_version import load_version
 
 
@@ -188,13 +188,13 @@ def test_training_says_when_the_store_refuses(
 
 
 @pytest.fixture
-def server(store: Path, s3: CephServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Return a tracking server that passes on artifacts to S3."""
+def server(store: Path, s3: CephServer, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return a tracking server that has its artifacts in S3, behind the proxy."""
     port = free_port()
     uri, log = f"http://127.0.0.1:{port}", store / "server.log"
     words = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{store}/mlflow.db", "--workers", "1"]
     words += ["--artifacts-destination", f"s3://{s3.create_bucket()}/artifacts", "--port", str(port)]
-    with process(*words, folder=store, log=log, **s3.environment):
+    with process(*words, folder=store, log=log, **{**s3.environment, "MLFLOW_S3_ENDPOINT_URL": proxy.endpoint}):
         wait_for(lambda: answers(f"{uri}/health"), within_s=90, log=log)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         monkeypatch.setenv("SLIPWAY_REGISTRY__HISTORY_URI", f"sqlite:///{store}/history.db")
@@ -210,3 +210,20 @@ def test_files_behind_a_tracking_server_come_through_it(server: str, store: Path
     (folder,) = {team.registry.stored_files(uri) for uri in ("models:/m/1", f"models:/{team.model.model_id}")}
     assert folder.parent == store / ".slipway" / "cache" / "files"
     assert "MLmodel" in [file.path for file in manifest_of(folder).files]
+
+
+@pytest.mark.slow
+def test_a_tracking_server_whose_store_stops_gives_no_half_model(
+    server: str, store: Path, s3: CephServer, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
+):
+    """Some files had come through the server, and the next look finds all of them."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
+    team = Team(store, "mlflow-artifacts:/team")
+    on_get(proxy, 1, s3.kill_gateway, of="MLmodel")
+    with pytest.raises(Unavailable) as caught:
+        team.registry.stored_files("models:/m/1")
+    s3.start_gateway()
+    assert "MLFLOW_TRACKING_URI" in str(caught.value.hint)
+    assert not [path for path in (store / ".slipway" / "cache" / "files").iterdir() if path.is_dir()]
+    assert (team.registry.stored_files("models:/m/1") / "model.skops").is_file()

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.errors import InvalidInput, NotFound, Unavailable
+from registry.errors import Corrupt, InvalidInput, NotFound, SlipwayError, Unavailable
 from registry.s3_attempts import Attempts, Patience
-from registry.s3_client import place_of
-from registry.s3_download import RANGE_BYTES, ranges_of
+from registry.s3_client import Connection, place_of
+from registry.s3_download import RANGE_BYTES, download, ranges_of
 from registry.s3_journal import NAME, Journal, Range
-from registry.s3_listing import StoredFile
+from registry.s3_listing import Listing, StoredFile
 
 
 def stored(size_bytes: int = 100, etag: str = '"1"', path: str = "data/weights") -> StoredFile:
@@ -121,3 +121,27 @@ def test_what_names_no_place_is_refused(uri: str):
     """Before anything is asked."""
     with pytest.raises(InvalidInput, match="names no folder in S3"):
         place_of(uri)
+
+
+class Answering:
+    """A client of S3 whose answers have this tag and length, whatever was asked for."""
+
+    def __init__(self, etag: str, size_bytes: int) -> None:
+        self._answer = {"ETag": etag, "ContentLength": size_bytes}
+
+    def get_object(self, **asked: str) -> dict[str, object]:
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    ("etag", "size_bytes", "kind", "code"),
+    [('"2"', 100, Corrupt, "artifacts-changed"), ('"1"', 1000, Unavailable, "s3-no-ranges")],
+)
+def test_what_is_between_here_and_the_store_may_not_change_what_is_asked(
+    tmp_path: Path, etag: str, size_bytes: int, kind: type[SlipwayError], code: str
+):
+    """A proxy that drops headers serves another object, or a whole one."""
+    connection = Connection(client=Answering(etag, size_bytes), owner={}, patience=Patience())
+    with pytest.raises(kind) as caught:
+        download(Listing(place=place_of("s3://b/m"), files=(stored(),)), tmp_path, connection)
+    assert caught.value.code == code

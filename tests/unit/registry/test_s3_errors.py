@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from urllib3.exceptions import ProtocolError
 
 from registry.errors import Corrupt, InvalidInput, NotFound, SlipwayError, Unavailable
-from registry.s3_errors import BY_CLASS, BY_CODE, meaning_of, translated
+from registry.s3_errors import BY_CLASS, BY_CODE, cause_in_s3, meaning_of, translated
 
 # What boto3 can raise otherwise: never in what we ask of it, or bugs of ours that should be seen as such.
 NOT_OURS = frozenset(
@@ -46,6 +46,7 @@ def refusal(code: str, status: int) -> ClientError:
         (refusal("NoSuchBucket", 404), Unavailable, "s3-no-bucket", False),
         (refusal("PreconditionFailed", 412), Corrupt, "artifacts-changed", False),
         (refusal("InvalidRange", 416), Corrupt, "artifacts-changed", False),
+        (refusal("InvalidAccessKeyId", 403), Unavailable, "s3-credentials-refused", False),
         (refusal("403", 403), Unavailable, "s3-credentials-refused", False),
         (refusal("RequestTimeTooSkewed", 403), Unavailable, "s3-clock", False),
         (refusal("PermanentRedirect", 301), Unavailable, "s3-region", False),
@@ -82,3 +83,12 @@ def test_what_passes_is_never_the_models_fault():
     """Nothing that is tried again would be called missing or corrupt in the end."""
     meanings = [*BY_CODE.values(), *(meaning for _, meaning in BY_CLASS)]
     assert all(meaning.kind is Unavailable for meaning in meanings if meaning.passes)
+
+
+def test_what_led_to_an_error_is_found_behind_it():
+    """As behind boto3's error of an upload, which says it in words only; where nothing of S3's did, nothing is."""
+    refused = refusal("AccessDenied", 403)
+    said, elsewhere = RuntimeError("failed to upload"), RuntimeError("of somebody else")
+    said.__context__ = refused
+    assert cause_in_s3(said) is refused
+    assert cause_in_s3(elsewhere) is None
