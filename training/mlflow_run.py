@@ -22,7 +22,7 @@ from mlflow.entities import Metric, Param, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
 
-from registry.errors import InvalidInput, SlipwayError
+from registry.errors import InvalidInput, NotApproved, SlipwayError
 from registry.formats import REVIEWED_TYPES
 from registry.mlflow_errors import translated
 from training.dataset import Dataset
@@ -46,16 +46,19 @@ class MlflowRun:
         """Return the run's id."""
         return str(self._run.info.run_id)
 
+    @translated()
     def log_params(self, params: Mapping[str, object]) -> None:
         """Record parameters that the run does not have yet."""
         new = [Param(name, str(value)) for name, value in params.items() if name not in self._recorded]
         self._client.log_batch(self.run_id, params=new)
         self._recorded |= {param.key for param in new}
 
+    @translated()
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags in one call."""
         self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
+    @translated()
     def log_dataset(self, dataset: Dataset, *, context: str = "training") -> None:
         """Record the dataset with its own digest: MLflow's covers the first 10,000 rows only."""
         logged = from_pandas(
@@ -92,6 +95,7 @@ class MlflowRun:
             ) from error
         return str(info.model_id)
 
+    @translated()
     def log_metrics(self, metrics: Mapping[str, float], *, model_id: str | None = None) -> None:
         """Record metrics of the run, and of its model, in one call."""
         now_ms = int(time.time() * 1000)
@@ -107,6 +111,7 @@ class MlflowRun:
         """Return the seconds since this process opened the run."""
         return time.monotonic() - self._started
 
+    @translated()
     def fail(self, error: BaseException) -> None:
         """Say in the run why it failed, and take back the models it stored."""
         reason = error.message if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
@@ -119,7 +124,7 @@ class MlflowRun:
 @contextmanager
 def open_run(*, nested: bool = False) -> Iterator[MlflowRun]:
     """Open the run that `mlflow run` made, or a new one; whatever escapes marks it FAILED with the reason."""
-    active = mlflow.start_run(nested=nested)
+    active = _start(nested=nested)
     run = MlflowRun(active)
     try:
         yield run
@@ -129,6 +134,20 @@ def open_run(*, nested: bool = False) -> Iterator[MlflowRun]:
         mlflow.end_run(RunStatus.to_string(status))
         raise
     mlflow.end_run()
+
+
+def _start(*, nested: bool) -> mlflow.ActiveRun:
+    try:
+        with translated():
+            return mlflow.start_run(nested=nested)
+    except NotApproved as error:
+        if error.code != "mlflow-permission-denied":
+            raise
+        raise NotApproved(
+            "the tracking server does not let you log runs into this experiment",
+            code="not-your-experiment",
+            hint="set MLFLOW_EXPERIMENT_NAME to one of your own (its first run makes it), or be given EDIT of this one",
+        ) from error
 
 
 def requirements_of(pipeline: Any, serialization: str) -> list[str]:

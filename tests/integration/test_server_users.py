@@ -146,11 +146,15 @@ def test_mlflow_itself_still_refuses_whom_it_refuses(guarded: GuardedServer, mad
     assert vera.ask("POST", "api/2.0/mlflow/users/create", {"username": "x", "password": PASSWORD}).status == 403
 
 
-def test_the_commands_take_user_and_password_from_mlflows_variables(guarded: GuardedServer, made: Made, tmp_path: Path):
-    """And say what is wrong with them."""
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
-    def call(*words: str, user: str, password: str = PASSWORD) -> "subprocess.CompletedProcess[str]":
-        given = {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
+
+@pytest.fixture
+def call(guarded: GuardedServer, tmp_path: Path) -> Call:
+    """Return what runs `slipway` at the server as a user."""
+
+    def run(*words: str, user: str, password: str = PASSWORD, **variables: str) -> "subprocess.CompletedProcess[str]":
+        given = {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password, **variables}
         return subprocess.run(
             [sys.executable, "-m", "slipway", *words],
             capture_output=True,
@@ -160,9 +164,28 @@ def test_the_commands_take_user_and_password_from_mlflows_variables(guarded: Gua
             env=environment(MLFLOW_TRACKING_URI=guarded.url, PYTHONPATH=str(Path(__file__).parents[2]), **given),
         )
 
+    return run
+
+
+def test_the_commands_take_user_and_password_from_mlflows_variables(made: Made, call: Call):
+    """And say what is wrong with them."""
     shown = json.loads(call("status", "--json", user="vera").stdout)["stages"]
     assert [row["model"] for row in shown] == ["m"]
     wrong = call("status", user="vera", password="guessed")
     assert (wrong.returncode, "MLFLOW_TRACKING_PASSWORD" in wrong.stderr) == (1, True), wrong
     refused = call("rollback", "m", "--reason", "x", user="ed")
     assert (refused.returncode, "the policy lets petra" in refused.stderr) == (1, True), refused
+
+
+def test_a_user_trains_into_an_experiment_of_his_own(made: Made, call: Call):
+    """Into `Default`, which everybody may read, he may not, and that is said; nothing is registered."""
+    train = ("train", "--data", "sklearn:iris", "--target", "target", "--model", "iris-of-ed")
+    refused = call(*train, user="ed")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False), refused
+    assert "does not let you log runs into this experiment" in refused.stderr
+    assert "MLFLOW_EXPERIMENT_NAME" in refused.stderr
+    unknown = call(*train, user="ed", password="guessed")
+    assert "MLFLOW_TRACKING_USERNAME" in unknown.stderr
+    done = call(*train, user="ed", MLFLOW_EXPERIMENT_NAME="of ed")
+    assert done.returncode == 0, done
+    assert "iris-of-ed/1" in done.stdout
