@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 
 from benchmarks.measure import markdown_table, median_seconds_side_by_side, python
+from tests.ceph import CephServer
 from tests.guarded import GuardedServer, Made, put, serve
 from tests.postgres import PostgresServer, binaries
 from tests.processes import answers, free_port, process, wait_for
@@ -25,27 +26,28 @@ def run() -> str:
     programs = binaries()
     if programs is None:
         raise SystemExit("PostgreSQL is not installed (Debian: apt-get install postgresql): this benchmark needs it")
-    postgres = PostgresServer(programs)
-    try:
-        with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-            guarded, plain = Path(name) / "guarded", Path(name) / "plain"
-            guarded.mkdir()
-            plain.mkdir()
-            ours = stack.enter_context(serve(guarded, postgres.create_database()))
-            theirs = stack.enter_context(_unguarded(plain, postgres.create_database()))
-            return "\n\n".join(["## A team's server", _calls(ours, theirs), _commands(ours, Path(name))])
-    finally:
-        postgres.stop()
+    with ExitStack() as stack:
+        postgres, ceph = PostgresServer(programs), CephServer()
+        stack.callback(postgres.stop)
+        stack.callback(ceph.stop)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        guarded, plain = folder / "guarded", folder / "plain"
+        guarded.mkdir()
+        plain.mkdir()
+        at = f"s3://{ceph.create_bucket()}"
+        ours = stack.enter_context(serve(guarded, postgres.create_database(), artifacts=at, **ceph.environment))
+        theirs = stack.enter_context(_unguarded(plain, postgres.create_database(), at, **ceph.environment))
+        return "\n\n".join(["## A team's server", _calls(ours, theirs), _commands(ours, folder)])
 
 
 @contextmanager
-def _unguarded(folder: Path, database: str) -> Iterator[GuardedServer]:
-    """Run MLflow's server as it comes, with one worker, on a database, its artifacts in a folder."""
+def _unguarded(folder: Path, database: str, artifacts: str, **keys: str) -> Iterator[GuardedServer]:
+    """Run MLflow's server as it comes, with one worker, on a database and a bucket."""
     port, log = free_port(), folder / "server.log"
     words = ("mlflow", "server", "--backend-store-uri", database, "--port", str(port), "--workers", "1")
-    at = ("--artifacts-destination", (folder / "artifacts").as_uri())
+    at = ("--artifacts-destination", artifacts)
     url = f"http://127.0.0.1:{port}"
-    with process(*words, *at, folder=folder, log=log, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"):
+    with process(*words, *at, folder=folder, log=log, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", **keys):
         wait_for(lambda: answers(f"{url}/health"), within_s=240, log=log)
         yield GuardedServer(url=url, folder=folder, database=database, log=log)
 
@@ -53,7 +55,8 @@ def _unguarded(folder: Path, database: str) -> Iterator[GuardedServer]:
 def _calls(ours: GuardedServer, theirs: GuardedServer) -> str:
     """Compare calls of MLflow's client in turn, on a model with a version in production beside one in no stage."""
     made = {"guarded": _prepared(ours), "plain": _prepared(theirs)}
-    ours.in_stage(made["guarded"][0], "production")
+    held = ours.in_stage(made["guarded"][0], "production")
+    _show_alike(ours.client(), theirs.client(), held.number)
     servers = {"guarded": ours, "plain": theirs}
     rows = []
     for label in _ways(theirs, made["plain"][1]):
@@ -62,12 +65,27 @@ def _calls(ours: GuardedServer, theirs: GuardedServer) -> str:
         ratio = seconds["guarded"] / seconds["plain"]
         rows.append([label, f"{seconds['plain'] * 1e3:.1f}", f"{seconds['guarded'] * 1e3:.1f}", f"{ratio:.2f}"])
     headers = ["call of MLflow's client", "ms plain", "ms guarded", "ratio"]
-    return f"One worker each, on PostgreSQL, {CALLS} calls in turn (medians):\n\n" + markdown_table(headers, rows)
+    return (
+        f"One worker each, on PostgreSQL and one bucket of Ceph RGW, {CALLS} calls in turn (medians):\n\n"
+        + markdown_table(headers, rows)
+    )
 
 
 def _prepared(server: GuardedServer) -> tuple[Made, Made]:
     """Return the version that is to be held, and one that is free."""
     return server.make("m"), server.make("m")
+
+
+def _show_alike(ours: MlflowClient, theirs: MlflowClient, number: int) -> None:
+    """Set by hand what a promotion set: MLflow reads all of it with each model and version."""
+    for alias in ours.get_registered_model("m").aliases:
+        theirs.set_registered_model_alias("m", alias, str(number))
+    for key, value in ours.get_registered_model("m").tags.items():
+        theirs.set_registered_model_tag("m", key, value)
+    version = ours.get_model_version("m", str(number))
+    theirs.transition_model_version_stage("m", str(number), version.current_stage)
+    for key, value in version.tags.items():
+        theirs.set_model_version_tag("m", str(number), key, value)
 
 
 def _ways(server: GuardedServer, made: Made) -> dict[str, Callable[[], object]]:
@@ -82,7 +100,9 @@ def _ways(server: GuardedServer, made: Made) -> dict[str, Callable[[], object]]:
             made.run_id, metrics=[Metric("m", 1.0, 0, 0)], tags=[RunTag("owner", "ann")]
         ),
         "create a run": lambda: client.create_run("0"),
-        "store 100 kB": lambda: put(server, f"0/{made.run_id}/artifacts/{secrets.token_hex(8)}", ARTIFACT),
+        "store 100 kB": lambda: put(
+            server, f"{made.experiment_id}/{made.run_id}/artifacts/{secrets.token_hex(8)}", ARTIFACT
+        ),
     }
 
 

@@ -4,6 +4,7 @@ Whatever route writes or deletes, it ends in this repository: uploads in one pie
 addresses at which a client may upload by itself. Bytes of versions in protected stages stay as they are.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterable
 from pathlib import Path
@@ -96,8 +97,8 @@ class GuardedFolder(ArtifactGuard, LocalArtifactRepository):
     async def log_artifact_from_async_stream(
         self, chunks: AsyncIterable[bytes], artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
-        """Store what comes in pieces."""
-        self._require_free(artifact_path, artifact_file_name)
+        """Store what comes in pieces; other requests are answered while the guard asks the database."""
+        await asyncio.to_thread(self._require_free, artifact_path, artifact_file_name)
         await super().log_artifact_from_async_stream(chunks, artifact_file_name, artifact_path)
 
 

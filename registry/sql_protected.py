@@ -37,11 +37,41 @@ LOGGED_OF_VERSION = sa.or_(
 WITH_ORIGINS = VERSIONS.outerjoin(RUNS, RUNS.c.run_uuid == VERSIONS.c.run_id).outerjoin(LOGGED, LOGGED_OF_VERSION)
 
 
+def _in_stages() -> sa.CompoundSelect[Any]:
+    """Return what finds versions by alias (`words`) and by MLflow's stage (`labels`); it is asked before each upload.
+
+    To make it takes longer than to run it.
+    """
+    columns = (
+        VERSIONS.c.workspace,
+        VERSIONS.c.name,
+        VERSIONS.c.version,
+        VERSIONS.c.source,
+        VERSIONS.c.storage_location,
+        RUNS.c.artifact_uri,
+    )
+    runs = VERSIONS.outerjoin(RUNS, RUNS.c.run_uuid == VERSIONS.c.run_id)
+    aliased = sa.and_(
+        ALIASES.c.workspace == VERSIONS.c.workspace,
+        ALIASES.c.name == VERSIONS.c.name,
+        ALIASES.c.version == VERSIONS.c.version,
+    )
+    by_alias = sa.select(*columns, ALIASES.c.alias.label("word")).select_from(runs.join(ALIASES, aliased))
+    by_label = sa.select(*columns, VERSIONS.c.current_stage.label("word")).select_from(runs)
+    return sa.union_all(
+        by_alias.where(sa.func.lower(ALIASES.c.alias).in_(sa.bindparam("words", expanding=True))),
+        by_label.where(VERSIONS.c.current_stage.in_(sa.bindparam("labels", expanding=True))),
+    )
+
+
+IN_STAGES = _in_stages()
+
+
 class ProtectedTables:
-    """MLflow's tables on one engine, read only."""
+    """MLflow's tables on one engine, read only, each statement by itself."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def model(self, workspace: str, name: str) -> ShownModel | None:
         """Return a model with its aliases and MLflow stages; `None` where there is none."""
@@ -94,28 +124,9 @@ class ProtectedTables:
     def stored(self, stages: Collection[str]) -> tuple[Stored, ...]:
         """Return the versions that have the alias or the MLflow stage of one of these stages, and where they lie."""
         labels = [label for stage in stages if (label := mlflow_stage_of(stage))]
-        columns = (
-            VERSIONS.c.workspace,
-            VERSIONS.c.name,
-            VERSIONS.c.version,
-            VERSIONS.c.source,
-            VERSIONS.c.storage_location,
-            RUNS.c.artifact_uri,
-        )
-        runs = VERSIONS.outerjoin(RUNS, RUNS.c.run_uuid == VERSIONS.c.run_id)
-        aliased = sa.and_(
-            ALIASES.c.workspace == VERSIONS.c.workspace,
-            ALIASES.c.name == VERSIONS.c.name,
-            ALIASES.c.version == VERSIONS.c.version,
-        )
-        by_alias = sa.select(*columns, ALIASES.c.alias.label("word")).select_from(runs.join(ALIASES, aliased))
-        by_label = sa.select(*columns, VERSIONS.c.current_stage.label("word")).select_from(runs)
-        both = sa.union_all(
-            by_alias.where(sa.func.lower(ALIASES.c.alias).in_([stage.lower() for stage in stages])),
-            by_label.where(VERSIONS.c.current_stage.in_(labels)),
-        )
+        words = [stage.lower() for stage in stages]
         with self._engine.connect() as connection:
-            return tuple(_stored(row) for row in connection.execute(both))
+            return tuple(_stored(row) for row in connection.execute(IN_STAGES, {"words": words, "labels": labels}))
 
     def run_root(self, run_id: str) -> str | None:
         """Return where a run keeps its artifacts."""
