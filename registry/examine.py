@@ -14,7 +14,7 @@ from registry.auth_config import auth_config
 from registry.doctor import Finding, Look, Outcome, Side, diagnose, warn, wrong
 from registry.errors import SlipwayError, Unavailable
 from registry.local_examined import Folder
-from registry.server_settings import ServerSettings
+from registry.server_settings import ServerSettings, TeamSettings
 from registry.settings import RegistrySettings, load_settings, registry_uri
 from registry.team_wiring import artifacts_of, history_of
 
@@ -39,7 +39,7 @@ def examine(around: Around) -> tuple[Finding, ...]:
         "serving cache": lambda: looks.cache(*around.cache()),
     }
     try:
-        settings = load_settings(RegistrySettings, "registry", environ=around.environ, folder=around.folder)
+        settings = load_settings(TeamSettings, "registry", environ=around.environ, folder=around.folder)
         there = _there(settings, around)
     except SlipwayError as error:
         return (wrong("settings", error.message, error.hint), *diagnose(here))
@@ -81,7 +81,7 @@ def team_looks(
     return found
 
 
-def _there(settings: RegistrySettings, around: Around) -> dict[str, Look]:
+def _there(settings: TeamSettings, around: Around) -> dict[str, Look]:
     """Return the looks beside this machine: at the team's parts, a server, or this folder's own database."""
     uri, server, environ = registry_uri(around.environ), settings.server, around.environ
     found: dict[str, Look] = {}

@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from registry.settings import RegistrySettings
+
 EVERYWHERE = ("0.0.0.0", "::", "")
 PASSWORD = re.compile(r"(?<=://)([^:/@]*):.*@")
 PASSWORD_AFTERWARDS = re.compile(r"(?<=[?&]password=)[^&]*")
@@ -74,6 +76,12 @@ class ServerSettings(BaseModel):
     def url(self) -> str:
         """Return where the server answers on its own machine."""
         return f"http://{'127.0.0.1' if self.host in EVERYWHERE else self.host}:{self.port}"
+
+
+class TeamSettings(RegistrySettings):
+    """The settings of the registry, with those of a team's server read too."""
+
+    server: ServerSettings | None = None
 
 
 def masked(url: str) -> str:

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
-from registry.server_settings import ServerSettings
 
 FILE = "slipway.yaml"
 PREFIX = "SLIPWAY_"
@@ -33,7 +32,8 @@ class RegistrySettings(Section):
 
     Without `history_uri` the history is in the database of MLflow's registry. The cache keeps the files of versions
     that are not stored on this disk, at most so many MiB; by default it is the one that the serving engine fills.
-    `server` is the team's, on the machine that runs it.
+    `server` is the team's, for the commands that prepare, examine and run it: `registry.server_settings` reads it. All
+    others work without its secrets.
     """
 
     policy: Path = Path("promotion.yaml")
@@ -41,7 +41,7 @@ class RegistrySettings(Section):
     history_uri: SecretStr | None = None
     cache: Path = Path(".slipway/cache")
     cache_max_mb: int = Field(20_000, ge=1)
-    server: ServerSettings | None = None
+    server: Any = None
 
 
 def registry_uri(environ: Mapping[str, str]) -> str:
@@ -120,7 +120,11 @@ def load_settings(kind: type[SectionT], section: str, *, environ: Mapping[str, s
         return kind.model_validate(_merged(in_file, in_environment))
     except ValidationError as error:
         wrong = "; ".join(_one_wrong(problem, kind, section, in_environment) for problem in error.errors())
-        raise InvalidInput(f"wrong settings: {wrong}", code="wrong-settings", hint="docs/lifecycle.md") from None
+        raise InvalidInput(
+            f"wrong settings: {wrong}",
+            code="wrong-settings",
+            hint="docs/lifecycle.md lists them, docs/operations.md those of a server",
+        ) from None
 
 
 def _file_section(path: Path, section: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from registry.errors import InvalidInput
 from registry.local_examined import Folder
 from registry.mlflow_prepared import MlflowTables
 from registry.s3_examined import ExaminedBucket
-from registry.server_settings import ServerSettings
+from registry.server_settings import ServerSettings, TeamSettings
 from registry.settings import RegistrySettings, history_place, load_settings
 from registry.sql_prepared import HistoryTables
 from registry.team import Part
@@ -25,7 +25,7 @@ def server_settings(environ: Mapping[str, str], folder: Path) -> tuple[RegistryS
     InvalidInput
         There are none, or wrong ones.
     """
-    settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
+    settings = load_settings(TeamSettings, "registry", environ=environ, folder=folder)
     if settings.server is None:
         raise InvalidInput(
             "the settings name no server of a team",

@@ -5,22 +5,30 @@ from pathlib import Path
 import pytest
 
 from registry.errors import InvalidInput
-from registry.server_settings import ServerSettings
+from registry.server_settings import ServerSettings, TeamSettings
 from registry.settings import RegistrySettings, load_settings
 
 DATABASE, ARTIFACTS = "postgresql://ann:hunter2@db/mlflow", "s3://models/team/"
 
 
-def load(folder: Path, text: str = "", **environ: str) -> RegistrySettings:
+def load(folder: Path, text: str = "", **environ: str) -> TeamSettings:
     """Load settings from a file's text and the server's variables."""
     (folder / "slipway.yaml").write_text(text)
     variables = {f"SLIPWAY_REGISTRY__SERVER__{name}": value for name, value in environ.items()}
-    return load_settings(RegistrySettings, "registry", environ=variables, folder=folder)
+    return load_settings(TeamSettings, "registry", environ=variables, folder=folder)
 
 
 def test_without_a_section_there_is_no_server(tmp_path: Path):
     """The embedded mode stays the default."""
     assert load(tmp_path).server is None
+
+
+def test_who_is_no_server_needs_none_of_its_secrets(tmp_path: Path):
+    """The file is in git, and is read by every command of its folder, and by the server that MLflow starts."""
+    (tmp_path / "slipway.yaml").write_text("registry: {mirror_stages: false, server: {artifacts: s3://models/team}}")
+    assert load_settings(RegistrySettings, "registry", environ={}, folder=tmp_path).mirror_stages is False
+    with pytest.raises(InvalidInput, match=r"registry\.server\.database is missing"):
+        load_settings(TeamSettings, "registry", environ={}, folder=tmp_path)
 
 
 def test_file_and_environment_make_one(tmp_path: Path):
