@@ -267,14 +267,14 @@ def _number_pool(column: Matrix, compared: Matrix) -> Matrix:
 
 def neighbours(thresholds: Matrix) -> Matrix:
     """Return each threshold, what it is in float32, where rounding to float32 passes it, and what lies beside these."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # beside the largest number lies infinity, which is left out below
         rounded = thresholds.astype(np.float32)
         beside = [rounded, np.nextafter(rounded, np.float32(np.inf)), np.nextafter(rounded, np.float32(-np.inf))]
-    limits = float32_limits(thresholds)
-    centres = np.concatenate([thresholds, limits, *(each.astype(np.float64) for each in beside)])
-    near = [centres, np.nextafter(centres, np.inf), np.nextafter(centres, -np.inf)]
-    # A scaler rounds, so that what it maps onto a threshold is up to a few steps beside the inverse.
-    further = [np.nextafter(near[1], np.inf), np.nextafter(near[2], -np.inf)]
+        limits = float32_limits(thresholds)
+        centres = np.concatenate([thresholds, limits, *(each.astype(np.float64) for each in beside)])
+        near = [centres, np.nextafter(centres, np.inf), np.nextafter(centres, -np.inf)]
+        # A scaler rounds, so that what it maps onto a threshold is up to a few steps beside the inverse.
+        further = [np.nextafter(near[1], np.inf), np.nextafter(near[2], -np.inf)]
     found = np.unique(np.concatenate([*near, *further]))
     finite: Matrix = found[np.isfinite(found)]
     return finite

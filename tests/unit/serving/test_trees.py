@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestRegressor
 
@@ -36,6 +36,7 @@ def opened(*trees: Tree, n_features: int = 1, n_targets: int = 1) -> Trees:
     )
 
 
+@example(threshold=float(np.finfo(np.float32).max), value=0.0)
 @given(threshold=ORDINARY | FLOAT32, value=ORDINARY | FLOAT32)
 def test_a_limit_compares_doubles_as_their_float32(threshold: float, value: float):
     """`x <= limit` says for every double what `float32(x) <= threshold` says."""
