@@ -140,6 +140,11 @@ class SqlHistory:
         with self.connected() as connection:
             return connection.scalar(query) or 0
 
+    def all_applied(self) -> dict[str, int]:
+        """Return for each model the last number whose consequences are known to be applied."""
+        with self.connected() as connection:
+            return {row.model_uid: row.seq for row in connection.execute(sa.select(APPLIED.c.model_uid, APPLIED.c.seq))}
+
     def set_applied(self, model_uid: str, seq: int) -> None:
         """Note that everything up to a number is applied; never back to a lower one."""
         with translated(self._url), self._engine.begin() as connection:
