@@ -8,6 +8,7 @@ from registry.policy_file import PolicyFile
 from registry.protection import Protection, Tables
 from registry.settings import RegistrySettings, history_place, load_settings, policy_place
 from registry.sql_migrate import open_history
+from registry.sql_write_locks import open_write_locks
 
 DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # where `mlflow server` (3.17) tells its workers
 
@@ -35,4 +36,5 @@ def open_protection(url: str, tables: Tables, environ: Mapping[str, str], folder
         kept=Kept(tables, history, destination),
         policies=policies,
         destination=destination,
+        writes=open_write_locks(url),
     )

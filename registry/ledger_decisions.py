@@ -170,6 +170,7 @@ class LedgerDecisions:
                 return None
             registry = self.ledger.registry
             found = registry.version(VersionRef(model=ref.model, number=number))
+            self.ledger.hold(found)
             return adoption(situation, found, stage, why, manifest_of(registry.stored_files(found.source)))
 
         return self._act(ref.model, decision, dry_run=dry_run)
@@ -244,6 +245,7 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
             )
         event = promotion(now, version, stage, why, grounds)
         about = ledger.history.about(now.model_uid, version.number)
+        ledger.hold(version)
         require_whole(version, about, ledger.registry, else_do="promote another version")
         return event
 
@@ -307,6 +309,7 @@ def _whole(situation: Situation, number: int, stage: str, ledger: Ledger) -> Ver
     except NotFound as error:
         raise NotFound(error.message, code=error.code, hint=instead) from error
     about = ledger.history.about(situation.model_uid, number)
+    ledger.hold(version)
     require_whole(version, about, ledger.registry, else_do=instead)
     return version
 

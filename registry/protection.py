@@ -6,7 +6,7 @@ still meanwhile, under the lock under which versions are promoted.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +40,7 @@ from registry.place_index import PlaceIndex
 from registry.places import DEFAULT_WORKSPACE, Place, place_of
 from registry.policy import PolicyBook
 from registry.stages import mlflow_stage_of
+from registry.write_locks import WriteLocks
 
 RESTS_ON = ("slipway", "holdout")
 
@@ -93,9 +94,6 @@ class Tables(Protocol):
     def run_root(self, run_id: str) -> str | None:
         """Return where a run keeps its artifacts."""
 
-    def logged_model_root(self, model_id: str) -> str | None:
-        """Return where a logged model's files lie."""
-
 
 class KeptVersions(Protocol):
     """The versions that a stage may be given back."""
@@ -116,6 +114,7 @@ class Protection:
     kept: KeptVersions
     policies: Callable[[], PolicyBook]
     destination: Callable[[], str | None]
+    writes: WriteLocks
 
     def alias_may_move(self, workspace: str, name: str, alias: str, *, to: int | None) -> None:
         """Refuse to set an alias of a protected stage, or with `None` to remove it; or to set one that looks like it.
@@ -245,22 +244,47 @@ class Protection:
         if any(map(is_ours, keys)) and self._held(self.tables.versions_of_logged_model(model_id)):
             require_not_ours(f"logged model {model_id}", keys)
 
-    def bytes_may_change(self, target: Place | None) -> None:
+    def require_free(self, target: Place | None) -> None:
         """Refuse to write or delete what a version in a protected stage consists of, or what its verdicts rest on."""
         if target is not None:
-            where = "/".join(target.parts)
             held = self._held_where(target.touches, self.kept.index().touched_by(target))
-            require_unheld(f"nothing is written or deleted at {where}", held)
+            require_unheld(f"nothing is written or deleted at {'/'.join(target.parts)}", held)
 
-    def run_bytes_may_change(self, run_id: str, path: str) -> None:
-        """Refuse to write a run's artifact where that is part of a version in a protected stage."""
+    @contextmanager
+    def file_may_change(self, target: Place | None) -> Iterator[None]:
+        """Refuse to store a file that is part of a version in a protected stage, or of what its verdicts rest on.
+
+        Nobody decides about such a version while it is stored: asked before the lock, the answer could be overtaken.
+        """
+        if target is None:
+            yield
+            return
+        with self.writes.shared(target):
+            self.require_free(target)
+            yield
+
+    @contextmanager
+    def folder_may_change(self, target: Place | None) -> Iterator[None]:
+        """Refuse to remove or fill a folder that touches such files, and have it alone meanwhile."""
+        if target is None:
+            yield
+            return
+        with self.writes.alone([target]):
+            self.require_free(target)
+            yield
+
+    def run_file_may_change(self, run_id: str, path: str) -> AbstractContextManager[None]:
+        """Refuse to store a run's artifact where that is part of a version in a protected stage."""
         root = self._place(self.tables.run_root(run_id))
-        self.bytes_may_change(root and root.below(path))
+        return self.file_may_change(root and root.below(path))
 
-    def logged_model_bytes_may_change(self, model_id: str, path: str) -> None:
-        """Refuse to write a logged model's file where that is part of a version in a protected stage."""
-        root = self._place(self.tables.logged_model_root(model_id))
-        self.bytes_may_change(root and root.below(path))
+    @contextmanager
+    def files_stay(self, workspace: str, name: str, number: int) -> Iterator[None]:
+        """Have a version's files as they are: what is being stored is waited for, and what comes next waits."""
+        shown = self.tables.model(workspace, name)
+        found = self.tables.stored_numbers(workspace, shown.model.created_ms, [number]) if shown else ()
+        with self.writes.alone(place for each in found for place in places_of(each, self.destination())):
+            yield
 
     def location_may_be_used(self, location: str, workspace: str) -> None:
         """Refuse an experiment whose runs would keep their artifacts inside of a version in a protected stage."""

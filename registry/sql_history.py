@@ -66,6 +66,11 @@ class SqlHistory:
                 return None
             return connection.scalar(sa.select(VERSION.c.version_num))
 
+    def is_there(self) -> bool:
+        """Return whether there is a history at all: nobody made its tables where nothing was ever decided."""
+        with self.connected() as connection:
+            return sa.inspect(connection).has_table(EVENTS.name)
+
     def append(self, event: Event, *, after_seq: int) -> Record:
         """Add an event as number `after_seq + 1`; the database refuses a number that is taken."""
         uid = event.model_uid

@@ -145,11 +145,6 @@ class ProtectedTables:
         with self._engine.connect() as connection:
             return connection.scalar(sa.select(RUNS.c.artifact_uri).where(RUNS.c.run_uuid == run_id))
 
-    def logged_model_root(self, model_id: str) -> str | None:
-        """Return where a logged model's files lie."""
-        with self._engine.connect() as connection:
-            return connection.scalar(sa.select(LOGGED.c.artifact_location).where(LOGGED.c.model_id == model_id))
-
     def _versions(self, condition: sa.ColumnElement[bool]) -> tuple[VersionKey, ...]:
         columns = (VERSIONS.c.workspace, VERSIONS.c.name, VERSIONS.c.version)
         query = sa.select(*columns).select_from(WITH_ORIGINS).where(condition, VERSIONS.c.current_stage != DELETED)

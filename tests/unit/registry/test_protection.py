@@ -14,6 +14,7 @@ from registry.policy import PolicyBook
 from registry.projection import PROJECTED_TAGS, STAGE_TAG
 from registry.protection import Protection, Stored, VersionKey
 from registry.version import parse_ref
+from registry.write_locks import NoWriteLocks
 from tests.fakes import logged_model
 from tests.unit.registry.test_promote import LOOSE, Desk
 
@@ -81,9 +82,6 @@ class FakeTables:
     def run_root(self, run_id: str) -> str | None:
         return "mlflow-artifacts:/0/r"
 
-    def logged_model_root(self, model_id: str) -> str | None:
-        return f"mlflow-artifacts:/0/models/{model_id}"
-
     @staticmethod
     def _keys(*numbers: str) -> tuple[VersionKey, ...]:
         return tuple(VersionKey(workspace=HERE, model="m", number=int(number)) for number in numbers)
@@ -111,6 +109,7 @@ def guarded() -> Guarded:
         kept=Kept(tables, desk.history, lambda: "s3://bucket"),
         policies=lambda: PolicyBook(DOCUMENT, source="test"),
         destination=lambda: "s3://bucket",
+        writes=NoWriteLocks(),
     )
     return Guarded(desk, tables, protection)
 
@@ -202,7 +201,7 @@ def test_what_a_rollback_may_go_back_to_stays(guarded: Guarded, what: str):
         "logged model": lambda: enter(guard.logged_model_may_go("m-1")),
         "experiment": lambda: enter(guard.experiment_may_go("0")),
     }
-    act = ways.get(what, lambda: guard.bytes_may_change(place_of(f"s3://bucket/{place}", destination=None)))
+    act = ways.get(what, lambda: guard.require_free(place_of(f"s3://bucket/{place}", destination=None)))
     refused(act, *FORMER)
     guarded.desk.decisions.archive(parse_ref("m/1"), "done", dry_run=False)
     act()
@@ -212,7 +211,7 @@ def test_what_was_rolled_back_from_is_free(guarded: Guarded):
     """No rollback goes to it: it was found to be bad."""
     guarded.desk.rollback()
     enter(guarded.protection.version_may_go(HERE, "m", 2))
-    guarded.protection.bytes_may_change(place_of("s3://bucket/0/models/m-2/x", destination=None))
+    guarded.protection.require_free(place_of("s3://bucket/0/models/m-2/x", destination=None))
     refused(lambda: enter(guarded.protection.version_may_go(HERE, "m", 1)), "m/1 is in production (put there by")
 
 
@@ -367,21 +366,20 @@ def test_prompts_are_left_alone(guarded: Guarded):
 def test_bytes_in_a_stage_stay(guarded: Guarded, path: str):
     """Those of the model, and those of its run that verdicts rest on; whatever is around them is not deleted."""
     place = place_of(f"mlflow-artifacts:/{path}", destination="s3://bucket")
-    refused(lambda: guarded.protection.bytes_may_change(place), "m/2 is in production (as production)")
+    refused(lambda: guarded.protection.require_free(place), "m/2 is in production (as production)")
 
 
 @pytest.mark.parametrize("path", ["0/models/m-4/MLmodel", "0/models/m-3", "0/r/plots/x.png", "1/a"])
 def test_other_bytes_are_free(guarded: Guarded, path: str):
     """Of versions in no stage, of runs."""
-    guarded.protection.bytes_may_change(place_of(f"mlflow-artifacts:/{path}", destination="s3://bucket"))
+    guarded.protection.require_free(place_of(f"mlflow-artifacts:/{path}", destination="s3://bucket"))
 
 
 def test_uploads_past_the_proxy_are_held_to_the_same(guarded: Guarded):
-    """Where the server writes by what a run or a logged model says of itself."""
-    refused(lambda: guarded.protection.run_bytes_may_change("run2", "holdout/rows.parquet"), "m/2")
-    guarded.protection.run_bytes_may_change("run2", "plots/a.png")
-    refused(lambda: guarded.protection.logged_model_bytes_may_change("m-2", "MLmodel"), "m/2")
-    guarded.protection.logged_model_bytes_may_change("m-3", "MLmodel")
+    """Where the server writes by what a run says of itself."""
+    may = guarded.protection.run_file_may_change
+    refused(lambda: enter(may("run2", "holdout/rows.parquet")), "m/2")
+    enter(may("run2", "plots/a.png"))
 
 
 def test_no_experiment_writes_into_a_version(guarded: Guarded):
