@@ -33,7 +33,7 @@ from registry.stages import find_stage
 from registry.status import StageStatus, status_of
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef
-from registry.whole import recorded_manifest, require_whole
+from registry.whole import recorded_manifest, records_about, require_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +118,10 @@ class LedgerDecisions:
         if grounds is not None and grounds.override and grounds.verdict.outcome is not Outcome.PASS:
             self.may(Role.OVERRIDE, version.model, stage)
         decision = deciding(version, stage, self.who(reason), grounds, self.ledger)
-        return self._act(version.model, decision, dry_run=dry_run)
+        done = self._act(version.model, decision, dry_run=dry_run)
+        if done.kind is not None and not dry_run:
+            self._require_still_whole(version, stage)
+        return done
 
     def rollback(
         self,
@@ -195,6 +198,24 @@ class LedgerDecisions:
         self.may(Role.PROMOTE, found.model, self._stages(found.model)[-1])
         return self._act(found.model, lambda situation: archival(situation, found, why), dry_run=dry_run)
 
+    def _require_still_whole(self, version: Version, stage: str) -> None:
+        """Read the files of a version once more after its promotion, and undo that where somebody changed them.
+
+        What passes through a server is kept still meanwhile. Who has keys to the bucket writes past it.
+        """
+        about = records_about(version, self.ledger)
+        try:
+            require_whole(version, about, self.ledger.registry, else_do="promote another version")
+        except (Corrupt, NotFound) as error:
+            who = self.who(f"undone: {error.message}")
+            undone = carry_out(version.model, undoing(version, stage, who, self.ledger), self.ledger).event
+            now = f"{version.model}/{undone.version} is back" if undone and undone.stage else "nothing is there now"
+            raise Corrupt(
+                f"{version} was changed while it was promoted to {stage}, which was undone ({now}): {error.message}",
+                code="changed-while-promoted",
+                hint="find who writes to its files without the server, and restore them or register it anew",
+            ) from error
+
     def _stages(self, model: str) -> tuple[str, ...]:
         return self.ledger.policies().of(model).names
 
@@ -248,6 +269,24 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
         ledger.hold(version)
         require_whole(version, about, ledger.registry, else_do="promote another version")
         return event
+
+    return decision
+
+
+def undoing(version: Version, stage: str, why: Who, ledger: Ledger) -> Decision:
+    """Return the decision to take a version out of a stage: for the one before, if that is whole, else for none."""
+
+    def decision(situation: Situation) -> Event | None:
+        if situation.occupant(stage) != version.number:
+            return None
+        before = situation.state.before(stage)
+        if before is not None:
+            try:
+                return roll_back(situation, _whole(situation, before, stage, ledger), stage, why)
+            except (Corrupt, NotFound) as error:
+                why_none = replace(why, reason=f"{why.reason}; {error.message}")
+                return demotion(situation, version, why_none, to=None)
+        return demotion(situation, version, why, to=None)
 
     return decision
 

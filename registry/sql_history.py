@@ -40,15 +40,16 @@ CONNECT = {
 class SqlHistory:
     """The `History` in a SQL database whose tables are there and up to date."""
 
-    def __init__(self, url: str) -> None:
-        """Name the database; it is first asked by a call.
+    def __init__(self, url: str, engine: sa.Engine | None = None) -> None:
+        """Name the database, with an engine on it if it is to be another than one's own; a call asks it first.
 
         Raises
         ------
         InvalidInput
             The URL names neither SQLite nor PostgreSQL.
         """
-        self._url, self._engine = _engine_of(url)
+        self._url, own = _engine_of(url)
+        self._engine = own if engine is None else engine
         # Whoever waits for a lock holds a connection: taken from one pool, twenty who wait would starve the holder.
         connect = CONNECT[self._url.get_backend_name()]
         self._lock_engine = sa.create_engine(self._url, connect_args=connect, poolclass=sa.NullPool)
@@ -68,6 +69,9 @@ class SqlHistory:
 
     def is_there(self) -> bool:
         """Return whether there is a history at all: nobody made its tables where nothing was ever decided."""
+        file = self._url.database if self._url.get_backend_name() == "sqlite" else None
+        if file is not None and not Path(file).exists():
+            return False
         with self.connected() as connection:
             return sa.inspect(connection).has_table(EVENTS.name)
 

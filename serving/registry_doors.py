@@ -16,8 +16,8 @@ from registry.http_server import SlipwayServer
 from registry.occupants import Placements
 from registry.settings import decided_at_server, history_url, registry_uri
 from registry.sql_aliases import SqlAliases
+from registry.sql_existing import existing_history
 from registry.sql_heartbeats import SqlHeartbeats
-from registry.sql_history import SqlHistory
 
 ASK_SERVER_EVERY_S = 10.0
 MLFLOW_DOOR = "registry.mlflow_aliases"
@@ -39,7 +39,7 @@ def open_placements(environ: Mapping[str, str], folder: Path) -> Placements:
         history = HttpHistory(SlipwayServer(registry_uri(environ), environ))
         return Placements(aliases, history, every_s=ASK_SERVER_EVERY_S)
     try:
-        return Placements(aliases, SqlHistory(history_url(environ, folder)))
+        return Placements(aliases, existing_history(history_url(environ, folder)))
     except InvalidInput:  # a registry of another kind, and no place is named for the history
         return Placements(aliases, None)
 
