@@ -67,7 +67,7 @@ def race(server: GuardedServer, made: Made, pause_s: float) -> tuple[Answer, lis
 
 
 def test_no_upload_gets_between_the_check_and_the_decision(racing: GuardedServer):
-    """Whenever it comes: promoted with what was registered, or refused for what came in between; and nothing after it."""
+    """Whenever it comes: promoted with what was registered, or refused for what came in between; nothing after it."""
     random, promoted = Random(0), 0
     for number in range(ROUNDS):
         made = racing.make(f"m-{number}")
