@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from registry.identity import RegisteredModel
+
 Wanted = tuple[str, str]
 
 
@@ -26,3 +28,9 @@ class Aliases(Protocol):
 
     def models_with(self, alias: str) -> tuple[str, ...]:
         """Return the models that have a version with the alias, ordered by name; prompts are none."""
+
+    def model(self, name: str) -> RegisteredModel | None:
+        """Return the model that has a name, without its aliases; a prompt is none."""
+
+    def numbered(self, model: str, number: int) -> AliasHolder | None:
+        """Return a version by its number; `None` where it is gone."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -63,7 +64,7 @@ def build_api(keeper: Keeper, *, version: str) -> FastAPI:
 
 
 def _add_edges(api: FastAPI, access: Access) -> None:
-    """Have every error leave in the one shape, and no other site's page ask for changes."""
+    """Have every error leave in the one shape, and whoever is not known learn nothing, not even what can be asked."""
 
     @api.exception_handler(SlipwayError)
     def refused(request: Request, error: SlipwayError) -> JSONResponse:
@@ -80,7 +81,11 @@ def _add_edges(api: FastAPI, access: Access) -> None:
         return JSONResponse(found.to_document(), error.status_code)
 
     @api.middleware("http")
-    async def same_site(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def known(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        try:
+            await run_in_threadpool(access.user, request)
+        except SlipwayError as error:
+            return answer_to(error)
         if request.method not in READS and access.refuses_origin(request):
             return answer_to(NotApproved("another site's page may not decide here", code="other-origin", hint=None))
         return await call_next(request)

@@ -119,6 +119,7 @@ class RollbackBody(Decided):
     stage: str | None = None
     from_version: int | None = None
     to_version: int | None = None
+    skip_damaged: bool = False
 
 
 class AdoptionBody(Decided):

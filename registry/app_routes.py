@@ -236,6 +236,7 @@ class Api:
                 stage=body.stage,
                 from_version=body.from_version,
                 to_version=body.to_version,
+                skip_damaged=body.skip_damaged,
                 dry_run=body.dry_run,
             )
             return self._with_notes(body, body.model, decisions, done)

@@ -15,19 +15,26 @@ from registry.identity import RegisteredModel, uid_of
 from registry.model_registry import ModelRegistry
 from registry.policy import Policy, PolicyBook
 from registry.projection import Change, changes_for, numbers_of_interest, project
+from registry.version import Version
+
+
+def hold_nothing(version: Version) -> None:
+    """Leave a version's files to those who store them: nobody passes through here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ledger:
     """What a decision needs: the registry, the history, the policies, and whether MLflow's label is mirrored.
 
-    `policies` reads them anew with each call, so that a decision sees what holds when it is made.
+    `policies` reads them anew with each call, so that a decision sees what holds when it is made. `hold` keeps the
+    files of a version as they are until the ledger is closed, where a server passes on what others store.
     """
 
     registry: ModelRegistry
     history: History
     policies: Callable[[], PolicyBook]
     mirror_stages: bool
+    hold: Callable[[Version], None] = hold_nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ class Receipt:
 
     Without `kind` all was so already. `seq` is the event's number; `previous` the version that was replaced; `served`
     has a text for each engine that serves the stage. `notes` say what else is to be known: that the policy here is not
-    the server's.
+    the server's, that a damaged version was skipped.
     """
 
     version: str | None
@@ -84,9 +84,13 @@ class Decisions(Protocol):
         stage: str | None,
         from_version: int | None,
         to_version: int | None,
+        skip_damaged: bool,
         dry_run: bool,
     ) -> Receipt:
-        """Put back the version that was in a stage before, by default in the last one."""
+        """Put back the version that was in a stage before, by default in the last one.
+
+        With `skip_damaged` it goes on to the one before where that is not as it was registered, and says so.
+        """
 
     def adopt(self, ref: VersionRef, reason: str, *, dry_run: bool) -> Receipt:
         """Take over the version that has a stage's alias already."""

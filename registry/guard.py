@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from registry.errors import NotApproved
 from registry.history import ModelState
 from registry.identity import RegisteredModel
+from registry.lookalikes import is_plain, looks_like
 from registry.projection import PROJECTED_TAGS
 from registry.stages import mlflow_stage_of
 
@@ -33,14 +34,20 @@ class ShownModel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold:
-    """A version in a protected stage, and how we know: by the history, else by its alias or MLflow stage."""
+    """A version in a protected stage, and how we know: by the history, else by its alias or MLflow stage.
+
+    A former one was in it and is good to go back to.
+    """
 
     model: str
     number: int
     stage: str
     because: str
+    is_former: bool = False
 
     def __str__(self) -> str:
+        if self.is_former:
+            return f"{self.model}/{self.number} was in {self.stage}, and a rollback may go back to it"
         return f"{self.model}/{self.number} is in {self.stage} ({self.because})"
 
 
@@ -52,6 +59,32 @@ def holds_of(shown: ShownModel, state: ModelState, stages: Sequence[str]) -> tup
     if shown.is_prompt:
         return ()
     return tuple(hold for stage in stages for hold in _holds_in(stage, shown, state))
+
+
+def former_holds_of(shown: ShownModel, state: ModelState, stages: Sequence[str]) -> tuple[Hold, ...]:
+    """Return the versions on the stacks of a model's protected stages: those that a rollback may go back to.
+
+    Archiving one takes it from there, and so does demoting it, or rolling back from it.
+    """
+    if shown.is_prompt:
+        return ()
+    stacks = ((stage, state.stacks.get(stage, ())) for stage in stages)
+    return tuple(former_hold(shown.model.name, number, stage) for stage, stack in stacks for number in stack)
+
+
+def former_hold(model: str, number: int, stage: str) -> Hold:
+    """Return how a version is held that a stage's rollback may go back to."""
+    return Hold(model=model, number=number, stage=stage, because="on its stack", is_former=True)
+
+
+def with_formers(holds: Iterable[Hold], formers: Iterable[Hold]) -> tuple[Hold, ...]:
+    """Return the holds, and those of former versions that are in no stage now, each once."""
+    now = tuple(holds)
+    there = {(hold.model, hold.number) for hold in now}
+    return (
+        *now,
+        *{(hold.model, hold.number): hold for hold in formers if (hold.model, hold.number) not in there}.values(),
+    )
 
 
 def _holds_in(stage: str, shown: ShownModel, state: ModelState) -> Iterable[Hold]:
@@ -72,6 +105,32 @@ def _holds_in(stage: str, shown: ShownModel, state: ModelState) -> Iterable[Hold
 def stage_of_alias(alias: str, stages: Iterable[str]) -> str | None:
     """Return the protected stage that an alias would be taken for."""
     return next((stage for stage in stages if stage.casefold() == alias.casefold()), None)
+
+
+def stage_like(alias: str, stages: Iterable[str]) -> str | None:
+    """Return the protected stage that people would take an alias for, though no program does."""
+    return next((stage for stage in stages if looks_like(alias, stage)), None)
+
+
+def refuse_lookalike(model: str, alias: str, stage: str) -> NotApproved:
+    """Return why an alias that looks like a protected stage is not set."""
+    return _refusal(
+        f"alias {alias!a} of {model} is not set: it looks like the protected stage {stage}",
+        f'choose another alias; slipway promote {model}/N --to {stage} --reason "…" moves what is in {stage}',
+    )
+
+
+def names_alike(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Return the models that a new name could be taken for; a plain name is taken for no other."""
+    return () if is_plain(name) else tuple(each for each in known if each != name and looks_like(name, each))
+
+
+def refuse_alike(name: str, hold: Hold) -> NotApproved:
+    """Return why no model gets a name that looks like that of a protected one."""
+    return _refusal(
+        f"no model is called {name!a}: it looks like {hold.model}, and {hold}",
+        "choose a name in plain letters, without spaces at its ends",
+    )
 
 
 def stage_of_label(label: str, stages: Iterable[str]) -> str | None:
@@ -111,6 +170,34 @@ def require_unheld(asked: str, holds: Sequence[Hold]) -> None:
         named = "; ".join(map(str, holds[:NAMED_AT_MOST]))
         more = f"; and {len(holds) - NAMED_AT_MOST} more" if len(holds) > NAMED_AT_MOST else ""
         raise _refusal(f"{asked}: {named}{more}", demoting(holds[0]))
+
+
+def require_nothing_becomes_protected(shown: ShownModel, new_name: str, stages: Sequence[str]) -> None:
+    """Refuse a rename that carries an alias or label to where setting it would be refused.
+
+    Raises
+    ------
+    NotApproved
+        An alias or MLflow's stage of the model means, or looks like, a protected stage of the new name's.
+    """
+    name = shown.model.name
+    for alias, number in shown.model.aliases.items():
+        stage = stage_of_alias(alias, stages) or stage_like(alias, stages)
+        if stage is not None:
+            raise _refusal(
+                f"model {name} is not renamed to {new_name}: {name}/{number} has the alias {alias}, and {stage} is a "
+                f"protected stage of {new_name}",
+                f'remove the alias, rename, then: slipway promote {new_name}/{number} --to {stage} --reason "…"',
+            )
+    for number, label in shown.labels.items():
+        stage = stage_of_label(label, stages)
+        if stage is not None:
+            raise _refusal(
+                f"model {name} is not renamed to {new_name}: {name}/{number} has MLflow's stage {label}, and {stage} "
+                f"is a protected stage of {new_name}",
+                f"set MLflow's stage of {name}/{number} to None, rename, then: slipway promote {new_name}/{number} "
+                f'--to {stage} --reason "…"',
+            )
 
 
 def require_same_rules(model: str, name: str, *, was_moved: bool, same_policy: bool) -> None:
@@ -175,6 +262,8 @@ def demoting(hold: Hold | None) -> str:
     """Return the command that frees a version, where there is one to free."""
     if hold is None:
         return "slipway status"
+    if hold.is_former:
+        return f'slipway archive {hold.model}/{hold.number} --reason "…"'
     return f'slipway demote {hold.model}/{hold.number} --reason "…"'
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from registry.kept import Kept
 from registry.policy_file import PolicyFile
 from registry.protection import Protection, Tables
 from registry.settings import RegistrySettings, history_place, load_settings, policy_place
 from registry.sql_migrate import open_history
+from registry.sql_write_locks import open_write_locks
 
 DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # where `mlflow server` (3.17) tells its workers
 
@@ -23,9 +25,16 @@ def open_protection(url: str, tables: Tables, environ: Mapping[str, str], folder
     place, beside_mlflow = history_place(settings, {"MLFLOW_REGISTRY_URI": url})
     policies = PolicyFile(policy_place(settings, folder))
     policies()
+    history = open_history(place, beside_mlflow=beside_mlflow)
+
+    def destination() -> str | None:
+        return environ.get(DESTINATION)
+
     return Protection(
         tables=tables,
-        history=open_history(place, beside_mlflow=beside_mlflow),
+        history=history,
+        kept=Kept(tables, history, destination),
         policies=policies,
-        destination=lambda: environ.get(DESTINATION),
+        destination=destination,
+        writes=open_write_locks(url),
     )

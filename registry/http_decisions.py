@@ -74,11 +74,13 @@ class HttpDecisions:
         stage: str | None,
         from_version: int | None,
         to_version: int | None,
+        skip_damaged: bool,
         dry_run: bool,
     ) -> Receipt:
-        """Have the version put back that was in a stage before."""
+        """Have the version put back that was in a stage before; an older server is not asked what it does not know."""
         versions = {"from_version": from_version, "to_version": to_version}
-        body = {"model": model, "stage": stage, "reason": reason, "dry_run": dry_run, **versions}
+        skipping = {"skip_damaged": True} if skip_damaged else {}
+        body = {"model": model, "stage": stage, "reason": reason, "dry_run": dry_run, **versions, **skipping}
         return self._decide("/rollbacks", model, body)
 
     def adopt(self, ref: VersionRef, reason: str, *, dry_run: bool) -> Receipt:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from registry.errors import InvalidInput
 from registry.events import Event
 from registry.history import Head, Record, parse_head
-from registry.http_server import SlipwayServer
+from registry.http_server import NO_API, SlipwayServer
 from registry.settings import registry_uri
 
 
@@ -16,6 +16,16 @@ class HttpHistory:
 
     def __init__(self, server: SlipwayServer) -> None:
         self._server = server
+
+    def is_there(self) -> bool:
+        """Return whether the server has one: a plain tracking server knows nothing of it."""
+        try:
+            self._server.get("/ledger/models", prefix="-")
+        except InvalidInput as error:
+            if error.code != NO_API:
+                raise
+            return False
+        return True
 
     def records(self, model_uid: str) -> tuple[Record, ...]:
         """Return all of a model's records in order."""

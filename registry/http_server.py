@@ -21,6 +21,7 @@ API = "/slipway"
 TIMEOUT_S = 120.0
 CREDENTIALS = Path("~/.mlflow/credentials")
 TRUE = ("true", "1")
+NO_API = "no-slipway-server"
 
 
 class SlipwayServer:
@@ -89,7 +90,7 @@ class SlipwayServer:
     def _no_api(self, status: int) -> InvalidInput:
         return InvalidInput(
             f"{self.shown} is no server with Slipway's API (it answers {status})",
-            code="no-slipway-server",
+            code=NO_API,
             hint="start it with mlflow server --app-name slipway; or name the history's database: "
             "SLIPWAY_REGISTRY__HISTORY_URI",
         )

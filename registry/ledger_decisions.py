@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from registry.checks.approval import authors_of
 from registry.decide import Decision, Ledger, Situation, carry_out, note, propose, settled
 from registry.decisions import Noted, Receipt
-from registry.errors import Conflict, InvalidInput, NotApproved
+from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound
 from registry.events import Event
 from registry.heartbeats import Heartbeat
 from registry.manifest import Manifest, manifest_of
@@ -23,6 +23,7 @@ from registry.promote import (
     promotion,
     registration,
     rollback_target,
+    targets_below,
 )
 from registry.promote import rollback as roll_back
 from registry.record import record
@@ -32,7 +33,7 @@ from registry.stages import find_stage
 from registry.status import StageStatus, status_of
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef
-from registry.whole import recorded_manifest, require_whole
+from registry.whole import recorded_manifest, records_about, require_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +118,10 @@ class LedgerDecisions:
         if grounds is not None and grounds.override and grounds.verdict.outcome is not Outcome.PASS:
             self.may(Role.OVERRIDE, version.model, stage)
         decision = deciding(version, stage, self.who(reason), grounds, self.ledger)
-        return self._act(version.model, decision, dry_run=dry_run)
+        done = self._act(version.model, decision, dry_run=dry_run)
+        if done.kind is not None and not dry_run:
+            self._require_still_whole(version, stage)
+        return done
 
     def rollback(
         self,
@@ -127,15 +131,30 @@ class LedgerDecisions:
         stage: str | None,
         from_version: int | None,
         to_version: int | None,
+        skip_damaged: bool,
         dry_run: bool,
     ) -> Receipt:
         """Put back the version that was in a stage before, by default in the last one."""
+        if skip_damaged and to_version is not None:
+            raise InvalidInput(
+                f"--to-version {to_version} names the version to put back, and --skip-damaged looks for one",
+                code="one-of-both",
+                hint="give one of both",
+            )
         ledger, notes = _whatever_the_policy(self.ledger)
         stages = ledger.policies().of(model).names
         chosen = find_stage(stage or stages[-1], stages)
         self.may(Role.PROMOTE, model, chosen)
-        decision = going_back(chosen, self.who(reason), ledger, to_version=to_version, from_version=from_version)
-        return replace(replace(self, ledger=ledger)._act(model, decision, dry_run=dry_run), notes=notes)
+        decision = going_back(
+            chosen,
+            self.who(reason),
+            ledger,
+            to_version=to_version,
+            from_version=from_version,
+            skip_damaged=skip_damaged,
+        )
+        done = replace(self, ledger=ledger)._act(model, decision, dry_run=dry_run)
+        return replace(done, notes=(*notes, *done.notes))
 
     def adopt(self, ref: VersionRef, reason: str, *, dry_run: bool) -> Receipt:
         """Take over the version that has a stage's alias already; no gate was ever passed for it."""
@@ -154,6 +173,7 @@ class LedgerDecisions:
                 return None
             registry = self.ledger.registry
             found = registry.version(VersionRef(model=ref.model, number=number))
+            self.ledger.hold(found)
             return adoption(situation, found, stage, why, manifest_of(registry.stored_files(found.source)))
 
         return self._act(ref.model, decision, dry_run=dry_run)
@@ -178,6 +198,24 @@ class LedgerDecisions:
         self.may(Role.PROMOTE, found.model, self._stages(found.model)[-1])
         return self._act(found.model, lambda situation: archival(situation, found, why), dry_run=dry_run)
 
+    def _require_still_whole(self, version: Version, stage: str) -> None:
+        """Read the files of a version once more after its promotion, and undo that where somebody changed them.
+
+        What passes through a server is kept still meanwhile. Who has keys to the bucket writes past it.
+        """
+        about = records_about(version, self.ledger)
+        try:
+            require_whole(version, about, self.ledger.registry, else_do="promote another version")
+        except (Corrupt, NotFound) as error:
+            who = self.who(f"undone: {error.message}")
+            undone = carry_out(version.model, undoing(version, stage, who, self.ledger), self.ledger).event
+            now = f"{version.model}/{undone.version} is back" if undone and undone.stage else "nothing is there now"
+            raise Corrupt(
+                f"{version} was changed while it was promoted to {stage}, which was undone ({now}): {error.message}",
+                code="changed-while-promoted",
+                hint="find who writes to its files without the server, and restore them or register it anew",
+            ) from error
+
     def _stages(self, model: str) -> tuple[str, ...]:
         return self.ledger.policies().of(model).names
 
@@ -194,6 +232,7 @@ class LedgerDecisions:
             dry_run=dry_run,
             changes=[str(change) for change in done.changes],
             served=self._served(self.beats(), event.model, event.stage, str(event.version)) if event else (),
+            notes=[f"skipped: {why}" for why in event.details.get("skipped", {}).values()] if event else (),
         )
 
     def _served(self, beats: Sequence[Heartbeat], model: str, stage: str | None, version: str) -> tuple[str, ...]:
@@ -227,27 +266,91 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
             )
         event = promotion(now, version, stage, why, grounds)
         about = ledger.history.about(now.model_uid, version.number)
+        ledger.hold(version)
         require_whole(version, about, ledger.registry, else_do="promote another version")
         return event
 
     return decision
 
 
+def undoing(version: Version, stage: str, why: Who, ledger: Ledger) -> Decision:
+    """Return the decision to take a version out of a stage: for the one before, if that is whole, else for none."""
+
+    def decision(situation: Situation) -> Event | None:
+        if situation.occupant(stage) != version.number:
+            return None
+        before = situation.state.before(stage)
+        if before is not None:
+            try:
+                return roll_back(situation, _whole(situation, before, stage, ledger), stage, why)
+            except (Corrupt, NotFound) as error:
+                why_none = replace(why, reason=f"{why.reason}; {error.message}")
+                return demotion(situation, version, why_none, to=None)
+        return demotion(situation, version, why, to=None)
+
+    return decision
+
+
 def going_back(
-    stage: str, why: Who, ledger: Ledger, *, to_version: int | None = None, from_version: int | None = None
+    stage: str,
+    why: Who,
+    ledger: Ledger,
+    *,
+    to_version: int | None = None,
+    from_version: int | None = None,
+    skip_damaged: bool = False,
 ) -> Decision:
-    """Return the decision to roll back, to be made when the model's lock is held."""
+    """Return the decision to roll back, to be made when the model's lock is held.
+
+    With `skip_damaged` it goes on to the next version on the stack where one is not stored as it was registered. A
+    store that does not answer says nothing of a version, and ends it.
+    """
 
     def decision(situation: Situation) -> Event | None:
         number = rollback_target(situation, stage, why.at, to_version=to_version, from_version=from_version)
         if number is None:
             return None
-        version = ledger.registry.version(VersionRef(model=situation.name, number=number))
-        about = ledger.history.about(situation.model_uid, number)
-        require_whole(version, about, ledger.registry, else_do="choose another version: --to-version N")
-        return roll_back(situation, version, stage, why)
+        if not skip_damaged:
+            return roll_back(situation, _whole(situation, number, stage, ledger), stage, why)
+        skipped: dict[int, str] = {}
+        for candidate in (number, *targets_below(situation, stage, number)):
+            try:
+                version = _whole(situation, candidate, stage, ledger)
+            except (Corrupt, NotFound) as error:
+                skipped[candidate] = error.message
+            else:
+                return roll_back(situation, version, stage, why, skipped=skipped)
+        damaged = "; ".join(skipped.values())
+        raise NotFound(
+            f"no version of {situation.name} that was in {stage} is as it was registered: {damaged}",
+            code="nothing-whole-to-go-back-to",
+            hint=f'restore the files of one, or slipway promote {situation.name}/N --to {stage} --reason "…"',
+        )
 
     return decision
+
+
+def _whole(situation: Situation, number: int, stage: str, ledger: Ledger) -> Version:
+    """Return a version to go back to whose stored files are those that were registered.
+
+    Raises
+    ------
+    Corrupt
+        A file is missing, changed or extra.
+    NotFound
+        The version or its files are gone.
+    """
+    instead = (
+        f'go on to the next good one: slipway rollback {situation.name} --stage {stage} --skip-damaged --reason "…"'
+    )
+    try:
+        version = ledger.registry.version(VersionRef(model=situation.name, number=number))
+    except NotFound as error:
+        raise NotFound(error.message, code=error.code, hint=instead) from error
+    about = ledger.history.about(situation.model_uid, number)
+    ledger.hold(version)
+    require_whole(version, about, ledger.registry, else_do=instead)
+    return version
 
 
 def _whatever_the_policy(ledger: Ledger) -> tuple[Ledger, tuple[str, ...]]:

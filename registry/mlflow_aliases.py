@@ -1,11 +1,14 @@
 """The `Aliases` of whatever registry MLflow is configured for, through its client."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from registry.aliases import AliasHolder, Wanted
+from registry.errors import Conflict, NotFound
+from registry.identity import RegisteredModel
 from registry.mlflow_errors import translated
 from registry.mlflow_registry import MlflowRegistry
 
@@ -29,9 +32,25 @@ class MlflowAliases:
         """Return the models that have a version with the alias."""
         return tuple(version.model for version in MlflowRegistry().models_with_alias(alias))
 
-    def _holder(self, model: str, alias: str) -> AliasHolder | None:
+    def model(self, name: str) -> RegisteredModel | None:
+        """Return the model that has a name."""
         try:
-            version = self._client.get_model_version_by_alias(model, alias)
+            return MlflowRegistry().model(name)
+        except (NotFound, Conflict):  # nobody has the name, or a prompt
+            return None
+
+    @translated()
+    def numbered(self, model: str, number: int) -> AliasHolder | None:
+        """Return a version by its number."""
+        return self._found(lambda: self._client.get_model_version(model, str(number)))
+
+    def _holder(self, model: str, alias: str) -> AliasHolder | None:
+        return self._found(lambda: self._client.get_model_version_by_alias(model, alias))
+
+    @staticmethod
+    def _found(ask: Callable[[], ModelVersion]) -> AliasHolder | None:
+        try:
+            version = ask()
         except MlflowException as error:
             if error.error_code not in ABSENT:
                 raise

@@ -10,12 +10,12 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from flask import Flask
+from flask import Flask, g
 from flask import request as flask_request
 from mlflow.server import app as flask_app
 from mlflow.server.fastapi_app import app as fastapi_app
@@ -28,12 +28,14 @@ from registry.app import build_api
 from registry.app_routes import Access, Keeper
 from registry.decide import Ledger
 from registry.errors import SlipwayError
+from registry.mlflow_guarded_artifacts import no_presigned_uploads
 from registry.mlflow_refusal import refusing
 from registry.mlflow_server import database_of_server, require_guarded_server, server_protection
 from registry.mlflow_server_registry import ServerRegistry
 from registry.places import DEFAULT_WORKSPACE
 from registry.settings import RegistrySettings, history_place, load_settings
 from registry.sql_heartbeats import SqlHeartbeats
+from registry.version import Version
 from registry.wiring import cached_files
 
 logger = logging.getLogger(__name__)
@@ -76,7 +78,8 @@ def with_slipway(app: FastAPI, flask: Flask, made: Callable[[], Keeper]) -> Fast
         if supervisor is not None and supervisor.pid is not None:
             os.kill(supervisor.pid, signal.SIGTERM)
         raise SystemExit(1) from error
-    flask.before_request(refuse_direct_uploads)
+    flask.before_request(guard_direct_uploads)
+    flask.teardown_request(end_direct_upload)
     prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
     api = build_api(made(), version=importlib.metadata.version("slipway"))
     app.router.routes.insert(len(app.router.routes) - 1, Mount(f"{prefix}/slipway", api))
@@ -91,12 +94,18 @@ def keeper(access: Access) -> Keeper:
 
     @contextmanager
     def ledger() -> Iterator[Ledger]:
-        yield Ledger(
-            registry=ServerRegistry(database_of_server(), files),
-            history=protection.history,
-            policies=protection.policies,
-            mirror_stages=settings.mirror_stages,
-        )
+        with ExitStack() as held:
+
+            def hold(version: Version) -> None:
+                held.enter_context(protection.files_stay(workspace(), version.model, version.number))
+
+            yield Ledger(
+                registry=ServerRegistry(database_of_server(), files),
+                history=protection.history,
+                policies=protection.policies,
+                mirror_stages=settings.mirror_stages,
+                hold=hold,
+            )
 
     place, _ = history_place(settings, {"MLFLOW_REGISTRY_URI": database_of_server()})
     return Keeper(
@@ -114,17 +123,23 @@ def workspace() -> str:
 
 
 @catch_mlflow_exception  # type: ignore[untyped-decorator]
-def refuse_direct_uploads() -> None:
-    """Guard the two routes by which MLflow's server writes, or lets write, where a run says that its artifacts are."""
-    protection = server_protection()
-    if flask_request.endpoint == RUN_UPLOAD and (run_id := flask_request.args.get("run_uuid")):
-        with refusing():
-            protection.run_bytes_may_change(run_id, flask_request.args.get("path", ""))
+def guard_direct_uploads() -> None:
+    """Guard the two routes by which MLflow's server writes, or lets write, where a run says that its artifacts are.
+
+    The first is held until its request is done; of the second nothing could be held.
+    """
     if flask_request.endpoint == PRESIGNED_UPLOAD:
-        asked = flask_request.get_json(silent=True) or {}
-        path = str(asked.get("path") or "")
+        raise no_presigned_uploads()
+    run_id = flask_request.args.get("run_uuid")
+    if flask_request.endpoint == RUN_UPLOAD and run_id:
+        g.slipway_held = ExitStack()
         with refusing():
-            if asked.get("run_id"):
-                protection.run_bytes_may_change(str(asked["run_id"]), path)
-            if asked.get("model_id"):
-                protection.logged_model_bytes_may_change(str(asked["model_id"]), path)
+            path = flask_request.args.get("path", "")
+            g.slipway_held.enter_context(server_protection().run_file_may_change(run_id, path))
+
+
+def end_direct_upload(error: BaseException | None) -> None:
+    """Give back what was held for a request."""
+    held = g.pop("slipway_held", None)
+    if held is not None:
+        held.close()

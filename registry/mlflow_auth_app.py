@@ -23,7 +23,15 @@ class UserAccess(OpenAccess):
     """A server with MLflow's users and their permissions."""
 
     def user(self, request: Request) -> str | None:
-        """Return the user that MLflow finds behind a request, by whatever way of asking it is configured for."""
+        """Return the user that MLflow finds behind a request, by whatever way of asking it is configured for.
+
+        It is asked once a request: to check a password takes longer than most answers.
+        """
+        if not hasattr(request.state, "slipway_user"):
+            request.state.slipway_user = self._authenticated(request)
+        return str(request.state.slipway_user)
+
+    def _authenticated(self, request: Request) -> str:
         headers = dict(request.headers)
         with flask_app.test_request_context(path=request.url.path, method=request.method, headers=headers):
             found = auth.authenticate_request()

@@ -1,16 +1,23 @@
 """The door that guards the artifacts that a server passes on: `slipway+s3://…` as its artifacts destination.
 
-Whatever route writes or deletes, it ends in this repository: uploads in one piece, in parts, as a stream, and the
-addresses at which a client may upload by itself. Bytes of versions in protected stages stay as they are.
+Whatever route writes or deletes, it ends in this repository, in one piece or as a stream. Bytes of versions in
+protected stages stay as they are, and nothing is stored while one of them is decided about.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterable
-from pathlib import Path
+import tempfile
+from collections.abc import AsyncIterable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from mlflow.exceptions import (
+    MlflowException,
+    _UnsupportedMultipartUploadException,
+    _UnsupportedPresignedUploadException,
+)
+from mlflow.protos.databricks_pb2 import NOT_IMPLEMENTED
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
@@ -18,8 +25,9 @@ from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 from registry.errors import InvalidInput
 from registry.mlflow_refusal import refusing
 from registry.mlflow_server import server_protection
-from registry.places import place_of, unguarded
+from registry.places import Place, place_of, unguarded
 
+INCOMING = ".slipway-incoming"
 GUARDED = frozenset(
     {
         "complete_multipart_upload",
@@ -43,49 +51,64 @@ class ArtifactGuard(ArtifactRepository):
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Store a file."""
-        self._require_free(artifact_path, os.path.basename(local_file))
-        super().log_artifact(local_file, artifact_path)  # type: ignore[safe-super]  # the repository beside has it
+        with self._file(artifact_path, os.path.basename(local_file)):
+            super().log_artifact(local_file, artifact_path)  # type: ignore[safe-super]  # the repository beside has it
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
         """Store the files of a folder."""
-        for path in Path(local_dir).rglob("*"):
-            if path.is_file():
-                self._require_free(artifact_path, path.relative_to(local_dir).as_posix())
-        super().log_artifacts(local_dir, artifact_path)  # type: ignore[safe-super]  # the repository beside has it
+        with self._folder(artifact_path):
+            super().log_artifacts(local_dir, artifact_path)  # type: ignore[safe-super]  # the repository beside has it
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Delete a file or a folder with all that is in it."""
-        self._require_free(artifact_path)
-        super().delete_artifacts(artifact_path)
+        with self._folder(artifact_path):
+            super().delete_artifacts(artifact_path)
 
     def upload_trace_data(self, trace_data: str) -> None:
         """Store a trace."""
-        self._require_free()
-        super().upload_trace_data(trace_data)
+        with self._folder():
+            super().upload_trace_data(trace_data)
 
     def upload_archived_trace_data(self, trace_data: Any) -> None:
         """Store an archived trace."""
-        self._require_free()
-        super().upload_archived_trace_data(trace_data)
+        with self._folder():
+            super().upload_archived_trace_data(trace_data)
 
     def upload_archived_trace_data_bytes(self, data: bytes) -> None:
         """Store an archived trace."""
-        self._require_free()
-        super().upload_archived_trace_data_bytes(data)
+        with self._folder():
+            super().upload_archived_trace_data_bytes(data)
 
     def upload_attachment(self, attachment_id: str, content_bytes: bytes) -> None:
         """Store what is attached to a trace."""
-        self._require_free()
-        super().upload_attachment(attachment_id, content_bytes)
+        with self._folder():
+            super().upload_attachment(attachment_id, content_bytes)
+
+    @contextmanager
+    def _file(self, *path: str | None) -> Iterator[None]:
+        with refusing(), server_protection().file_may_change(self._place(*path)):
+            yield
+
+    @contextmanager
+    def _folder(self, *path: str | None) -> Iterator[None]:
+        with refusing(), server_protection().folder_may_change(self._place(*path)):
+            yield
 
     def _require_free(self, *path: str | None) -> None:
-        place = place_of(self.artifact_uri, destination=None)
         with refusing():
-            server_protection().bytes_may_change(place and place.below("/".join(part for part in path if part)))
+            server_protection().require_free(self._place(*path))
+
+    def _place(self, *path: str | None) -> Place | None:
+        place = place_of(self.artifact_uri, destination=None)
+        return place and place.below("/".join(part for part in path if part))
 
 
 class GuardedFolder(ArtifactGuard, LocalArtifactRepository):
-    """Artifacts in a folder of the server, guarded."""
+    """Artifacts in a folder of the server, guarded.
+
+    What comes is collected apart and then put in place at once: that is when it has to be free, and before anything is
+    read. MLflow (3.17) collects it beside the artifact, where an upload that is slow would be a file too many.
+    """
 
     def log_artifact_from_stream(
         self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
@@ -101,26 +124,57 @@ class GuardedFolder(ArtifactGuard, LocalArtifactRepository):
         await asyncio.to_thread(self._require_free, artifact_path, artifact_file_name)
         await super().log_artifact_from_async_stream(chunks, artifact_file_name, artifact_path)
 
+    def _create_staging_artifact(
+        self, artifact_file_name: str, artifact_path: str | None = None
+    ) -> tuple[int, str, str]:
+        _, destination = self._get_destination_artifact_path(artifact_file_name, artifact_path)
+        # In the experiment's folder: whoever may not read the experiment does not see what comes.
+        beside = os.path.join(self.artifact_dir, *(artifact_path or "").split("/")[:2], INCOMING)
+        os.makedirs(beside, exist_ok=True)
+        file, collected = tempfile.mkstemp(dir=beside)
+        return file, collected, destination
+
+    def _publish_staged_artifact(
+        self,
+        temp_file_path: str,
+        destination_file_path: str,
+        finalize_temp_path: Callable[[str], None] | None = None,
+    ) -> None:
+        with self._file(os.path.relpath(destination_file_path, self.artifact_dir)):
+            super()._publish_staged_artifact(temp_file_path, destination_file_path, finalize_temp_path)
+
 
 class GuardedBucket(ArtifactGuard, S3ArtifactRepository):
-    """Artifacts in an S3 bucket, guarded."""
+    """Artifacts in an S3 bucket, guarded: nobody gets an address to which he may write past the server.
+
+    What is written there is written as long as the address is good, whatever was decided in between. MLflow's clients
+    take the answer for that of a store that cannot do it, and send the file through the server.
+    """
 
     def create_multipart_upload(self, local_file: str, num_parts: int = 1, artifact_path: str | None = None) -> Any:
-        """Begin an upload in parts."""
-        self._require_free(artifact_path, os.path.basename(local_file))
-        return super().create_multipart_upload(local_file, num_parts, artifact_path)
+        """Refuse addresses for the parts of a file."""
+        raise _no_addresses(_UnsupportedMultipartUploadException.MESSAGE)
 
     def complete_multipart_upload(
         self, local_file: str, upload_id: str, parts: Any = None, artifact_path: str | None = None
     ) -> None:
-        """Make an upload in parts visible, which may have begun before the version was promoted."""
-        self._require_free(artifact_path, os.path.basename(local_file))
-        super().complete_multipart_upload(local_file, upload_id, parts, artifact_path)
+        """Refuse to make visible what came in parts: none was begun here."""
+        raise _no_addresses(_UnsupportedMultipartUploadException.MESSAGE)
 
     def create_presigned_upload_url(self, artifact_path: str, expiration: int = 900) -> Any:
-        """Return an address at which the client may store a file by itself."""
-        self._require_free(artifact_path)
-        return super().create_presigned_upload_url(artifact_path, expiration)
+        """Refuse an address for a file."""
+        raise _no_addresses(_UnsupportedPresignedUploadException.MESSAGE)
+
+
+def no_presigned_uploads() -> MlflowException:
+    """Return why a guarded server signs no address to which somebody may write."""
+    return _no_addresses(_UnsupportedPresignedUploadException.MESSAGE)
+
+
+def _no_addresses(message: str) -> MlflowException:
+    """Return MLflow's own refusal: its client knows it by how it begins."""
+    why = "a guarded server signs no addresses to write to; upload through the server (docs/operations.md)"
+    return MlflowException(f"{message}: {why}", error_code=NOT_IMPLEMENTED)
 
 
 KINDS: dict[str, type[GuardedFolder | GuardedBucket]] = {"file": GuardedFolder, "s3": GuardedBucket}

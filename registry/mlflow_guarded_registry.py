@@ -95,7 +95,9 @@ class RegistryGuard(SqlAlchemyStore):
         description: str | None = None,
         deployment_job_id: str | None = None,
     ) -> RegisteredModel:
-        """Create a model; whatever tags were copied along, nothing of it is in a stage yet."""
+        """Create a model that looks like no protected one; whatever tags were copied along, it is in no stage yet."""
+        with refusing():
+            self.protection.name_may_be_given(self._get_active_workspace(), name)
         return super().create_registered_model(name, _new(name, tags), description, deployment_job_id)
 
     def create_model_version(

@@ -37,6 +37,14 @@ class Place:
         """Return whether this is the other, or lies in it."""
         return self.touches(other) and len(self.parts) >= len(other.parts)
 
+    def ancestors(self) -> "tuple[Place, ...]":
+        """Return the folders around this, the outermost first.
+
+        >>> [place.parts for place in Place("s3://b", ("0", "m")).ancestors()]
+        [(), ('0',)]
+        """
+        return tuple(Place(self.store, self.parts[:depth]) for depth in range(len(self.parts)))
+
     def below(self, path: str | None) -> "Place":
         """Return what lies under a path here."""
         return Place(self.store, _parts("/".join([*self.parts, path or ""])))

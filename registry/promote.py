@@ -223,6 +223,12 @@ def rollback_target(
     return number
 
 
+def targets_below(situation: Situation, stage: str, number: int) -> tuple[int, ...]:
+    """Return the versions that a rollback could go to instead of one, the latest first: those below it on the stack."""
+    stack = situation.state.stacks.get(stage, ())
+    return tuple(reversed(stack[: stack.index(number)])) if number in stack else ()
+
+
 def _require_was_there(situation: Situation, stage: str, number: int) -> None:
     events = [record.event for record in situation.moves]
     mine = [event for event in events if event.version == number]
@@ -267,10 +273,14 @@ def _require_no_recent_rollback(situation: Situation, stage: str, seq: int, now:
         )
 
 
-def rollback(situation: Situation, version: Version, stage: str, who: Who) -> Event:
-    """Return the event that puts a version back."""
+def rollback(
+    situation: Situation, version: Version, stage: str, who: Who, *, skipped: Mapping[int, str] | None = None
+) -> Event:
+    """Return the event that puts a version back; `skipped` says which were damaged, and how."""
     left = situation.state.stages[stage]
-    details = {"rolled_back": left.version, "rolled_back_seq": left.seq}
+    details: dict[str, Any] = {"rolled_back": left.version, "rolled_back_seq": left.seq}
+    if skipped:
+        details["skipped"] = {str(number): why for number, why in skipped.items()}
     return _event(EventKind.VERSION_ROLLED_BACK, situation, version, stage, who, details=details)
 
 

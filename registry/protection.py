@@ -1,11 +1,12 @@
 """What is protected now, asked by the doors that guard a server: gathered here, judged by `registry.guard`.
 
 A version is protected while it is in a stage of its model's policy: by the history, by its alias or by MLflow's stage
-label. What is deleted is held still meanwhile, under the lock under which versions are promoted.
+label. Its files, its run and its logged model are so too while a rollback may go back to it. What is deleted is held
+still meanwhile, under the lock under which versions are promoted.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,22 +15,32 @@ from registry.guard import (
     PROMPT_TAG,
     Hold,
     ShownModel,
+    former_hold,
+    former_holds_of,
     holds_of,
     is_ours,
+    names_alike,
+    refuse_alike,
+    refuse_lookalike,
     refuse_to_label,
     refuse_to_move_alias,
     require_no_prompt_tag,
     require_not_ours,
+    require_nothing_becomes_protected,
     require_same_rules,
     require_unheld,
+    stage_like,
     stage_of_alias,
     stage_of_label,
+    with_formers,
 )
 from registry.history import History, fold
 from registry.identity import RegisteredModel, uid_of
+from registry.place_index import PlaceIndex
 from registry.places import DEFAULT_WORKSPACE, Place, place_of
 from registry.policy import PolicyBook
 from registry.stages import mlflow_stage_of
+from registry.write_locks import WriteLocks
 
 RESTS_ON = ("slipway", "holdout")
 
@@ -77,11 +88,18 @@ class Tables(Protocol):
     def stored(self, stages: Sequence[str]) -> tuple[Stored, ...]:
         """Return the versions that have the alias, in whatever case, or the MLflow stage of one of the stages."""
 
+    def stored_numbers(self, workspace: str, created_ms: int, numbers: Collection[int]) -> tuple[Stored, ...]:
+        """Return those of a model's versions that are there, without a word; the model is told by its creation time."""
+
     def run_root(self, run_id: str) -> str | None:
         """Return where a run keeps its artifacts."""
 
-    def logged_model_root(self, model_id: str) -> str | None:
-        """Return where a logged model's files lie."""
+
+class KeptVersions(Protocol):
+    """The versions that a stage may be given back."""
+
+    def index(self) -> PlaceIndex[Stored]:
+        """Return them by their places; the word of each is the stage on whose stack it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,17 +111,34 @@ class Protection:
 
     tables: Tables
     history: History
+    kept: KeptVersions
     policies: Callable[[], PolicyBook]
     destination: Callable[[], str | None]
+    writes: WriteLocks
 
     def alias_may_move(self, workspace: str, name: str, alias: str, *, to: int | None) -> None:
-        """Refuse to set an alias of a protected stage, or with `None` to remove it."""
-        stage = stage_of_alias(alias, self._stages(name))
-        if stage is None:
+        """Refuse to set an alias of a protected stage, or with `None` to remove it; or to set one that looks like it.
+
+        One that only looks like it may be removed.
+        """
+        stages = self._stages(name)
+        stage, like = stage_of_alias(alias, stages), stage_like(alias, stages)
+        if like is None or (stage is None and to is None):
             return
         shown = self.tables.model(workspace, name)
-        if shown is not None and not shown.is_prompt:
-            raise refuse_to_move_alias(name, alias, stage, self._holds(shown), to=to)
+        if shown is None or shown.is_prompt:
+            return
+        if stage is None:
+            raise refuse_lookalike(name, alias, like)
+        raise refuse_to_move_alias(name, alias, stage, self._holds(shown), to=to)
+
+    def name_may_be_given(self, workspace: str, name: str) -> None:
+        """Refuse a model's name that looks like that of another with a version in a protected stage."""
+        for alike in names_alike(name, self.tables.models(workspace)):
+            shown = self.tables.model(workspace, alike)
+            holds = self._holds(shown) if shown is not None else ()
+            if holds:
+                raise refuse_alike(name, holds[0])
 
     @contextmanager
     def label_may_change(self, workspace: str, name: str, number: int, label: str) -> Iterator[None]:
@@ -119,9 +154,9 @@ class Protection:
 
     @contextmanager
     def version_may_go(self, workspace: str, name: str, number: int) -> Iterator[None]:
-        """Refuse to delete a version in a protected stage."""
+        """Refuse to delete a version in a protected stage, or one that a rollback may go back to."""
         with self._still([(workspace, name)]) as models:
-            held = [hold for shown in models for hold in self._holds(shown) if hold.number == number]
+            held = [hold for shown in models for hold in self._holds_and_formers(shown) if hold.number == number]
             require_unheld(f"{name}/{number} is not deleted", held)
             yield
 
@@ -134,11 +169,18 @@ class Protection:
 
     @contextmanager
     def model_may_be_renamed(self, workspace: str, name: str, new_name: str) -> Iterator[None]:
-        """Refuse to rename a model with a version in a protected stage, or with a history to one with other rules."""
+        """Refuse to rename a model with a version in a protected stage, or one that would have one by its new name.
+
+        With a history, it is not renamed to a name with other rules.
+        """
+        self.name_may_be_given(workspace, new_name)
         with self._still([(workspace, name)]) as models:
             for shown in models:
+                if shown.is_prompt:
+                    continue
                 require_unheld(f"model {name} is not renamed", self._holds(shown))
                 book = self.policies()
+                require_nothing_becomes_protected(shown, new_name, book.of(new_name).names)
                 require_same_rules(
                     name,
                     new_name,
@@ -202,50 +244,73 @@ class Protection:
         if any(map(is_ours, keys)) and self._held(self.tables.versions_of_logged_model(model_id)):
             require_not_ours(f"logged model {model_id}", keys)
 
-    def bytes_may_change(self, target: Place | None) -> None:
+    def require_free(self, target: Place | None) -> None:
         """Refuse to write or delete what a version in a protected stage consists of, or what its verdicts rest on."""
         if target is not None:
-            where = "/".join(target.parts)
-            require_unheld(f"nothing is written or deleted at {where}", self._held_where(target.touches))
+            held = self._held_where(target.touches, self.kept.index().touched_by(target))
+            require_unheld(f"nothing is written or deleted at {'/'.join(target.parts)}", held)
 
-    def run_bytes_may_change(self, run_id: str, path: str) -> None:
-        """Refuse to write a run's artifact where that is part of a version in a protected stage."""
+    @contextmanager
+    def file_may_change(self, target: Place | None) -> Iterator[None]:
+        """Refuse to store a file that is part of a version in a protected stage, or of what its verdicts rest on.
+
+        Nobody decides about such a version while it is stored: asked before the lock, the answer could be overtaken.
+        """
+        if target is None:
+            yield
+            return
+        with self.writes.shared(target):
+            self.require_free(target)
+            yield
+
+    @contextmanager
+    def folder_may_change(self, target: Place | None) -> Iterator[None]:
+        """Refuse to remove or fill a folder that touches such files, and have it alone meanwhile."""
+        if target is None:
+            yield
+            return
+        with self.writes.alone([target]):
+            self.require_free(target)
+            yield
+
+    def run_file_may_change(self, run_id: str, path: str) -> AbstractContextManager[None]:
+        """Refuse to store a run's artifact where that is part of a version in a protected stage."""
         root = self._place(self.tables.run_root(run_id))
-        self.bytes_may_change(root and root.below(path))
+        return self.file_may_change(root and root.below(path))
 
-    def logged_model_bytes_may_change(self, model_id: str, path: str) -> None:
-        """Refuse to write a logged model's file where that is part of a version in a protected stage."""
-        root = self._place(self.tables.logged_model_root(model_id))
-        self.bytes_may_change(root and root.below(path))
+    @contextmanager
+    def files_stay(self, workspace: str, name: str, number: int) -> Iterator[None]:
+        """Have a version's files as they are: what is being stored is waited for, and what comes next waits."""
+        shown = self.tables.model(workspace, name)
+        found = self.tables.stored_numbers(workspace, shown.model.created_ms, [number]) if shown else ()
+        with self.writes.alone(place for each in found for place in places_of(each, self.destination())):
+            yield
 
     def location_may_be_used(self, location: str, workspace: str) -> None:
         """Refuse an experiment whose runs would keep their artifacts inside of a version in a protected stage."""
         target = self._place(location, workspace)
         if target is not None:
-            held = self._held_where(target.is_in)
+            held = self._held_where(target.is_in, self.kept.index().around(target))
             require_unheld(f"no experiment keeps its artifacts at {location}", held)
 
-    def _held_where(self, applies: Callable[[Place], bool]) -> list[Hold]:
-        """Return the versions in protected stages of which some place is meant."""
+    def _held_where(self, applies: Callable[[Place], bool], kept: Sequence[Stored]) -> tuple[Hold, ...]:
+        """Return the versions in protected stages of which some place is meant, and those of the kept ones."""
         book = self.policies()
         stages = {stage: None for policy in (book.default, *map(book.of, book.models)) for stage in policy.names}
         found = (
             _held_as(stored, book.of(stored.key.model).names)
             for stored in self.tables.stored(tuple(stages))
-            if any(map(applies, self._places(stored)))
+            if any(map(applies, places_of(stored, self.destination())))
         )
-        return [hold for hold in found if hold is not None]
+        formers = (
+            former_hold(each.key.model, each.key.number, each.word)
+            for each in kept
+            if each.word in book.of(each.key.model).names
+        )
+        return with_formers((hold for hold in found if hold is not None), formers)
 
     def _place(self, location: str | None, workspace: str = DEFAULT_WORKSPACE) -> Place | None:
         return place_of(location, destination=self.destination(), workspace=workspace) if location else None
-
-    def _places(self, stored: Stored) -> Iterator[Place]:
-        """Yield where a version's files lie, and where those of its run that verdicts rest on."""
-        roots = [(location, "") for location in stored.locations]
-        for root, path in [*roots, *((stored.run_root or "", path) for path in RESTS_ON)]:
-            place = self._place(root, stored.key.workspace)
-            if place is not None:
-                yield place.below(path)
 
     def _uid(self, shown: ShownModel) -> str:
         return uid_of(shown.model, self.history, lambda name: self._named(shown.model.workspace, name))
@@ -265,8 +330,15 @@ class Protection:
         moves = self.history.moves(self._uid(shown))
         return holds_of(shown, fold(moves), self._stages(shown.model.name))
 
+    def _holds_and_formers(self, shown: ShownModel) -> tuple[Hold, ...]:
+        """Return the versions of a model that are in a protected stage, and those that a rollback may go back to."""
+        if shown.is_prompt:
+            return ()
+        state, stages = fold(self.history.moves(self._uid(shown))), self._stages(shown.model.name)
+        return with_formers(holds_of(shown, state, stages), former_holds_of(shown, state, stages))
+
     def _held(self, versions: Sequence[VersionKey]) -> list[Hold]:
-        """Return those of the versions that are in a protected stage."""
+        """Return those of the versions that are in a protected stage, or that a rollback may go back to."""
         numbers: dict[tuple[str, str], set[int]] = {}
         for each in versions:
             numbers.setdefault((each.workspace, each.model), set()).add(each.number)
@@ -275,7 +347,7 @@ class Protection:
             hold
             for key, model in shown.items()
             if model is not None
-            for hold in self._holds(model)
+            for hold in self._holds_and_formers(model)
             if hold.number in numbers[key]
         ]
 
@@ -294,6 +366,15 @@ class Protection:
                 held.enter_context(self.history.lock(uid))
             again = [self.tables.model(each.model.workspace, each.model.name) for each in known]
             yield [each for each in again if each is not None]
+
+
+def places_of(stored: Stored, destination: str | None) -> Iterator[Place]:
+    """Yield where a version's files lie, and where those of its run that verdicts rest on."""
+    roots = [(location, "") for location in stored.locations]
+    for root, path in [*roots, *((stored.run_root or "", path) for path in RESTS_ON)]:
+        place = place_of(root, destination=destination, workspace=stored.key.workspace) if root else None
+        if place is not None:
+            yield place.below(path)
 
 
 def _matters(key: str) -> bool:

@@ -5,18 +5,30 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 
 from registry.aliases import AliasHolder, Wanted
+from registry.identity import RegisteredModel
 from registry.sql_existing import existing_engine
 from registry.sql_history import translated
 
+IS_NO_PROMPT = (
+    "NOT EXISTS (SELECT 1 FROM registered_model_tags t WHERE t.name = a.name AND t.workspace = a.workspace "
+    "AND t.key = 'mlflow.prompt.is_prompt' AND lower(t.value) = 'true')"
+)
 HOLDERS = sa.text(
     "SELECT a.name, a.alias, a.version, a.workspace, v.creation_time FROM registered_model_aliases a "
     "JOIN model_versions v ON v.name = a.name AND v.version = a.version AND v.workspace = a.workspace "
-    "WHERE a.workspace = 'default' AND a.name IN :models"
+    f"WHERE a.workspace = 'default' AND a.name IN :models AND {IS_NO_PROMPT}"
 ).bindparams(sa.bindparam("models", expanding=True))
 MODELS = sa.text(
-    "SELECT a.name FROM registered_model_aliases a WHERE a.workspace = 'default' AND a.alias = :alias AND NOT EXISTS "
-    "(SELECT 1 FROM registered_model_tags t WHERE t.name = a.name AND t.workspace = a.workspace "
-    "AND t.key = 'mlflow.prompt.is_prompt' AND lower(t.value) = 'true') ORDER BY a.name"
+    "SELECT a.name FROM registered_model_aliases a WHERE a.workspace = 'default' AND a.alias = :alias "
+    f"AND {IS_NO_PROMPT} ORDER BY a.name"
+)
+MODEL = sa.text(
+    "SELECT a.workspace, a.creation_time FROM registered_models a "
+    f"WHERE a.workspace = 'default' AND a.name = :model AND {IS_NO_PROMPT}"
+)
+VERSION = sa.text(
+    "SELECT workspace, creation_time FROM model_versions WHERE workspace = 'default' AND name = :model "
+    "AND version = :number AND current_stage <> 'Deleted_Internal'"
 )
 
 
@@ -42,3 +54,17 @@ class SqlAliases:
         """Return the models that have a version with the alias."""
         with translated(self._url), self._engine.connect() as connection:
             return tuple(connection.scalars(MODELS, {"alias": alias}))
+
+    def model(self, name: str) -> RegisteredModel | None:
+        """Return the model that has a name, without its aliases."""
+        with translated(self._url), self._engine.connect() as connection:
+            row = connection.execute(MODEL, {"model": name}).first()
+        if row is None:
+            return None
+        return RegisteredModel(name=name, created_ms=int(row.creation_time), workspace=row.workspace)
+
+    def numbered(self, model: str, number: int) -> AliasHolder | None:
+        """Return a version by its number."""
+        with translated(self._url), self._engine.connect() as connection:
+            row = connection.execute(VERSION, {"model": model, "number": number}).first()
+        return AliasHolder(number=number, identity=f"{row.workspace}/{row.creation_time}") if row else None

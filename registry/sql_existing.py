@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from registry.sql_history import CONNECT
+from registry.sql_history import CONNECT, SqlHistory
 
 
 def existing_engine(url: sa.URL) -> sa.Engine:
@@ -16,3 +16,8 @@ def existing_engine(url: sa.URL) -> sa.Engine:
         return sa.create_engine(url, connect_args=CONNECT[backend], pool_pre_ping=True)
     named = url.set(database=f"file:{url.database}", query={**url.query, "mode": "rw", "uri": "true"})
     return sa.create_engine(named, connect_args=CONNECT[backend], poolclass=sa.NullPool)
+
+
+def existing_history(url: str) -> SqlHistory:
+    """Return the ledger in a database that somebody else made, or will make."""
+    return SqlHistory(url, existing_engine(sa.make_url(url)))

@@ -40,15 +40,16 @@ CONNECT = {
 class SqlHistory:
     """The `History` in a SQL database whose tables are there and up to date."""
 
-    def __init__(self, url: str) -> None:
-        """Name the database; it is first asked by a call.
+    def __init__(self, url: str, engine: sa.Engine | None = None) -> None:
+        """Name the database, with an engine on it if it is to be another than one's own; a call asks it first.
 
         Raises
         ------
         InvalidInput
             The URL names neither SQLite nor PostgreSQL.
         """
-        self._url, self._engine = _engine_of(url)
+        self._url, own = _engine_of(url)
+        self._engine = own if engine is None else engine
         # Whoever waits for a lock holds a connection: taken from one pool, twenty who wait would starve the holder.
         connect = CONNECT[self._url.get_backend_name()]
         self._lock_engine = sa.create_engine(self._url, connect_args=connect, poolclass=sa.NullPool)
@@ -65,6 +66,14 @@ class SqlHistory:
             if not sa.inspect(connection).has_table(VERSION.name):
                 return None
             return connection.scalar(sa.select(VERSION.c.version_num))
+
+    def is_there(self) -> bool:
+        """Return whether there is a history at all: nobody made its tables where nothing was ever decided."""
+        file = self._url.database if self._url.get_backend_name() == "sqlite" else None
+        if file is not None and not Path(file).exists():
+            return False
+        with self.connected() as connection:
+            return sa.inspect(connection).has_table(EVENTS.name)
 
     def append(self, event: Event, *, after_seq: int) -> Record:
         """Add an event as number `after_seq + 1`; the database refuses a number that is taken."""
@@ -139,6 +148,11 @@ class SqlHistory:
         query = sa.select(APPLIED.c.seq).where(APPLIED.c.model_uid == model_uid)
         with self.connected() as connection:
             return connection.scalar(query) or 0
+
+    def all_applied(self) -> dict[str, int]:
+        """Return for each model the last number whose consequences are known to be applied."""
+        with self.connected() as connection:
+            return {row.model_uid: row.seq for row in connection.execute(sa.select(APPLIED.c.model_uid, APPLIED.c.seq))}
 
     def set_applied(self, model_uid: str, seq: int) -> None:
         """Note that everything up to a number is applied; never back to a lower one."""

@@ -37,27 +37,29 @@ LOGGED_OF_VERSION = sa.or_(
 WITH_ORIGINS = VERSIONS.outerjoin(RUNS, RUNS.c.run_uuid == VERSIONS.c.run_id).outerjoin(LOGGED, LOGGED_OF_VERSION)
 
 
+STORED = (
+    VERSIONS.c.workspace,
+    VERSIONS.c.name,
+    VERSIONS.c.version,
+    VERSIONS.c.source,
+    VERSIONS.c.storage_location,
+    RUNS.c.artifact_uri,
+)
+WITH_RUNS = VERSIONS.outerjoin(RUNS, RUNS.c.run_uuid == VERSIONS.c.run_id)
+
+
 def _in_stages() -> sa.CompoundSelect[Any]:
     """Return what finds versions by alias (`words`) and by MLflow's stage (`labels`); it is asked before each upload.
 
     To make it takes longer than to run it.
     """
-    columns = (
-        VERSIONS.c.workspace,
-        VERSIONS.c.name,
-        VERSIONS.c.version,
-        VERSIONS.c.source,
-        VERSIONS.c.storage_location,
-        RUNS.c.artifact_uri,
-    )
-    runs = VERSIONS.outerjoin(RUNS, RUNS.c.run_uuid == VERSIONS.c.run_id)
     aliased = sa.and_(
         ALIASES.c.workspace == VERSIONS.c.workspace,
         ALIASES.c.name == VERSIONS.c.name,
         ALIASES.c.version == VERSIONS.c.version,
     )
-    by_alias = sa.select(*columns, ALIASES.c.alias.label("word")).select_from(runs.join(ALIASES, aliased))
-    by_label = sa.select(*columns, VERSIONS.c.current_stage.label("word")).select_from(runs)
+    by_alias = sa.select(*STORED, ALIASES.c.alias.label("word")).select_from(WITH_RUNS.join(ALIASES, aliased))
+    by_label = sa.select(*STORED, VERSIONS.c.current_stage.label("word")).select_from(WITH_RUNS)
     return sa.union_all(
         by_alias.where(sa.func.lower(ALIASES.c.alias).in_(sa.bindparam("words", expanding=True))),
         by_label.where(VERSIONS.c.current_stage.in_(sa.bindparam("labels", expanding=True))),
@@ -128,15 +130,20 @@ class ProtectedTables:
         with self._engine.connect() as connection:
             return tuple(_stored(row) for row in connection.execute(IN_STAGES, {"words": words, "labels": labels}))
 
+    def stored_numbers(self, workspace: str, created_ms: int, numbers: Collection[int]) -> tuple[Stored, ...]:
+        """Return those of a model's versions that are there, without a word."""
+        is_of = sa.and_(MODELS.c.workspace == VERSIONS.c.workspace, MODELS.c.name == VERSIONS.c.name)
+        query = sa.select(*STORED, sa.literal("").label("word")).select_from(WITH_RUNS.join(MODELS, is_of))
+        here = (MODELS.c.workspace == workspace, sa.cast(MODELS.c.creation_time, sa.BigInteger) == created_ms)
+        mine = sa.cast(VERSIONS.c.version, sa.Integer).in_(sorted(numbers))
+        with self._engine.connect() as connection:
+            found = connection.execute(query.where(*here, mine, VERSIONS.c.current_stage != DELETED))
+            return tuple(_stored(row) for row in found)
+
     def run_root(self, run_id: str) -> str | None:
         """Return where a run keeps its artifacts."""
         with self._engine.connect() as connection:
             return connection.scalar(sa.select(RUNS.c.artifact_uri).where(RUNS.c.run_uuid == run_id))
-
-    def logged_model_root(self, model_id: str) -> str | None:
-        """Return where a logged model's files lie."""
-        with self._engine.connect() as connection:
-            return connection.scalar(sa.select(LOGGED.c.artifact_location).where(LOGGED.c.model_id == model_id))
 
     def _versions(self, condition: sa.ColumnElement[bool]) -> tuple[VersionKey, ...]:
         columns = (VERSIONS.c.workspace, VERSIONS.c.name, VERSIONS.c.version)

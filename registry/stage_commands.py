@@ -21,6 +21,7 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would 
 @click.option("--stage", default=None, metavar="STAGE", help="The stage to roll back; the last one without it.")
 @click.option("--from", "from_version", type=int, metavar="N", help="Only if N is there now: a repeat is harmless.")
 @click.option("--to-version", type=int, metavar="N", help="The version to put back, instead of the one before.")
+@click.option("--skip-damaged", is_flag=True, help="Go on to the one before where files are gone or changed.")
 @reason_option
 @dry_run_option
 @json_option
@@ -31,13 +32,20 @@ def rollback(
     stage: str | None,
     from_version: int | None,
     to_version: int | None,
+    skip_damaged: bool,
     reason: str,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Put back the version that was in production before."""
     done = outside.decisions().rollback(
-        model, reason, stage=stage, from_version=from_version, to_version=to_version, dry_run=dry_run
+        model,
+        reason,
+        stage=stage,
+        from_version=from_version,
+        to_version=to_version,
+        skip_damaged=skip_damaged,
+        dry_run=dry_run,
     )
     chosen = stage or "its last stage"
     left = f"{model}/{from_version} is out of {chosen}" if from_version else f"{model}/{to_version} is in {chosen}"

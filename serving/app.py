@@ -109,6 +109,7 @@ def describe(slot: Slot) -> dict[str, Any]:
     """Return what operators see of a target: the version in place, which runner it got and why, and what is wrong."""
     loaded, target = slot.current, slot.target
     document: dict[str, Any] = {"name": target.model, "stage": target.stage, "version": None, "problem": slot.problem}
+    document["recorded"] = slot.is_recorded
     if loaded is None:
         return document
     report = loaded.runner.report

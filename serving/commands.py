@@ -16,6 +16,8 @@ from registry.mlflow_store import database_uri, prepare_store
 from registry.team_wiring import server_settings
 from registry.version import Version
 from serving.processes import ProcessLauncher
+from serving.production import InProduction
+from serving.registry_doors import open_placements
 from serving.team import SECRET_KEY, shown, team_service
 from serving.up import ALIAS, Plan, Scored, scoring_url, tracking_service
 from serving.up import up as run_services
@@ -43,7 +45,7 @@ def up(team: bool, host: str | None, port: int | None, scoring_port: int, no_sco
         try:
             run_services(
                 plan,
-                in_production=_in_production if scoring else _nothing,
+                in_production=_in_production() if scoring else _nothing,
                 launcher=launcher,
                 ready=lambda scored: _show(plan, scored, as_json=as_json, scoring=scoring),
                 say=say,
@@ -75,8 +77,9 @@ def _team_plan(host: str | None, port: int | None, scoring_port: int) -> Plan:
     return Plan(host=server.host, scoring_port=scoring_port, tracking=tracking)
 
 
-def _in_production() -> Sequence[Version]:
-    return MlflowRegistry().models_with_alias(ALIAS)
+def _in_production() -> InProduction:
+    placements = open_placements(os.environ, Path.cwd())
+    return InProduction(ALIAS, placements, MlflowRegistry(), say=say)
 
 
 def _nothing() -> Sequence[Version]:

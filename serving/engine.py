@@ -71,12 +71,16 @@ class Loaded:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A target's place: what answers, what answered before and is kept warm, and what is wrong with the newest."""
+    """A target's place: what answers, what answered before and is kept warm, and what is wrong with the newest.
+
+    `is_recorded` is false where an alias alone put it there; every answer says so then.
+    """
 
     target: Target
     current: Loaded | None = None
     warm: Loaded | None = None
     problem: str | None = None
+    is_recorded: bool = True
     swaps: int = 0
     made_by: bytes = b""
 
@@ -240,12 +244,18 @@ class Engine:
             return
         before, dropped = slot.current, slot.warm if slot.warm is not loaded else None
         loaded.since = datetime.now(UTC)
-        slot.made_by = header_lines(loaded)
+        slot.made_by = _lines_of(loaded, slot)
         slot.current, slot.warm = loaded, before
         slot.problem = None
         slot.swaps += 1
         if dropped is not None:
             self._retire(dropped)
+
+    def say(self, slot: Slot, problem: str | None, *, is_recorded: bool) -> None:
+        """Note what is wrong with a target, and whether a decision put its version there."""
+        slot.problem, slot.is_recorded = problem, is_recorded
+        if slot.current is not None:
+            slot.made_by = _lines_of(slot.current, slot)
 
     def drop_warm(self, slot: Slot) -> None:
         """Give up the version that is kept for a quick way back."""
@@ -270,6 +280,7 @@ class Engine:
             stage = {"model": slot.target.model, "stage": slot.target.stage}
             put(found, "slipway_swaps", stage, slot.swaps)
             put(found, "slipway_target_problem", stage, int(slot.problem is not None))
+            put(found, "slipway_target_unrecorded", stage, int(not slot.is_recorded))
             for loaded in filter(None, (slot.current, slot.warm)):
                 for name, tally in loaded.tallies.items():
                     tally.into(found, {**loaded.labels(), "protocol": name})
@@ -308,6 +319,10 @@ def header_lines(loaded: Loaded) -> bytes:
     lines = {"x-slipway-model": target.model, "x-slipway-version": loaded.number, "x-slipway-variant": loaded.variant}
     # A model's name may hold letters that a header may not.
     return b"".join(f"{name}: {value}\r\n".encode("ascii", "backslashreplace") for name, value in lines.items())
+
+
+def _lines_of(loaded: Loaded, slot: Slot) -> bytes:
+    return header_lines(loaded) + (b"" if slot.is_recorded else b"x-slipway-recorded: no\r\n")
 
 
 def made_by(loaded: Loaded, slot: Slot) -> bytes:

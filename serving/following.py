@@ -1,12 +1,15 @@
 """What to do about a target when the registry was looked at: the rule of following, pure.
 
-A version that cannot be put in place never replaces one that works, and is tried again later and later. A stage that is
-empty in the registry keeps what is in place: an alias that somebody deleted must not stop production.
+What the history put into a stage is served, wherever the alias points. A version that cannot be put in place never
+replaces one that works, and is tried again later and later. A stage that is empty keeps what is in place: an alias that
+somebody deleted must not stop production.
 """
 
 import enum
 from dataclasses import dataclass, replace
 
+from registry.aliases import AliasHolder
+from registry.occupants import Placement
 from serving.prepared import Prepared
 from serving.target import Sighting, Target
 
@@ -25,6 +28,8 @@ class Step(enum.Enum):
 class Followed:
     """A target as the supervisor knows it.
 
+    `is_recorded` is false while it serves what only an alias says. `dispute` is where alias and history disagree, and
+    `is_disputed` whether they did at the look before, too: between a decision and its alias they differ for a moment.
     `failed` is the version that could not be put in place, `failures` how often in a row, `retry_at` when (on the
     monotonic clock, in seconds) it is tried again.
     """
@@ -35,13 +40,69 @@ class Followed:
     failures: int = 0
     retry_at: float = 0.0
     problem: str | None = None
+    is_recorded: bool = True
+    dispute: str | None = None
+    is_disputed: bool = False
 
 
-def next_step(followed: Followed, seen: Sighting | None, now: float) -> tuple[Step, Followed]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What a look at registry and history leads to: the version to serve, if any, and what is to be said of it."""
+
+    sighting: Sighting | None
+    is_recorded: bool = True
+    dispute: str | None = None
+    withheld: str | None = None
+
+
+def seen_of(target: Target, placed: Placement | None, *, require_history: bool) -> Seen:
+    """Return what to serve for a target: what the history put there, else what the alias says where that is allowed.
+
+    Where the history has spoken of the stage, an alias alone puts nothing into it.
+    """
+    if placed is None:
+        return Seen(sighting=None)
+    held = placed.holder
+    if not placed.is_recorded:
+        if held is None or not require_history:
+            return Seen(sighting=_sighting(held), is_recorded=held is None)
+        return Seen(sighting=None, withheld=_unrecorded(target, held.number))
+    points = f"points at {held.number}" if held else "is gone"
+    alias = f"the alias {target.stage} of {target.model} {points}"
+    if placed.number is None:
+        return Seen(sighting=None, dispute=f"{alias}, and the history has nothing there" if held else None)
+    if placed.occupant is None:
+        why = f"the history has {placed.number} in {target.stage}, and that version of {target.model} is gone"
+        return Seen(sighting=None, withheld=f"{why}; slipway status says what to do")
+    same = held is not None and held.number == placed.number
+    said = None if same else f"{alias}, and the history has {placed.number} there, which is served; slipway status"
+    return Seen(sighting=_sighting(placed.occupant), dispute=said)
+
+
+def _sighting(holder: AliasHolder | None) -> Sighting | None:
+    return Sighting(identity=holder.identity, number=holder.number) if holder else None
+
+
+def _unrecorded(target: Target, number: int) -> str:
+    return (
+        f"{target.model}/{number} has the alias {target.stage}, and the history knows nothing of it: "
+        f'slipway adopt {target} --reason "…"; or serve what no decision put there: serving: {{require_history: false}}'
+    )
+
+
+def looked(followed: Followed, seen: Seen) -> Followed:
+    """Return what is known of a target after a look, before anything follows from it."""
+    again = seen.dispute is not None and seen.dispute == followed.dispute
+    return replace(followed, is_recorded=seen.is_recorded, dispute=seen.dispute, is_disputed=again)
+
+
+def next_step(followed: Followed, look: Seen, now: float) -> tuple[Step, Followed]:
     """Return what to do, and what is known of the target after looking."""
+    followed, seen = looked(followed, look), look.sighting
     if seen is None:
         there = f"keeping {followed.in_place.number}" if followed.in_place else "nothing to serve"
-        problem = f"no version of {followed.target.model} is in {followed.target.stage} in the registry; {there}"
+        empty = f"no version of {followed.target.model} is in {followed.target.stage} in the registry"
+        problem = f"{look.withheld or look.dispute or empty}; {there}"
         return Step.KEEP, replace(followed, failed=None, failures=0, problem=problem)
     if followed.in_place is not None and followed.in_place.sighting == seen:
         return Step.KEEP, succeeded(followed, followed.in_place)
@@ -52,7 +113,14 @@ def next_step(followed: Followed, seen: Sighting | None, now: float) -> tuple[St
 
 def succeeded(followed: Followed, prepared: Prepared) -> Followed:
     """Return what is known after a version was put in place."""
-    return Followed(target=followed.target, in_place=prepared)
+    return replace(followed, in_place=prepared, failed=None, failures=0, retry_at=0.0, problem=None)
+
+
+def problem_of(followed: Followed) -> str | None:
+    """Return what is wrong with a target, if anything; a dispute counts from the second look on."""
+    if followed.problem and followed.is_disputed and str(followed.dispute) not in followed.problem:
+        return f"{followed.problem}; {followed.dispute}"
+    return followed.problem or (followed.dispute if followed.is_disputed else None)
 
 
 def failed(followed: Followed, seen: Sighting, why: str, now: float) -> Followed:

@@ -27,6 +27,7 @@ COUNTERS: Mapping[str, str] = {
 GAUGES: Mapping[str, str] = {
     "slipway_version_in_place": "1 for the version that answers, with the runner that it got.",
     "slipway_target_problem": "1 while the version that the registry shows cannot be put in place.",
+    "slipway_target_unrecorded": "1 while an alias alone put the version there, and no recorded decision.",
     "slipway_workers": "Worker processes that answered the scrape.",
 }
 Snapshot = dict[str, dict[str, Any]]

@@ -100,9 +100,15 @@ class PreparedVersions:
         name = f"{prepared.identity}/{prepared.number}/{self._made_with}"
         _write(self._path("versions", name), asdict(prepared))
 
-    def remember(self, target: Target, sighting: Sighting) -> None:
-        """Note what is in place for a target."""
-        _write(self._path("targets", str(target)), {"target": str(target), **asdict(sighting)})
+    def remember(self, target: Target, sighting: Sighting, *, is_recorded: bool = True) -> None:
+        """Note what is in place for a target, and whether a recorded decision put it there."""
+        document = {"target": str(target), **asdict(sighting), "is_recorded": is_recorded}
+        _write(self._path("targets", str(target)), document)
+
+    def was_recorded(self, target: Target) -> bool:
+        """Return whether a decision had put there what was last in place; an older engine did not note it."""
+        path = self._path("targets", str(target))
+        return not path.is_file() or bool(json.loads(path.read_text()).get("is_recorded", True))
 
     def remembered(self, target: Target) -> Sighting | None:
         """Return what was in place for a target when an engine last noted it."""

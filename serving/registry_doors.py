@@ -11,11 +11,15 @@ from registry.aliases import Aliases
 from registry.errors import InvalidInput
 from registry.heartbeats import Heartbeats
 from registry.http_heartbeats import HttpHeartbeats
+from registry.http_history import HttpHistory
 from registry.http_server import SlipwayServer
+from registry.occupants import Placements
 from registry.settings import decided_at_server, history_url, registry_uri
 from registry.sql_aliases import SqlAliases
+from registry.sql_existing import existing_history
 from registry.sql_heartbeats import SqlHeartbeats
 
+ASK_SERVER_EVERY_S = 10.0
 MLFLOW_DOOR = "registry.mlflow_aliases"
 
 
@@ -26,6 +30,18 @@ def open_aliases(environ: Mapping[str, str]) -> Aliases:
         return SqlAliases(uri)
     door: Aliases = importlib.import_module(MLFLOW_DOOR).MlflowAliases()
     return door
+
+
+def open_placements(environ: Mapping[str, str], folder: Path) -> Placements:
+    """Return how this engine looks at registry and history."""
+    aliases = open_aliases(environ)
+    if decided_at_server(environ, folder):
+        history = HttpHistory(SlipwayServer(registry_uri(environ), environ))
+        return Placements(aliases, history, every_s=ASK_SERVER_EVERY_S)
+    try:
+        return Placements(aliases, existing_history(history_url(environ, folder)))
+    except InvalidInput:  # a registry of another kind, and no place is named for the history
+        return Placements(aliases, None)
 
 
 def open_heartbeats(environ: Mapping[str, str], folder: Path) -> Heartbeats | None:

@@ -14,9 +14,9 @@ import click
 from registry.console import json_option, print_document
 from registry.errors import Conflict, SlipwayError
 from registry.heartbeats import Heartbeats
-from registry.settings import load_settings, registry_uri
+from registry.settings import decided_at_server, load_settings, registry_uri
 from serving.logs import set_up_logs
-from serving.registry_doors import open_aliases, open_heartbeats
+from serving.registry_doors import open_heartbeats, open_placements
 from serving.settings import ServingSettings
 from serving.supervisor import Supervisor
 from serving.target import parse_target
@@ -97,8 +97,9 @@ async def _serve(settings: ServingSettings, listener: socket.socket, address: st
         engine=engine,
         address=address,
         registry=registry_uri(os.environ),
-        aliases=open_aliases(os.environ),
+        placements=open_placements(os.environ, Path.cwd()),
         heartbeats=heartbeats,
+        decided_at_server=decided_at_server(os.environ, Path.cwd()),
     )
     plan = WorkerPlan(
         listener=-1,

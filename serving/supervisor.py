@@ -13,17 +13,17 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from registry.aliases import Aliases
 from registry.artifact_cache import FILES, ArtifactCache
 from registry.errors import SlipwayError, Unavailable
 from registry.heartbeats import Heartbeat, Heartbeats
+from registry.occupants import Placements
 from serving.control import Peer
-from serving.following import Followed, Step, failed, next_step, succeeded
+from serving.following import Followed, Seen, Step, failed, next_step, problem_of, seen_of, succeeded
 from serving.prepared import Prepared, PreparedVersions
 from serving.preparing import Job, prepare_in_child
 from serving.settings import ServingSettings
@@ -35,6 +35,7 @@ log = logging.getLogger("slipway.serve")
 LOOK_WITHIN_S = 30.0
 COUNT_WITHIN_S = 2.0
 HELD_EACH = 2
+UNRECORDED = "UNRECORDED: an alias put it there, and no decision"
 
 
 class Supervisor:
@@ -48,14 +49,16 @@ class Supervisor:
         engine: str,
         address: str,
         registry: str,
-        aliases: Aliases,
+        placements: Placements,
         heartbeats: Heartbeats | None,
+        decided_at_server: bool,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._address = address
         self._registry = registry
-        self._aliases = aliases
+        self._placements = placements
+        self._decided_at_server = decided_at_server
         self._heartbeats = heartbeats
         self._follows_stage = not targets
         self._index = PreparedVersions(settings.cache.absolute(), registry=registry, accelerate=settings.accelerate)
@@ -67,7 +70,7 @@ class Supervisor:
         self._wake = asyncio.Event()
         self._since: dict[Target, datetime] = {}
         self._outage: str | None = None
-        self._said: dict[Target, str | None] = {}
+        self._said: dict[Target, tuple[str | None, bool]] = {}
         self._turn = asyncio.Lock()
         self._beating = asyncio.Event()
         self._beats_fail = False
@@ -88,6 +91,7 @@ class Supervisor:
                 fields = _fields(followed.target, followed.in_place)
                 await peer.ask("open", fields, within_s=OPEN_WITHIN_S)
                 await peer.ask("put", fields, within_s=OPEN_WITHIN_S)
+            await peer.ask("problem", self._told(followed), within_s=OPEN_WITHIN_S)
 
     async def run(self) -> None:
         """Look at the registry for ever: at once, then each so many seconds, and when a version was prepared."""
@@ -109,7 +113,7 @@ class Supervisor:
             for target in list(self._followed):
                 await self._follow(target, seen)
 
-    async def _seen(self) -> Mapping[Target, Sighting] | None:
+    async def _seen(self) -> Mapping[Target, Seen] | None:
         """Return what the registry shows; `None` when it cannot be looked at."""
         try:
             found = await asyncio.wait_for(asyncio.to_thread(self._look_at_registry), LOOK_WITHIN_S)
@@ -126,42 +130,52 @@ class Supervisor:
         await self._expect(found)
         return found
 
-    def _look_at_registry(self) -> Mapping[Target, Sighting]:
+    def _look_at_registry(self) -> Mapping[Target, Seen]:
         wanted = {(target.model, target.stage) for target in self._followed}
         if self._follows_stage:
             stage = self._settings.stage
-            wanted |= {(model, stage) for model in self._aliases.models_with(stage)}
-        holders = self._aliases.holders(wanted) if wanted else {}
+            wanted |= {(model, stage) for model in self._placements.models_with(stage)}
+        placed = self._placements.look(wanted) if wanted else {}
+        required = self._requires_history()
         return {
-            Target(*place): Sighting(identity=holder.identity, number=holder.number)
-            for place, holder in holders.items()
+            Target(*each): seen_of(Target(*each), placement, require_history=required)
+            for each, placement in placed.items()
         }
 
-    async def _expect(self, targets: Sequence[Target] | Mapping[Target, Sighting]) -> None:
+    def _requires_history(self) -> bool:
+        """Return whether only what was decided is served: as it is set, else where a server guards its stages."""
+        asked = self._settings.require_history
+        return asked if asked is not None else self._decided_at_server and self._placements.has_history
+
+    async def _expect(self, targets: Sequence[Target] | Mapping[Target, Seen]) -> None:
         """Take up targets that are new, in the workers too."""
         new = [target for target in targets if target not in self._followed]
         if new:
             self._followed |= {target: Followed(target=target) for target in new}
             await self.pool.ask_all("targets", {"targets": list(map(str, new))})
 
-    async def _follow(self, target: Target, seen: Mapping[Target, Sighting] | None) -> None:
+    async def _follow(self, target: Target, seen: Mapping[Target, Seen] | None) -> None:
         followed = self._followed[target]
         if seen is None:
             if followed.in_place is None:
                 await self._start_from_memory(followed)
         else:
-            self._break_off_unless(target, seen.get(target))
-            step, followed = next_step(followed, seen.get(target), time.monotonic())
+            found = seen.get(target, Seen(sighting=None))
+            self._break_off_unless(target, found.sighting)
+            step, followed = next_step(followed, found, time.monotonic())
             self._followed[target] = followed
-            if step is Step.PREPARE:
-                self._followed[target] = await self._move(followed, seen[target])
+            await self._tell(target)  # before it answers: that no decision put it there is said with its first answer
+            if step is Step.PREPARE and found.sighting is not None:
+                self._followed[target] = await self._move(followed, found.sighting)
         await self._tell(target)
 
     async def _start_from_memory(self, followed: Followed) -> None:
         """Put in place what was there before, from the cache alone."""
         sighting = self._index.remembered(followed.target)
-        if sighting is None:
+        is_recorded = self._index.was_recorded(followed.target)
+        if sighting is None or (self._settings.require_history and not is_recorded):
             return
+        followed = self._followed[followed.target] = replace(followed, is_recorded=is_recorded)
         try:
             prepared = await asyncio.to_thread(self._index.find, sighting)
             if prepared is not None:
@@ -242,7 +256,8 @@ class Supervisor:
             raise
         self._hold(target, held)
         self._since[target] = datetime.now(UTC)
-        self._index.remember(target, prepared.sighting)
+        self._index.remember(target, prepared.sighting, is_recorded=self._followed[target].is_recorded)
+        self._said.pop(target, None)
         self._beating.set()
 
     def _hold(self, target: Target, held: AbstractContextManager[Path]) -> None:
@@ -253,18 +268,28 @@ class Supervisor:
             holds.popleft().__exit__(None, None, None)
 
     async def _tell(self, target: Target) -> None:
-        """Tell the workers what is wrong with a target, when that changes."""
-        problem = self._problem(self._followed[target])
-        if self._said.get(target) == problem:
+        """Tell the workers what is wrong with a target, and whether a decision put it there, when that changes."""
+        followed = self._followed[target]
+        problem, is_recorded = self._problem(followed), followed.is_recorded
+        if self._said.get(target) == (problem, is_recorded):
             return
-        self._said[target] = problem
-        if problem and not self._outage:
+        said_before = self._said.get(target, (None, True))
+        self._said[target] = problem, is_recorded
+        if problem and problem != said_before[0] and not self._outage:
             log.warning("%s: %s", target, problem)
-        await self.pool.ask_all("problem", {"target": str(target), "problem": problem})
+        if not is_recorded and said_before[1]:
+            log.warning('%s is %s; slipway adopt %s --reason "…"', target, UNRECORDED, target)
+        if followed.in_place is not None and is_recorded != said_before[1]:
+            self._index.remember(target, followed.in_place.sighting, is_recorded=is_recorded)
+        await self.pool.ask_all("problem", self._told(followed))
         self._beating.set()
 
+    def _told(self, followed: Followed) -> dict[str, Any]:
+        problem = self._problem(followed)
+        return {"target": str(followed.target), "problem": problem, "is_recorded": followed.is_recorded}
+
     def _problem(self, followed: Followed) -> str | None:
-        return followed.problem or self._outage
+        return problem_of(followed) or self._outage
 
     def is_ready(self) -> bool:
         """Return whether every target has a version in place."""
@@ -277,6 +302,7 @@ class Supervisor:
             "version": followed.in_place.number if followed.in_place else None,
             "preparing": self._preparing[followed.target][0].number if followed.target in self._preparing else None,
             "problem": self._problem(followed),
+            "recorded": followed.is_recorded,
         }
 
     async def _beat(self) -> None:
@@ -305,7 +331,7 @@ class Supervisor:
             at=datetime.now(UTC),
             runner=None,
             address=self._address,
-            problem=self._problem(followed),
+            problem=self._problem(followed) or (None if followed.is_recorded else UNRECORDED),
         )
 
 

@@ -142,8 +142,8 @@ class Worker:
             self.engine.slots.setdefault(target, Slot(target))
         self.door.renew()
 
-    def _problem(self, target: str, problem: str | None) -> None:
-        self.engine.slots[parse_target(target)].problem = problem
+    def _problem(self, target: str, problem: str | None, is_recorded: bool) -> None:
+        self.engine.say(self.engine.slots[parse_target(target)], problem, is_recorded=is_recorded)
 
     def _metrics(self) -> Snapshot:
         return self.engine.snapshot()

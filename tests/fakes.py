@@ -207,6 +207,9 @@ class FakeHistory:
     def applied(self, model_uid: str) -> int:
         return self.applied_to.get(model_uid, 0)
 
+    def all_applied(self) -> dict[str, int]:
+        return dict(self.applied_to)
+
     def set_applied(self, model_uid: str, seq: int) -> None:
         self.applied_to[model_uid] = max(seq, self.applied(model_uid))
 

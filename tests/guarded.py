@@ -19,6 +19,8 @@ POLICY = """
 stages:
   staging: {enter_from: any, checks: {lineage: {require: [run]}}}
   production: {enter_from: any, checks: {lineage: {require: [run]}}}
+models:
+  sandbox: {production: null}
 """
 STARTS_WITHIN_S = 240
 

@@ -49,13 +49,13 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *words: str, name: str = "serve", **more: str) -> Iterator[Served]:
-    """Run an engine until the block ends, with more variables."""
+def serving(folder: Path, *words: str, name: str = "serve", ready: bool = True, **more: str) -> Iterator[Served]:
+    """Run an engine until the block ends, with more variables; it is waited for until it is ready, or else alive."""
     port, log = free_port(), folder / f"{name}.log"
     words = (sys.executable, "-m", "slipway", "serve", *words, "--port", str(port))
     with process(*words, folder=folder, log=log, **more) as started:
         served = Served(port, log, started.pid)
-        wait_for(lambda: answers(f"{served.url}/ready"), within_s=180, log=log)
+        wait_for(lambda: answers(f"{served.url}/{'ready' if ready else 'live'}"), within_s=180, log=log)
         yield served
         started.send_signal(signal.SIGTERM)
         assert started.wait(60) == 0, log.read_text()[-2000:]

@@ -64,6 +64,33 @@ def test_models_with_an_alias_are_told_without_prompts(client: MlflowClient, ali
     assert aliases.models_with("production") == ("cancer", "iris")
 
 
+def test_a_prompt_holds_no_stage(client: MlflowClient, aliases: Aliases):
+    """Nor is it a model, by whatever name it is asked for."""
+    client.register_prompt("cancer", "hello {{name}}")
+    client.set_prompt_alias("cancer", "production", 1)
+    assert aliases.holders([PRODUCTION]) == {}
+    assert aliases.model("cancer") is None
+    assert aliases.model("nobody") is None
+
+
+def test_versions_are_found_by_number_while_they_are_there(client: MlflowClient, aliases: Aliases):
+    """As the alias would show them; one that was deleted is gone."""
+    client.set_registered_model_alias("cancer", "production", str(register(client, "cancer")))
+    assert aliases.numbered("cancer", 1) == aliases.holders([PRODUCTION])[PRODUCTION]
+    assert aliases.numbered("cancer", 2) is None
+    client.delete_model_version("cancer", "1")
+    assert aliases.numbered("cancer", 1) is None
+
+
+def test_a_model_is_told_by_its_creation_time(client: MlflowClient, aliases: Aliases):
+    """A re-created one is another."""
+    register(client, "cancer")
+    found = aliases.model("cancer")
+    assert found is not None
+    assert found.created_ms == client.get_registered_model("cancer").creation_timestamp
+    assert (found.name, found.workspace) == ("cancer", "default")
+
+
 def test_both_doors_name_a_version_alike(client: MlflowClient, store: Path):
     """An engine that finds its version in the cache may have looked through the other one before."""
     client.set_registered_model_alias("cancer", "production", str(register(client, "cancer")))

@@ -147,9 +147,6 @@ HARM: dict[str, Call] = {
     "overwrite its manifest": artifact("PUT", RUN + "/slipway/manifest.json", b"x"),
     "overwrite its held-out rows": artifact("PUT", RUN + "/holdout/rows.parquet", b"x"),
     "write its run's artifact": upload_by_run,
-    "ask for an address to upload to": call(
-        "POST", "artifacts/presigned-upload-url", model_id="{held.model_id}", path="MLmodel"
-    ),
     "have an experiment write into it": call(
         "POST", "experiments/create", name="into {held.model_id}", artifact_location="mlflow-artifacts:/{held.files}/x"
     ),
@@ -190,9 +187,94 @@ def test_it_is_refused_with_403_and_the_command_to_use(
 
 
 @pytest.mark.parametrize("step", ["create", "complete"])
-def test_uploads_in_parts_end_in_the_same_store(server: GuardedServer, held: Made, other: Made, step: str):
-    """A folder takes none; that a bucket's are refused is shown without one."""
-    assert in_parts(step)(server, "api/2.0", held, other).status in (403, 501)
+def test_no_upload_goes_past_the_server(server: GuardedServer, held: Made, other: Made, step: str):
+    """Neither in parts nor to an address, whether to a bucket or a folder."""
+    assert in_parts(step)(server, "api/2.0", held, other).status == 501
+    asked = {"model_id": other.model_id, "path": "MLmodel"}
+    assert server.ask("POST", "api/2.0/mlflow/artifacts/presigned-upload-url", asked).status == 501
+
+
+@pytest.fixture(scope="module")
+def former(server: GuardedServer) -> Made:
+    """Return a version that was in production, and that a rollback may go back to."""
+    experiment = server.client().create_experiment(fresh("e"))
+    former = server.in_stage(server.make(fresh(), experiment), "production")
+    server.in_stage(server.make(former.model, experiment), "production")
+    return former
+
+
+FORMER_HARM = (
+    "delete the version",
+    "delete its run",
+    "delete its experiment",
+    "delete its logged model",
+    "overwrite its file",
+    "add a file to it",
+    "delete its folder",
+    "overwrite its held-out rows",
+    "write its run's artifact",
+)
+
+
+@pytest.mark.parametrize("harm", FORMER_HARM)
+def test_what_a_rollback_may_go_back_to_is_guarded(server: GuardedServer, former: Made, harm: str):
+    """Refused with the command that gives it up; the rollback is possible all the while."""
+    answer = HARM[harm](server, "api/2.0", former, former)
+    assert answer.status == 403, answer
+    said = answer.document["message"]
+    assert f"{former} was in production, and a rollback may go back to it" in said
+    assert f"slipway archive {former}" in said
+    shown = server.ask("POST", "slipway/rollbacks", {"model": former.model, "reason": "x", "dry_run": True})
+    assert shown.document["version"] == str(former)
+
+
+def test_what_was_archived_is_free(server: GuardedServer):
+    """Nothing goes back to it."""
+    former = server.in_stage(server.make(fresh()), "production")
+    server.in_stage(server.make(former.model), "production")
+    assert HARM["add a file to it"](server, "api/2.0", former, former).status == 403
+    assert server.ask("POST", "slipway/archivals", {"version": str(former), "reason": "old"}).status == 200
+    put(server, f"{former.files}/extra.py", b"x")
+    server.client().delete_model_version(former.model, str(former.number))
+
+
+ALIKE = ("product\u0456on", "\uff50roduction", "produ\u0441tion", "pr0duction", "production_", "production\n")
+
+
+@pytest.mark.parametrize("alias", ALIKE, ids=ascii)
+def test_an_alias_that_looks_like_a_stage_is_refused(server: GuardedServer, held: Made, other: Made, alias: str):
+    """People would take it for what was decided."""
+    body = {"name": held.model, "alias": alias, "version": str(other.number)}
+    answer = server.ask("POST", "api/2.0/mlflow/registered-models/alias", body)
+    assert (answer.status, "looks like the protected stage production" in answer.text) == (403, True), answer
+
+
+def test_a_model_that_looks_like_a_protected_one_is_refused(server: GuardedServer, held: Made, other: Made):
+    """By creating it, and by giving another its name."""
+    alike = held.model.replace("m", "\u043c", 1)
+    created = server.ask("POST", "api/2.0/mlflow/registered-models/create", {"name": alike})
+    assert (created.status, f"it looks like {held.model}" in created.text) == (403, True), created
+    free = server.make(fresh())
+    body = {"name": free.model, "new_name": f"{held.model}\u200b"}
+    assert server.ask("POST", "api/2.0/mlflow/registered-models/rename", body).status == 403
+
+
+def test_a_rename_puts_nothing_into_a_stage(server: GuardedServer):
+    """Where the policy leaves the name free, alias and label may be set; a rename carries them to no protected one."""
+    made = server.make(f"sandbox-{secrets.token_hex(4)}")
+    for name, body in (
+        ("alias", {"name": "sandbox", "alias": "production", "version": "1"}),
+        ("label", {"name": "sandbox", "version": "1", "stage": "Production"}),
+    ):
+        sandbox = server.make("sandbox")
+        body = {**body, "version": str(sandbox.number)}
+        path = "registered-models/alias" if name == "alias" else "model-versions/transition-stage"
+        assert server.ask("POST", f"api/2.0/mlflow/{path}", body).status == 200
+        moved = {"name": "sandbox", "new_name": fresh("pricing")}
+        answer = server.ask("POST", "api/2.0/mlflow/registered-models/rename", moved)
+        assert (answer.status, "model sandbox is not renamed" in answer.text) == (403, True), answer
+        server.client().delete_registered_model("sandbox")
+    server.client().rename_registered_model(made.model, fresh("pricing"))
 
 
 def test_graphql_changes_nothing():

@@ -72,16 +72,36 @@ def test_the_workspace_is_not_deleted_under_it(shared: GuardedServer, held: Made
 
 
 @pytest.mark.parametrize("step", ["create", "complete"])
-def test_uploads_in_parts_into_it_are_refused(shared: GuardedServer, held: Made, step: str):
-    """They write past the proxy, or make visible what was written."""
+def test_no_upload_in_parts_goes_past_the_server(shared: GuardedServer, held: Made, step: str):
+    """Of anybody's files: what is in no stage now may be in one before the addresses expire."""
     body = {"path": "MLmodel", "upload_id": "u", "num_parts": 1, "parts": [{"part_number": 1, "etag": "e"}]}
-    assert refused(shared.ask("POST", f"api/2.0/mlflow-artifacts/mpu/{step}/{held.files}", body))
+    for files in (held.files, f"{held.experiment_id}/models/m-other/artifacts"):
+        answer = shared.ask("POST", f"api/2.0/mlflow-artifacts/mpu/{step}/{files}", body)
+        assert (answer.status, "upload through the server" in answer.text) == (501, True), answer
 
 
-def test_an_address_to_upload_to_is_not_given(shared: GuardedServer, held: Made):
-    """It would let a client write into the bucket by itself."""
-    asked = {"model_id": held.model_id, "path": "MLmodel"}
-    assert refused(shared.ask("POST", "api/2.0/mlflow/artifacts/presigned-upload-url", asked))
+def test_no_address_to_upload_to_is_given(shared: GuardedServer, held: Made):
+    """It would let a client write into the bucket by itself, for as long as it asked for; whoever's run it is."""
+    run = shared.client().create_run(held.experiment_id).info.run_id
+    for whose in ({"model_id": held.model_id}, {"run_id": run}):
+        asked = {**whose, "path": "MLmodel", "expiration": 604800}
+        answer = shared.ask("POST", "api/2.0/mlflow/artifacts/presigned-upload-url", asked)
+        assert (answer.status, "upload through the server" in answer.text) == (501, True), answer
+
+
+def test_mlflows_client_uploads_large_files_through_the_server(
+    shared: GuardedServer, held: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """It asks for addresses, is told that there are none, and sends the file in one piece."""
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team")
+    monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", str(2**20))
+    monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE", str(5 * 2**20))
+    content = secrets.token_bytes(12 * 2**20)
+    (tmp_path / "large.bin").write_bytes(content)
+    client = shared.client()
+    run = client.create_run(held.experiment_id).info.run_id
+    client.log_artifact(run, str(tmp_path / "large.bin"))
+    assert Path(client.download_artifacts(run, "large.bin", str(tmp_path))).read_bytes() == content
 
 
 def test_what_is_in_no_stage_is_written_and_deleted(shared: GuardedServer, held: Made):

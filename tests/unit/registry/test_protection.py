@@ -8,15 +8,24 @@ import pytest
 from registry.decide import look
 from registry.errors import NotApproved, Unavailable
 from registry.guard import PROMPT_TAG, ShownModel
+from registry.kept import Kept
 from registry.places import place_of
 from registry.policy import PolicyBook
 from registry.projection import PROJECTED_TAGS, STAGE_TAG
 from registry.protection import Protection, Stored, VersionKey
 from registry.version import parse_ref
+from registry.write_locks import NoWriteLocks
+from tests.fakes import logged_model
 from tests.unit.registry.test_promote import LOOSE, Desk
 
 HERE = "default"
-DOCUMENT = {**LOOSE, "models": {"strict": {"production": {"allow_override": True}}}}
+DOCUMENT = {
+    **LOOSE,
+    "models": {
+        "strict": {"production": {"allow_override": True}},
+        "sandbox": {"production": None},
+    },
+}
 
 
 @dataclass
@@ -58,11 +67,20 @@ class FakeTables:
                     found.append(Stored(key=key, word=alias, locations=where, run_root="mlflow-artifacts:/0/r"))
         return tuple(found)
 
+    def stored_numbers(self, workspace: str, created_ms: int, numbers) -> tuple[Stored, ...]:
+        there = [each.number for each in self.desk.registry.versions("m") if each.number in numbers]
+        return tuple(
+            Stored(
+                key=VersionKey(workspace=HERE, model="m", number=number),
+                word="",
+                locations=(self.locations.get(number, f"mlflow-artifacts:/0/models/m-{number}"),),
+                run_root="mlflow-artifacts:/0/r" if number == 2 else f"mlflow-artifacts:/0/r{number}",
+            )
+            for number in there
+        )
+
     def run_root(self, run_id: str) -> str | None:
         return "mlflow-artifacts:/0/r"
-
-    def logged_model_root(self, model_id: str) -> str | None:
-        return f"mlflow-artifacts:/0/models/{model_id}"
 
     @staticmethod
     def _keys(*numbers: str) -> tuple[VersionKey, ...]:
@@ -88,8 +106,10 @@ def guarded() -> Guarded:
     protection = Protection(
         tables=tables,
         history=desk.history,
+        kept=Kept(tables, desk.history, lambda: "s3://bucket"),
         policies=lambda: PolicyBook(DOCUMENT, source="test"),
         destination=lambda: "s3://bucket",
+        writes=NoWriteLocks(),
     )
     return Guarded(desk, tables, protection)
 
@@ -162,13 +182,56 @@ def test_what_holds_a_stage_stays(guarded: Guarded, what: str):
     """Its version, model, name, workspace, run, logged model and experiment; once it left the stage, they may go."""
     refused(lambda: enter(GOING[what](guarded.protection)), *HELD)
     guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
+    guarded.desk.decisions.archive(parse_ref("m/1"), "done", dry_run=False)
     enter(GOING[what](guarded.protection))
+
+
+FORMER = ("m/1 was in production, and a rollback may go back to it", "slipway archive m/1")
+
+
+@pytest.mark.parametrize("what", ["version", "run", "logged model", "experiment", "bytes", "a file beside it"])
+def test_what_a_rollback_may_go_back_to_stays(guarded: Guarded, what: str):
+    """Its version, its run, its logged model, its files and what is beside them, until it is archived."""
+    guard = guarded.protection
+    guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
+    place = {"bytes": "0/models/m-1", "a file beside it": "0/models/m-1/extra.py"}.get(what)
+    ways = {
+        "version": lambda: enter(guard.version_may_go(HERE, "m", 1)),
+        "run": lambda: enter(guard.run_may_go("run1")),
+        "logged model": lambda: enter(guard.logged_model_may_go("m-1")),
+        "experiment": lambda: enter(guard.experiment_may_go("0")),
+    }
+    act = ways.get(what, lambda: guard.require_free(place_of(f"s3://bucket/{place}", destination=None)))
+    refused(act, *FORMER)
+    guarded.desk.decisions.archive(parse_ref("m/1"), "done", dry_run=False)
+    act()
+
+
+def test_what_was_rolled_back_from_is_free(guarded: Guarded):
+    """No rollback goes to it: it was found to be bad."""
+    guarded.desk.rollback()
+    enter(guarded.protection.version_may_go(HERE, "m", 2))
+    guarded.protection.require_free(place_of("s3://bucket/0/models/m-2/x", destination=None))
+    refused(lambda: enter(guarded.protection.version_may_go(HERE, "m", 1)), "m/1 is in production (put there by")
+
+
+def test_a_model_without_a_version_in_a_stage_may_go_with_all_that_it_was(guarded: Guarded):
+    """Whoever deletes or renames all of it knows that nothing can be gone back to."""
+    guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
+    enter(guarded.protection.model_may_go(HERE, "m"))
+    enter(guarded.protection.workspace_may_go(HERE))
+    enter(guarded.protection.model_may_be_renamed(HERE, "m", "other"))
+
+
+def test_a_label_may_be_taken_from_what_was_in_a_stage(guarded: Guarded):
+    """A rollback does not look at it."""
+    enter(guarded.protection.label_may_change(HERE, "m", 1, "None"))
 
 
 def test_others_may_go(guarded: Guarded):
     """Another version of the same model, its run, its files; an experiment of others; another workspace."""
     for manager in (
-        guarded.protection.version_may_go(HERE, "m", 1),
+        guarded.protection.version_may_go(HERE, "m", 3),
         guarded.protection.run_may_go("run3"),
         guarded.protection.logged_model_may_go("m-3"),
         guarded.protection.experiment_may_go("7"),
@@ -206,6 +269,53 @@ def test_a_history_keeps_to_its_rules(guarded: Guarded):
     guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
     refused(lambda: enter(guarded.protection.model_may_be_renamed(HERE, "m", "strict")), "under another policy")
     enter(guarded.protection.model_may_be_renamed(HERE, "m", "loose"))
+
+
+@pytest.mark.parametrize("alias", ["production", "Production", "product\u0456on"])
+def test_a_rename_carries_no_alias_to_where_it_would_be_refused(guarded: Guarded, alias: str):
+    """Where it is free it may be set; by another name of the model it would be in a stage that nobody decided."""
+    guarded.desk.registry.create_version(logged_model(), model="sandbox", description="", tags={})
+    guarded.desk.registry.set_alias("sandbox", alias, 1)
+    rename = guarded.protection.model_may_be_renamed
+    if alias.isascii():
+        guarded.protection.alias_may_move(HERE, "sandbox", alias, to=1)
+    words = ("model sandbox is not renamed to pricing", f"sandbox/1 has the alias {alias}", "slipway promote pricing/1")
+    refused(lambda: enter(rename(HERE, "sandbox", "pricing")), *words)
+    guarded.desk.registry.delete_alias("sandbox", alias)
+    enter(rename(HERE, "sandbox", "pricing"))
+
+
+def test_a_rename_carries_no_label_to_where_it_would_be_refused(guarded: Guarded):
+    """MLflow's stage is set freely where the policy has no such stage."""
+    guarded.desk.registry.create_version(logged_model(), model="sandbox", description="", tags={})
+    guarded.desk.registry.set_mlflow_stage("sandbox", 1, "Production")
+    rename = guarded.protection.model_may_be_renamed
+    refused(lambda: enter(rename(HERE, "sandbox", "pricing")), "sandbox/1 has MLflow's stage Production")
+    guarded.desk.registry.set_mlflow_stage("sandbox", 1, "None")
+    enter(rename(HERE, "sandbox", "pricing"))
+
+
+@pytest.mark.parametrize("alias", ["product\u0456on", "\uff50roduction", "production_", "production\n", "pr0duction"])
+def test_an_alias_that_looks_like_a_stage_is_not_set(guarded: Guarded, alias: str):
+    """People would take it for the stage; where it is there already, it may be removed."""
+    guarded.protection.alias_may_move(HERE, "sandbox", alias, to=3)
+    refused(
+        lambda: guarded.protection.alias_may_move(HERE, "m", alias, to=3), "looks like the protected stage production"
+    )
+    guarded.protection.alias_may_move(HERE, "m", alias, to=None)
+
+
+@pytest.mark.parametrize("name", ["\u043c", "m ", "m\u200b", "\uff4d"])
+def test_no_model_is_called_so_that_it_looks_like_a_protected_one(guarded: Guarded, name: str):
+    """Neither a new one nor one that is renamed; plain names that differ by case or digits are two."""
+    may = guarded.protection
+    refused(lambda: may.name_may_be_given(HERE, name), "it looks like m", "m/2 is in production")
+    guarded.desk.registry.create_version(logged_model(), model="other", description="", tags={})
+    refused(lambda: enter(may.model_may_be_renamed(HERE, "other", name)), "it looks like m")
+    may.name_may_be_given(HERE, "M")
+    may.name_may_be_given(HERE, "m")
+    guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
+    may.name_may_be_given(HERE, name)
 
 
 def test_our_tags_are_ours(guarded: Guarded):
@@ -256,21 +366,20 @@ def test_prompts_are_left_alone(guarded: Guarded):
 def test_bytes_in_a_stage_stay(guarded: Guarded, path: str):
     """Those of the model, and those of its run that verdicts rest on; whatever is around them is not deleted."""
     place = place_of(f"mlflow-artifacts:/{path}", destination="s3://bucket")
-    refused(lambda: guarded.protection.bytes_may_change(place), "m/2 is in production (as production)")
+    refused(lambda: guarded.protection.require_free(place), "m/2 is in production (as production)")
 
 
-@pytest.mark.parametrize("path", ["0/models/m-1/MLmodel", "0/models/m-3", "0/r/plots/x.png", "1/a"])
+@pytest.mark.parametrize("path", ["0/models/m-4/MLmodel", "0/models/m-3", "0/r/plots/x.png", "1/a"])
 def test_other_bytes_are_free(guarded: Guarded, path: str):
     """Of versions in no stage, of runs."""
-    guarded.protection.bytes_may_change(place_of(f"mlflow-artifacts:/{path}", destination="s3://bucket"))
+    guarded.protection.require_free(place_of(f"mlflow-artifacts:/{path}", destination="s3://bucket"))
 
 
 def test_uploads_past_the_proxy_are_held_to_the_same(guarded: Guarded):
-    """Where the server writes by what a run or a logged model says of itself."""
-    refused(lambda: guarded.protection.run_bytes_may_change("run2", "holdout/rows.parquet"), "m/2")
-    guarded.protection.run_bytes_may_change("run2", "plots/a.png")
-    refused(lambda: guarded.protection.logged_model_bytes_may_change("m-2", "MLmodel"), "m/2")
-    guarded.protection.logged_model_bytes_may_change("m-3", "MLmodel")
+    """Where the server writes by what a run says of itself."""
+    may = guarded.protection.run_file_may_change
+    refused(lambda: enter(may("run2", "holdout/rows.parquet")), "m/2")
+    enter(may("run2", "plots/a.png"))
 
 
 def test_no_experiment_writes_into_a_version(guarded: Guarded):

@@ -1,11 +1,26 @@
 """What follows from a look at the registry."""
 
-from serving.following import RETRY_AT_MOST_S, Followed, Step, failed, next_step, succeeded
+import pytest
+
+from registry.aliases import AliasHolder
+from registry.occupants import Placement
+from serving.following import RETRY_AT_MOST_S, Followed, Seen, Step, failed, problem_of, seen_of, succeeded
+from serving.following import next_step as step_after
 from serving.prepared import Prepared
 from serving.target import Sighting, Target
 
 TARGET = Target("cancer", "production")
 ONE, TWO = (Sighting(identity="default/1", number=n) for n in (1, 2))
+
+
+def next_step(followed: Followed, sighting: Sighting | None, now: float) -> tuple[Step, Followed]:
+    """Return what follows from a version that alias and history agree on."""
+    return step_after(followed, Seen(sighting=sighting), now)
+
+
+def held(number: int) -> AliasHolder:
+    """Return a version as the registry shows it."""
+    return AliasHolder(identity="default/1", number=number)
 
 
 def prepared(seen: Sighting) -> Prepared:
@@ -58,3 +73,75 @@ def test_going_back_to_the_version_in_place_ends_the_problem():
     """Whoever rolls back after a broken promotion has a clean status again."""
     followed = failed(in_place(ONE), TWO, "broken", 0.0)
     assert next_step(followed, ONE, 0.0) == (Step.KEEP, in_place(ONE))
+
+
+def seen(placed: Placement | None, *, require_history: bool = False) -> Seen:
+    """Return what a look leads to."""
+    return seen_of(TARGET, placed, require_history=require_history)
+
+
+@pytest.mark.parametrize("require_history", [False, True])
+def test_what_alias_and_history_agree_on_is_served(require_history: bool):
+    """Nothing is to be said of it."""
+    placed = Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True)
+    assert seen(placed, require_history=require_history) == Seen(sighting=ONE)
+
+
+@pytest.mark.parametrize("holder", [held(2), None])
+def test_where_they_disagree_the_history_is_served(holder: AliasHolder | None):
+    """However the alias came to point elsewhere; from the second look on that is a problem."""
+    found = seen(Placement(holder=holder, occupant=held(1), number=1, is_recorded=True))
+    assert found.sighting == ONE
+    assert "the history has 1 there, which is served" in str(found.dispute)
+    step, once = step_after(in_place(ONE), found, 0.0)
+    assert (step, problem_of(once)) == (Step.KEEP, None)
+    step, twice = step_after(once, found, 1.0)
+    assert (step, problem_of(twice)) == (Step.KEEP, found.dispute)
+    agreed = Seen(sighting=ONE)
+    assert problem_of(step_after(twice, agreed, 2.0)[1]) is None
+    assert step_after(in_place(TWO), found, 0.0)[0] is Step.PREPARE
+
+
+def test_an_alias_puts_nothing_into_a_stage_that_the_history_emptied():
+    """What is in place goes on, as when the alias is gone."""
+    found = seen(Placement(holder=held(2), is_recorded=True))
+    step, followed = step_after(in_place(ONE), found, 0.0)
+    assert (step, followed.in_place) == (Step.KEEP, prepared(ONE))
+    assert "points at 2, and the history has nothing there; keeping 1" in str(problem_of(followed))
+    assert seen(Placement(holder=None, is_recorded=True)) == Seen(sighting=None)
+
+
+def test_a_version_that_is_gone_is_replaced_by_no_other():
+    """The history has it there, and it was deleted."""
+    found = seen(Placement(holder=held(2), number=1, is_recorded=True))
+    step, followed = step_after(in_place(ONE), found, 0.0)
+    assert step is Step.KEEP
+    assert "the history has 1 in production, and that version of cancer is gone" in str(problem_of(followed))
+
+
+def test_what_the_history_knows_nothing_of_is_served_as_unrecorded():
+    """Whoever sets aliases by hand is still served, and it is said."""
+    found = seen(Placement(holder=held(1)))
+    assert (found.sighting, found.is_recorded) == (ONE, False)
+    step, followed = step_after(Followed(target=TARGET), found, 0.0)
+    assert (step, followed.is_recorded) == (Step.PREPARE, False)
+    assert not succeeded(followed, prepared(ONE)).is_recorded
+
+
+def test_where_the_history_is_required_it_is_not_served():
+    """The problem names both ways on."""
+    found = seen(Placement(holder=held(2)), require_history=True)
+    step, followed = step_after(in_place(ONE), found, 0.0)
+    assert (step, followed.in_place) == (Step.KEEP, prepared(ONE))
+    said = str(problem_of(followed))
+    assert "cancer/2 has the alias production, and the history knows nothing of it" in said
+    assert "slipway adopt cancer@production" in said
+    assert "require_history: false" in said
+
+
+def test_a_failure_and_a_dispute_are_both_said():
+    """One does not hide the other."""
+    found = Seen(sighting=TWO, dispute="they disagree")
+    _, followed = step_after(in_place(ONE), found, 0.0)
+    _, followed = step_after(failed(followed, TWO, "broken", 0.0), found, 0.0)
+    assert problem_of(followed) == "cancer/2 cannot be put in place: broken; 1 goes on; they disagree"

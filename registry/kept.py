@@ -1,0 +1,62 @@
+"""Where the versions lie that a stage may be given back: all that are or were in one, by the history.
+
+Asked before each file that is stored, so what was worked out is kept until another decision is applied.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from registry.history import Record, fold
+from registry.place_index import PlaceIndex
+from registry.places import Place
+from registry.protection import Stored, Tables, places_of
+
+
+class Decided(Protocol):
+    """What is asked of the history."""
+
+    def moves(self, model_uid: str) -> tuple[Record, ...]:
+        """Return the records of a model that move a version, in order."""
+
+    def all_applied(self) -> Mapping[str, int]:
+        """Return for each model the last number whose consequences are known to be applied."""
+
+
+class Kept:
+    """The versions on the stacks of all models, by their places; `destination` is as in `Protection`."""
+
+    def __init__(self, tables: Tables, history: Decided, destination: Callable[[], str | None]) -> None:
+        self._tables = tables
+        self._history = history
+        self._destination = destination
+        self._stored: dict[str, tuple[int, tuple[Stored, ...]]] = {}
+        self._index: PlaceIndex[Stored] = PlaceIndex(())
+
+    def index(self) -> PlaceIndex[Stored]:
+        """Return them as they are now; a `Stored`'s word is the stage on whose stack it is."""
+        applied = self._history.all_applied()
+        if applied != {uid: seq for uid, (seq, _) in self._stored.items()}:
+            known = self._stored
+            stored = {
+                uid: known[uid] if uid in known and known[uid][0] == seq else (seq, tuple(self._stacked(uid)))
+                for uid, seq in applied.items()
+            }
+            # Read once above, written in this order: another thread sees the old pair or computes the same anew.
+            self._index = PlaceIndex(self._entries(stored))
+            self._stored = stored
+        return self._index
+
+    def _stacked(self, model_uid: str) -> Iterator[Stored]:
+        workspace, created_ms, _ = model_uid.split("/", 2)
+        stacks = {stage: stack for stage, stack in fold(self._history.moves(model_uid)).stacks.items() if stack}
+        numbers = {number for stack in stacks.values() for number in stack}
+        found = self._tables.stored_numbers(workspace, int(created_ms), numbers) if numbers else ()
+        for stage, stack in stacks.items():
+            yield from (replace(each, word=stage) for each in found if each.key.number in stack)
+
+    def _entries(self, stored: Mapping[str, tuple[int, tuple[Stored, ...]]]) -> Iterator[tuple[Place, Stored]]:
+        destination = self._destination()
+        for _, versions in stored.values():
+            for each in versions:
+                yield from ((place, each) for place in places_of(each, destination))

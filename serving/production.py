@@ -1,0 +1,49 @@
+"""The versions that `slipway up` runs scoring servers for: those that the history put there, as an engine has it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from registry.model_registry import ModelRegistry
+from registry.occupants import Placement, Placements
+from registry.version import Version, VersionRef
+from serving.following import Seen, seen_of
+from serving.target import Target
+
+UNRECORDED = "an alias put it there, and no decision"
+
+
+class InProduction:
+    """Looks at a stage of all models, and says what is not as it was decided, each time that changes.
+
+    A model that had a version there is looked at from then on, also when its alias is gone.
+    """
+
+    def __init__(
+        self, stage: str, placements: Placements, registry: ModelRegistry, *, say: Callable[[str], None]
+    ) -> None:
+        self._stage = stage
+        self._placements = placements
+        self._registry = registry
+        self._say = say
+        self._models: set[str] = set()
+        self._said: dict[str, str | None] = {}
+
+    def __call__(self) -> Sequence[Version]:
+        """Return the versions to serve now, ordered by model."""
+        self._models.update(self._placements.models_with(self._stage))
+        placed = self._placements.look([(model, self._stage) for model in self._models])
+        return [version for model in sorted(self._models) if (version := self._version(model, placed)) is not None]
+
+    def _version(self, model: str, placed: Mapping[tuple[str, str], Placement]) -> Version | None:
+        target = Target(model, self._stage)
+        seen = seen_of(target, placed.get((model, self._stage)), require_history=False)
+        self._tell(target, seen)
+        if seen.sighting is None:
+            return None
+        return self._registry.version(VersionRef(model=model, number=seen.sighting.number))
+
+    def _tell(self, target: Target, seen: Seen) -> None:
+        said = seen.withheld or seen.dispute or (None if seen.is_recorded else UNRECORDED)
+        if said != self._said.get(target.model):
+            self._said[target.model] = said
+            if said:
+                self._say(f"warning: {target}: {said}")

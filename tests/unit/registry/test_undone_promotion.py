@@ -1,0 +1,60 @@
+"""A promotion whose files are changed meanwhile, by whoever has keys to the store, is undone and on record."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.registry.test_app import Office, code
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    """Return an office."""
+    return Office(tmp_path)
+
+
+def change_with_the_alias(office: Office, *numbers: int) -> None:
+    """Have files of versions changed in the moment in which an alias moves."""
+
+    class Changing(type(office.registry)):
+        def set_alias(self, model: str, alias: str, number: int) -> None:
+            super().set_alias(model, alias, number)
+            for each in numbers:
+                (self.folders[f"models:/m-{each}"] / "MLmodel").write_text("flavors: {other: {}}")
+
+    office.registry.__class__ = Changing
+
+
+def test_the_one_before_is_put_back(office: Office):
+    """The answer says what changed; the history has both decisions, the second with why."""
+    assert office.moved(1, "production").status == 200
+    change_with_the_alias(office, 2)
+    answer = office.moved(2, "production")
+    assert code(answer) == (500, "changed-while-promoted")
+    assert "m/2 was changed while it was promoted to production, which was undone (m/1 is back)" in answer.text
+    promoted, undone = office.events()[-2:]
+    assert (promoted.kind, promoted.version) == ("VersionPromoted", 2)
+    assert (undone.kind, undone.version) == ("VersionRolledBack", 1)
+    assert "undone: m/2 is not stored as it was registered: changed: MLmodel" in undone.reason
+    assert office.registry.model("m").aliases == {"production": 1}
+
+
+def test_where_none_was_before_the_stage_is_empty_again(office: Office):
+    """Nothing damaged stays in it."""
+    change_with_the_alias(office, 1)
+    answer = office.moved(1, "production")
+    assert (code(answer)[1], "nothing is there now" in answer.text) == ("changed-while-promoted", True)
+    assert office.events()[-1].kind == "VersionDemoted"
+    assert office.registry.model("m").aliases == {}
+
+
+def test_where_the_one_before_is_damaged_too_the_stage_is_empty(office: Office):
+    """The reason names both."""
+    assert office.moved(1, "production").status == 200
+    change_with_the_alias(office, 1, 2)
+    assert code(office.moved(2, "production"))[1] == "changed-while-promoted"
+    event = office.events()[-1]
+    assert event.kind == "VersionDemoted"
+    assert "m/2 is not stored" in event.reason
+    assert "m/1 is not stored" in event.reason
+    assert office.registry.model("m").aliases == {}

@@ -1,0 +1,44 @@
+"""`slipway up` runs scoring servers for what the history has in production, and says where an alias says otherwise."""
+
+from registry.occupants import Placements
+from registry.version import parse_ref
+from serving.production import InProduction
+from tests.unit.registry.test_occupants import Counted, FakeAliases
+from tests.unit.registry.test_promote import Desk
+
+
+def looking(desk: Desk) -> tuple[InProduction, list[str]]:
+    """Return what looks, and what it says."""
+    said: list[str] = []
+    placements = Placements(FakeAliases(desk), Counted(desk.history))
+    return InProduction("production", placements, desk.registry, say=said.append), said
+
+
+def test_what_was_decided_runs_wherever_the_alias_goes():
+    """Moved or removed; it is said once, and a decision is followed."""
+    desk = Desk()
+    desk.promote(1, "production")
+    look, said = looking(desk)
+    assert [str(each) for each in look()] == ["m/1"]
+    assert said == []
+    desk.registry.set_alias("m", "production", 2)
+    assert [str(each) for each in look()] == ["m/1"]
+    assert [str(each) for each in look()] == ["m/1"]
+    (warning,) = said
+    assert "points at 2, and the history has 1 there, which is served" in warning
+    desk.registry.delete_alias("m", "production")
+    assert [str(each) for each in look()] == ["m/1"]
+    desk.registry.set_alias("m", "production", 1)
+    desk.promote(3, "production")
+    assert [str(each) for each in look()] == ["m/3"]
+    desk.decisions.demote(parse_ref("m/3"), "bad", to=None, dry_run=False)
+    assert look() == []
+
+
+def test_what_an_alias_alone_says_runs_and_is_said():
+    """As before there was a history."""
+    desk = Desk()
+    desk.registry.set_alias("m", "production", 2)
+    look, said = looking(desk)
+    assert [str(each) for each in look()] == ["m/2"]
+    assert said == ["warning: m@production: an alias put it there, and no decision"]
