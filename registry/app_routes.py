@@ -85,7 +85,7 @@ class Api:
         user = self._keeper.access.user(request)
         with self._keeper.ledger() as ledger:
             found = self._decisions(ledger, user, None).status_of_models(lambda name: self._sees(user, name))
-            return {"stages": [row.to_document() for row in found]}
+            return found.to_document()
 
     def beats(self, request: Request) -> dict[str, Any]:
         """Give the last word of every engine on the models that can be seen."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from registry.checks.approval import authors_of
-from registry.decide import Decision, Ledger, Situation, carry_out, note, propose, settled
+from registry.decide import Decision, Ledger, Situation, carry_out, look, note, propose, settled, with_deleted
 from registry.decisions import Noted, Receipt
-from registry.errors import Conflict, InvalidInput, NotApproved
+from registry.errors import Conflict, InvalidInput, NotApproved, NotFound, SlipwayError
 from registry.events import Event
 from registry.heartbeats import Heartbeat
 from registry.manifest import Manifest, manifest_of
@@ -29,9 +29,10 @@ from registry.record import record
 from registry.roles import May, Role
 from registry.served import served_by
 from registry.stages import find_stage
-from registry.status import StageStatus, status_of
+from registry.status import Problem, Status, status_of
+from registry.text import require_reason
 from registry.verdict import Outcome, Verdict
-from registry.version import Version, VersionRef
+from registry.version import Version, VersionRef, deleted_version
 from registry.whole import recorded_manifest, require_whole
 
 
@@ -48,18 +49,35 @@ class LedgerDecisions:
     beats: Callable[[], Sequence[Heartbeat]] = tuple
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def status(self) -> tuple[StageStatus, ...]:
-        """Return every stage in use; decisions that were not applied are applied first."""
+    def status(self) -> Status:
+        """Return every stage in use, and what could not be told; what was not applied is applied first."""
         return self.status_of_models(lambda _: True)
 
-    def status_of_models(self, seen: Callable[[str], bool]) -> tuple[StageStatus, ...]:
+    def status_of_models(self, seen: Callable[[str], bool]) -> Status:
         """Return every stage in use of the models with names that are seen."""
-        book = self.ledger.policies()
-        read_once = replace(self.ledger, policies=lambda: book)
-        shown = [model for model in self.ledger.registry.models() if seen(model.name)]
-        found = [row for model in shown for row in status_of(model, read_once)]
-        beats = self.beats()
-        return tuple(replace(row, served=self._served(beats, row.model, row.stage, row.version)) for row in found)
+        ledger, notes = _whatever_the_policy(self.ledger)
+        book = ledger.policies()
+        read_once = replace(ledger, policies=lambda: book)
+        shown = [model for model in ledger.registry.models() if seen(model.name)]
+        found = [status_of(model, read_once) for model in shown]
+        beats, silent = self._beats()
+        rows = [row for each in found for row in each.stages]
+        return Status(
+            stages=tuple(replace(row, served=self._served(beats, row.model, row.stage, row.version)) for row in rows),
+            problems=(
+                *(Problem(model=None, problem=note, hint="slipway policy check") for note in notes),
+                *silent,
+                *(problem for each in found for problem in each.problems),
+            ),
+        )
+
+    def _beats(self) -> tuple[Sequence[Heartbeat], tuple[Problem, ...]]:
+        """Return what engines say; where that cannot be read, what is in the stages is told all the same."""
+        try:
+            return self.beats(), ()
+        except SlipwayError as error:
+            said = f"what engines say cannot be read: {error.message}"
+            return (), (Problem(model=None, problem=said, hint=error.hint),)
 
     def situation(self, model: str, reading: Ledger) -> Situation:
         """Return how a model stands, after finishing what somebody decided and did not live to apply."""
@@ -69,8 +87,8 @@ class LedgerDecisions:
         """Put a verdict into the ledger, with the actor who vouches for it."""
         self.may(Role.ASSESS, verdict.model, verdict.stage)
         who = self.who("assessed")
-        seq = record(verdict, version, self.ledger, actor=who.actor, authenticated=who.authenticated)
-        return self._noted(str(version), verdict.stage, seq, who)
+        done = record(verdict, version, self.ledger, actor=who.actor, authenticated=who.authenticated)
+        return replace(self._noted(str(version), verdict.stage, done.seq, who), notes=done.notes)
 
     def approve(self, ref: VersionRef, stage: str, reason: str) -> Noted:
         """Approve a version for a stage; its author cannot."""
@@ -114,6 +132,8 @@ class LedgerDecisions:
     def promote(self, version: Version, stage: str, reason: str, *, grounds: Grounds | None, dry_run: bool) -> Receipt:
         """Move a version into a stage on the grounds of a verdict."""
         self.may(Role.PROMOTE, version.model, stage)
+        if grounds is not None and grounds.override is not None:
+            require_reason(grounds.override, "the reason of an override")
         if grounds is not None and grounds.override and grounds.verdict.outcome is not Outcome.PASS:
             self.may(Role.OVERRIDE, version.model, stage)
         decision = deciding(version, stage, self.who(reason), grounds, self.ledger)
@@ -135,7 +155,8 @@ class LedgerDecisions:
         chosen = find_stage(stage or stages[-1], stages)
         self.may(Role.PROMOTE, model, chosen)
         decision = going_back(chosen, self.who(reason), ledger, to_version=to_version, from_version=from_version)
-        return replace(replace(self, ledger=ledger)._act(model, decision, dry_run=dry_run), notes=notes)
+        done = replace(self, ledger=ledger)._act(model, decision, dry_run=dry_run)
+        return replace(done, notes=(*notes, *done.notes))
 
     def adopt(self, ref: VersionRef, reason: str, *, dry_run: bool) -> Receipt:
         """Take over the version that has a stage's alias already; no gate was ever passed for it."""
@@ -160,7 +181,7 @@ class LedgerDecisions:
 
     def demote(self, ref: VersionRef, reason: str, *, to: str | None, dry_run: bool) -> Receipt:
         """Take a version out of its stage, into a lower one or into none."""
-        found, why = self.ledger.registry.version(ref), self.who(reason)
+        found, why = self._version_or_what_is_left(ref, to=to), self.who(reason)
         stage = find_stage(to, self._stages(found.model)) if to else None
 
         def decision(situation: Situation) -> Event:
@@ -174,9 +195,22 @@ class LedgerDecisions:
 
     def archive(self, ref: VersionRef, reason: str, *, dry_run: bool) -> Receipt:
         """Rule that nothing goes back to a version, in whatever stage it was."""
-        found, why = self.ledger.registry.version(ref), self.who(reason)
+        found, why = self._version_or_what_is_left(ref, to=None), self.who(reason)
         self.may(Role.PROMOTE, found.model, self._stages(found.model)[-1])
         return self._act(found.model, lambda situation: archival(situation, found, why), dry_run=dry_run)
+
+    def _version_or_what_is_left(self, ref: VersionRef, *, to: str | None) -> Version:
+        """Return a version to be taken out of its stage: of one that was deleted, what the ledger knows of it."""
+        try:
+            return self.ledger.registry.version(ref)
+        except NotFound:
+            if ref.number is None or to is not None:
+                raise
+            situation = look(ref.model, self.ledger)
+            about = self.ledger.history.about(situation.model_uid, ref.number)
+            if not about:
+                raise
+            return deleted_version(ref.model, ref.number, about[0].event.at)
 
     def _stages(self, model: str) -> tuple[str, ...]:
         return self.ledger.policies().of(model).names
@@ -194,6 +228,7 @@ class LedgerDecisions:
             dry_run=dry_run,
             changes=[str(change) for change in done.changes],
             served=self._served(self.beats(), event.model, event.stage, str(event.version)) if event else (),
+            notes=[f"the registry does not take what the history says: {each}" for each in done.unapplied],
         )
 
     def _served(self, beats: Sequence[Heartbeat], model: str, stage: str | None, version: str) -> tuple[str, ...]:
@@ -238,7 +273,8 @@ def going_back(
 ) -> Decision:
     """Return the decision to roll back, to be made when the model's lock is held."""
 
-    def decision(situation: Situation) -> Event | None:
+    def decision(found: Situation) -> Event | None:
+        situation = with_deleted(found, stage, ledger)
         number = rollback_target(situation, stage, why.at, to_version=to_version, from_version=from_version)
         if number is None:
             return None

@@ -350,7 +350,7 @@ def test_who_may_not_see_a_model_learns_nothing_of_it(staffed: Office):
     for path in (*GETS, "/ledger/records?model_uid=default/1/m"):
         assert code(staffed.get(path, "nina")) == (403, "not-yours-to-see"), path
         assert staffed.get(path, "vera").status == 200, path
-    assert staffed.get("/status", "nina").document == {"stages": []}
+    assert staffed.get("/status", "nina").document == {"stages": [], "problems": []}
     assert staffed.get("/ledger/models?model=m", "nina").document == {"model_uids": []}
     for path, body in {
         "/verdicts": staffed.judged(1, "staging"),
