@@ -20,7 +20,7 @@ from typing import Any
 
 from registry.aliases import Aliases
 from registry.artifact_cache import FILES, ArtifactCache
-from registry.errors import SlipwayError, Unavailable
+from registry.errors import SlipwayError
 from registry.heartbeats import Heartbeat, Heartbeats
 from serving.control import Peer
 from serving.following import Followed, Step, failed, next_step, succeeded
@@ -288,9 +288,10 @@ class Supervisor:
                 if beats:
                     await asyncio.to_thread(self._heartbeats.beat, beats)
                 self._beats_fail = False
-            except Unavailable as error:
+            except SlipwayError as error:
                 if not self._beats_fail:
-                    log.warning("heartbeats cannot be written, and serving goes on: %s", error.message)
+                    told = f" ({error.hint})" if error.hint else ""
+                    log.warning("heartbeats cannot be written, and serving goes on: %s%s", error.message, told)
                 self._beats_fail = True
             await _set_within(self._beating, self._settings.beat_s)
 

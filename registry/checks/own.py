@@ -56,7 +56,7 @@ def check(evidence: Evidence, rule: OwnRule, *, name: str) -> tuple[Finding, ...
 def _require_recordable(found: Answer, name: str) -> None:
     """Refuse words that are too many or unreadable: a verdict with them is kept for good."""
     for field in ("reason", "measured", "limit", "direction"):
-        if isinstance(said := getattr(found, field), str):
+        if isinstance(said := getattr(found, field), str) and said:
             require_reason(said, f"the {field} of own check '{name}'")
     require_storable(found.details, f"what own check '{name}' answered")
     if len(json.dumps(found.details)) > DETAILS_CHARACTERS:
