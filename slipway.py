@@ -18,6 +18,7 @@ import click
 
 from registry.errors import InvalidInput, SlipwayError
 from registry.outside import Outside
+from registry.text import one_line
 
 __version__ = "0.1.0"
 EXIT_CODES = {"verdict-fail": 3, "verdict-inconclusive": 4, "verdict-error": 4}
@@ -147,9 +148,9 @@ def report(error: SlipwayError, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(error.to_document(), indent=2))
         return
-    click.echo(f"error: {error.message}", err=True)
+    click.echo(f"error: {one_line(error.message)}", err=True)
     if error.hint:
-        click.echo(f"hint: {error.hint}", err=True)
+        click.echo(f"hint: {one_line(error.hint)}", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,8 +13,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from registry.app_limits import BoundedBody
 from registry.app_routes import Access, Api, Keeper
 from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+from registry.text import cleaned_values
 
 NOT_AUTHENTICATED = "not-authenticated"
 STATUS: Mapping[type[SlipwayError], int] = {
@@ -25,6 +27,9 @@ STATUS: Mapping[type[SlipwayError], int] = {
     Corrupt: 500,
     Unavailable: 503,
 }
+NO_ROUTE = (404, 405)
+MESSAGE_CHARACTERS = 4_000
+WRONG_NAMED_AT_MOST = 20
 READS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -72,13 +77,21 @@ def _add_edges(api: FastAPI, access: Access) -> None:
 
     @api.exception_handler(RequestValidationError)
     def misunderstood(request: Request, error: RequestValidationError) -> JSONResponse:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
+        some = error.errors()[:WRONG_NAMED_AT_MOST]
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in some)
         return answer_to(InvalidInput(f"wrong request: {wrong}", code="wrong-request", hint="see /slipway/docs"))
 
     @api.exception_handler(HTTPException)
     def unknown(request: Request, error: HTTPException) -> JSONResponse:
-        found = NotFound(f"{request.method} {request.url.path}: {error.detail}", code="no-route", hint="/slipway/docs")
-        return JSONResponse(found.to_document(), error.status_code)
+        said = f"{request.method} {request.url.path}: {error.detail}"
+        found = (
+            NotFound(said, code="no-route", hint="/slipway/docs")
+            if error.status_code in NO_ROUTE
+            else InvalidInput(said, code="wrong-request", hint="see /slipway/docs")
+        )
+        return JSONResponse(_document(found), error.status_code, error.headers)
+
+    api.add_middleware(BoundedBody)
 
     @api.middleware("http")
     async def known(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -94,5 +107,11 @@ def _add_edges(api: FastAPI, access: Access) -> None:
 def answer_to(error: SlipwayError) -> JSONResponse:
     """Return how an error leaves: by its kind, and with a challenge for whoever should have said who he is."""
     if error.code == NOT_AUTHENTICATED:
-        return JSONResponse(error.to_document(), 401, {"WWW-Authenticate": 'Basic realm="mlflow"'})
-    return JSONResponse(error.to_document(), STATUS[type(error)])
+        return JSONResponse(_document(error), 401, {"WWW-Authenticate": 'Basic realm="mlflow"'})
+    return JSONResponse(_document(error), STATUS[type(error)])
+
+
+def _document(error: SlipwayError) -> dict[str, Any]:
+    """Return an error as JSON; what it repeats of the request may be no text that can be sent."""
+    found: dict[str, Any] = cleaned_values(error.to_document(), MESSAGE_CHARACTERS)
+    return found

@@ -1,8 +1,65 @@
-"""What the API is asked, field by field; unknown fields are refused. Its answers are values of `registry.decisions`."""
+"""What the API is asked, field by field; unknown fields are refused. Its answers are values of `registry.decisions`.
 
-from typing import Any, Literal
+Whatever a database could not be asked for, or could not keep, ends here: 400, with what it is.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+import json
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+
+from registry.errors import InvalidInput
+from registry.identity import require_uid
+from registry.text import DETAILS_CHARACTERS, REASON_CHARACTERS, require_name, require_storable
+from registry.version import LARGEST_NUMBER, parse_ref
+
+LARGEST_COUNT = 2**53  # what a JSON number holds exactly, everywhere
+FINDINGS_AT_MOST = 200
+BEATS_AT_MOST = 1_000
+ENGINE_CHARACTERS = 200
+
+
+def _numbered(text: str) -> str:
+    if parse_ref(text).number is None:
+        raise InvalidInput("a verdict is about a version's number: churn/5", code="not-a-version", hint=None)
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput("a time is no ISO 8601 time", code="not-a-time", hint="2026-11-01T12:00:00+00:00") from None
+    return text
+
+
+def _plain(text: str, what: str) -> str:
+    require_storable({what: text}, "the request")
+    return text
+
+
+def _details(found: dict[str, Any]) -> dict[str, Any]:
+    require_storable(found, "the details of a finding")
+    if len(json.dumps(found)) > DETAILS_CHARACTERS:
+        raise InvalidInput(
+            f"the details of a finding have more than {DETAILS_CHARACTERS:,} characters as JSON",
+            code="text-too-long",
+            hint="log them as an artifact, and name it",
+        )
+    return found
+
+
+Name = Annotated[str, AfterValidator(partial(require_name, what="a name in the request"))]
+Uid = Annotated[str, AfterValidator(require_uid)]
+Number = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+EventNumber = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
+Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
+Words = Annotated[str, Field(max_length=REASON_CHARACTERS)]
+Prefix = Annotated[Words, AfterValidator(partial(_plain, what="the prefix"))]
+Engine = Annotated[Name, Field(max_length=ENGINE_CHARACTERS)]
+Count = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
 
 
 class Body(BaseModel):
@@ -10,8 +67,8 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    actor: str | None = Field(default=None, description="Who asks; recorded as unverified, ignored for known users.")
-    policy_digest: str | None = Field(default=None, description="The model's policy as the client has it.")
+    actor: Name | None = Field(default=None, description="Who asks; recorded as unverified, ignored for known users.")
+    policy_digest: Words | None = Field(default=None, description="The model's policy as the client has it.")
 
 
 class Reasoned(Body):
@@ -31,15 +88,15 @@ class HeartbeatBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    engine: str
-    model: str
-    stage: str
-    version: int | None
-    since: str | None
-    at: str
-    runner: str | None
-    address: str
-    problem: str | None
+    engine: Engine
+    model: Name
+    stage: Name
+    version: Number | None
+    since: Moment | None
+    at: Moment
+    runner: Annotated[Name, Field(max_length=40)] | None
+    address: Annotated[Words, Field(max_length=400)]
+    problem: Words | None
 
 
 class BeatsBody(BaseModel):
@@ -47,7 +104,7 @@ class BeatsBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    beats: list[HeartbeatBody] = Field(min_length=1)
+    beats: list[HeartbeatBody] = Field(min_length=1, max_length=BEATS_AT_MOST)
 
 
 class LeaveBody(BaseModel):
@@ -55,7 +112,7 @@ class LeaveBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    engine: str
+    engine: Engine
 
 
 class FindingBody(BaseModel):
@@ -63,33 +120,46 @@ class FindingBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    check: str
+    check: Name
     outcome: Literal["PASS", "INCONCLUSIVE", "ERROR", "FAIL"]
-    reason: str
-    measured: int | float | str | None = None
-    limit: int | float | str | None = None
-    direction: str | None = None
-    n: int | None = None
-    details: dict[str, Any] = Field(default_factory=dict)
+    reason: Words
+    measured: Count | float | Words | None = None
+    limit: Count | float | Words | None = None
+    direction: Words | None = None
+    n: Count | None = None
+    details: Annotated[dict[str, Any], AfterValidator(_details)] = Field(default_factory=dict)
 
 
 class VerdictBody(Body):
     """What was assessed: the whole outcome is that of the findings."""
 
-    version: str = Field(examples=["churn/5"])
-    stage: str
-    outcome: str | None = None
-    at: str = Field(description="When it was assessed; recorded is the server's time.")
-    champion: int | None
-    digests: dict[str, str]
-    findings: list[FindingBody] = Field(min_length=1)
+    version: Annotated[str, AfterValidator(_numbered)] = Field(examples=["churn/5"])
+    stage: Name
+    outcome: Words | None = None
+    at: Moment = Field(description="When it was assessed; recorded is the server's time.")
+    champion: Number | None
+    digests: dict[Name, Words] = Field(max_length=50)
+    findings: list[FindingBody] = Field(min_length=1, max_length=FINDINGS_AT_MOST)
 
 
 class ApprovalBody(Reasoned):
     """An approval of a version for a stage."""
 
     version: str
-    stage: str
+    stage: Name
+
+
+class ManifestFileBody(BaseModel):
+    """A file of a manifest."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    path: Annotated[str, Field(min_length=1, max_length=REASON_CHARACTERS)]
+    size_bytes: Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+MANIFEST = TypeAdapter(list[ManifestFileBody])
 
 
 class RegistrationBody(Reasoned):
@@ -106,19 +176,19 @@ class PromotionBody(Decided):
     """
 
     version: str
-    stage: str
+    stage: Name
     override: str | None = None
-    verdict_seq: int | None = None
+    verdict_seq: Number | None = None
     verdict: VerdictBody | None = None
 
 
 class RollbackBody(Decided):
     """A way back, in the last stage unless another is named."""
 
-    model: str
-    stage: str | None = None
-    from_version: int | None = None
-    to_version: int | None = None
+    model: Name
+    stage: Name | None = None
+    from_version: Number | None = None
+    to_version: Number | None = None
     skip_damaged: bool = False
 
 
@@ -132,7 +202,7 @@ class DemotionBody(Decided):
     """A move out of a stage, into a lower one or none."""
 
     version: str
-    to: str | None = None
+    to: Name | None = None
 
 
 class ArchivalBody(Decided):

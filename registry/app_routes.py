@@ -8,27 +8,35 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Query, Request
+from pydantic import ValidationError
 
 from registry.app_bodies import (
+    MANIFEST,
     AdoptionBody,
     ApprovalBody,
     ArchivalBody,
     BeatsBody,
     Body,
     DemotionBody,
+    EventNumber,
     LeaveBody,
+    Name,
+    Number,
+    Prefix,
     PromotionBody,
     RegistrationBody,
     RollbackBody,
+    Uid,
     VerdictBody,
+    Words,
 )
 from registry.decide import Ledger, Situation, look, settled
 from registry.decisions import Noted, Receipt
 from registry.errors import InvalidInput, NotApproved
-from registry.heartbeats import Heartbeats, heartbeat_from
+from registry.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
 from registry.history import Record
 from registry.history_shown import parse_time, shown_at, shown_events, verified
 from registry.identity import uid_named
@@ -36,7 +44,7 @@ from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest
 from registry.promote import Grounds, Who, say_why
 from registry.recorded_grounds import acceptable, recorded_grounds
-from registry.roles import Role, require_role
+from registry.roles import May, Role, require_role
 from registry.stages import find_stage
 from registry.verdict import verdict_from
 from registry.version import Version, VersionRef, parse_ref
@@ -54,6 +62,9 @@ class Access(Protocol):
     def may(self, user: str | None, model: str, *, edit: bool) -> bool:
         """Return whether somebody may see a model, or edit it."""
 
+    def administers(self, user: str) -> bool:
+        """Return whether somebody is an administrator."""
+
     def refuses_origin(self, request: Request) -> bool:
         """Return whether a page of another site is behind a request that changes something."""
 
@@ -64,6 +75,7 @@ class Keeper:
 
     ledger: Callable[[], AbstractContextManager[Ledger]]
     heartbeats: Callable[[], Heartbeats]
+    claims: Callable[[], Claims]
     workspace: Callable[[], str]
     access: Access
     now: Callable[[], datetime]
@@ -85,7 +97,7 @@ class Api:
         user = self._keeper.access.user(request)
         with self._keeper.ledger() as ledger:
             found = self._decisions(ledger, user, None).status_of_models(lambda name: self._sees(user, name))
-            return {"stages": [row.to_document() for row in found]}
+            return found.to_document()
 
     def beats(self, request: Request) -> dict[str, Any]:
         """Give the last word of every engine on the models that can be seen."""
@@ -96,24 +108,36 @@ class Api:
 
     def beat(self, request: Request, body: BeatsBody) -> dict[str, int]:
         """Write an engine's word over its earlier one."""
-        for model in {each.model for each in body.beats}:
-            self._require_seen(request, model)
-        self._keeper.heartbeats().beat([heartbeat_from(each.model_dump()) for each in body.beats])
-        return {"written": len(body.beats)}
+        user = self._keeper.access.user(request)
+        said = [replace(heartbeat_from(each.model_dump()), at=self._keeper.now()) for each in body.beats]
+        self._require_engine(user, said)
+        if user is not None:
+            for engine in {each.engine for each in said}:
+                self._require_claim(engine, user, self._keeper.claims().claim(engine, user))
+        self._keeper.heartbeats().beat(said)
+        return {"written": len(said)}
 
     def leave(self, request: Request, body: LeaveBody) -> dict[str, str]:
         """Take an engine's rows away: it stops."""
-        self._keeper.access.user(request)
+        user = self._keeper.access.user(request)
+        if user is not None:
+            owner = self._keeper.claims().owner(body.engine)
+            if owner is None:
+                self._require_engine(user, [b for b in self._keeper.heartbeats().all() if b.engine == body.engine])
+            self._require_claim(body.engine, user, owner or user)
         self._keeper.heartbeats().leave(body.engine)
+        self._keeper.claims().release(body.engine)
         return {"left": body.engine}
 
     def history(
         self,
         request: Request,
-        model: str,
-        at: str | None = Query(None, description="What was in each stage then: 2026-11-01 or 2026-11-01T12:00."),
-        verify: bool = Query(False, description="Check every event against the chain."),
-        head: str | None = Query(None, description="With verify: a head SEQ:HASH that was noted earlier."),
+        model: Name,
+        at: Annotated[
+            Words | None, Query(description="What was in each stage then: 2026-11-01 or 2026-11-01T12:00.")
+        ] = None,
+        verify: Annotated[bool, Query(description="Check every event against the chain.")] = False,
+        head: Annotated[Words | None, Query(description="With verify: a head SEQ:HASH that was noted earlier.")] = None,
     ) -> dict[str, Any]:
         """Tell who decided what, when and why."""
         self._require_seen(request, model)
@@ -133,7 +157,7 @@ class Api:
             book = ledger.policies()
         return {"source": book.source, "policy": book.document}
 
-    def policy_of(self, request: Request, model: str) -> dict[str, Any]:
+    def policy_of(self, request: Request, model: Name) -> dict[str, Any]:
         """Give the effective policy of a model: defaults and its own settings as one."""
         self._require_seen(request, model)
         with self._keeper.ledger() as ledger:
@@ -142,13 +166,13 @@ class Api:
         stages = found.model_dump(mode="json", exclude_none=True)["stages"]
         return {"model": model, "source": book.source, "digest": found.digest, "stages": stages}
 
-    def settle(self, request: Request, model: str, body: Body) -> dict[str, int]:
+    def settle(self, request: Request, model: Name, body: Body) -> dict[str, int]:
         """Finish what was decided about a model and not applied, because somebody died in between."""
         self._require_seen(request, model)
         with self._keeper.ledger() as ledger:
             return {"applied": settled(model, ledger).seq}
 
-    def model_uids(self, request: Request, prefix: str = "", model: str | None = None) -> dict[str, list[str]]:
+    def model_uids(self, request: Request, prefix: Prefix = "", model: Name | None = None) -> dict[str, list[str]]:
         """List the identities of models that have a history and can be seen, as `slipway` needs them."""
         user = self._keeper.access.user(request)
         here = f"{self._keeper.workspace()}/"
@@ -157,7 +181,7 @@ class Api:
             mine = [uid for uid in known if uid.startswith(here)]
             return {"model_uids": [uid for uid in mine if self._sees(user, _name_of(uid, ledger))]}
 
-    def head(self, request: Request, model_uid: str) -> dict[str, str | None]:
+    def head(self, request: Request, model_uid: Uid) -> dict[str, str | None]:
         """Give the end of a model's chain."""
         with self._keeper.ledger() as ledger:
             self._require_seen_uid(request, model_uid, ledger)
@@ -167,10 +191,10 @@ class Api:
     def some_records(
         self,
         request: Request,
-        model_uid: str,
-        after_seq: int = 0,
+        model_uid: Uid,
+        after_seq: EventNumber = 0,
         limit: int = Query(PAGE_ROWS, ge=1, le=PAGE_ROWS),
-        version: int | None = None,
+        version: Number | None = None,
         moves: bool = False,
     ) -> dict[str, Any]:
         """Give records of a model as they are stored: a page of all, those about a version, or those that moved one."""
@@ -185,7 +209,7 @@ class Api:
                 found = islice(history.walk(model_uid, after_seq=after_seq), limit)
             return {"records": [asdict(record) for record in found]}
 
-    def anchors(self, request: Request, model_uid: str) -> dict[str, list[str]]:
+    def anchors(self, request: Request, model_uid: Uid) -> dict[str, list[str]]:
         """Give the heads of a model's chain that are noted in the registry."""
         with self._keeper.ledger() as ledger:
             self._require_seen_uid(request, model_uid, ledger)
@@ -273,10 +297,7 @@ class Api:
     def _decisions(self, ledger: Ledger, user: str | None, named: str | None) -> LedgerDecisions:
         """Return the decisions for a user, or on a server that knows none for whoever was named."""
         actor = user or named or "nobody named"
-
-        def may(role: Role, name: str, stage: str) -> None:
-            policy, can_edit = ledger.policies().of(name), self._keeper.access.may(user, name, edit=True)
-            require_role(role, policy, model=name, stage=stage, actor=actor, may_edit=can_edit)
+        may = self._may(ledger, user, actor)
 
         def who(reason: str) -> Who:
             return say_why(actor, authenticated=user is not None, at=self._keeper.now(), reason=reason)
@@ -284,6 +305,13 @@ class Api:
         return LedgerDecisions(
             ledger=ledger, who=who, may=may, beats=lambda: self._keeper.heartbeats().all(), now=self._keeper.now
         )
+
+    def _may(self, ledger: Ledger, user: str | None, actor: str) -> May:
+        def may(role: Role, name: str, stage: str) -> None:
+            policy, can_edit = ledger.policies().of(name), self._keeper.access.may(user, name, edit=True)
+            require_role(role, policy, model=name, stage=stage, actor=actor, may_edit=can_edit)
+
+        return may
 
     def _grounds(
         self, body: PromotionBody, version: Version, stage: str, situation: Situation, decisions: LedgerDecisions
@@ -307,7 +335,23 @@ class Api:
         note = f"the policy of {model} in your folder is not the server's ({book.source}); the server's holds"
         return replace(answer, notes=(*answer.notes, note))
 
-    def _require_seen(self, request: Request, model: str) -> None:
+    def _require_engine(self, user: str | None, beats: Iterable[Heartbeat]) -> None:
+        """Refuse the word of somebody who is no engine of these stages."""
+        for model, stage in {(each.model, each.stage) for each in beats}:
+            self._require_sight(user, model)
+            with self._keeper.ledger() as ledger:
+                self._may(ledger, user, user or "nobody named")(Role.ENGINE, model, stage)
+
+    def _require_claim(self, engine: str, user: str, owner: str) -> None:
+        """Refuse to change what an engine says, except to the user who first wrote it and to administrators."""
+        if user != owner and not self._keeper.access.administers(user):
+            raise NotApproved(
+                f"{user} may not speak for the engine {engine}: its word is {owner}'s",
+                code="another-engine",
+                hint=f"use {owner}'s credentials, or have an administrator remove it: POST /slipway/heartbeats/leave",
+            )
+
+    def _require_seen(self, request: Request, model: Name) -> None:
         self._require_sight(self._keeper.access.user(request), model)
 
     def _require_seen_uid(self, request: Request, model_uid: str, ledger: Ledger) -> None:
@@ -331,9 +375,13 @@ def _name_of(model_uid: str, ledger: Ledger) -> str:
 
 def _manifest(text: str) -> Manifest:
     try:
-        return Manifest.from_json(text)
-    except (ValueError, TypeError) as error:
-        raise InvalidInput(f"the manifest cannot be read: {error}", code="wrong-manifest", hint=None) from error
+        MANIFEST.validate_json(text)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        place = ".".join(map(str, wrong["loc"]))
+        said = f"the manifest cannot be read: {place}: {wrong['msg']}"
+        raise InvalidInput(said, code="wrong-manifest", hint="slipway register sends none") from error
+    return Manifest.from_json(text)
 
 
 def _unseen(model: str) -> NotApproved:

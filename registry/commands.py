@@ -11,14 +11,20 @@ from registry.console import json_option, print_document, print_table, say
 from registry.metrics import HEADLINE
 from registry.mlflow_registry import MlflowRegistry
 from registry.model_registry import Measured
-from registry.version import Version, parse_ref
+from registry.version import LARGEST_NUMBER, Version, parse_ref
 
 SHOWN_VERSIONS = 20
 
 
 @click.command("versions", epilog="Example: slipway versions cancer")
 @click.argument("model")
-@click.option("--most", default=SHOWN_VERSIONS, show_default=True, type=click.IntRange(1), help="Show so many at most.")
+@click.option(
+    "--most",
+    default=SHOWN_VERSIONS,
+    show_default=True,
+    type=click.IntRange(1, LARGEST_NUMBER),
+    help="Show so many at most.",
+)
 @json_option
 def versions(model: str, most: int, as_json: bool) -> None:
     """List a model's versions: stages, metrics, age, run."""

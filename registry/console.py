@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from registry.text import shown
+
 json_option: Callable[..., Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output."
 )
@@ -16,7 +18,7 @@ json_option: Callable[..., Any] = click.option(
 
 def say(line: str) -> None:
     """Tell a person something on standard error."""
-    click.echo(line, err=True)
+    click.echo(shown(line), err=True)
 
 
 def print_document(document: Any) -> None:
@@ -30,9 +32,9 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
     for header in headers:
         table.add_column(header, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))  # what people write is no markup: "[cloudpickle]" is shown
+        table.add_row(*(Text(shown(cell)) for cell in row))  # what people write is no markup: "[cloudpickle]" is shown
     console = Console()
     if not console.is_terminal:
         console = Console(width=400)
-    console.print(Text(title, style="bold"))
+    console.print(Text(shown(title), style="bold"))
     console.print(table)

@@ -2,19 +2,22 @@
 
 The appended event is the only commit point. What follows from it (alias, MLflow stage, tags) is applied after it, under
 the model's lock; if the process dies in between, the next command applies it. No transaction of the ledger is open
-while the registry is called.
+while the registry is called. What the registry does not take is reported and keeps nobody from deciding; whose own
+alias was not moved learns it as an error.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from shlex import quote
 
-from registry.errors import Conflict
+from registry.errors import Conflict, Unavailable
 from registry.events import Event, first_hash
 from registry.history import Head, History, ModelState, Record, after, fold, record_of
 from registry.identity import RegisteredModel, uid_of
 from registry.model_registry import ModelRegistry
 from registry.policy import Policy, PolicyBook
-from registry.projection import Change, changes_for, numbers_of_interest, project
+from registry.projection import Change, Projected, Refused, changes_for, numbers_of_interest, project
+from registry.text import require_storable
 from registry.version import Version
 
 
@@ -41,7 +44,9 @@ class Ledger:
 class Situation:
     """A model as a decision finds it: what the ledger says, what the registry shows, and the policy.
 
-    `moves` are the records that moved a version.
+    `moves` are the records that moved a version. `gone` has the versions that are in a stage by the ledger, or were
+    before a deleted one, and that the registry has no more. `unapplied` says what the ledger demands and the registry
+    did not take.
     """
 
     model: RegisteredModel
@@ -50,6 +55,8 @@ class Situation:
     moves: tuple[Record, ...]
     state: ModelState
     policy: Policy
+    gone: frozenset[int] = frozenset()
+    unapplied: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -66,19 +73,28 @@ class Situation:
         return self.model.aliases.get(stage)
 
     def occupant(self, stage: str) -> int | None:
-        """Return the version that is in the stage by the ledger."""
+        """Return the version that is in the stage by the ledger; a deleted one is in none."""
         there = self.state.stages.get(stage)
-        return there.version if there else None
+        return there.version if there and there.version not in self.gone else None
+
+    def before(self, stage: str) -> int | None:
+        """Return the version to go back to that is not known to be deleted."""
+        earlier = self.state.stacks.get(stage, ())[:-1]
+        return next((number for number in reversed(earlier) if number not in self.gone), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decided:
-    """A decision and its consequences: `event` is `None` where all was so already."""
+    """A decision and its consequences: `event` is `None` where all was so already.
+
+    `unapplied` says what the registry did not take of them.
+    """
 
     event: Event | None
     seq: int
     previous: int | None
     changes: tuple[Change, ...]
+    unapplied: tuple[str, ...] = ()
 
 
 Decision = Callable[[Situation], Event | None]
@@ -94,14 +110,41 @@ def situation_of(found: RegisteredModel, ledger: Ledger) -> Situation:
     model_uid = uid_of(found, ledger.history, ledger.registry.model)
     head = ledger.history.head(model_uid)
     moves = ledger.history.moves(model_uid)
+    state = fold(moves)
     return Situation(
         model=found,
         model_uid=model_uid,
         head=head,
         moves=moves,
-        state=fold(moves),
+        state=state,
         policy=ledger.policies().of(found.name),
+        gone=_gone(found, state, ledger),
     )
+
+
+def _gone(found: RegisteredModel, state: ModelState, ledger: Ledger) -> frozenset[int]:
+    """Return which versions in stages were deleted; whose alias is in its place is there, and is not asked for."""
+    doubtful = {there.version for stage, there in state.stages.items() if found.aliases.get(stage) != there.version}
+    return _deleted(found, doubtful, ledger)
+
+
+def with_deleted(situation: Situation, stage: str, ledger: Ledger) -> Situation:
+    """Return a situation that knows which of the versions to go back to were deleted, down to the first that is there.
+
+    To ask for that each time would cost every decision a question.
+    """
+    gone = situation.gone
+    for number in reversed(situation.state.stacks.get(stage, ())[:-1]):
+        deleted = _deleted(situation.model, {number}, ledger)
+        if not deleted:
+            break
+        gone |= deleted
+    return replace(situation, gone=gone)
+
+
+def _deleted(model: RegisteredModel, numbers: set[int], ledger: Ledger) -> frozenset[int]:
+    there = {version.number for version in ledger.registry.numbered(model, numbers)} if numbers else set()
+    return frozenset(numbers - there)
 
 
 def agreeing(situation: Situation, ledger: Ledger) -> Situation:
@@ -113,7 +156,7 @@ def agreeing(situation: Situation, ledger: Ledger) -> Situation:
     names = situation.policy.names
     if all(situation.holder(stage) == situation.occupant(stage) for stage in names) and _is_applied(situation, ledger):
         return situation
-    return look(situation.name, ledger)
+    return replace(look(situation.name, ledger), unapplied=situation.unapplied)
 
 
 def settled(model: str, ledger: Ledger) -> Situation:
@@ -141,8 +184,9 @@ def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
         situation = repaired(agreeing(situation_of(found, ledger), ledger), ledger)
         event = decision(situation)
         if event is None:
-            done = Decided(event=None, seq=situation.seq, previous=None, changes=apply_state(situation, ledger))
+            done = _as_it_was(situation, apply_state(situation, ledger))
         else:
+            require_recordable(event)
             record = ledger.history.append(event, after_seq=situation.seq)
             done = _decided(situation, event, record, apply=lambda then: apply_state(then, ledger))
     head = ledger.history.head(model_uid)
@@ -158,39 +202,73 @@ def propose(model: str, decision: Decision, ledger: Ledger) -> Decided:
     situation = look(model, ledger)
     event = decision(situation)
     if event is None:
-        return Decided(event=None, seq=situation.seq, previous=None, changes=_changes(situation, ledger))
+        return _as_it_was(situation, _changes(situation, ledger))
+    require_recordable(event)
     before = situation.head.hash if situation.head else first_hash(situation.model_uid)
     record = record_of(event, seq=situation.seq + 1, before=before)
     return _decided(situation, event, record, apply=lambda then: _changes(then, ledger))
 
 
-def _decided(
-    situation: Situation, event: Event, record: Record, *, apply: Callable[[Situation], tuple[Change, ...]]
-) -> Decided:
+def require_recordable(event: Event) -> None:
+    """Refuse an event that could be appended and not be read, or shown, by everybody afterwards.
+
+    Raises
+    ------
+    InvalidInput
+        A text in it is none that every database takes.
+    """
+    said = {"actor": event.actor, "reason": event.reason, "stage": event.stage, "digests": event.digests}
+    require_storable({**said, "details": event.details}, f"what is to be recorded of {event.model}/{event.version}")
+
+
+def _as_it_was(situation: Situation, projected: Projected) -> Decided:
+    """Return that nothing was to be decided; whoever asked wanted the alias where the history has it."""
+    if refused := projected.refused_alias(None):
+        raise _not_applied(f"what event {situation.seq} and those before it decided", refused)
+    unapplied = tuple(map(str, projected.refused))
+    return Decided(event=None, seq=situation.seq, previous=None, changes=projected.changes, unapplied=unapplied)
+
+
+def _decided(situation: Situation, event: Event, record: Record, *, apply: Callable[[Situation], Projected]) -> Decided:
     before = situation.occupant(event.stage or "")
+    left = situation.state.stage_of(event.version)
     then = replace(situation, state=after(situation.state, record), head=record.head)
     previous = before if before != event.version else None
-    return Decided(event=event, seq=record.seq, previous=previous, changes=apply(then))
+    projected = apply(then)
+    for stage in filter(None, (event.stage, left)):
+        if refused := projected.refused_alias(stage):
+            raise _not_applied(f"the decision is recorded as event {record.seq}, and what follows from it", refused)
+    unapplied = tuple(map(str, projected.refused))
+    return Decided(event=event, seq=record.seq, previous=previous, changes=projected.changes, unapplied=unapplied)
 
 
-def _changes(situation: Situation, ledger: Ledger) -> tuple[Change, ...]:
+def _not_applied(what: str, refused: Refused) -> Unavailable:
+    return Unavailable(
+        f"{what} was not taken by the registry: {refused}",
+        code="not-applied",
+        hint="slipway status tries again, and says what is wrong",
+    )
+
+
+def _changes(situation: Situation, ledger: Ledger) -> Projected:
     """Return what would be applied first; the version that is moved may be one that was of no interest before."""
     numbers = numbers_of_interest(situation.model, situation.state)
-    return changes_for(
+    changes = changes_for(
         situation.state,
         situation.model,
         ledger.registry.numbered(situation.model, numbers),
         stages=situation.policy.names,
         mirror_stages=ledger.mirror_stages,
     )
+    return Projected(changes=changes)
 
 
 def repaired(situation: Situation, ledger: Ledger) -> Situation:
     """Apply decisions that were recorded and not applied; the caller holds the model's lock."""
     if _is_applied(situation, ledger):
         return situation
-    apply_state(situation, ledger)
-    return look(situation.name, ledger)
+    projected = apply_state(situation, ledger)
+    return replace(look(situation.name, ledger), unapplied=tuple(map(str, projected.refused)))
 
 
 def _is_applied(situation: Situation, ledger: Ledger) -> bool:
@@ -198,10 +276,10 @@ def _is_applied(situation: Situation, ledger: Ledger) -> bool:
     return not situation.moves or ledger.history.applied(situation.model_uid) >= situation.moves[-1].seq
 
 
-def apply_state(situation: Situation, ledger: Ledger) -> tuple[Change, ...]:
+def apply_state(situation: Situation, ledger: Ledger) -> Projected:
     """Bring the registry to what the ledger says, and note it as applied."""
     if situation.head is None:
-        return ()
+        return Projected()
     return project(
         situation.model_uid,
         model=situation.model,
@@ -219,7 +297,9 @@ def note(model: str, make: Callable[[Situation], Event], ledger: Ledger) -> Reco
     found = ledger.registry.model(model)
     with ledger.history.lock(uid_of(found, ledger.history, ledger.registry.model)):
         situation = situation_of(found, ledger)
-        return ledger.history.append(make(situation), after_seq=situation.seq)
+        event = make(situation)
+        require_recordable(event)
+        return ledger.history.append(event, after_seq=situation.seq)
 
 
 def require_ours(situation: Situation, stage: str) -> None:
@@ -233,7 +313,7 @@ def require_ours(situation: Situation, stage: str) -> None:
     holder, occupant = situation.holder(stage), situation.occupant(stage)
     if holder == occupant:
         return
-    adopt = f'slipway adopt {situation.name}@{stage} --reason "…"'
+    adopt = f'slipway adopt {quote(f"{situation.name}@{stage}")} --reason "…"'
     if occupant is None:
         raise Conflict(
             f"{situation.name}/{holder} is in {stage} by an alias that the history knows nothing of",
@@ -241,7 +321,7 @@ def require_ours(situation: Situation, stage: str) -> None:
             hint=f"take it over first: {adopt}",
         )
     found = f"points at {holder}" if holder else "is gone"
-    put_back = f'slipway promote {situation.name}/{occupant} --to {stage} --reason "…"'
+    put_back = f'slipway promote {quote(f"{situation.name}/{occupant}")} --to {stage} --reason "…"'
     raise Conflict(
         f"alias {stage} of {situation.name} {found}, and the history has {occupant} there: "
         "it was moved behind its back",

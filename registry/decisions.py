@@ -10,7 +10,7 @@ from typing import Protocol
 from registry.decide import Ledger, Situation
 from registry.manifest import Manifest
 from registry.promote import Grounds
-from registry.status import StageStatus
+from registry.status import Status
 from registry.verdict import Verdict
 from registry.version import Version, VersionRef
 
@@ -58,8 +58,8 @@ class Noted:
 class Decisions(Protocol):
     """Decides, or has decided, what the commands ask for. Each call raises what `registry.promote` raises."""
 
-    def status(self) -> tuple[StageStatus, ...]:
-        """Return every stage in use; decisions that were not applied are applied first."""
+    def status(self) -> Status:
+        """Return every stage in use, and what could not be told; what was not applied is applied first."""
 
     def situation(self, model: str, reading: Ledger) -> Situation:
         """Return how a model stands, after finishing what somebody decided and did not live to apply."""

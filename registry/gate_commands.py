@@ -25,6 +25,7 @@ from registry.promote import (
 )
 from registry.stage_commands import dry_run_option, reason_option, say_notes, tell
 from registry.stages import find_stage
+from registry.text import one_line
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, parse_ref
 from registry.wiring import open_ledger, who
@@ -80,9 +81,9 @@ def promote(
     situation = standing(found.model, opened.ledger)
     stage = find_stage(to, situation.policy.names)
     if ruled_out := archived(situation, found.number):
-        say(f"warning: {found} was archived by {ruled_out.actor}: {ruled_out.reason}")
+        say(f"warning: {found} was archived by {ruled_out.actor}: {one_line(ruled_out.reason)}")
     if left := left_by_rollback(situation, found.number):
-        say(f"warning: {left.actor} rolled back from {found}: {left.reason}")
+        say(f"warning: {left.actor} rolled back from {found}: {one_line(left.reason)}")
     grounds = grounds_for(found, stage, situation, opened, why, decisions=None if dry_run else decisions)
     if grounds and not as_json:
         show(grounds.verdict)

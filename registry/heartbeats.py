@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from registry.text import REASON_CHARACTERS, cleaned
+
 ALIVE_WITHIN = timedelta(seconds=20)
 
 
@@ -33,8 +35,10 @@ class Heartbeat:
         return now - self.at < ALIVE_WITHIN
 
     def to_document(self) -> dict[str, Any]:
-        """Return plain JSON values; times as ISO 8601."""
-        return {**asdict(self), "since": self.since.isoformat() if self.since else None, "at": self.at.isoformat()}
+        """Return plain JSON values; times as ISO 8601. A problem may hold whatever a model printed."""
+        since = self.since.isoformat() if self.since else None
+        problem = cleaned(self.problem, REASON_CHARACTERS) if self.problem else None
+        return {**asdict(self), "since": since, "at": self.at.isoformat(), "problem": problem}
 
 
 def heartbeat_from(document: Mapping[str, Any]) -> Heartbeat:
@@ -57,3 +61,16 @@ class Heartbeats(Protocol):
 
     def all(self) -> tuple[Heartbeat, ...]:
         """Return every engine's last word, ordered by model, stage and engine."""
+
+
+class Claims(Protocol):
+    """Whose word an engine's is, on a server that knows its users: that of the first who wrote it."""
+
+    def claim(self, engine: str, user: str) -> str:
+        """Bind an engine to a user, unless it is bound already, and return to whom it is."""
+
+    def owner(self, engine: str) -> str | None:
+        """Return to whom an engine is bound."""
+
+    def release(self, engine: str) -> None:
+        """Let whoever comes next have an engine's name."""

@@ -3,6 +3,7 @@
 State is a fold over the events in the order of their sequence numbers; no clock decides anything.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from registry.errors import InvalidInput
 from registry.events import Event, EventKind, event_from_text, first_hash, next_hash
+from registry.text import cleaned
 
 HEAD_TAG = "slipway.head"
 MOVES_IN = frozenset({EventKind.VERSION_PROMOTED, EventKind.VERSION_ADOPTED, EventKind.VERSION_ROLLED_BACK})
@@ -77,8 +79,10 @@ def parse_head(text: str) -> Head:
         The text is no head.
     """
     seq, _, digest = text.partition(":")
-    if not seq.isdecimal() or len(digest) != 64:
-        raise InvalidInput(f"'{text}' is no head; write SEQ:HASH as history prints it", code="not-a-head", hint=None)
+    if not re.fullmatch("[0-9]{1,18}", seq) or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise InvalidInput(
+            f"'{cleaned(text, 100)}' is no head; write SEQ:HASH as history prints it", code="not-a-head", hint=None
+        )
     return Head(seq=int(seq), hash=digest)
 
 

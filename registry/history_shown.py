@@ -7,6 +7,7 @@ from typing import Any
 from registry.errors import Corrupt, InvalidInput
 from registry.history import History, Record, fold, parse_head, until
 from registry.history import verify as find_defects
+from registry.text import cleaned
 
 
 def parse_time(text: str) -> datetime:
@@ -21,7 +22,7 @@ def parse_time(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidInput(
-            f"'{text}' is no time; write 2026-11-01 or 2026-11-01T12:00", code="not-a-time", hint=None
+            f"'{cleaned(text, 100)}' is no time; write 2026-11-01 or 2026-11-01T12:00", code="not-a-time", hint=None
         ) from None
     if len(text) == len("2026-11-01"):
         moment = moment.replace(hour=23, minute=59, second=59, microsecond=999999)

@@ -16,7 +16,7 @@ from registry.manifest import Manifest
 from registry.policy import PolicyBook, load_policy
 from registry.promote import Grounds
 from registry.settings import RegistrySettings, load_settings, policy_place, registry_uri
-from registry.status import StageStatus, status_from
+from registry.status import Status, status_from
 from registry.verdict import Verdict
 from registry.version import Version, VersionRef
 
@@ -33,9 +33,9 @@ class HttpDecisions:
         self._actor = actor
         self._policies = policies
 
-    def status(self) -> tuple[StageStatus, ...]:
-        """Return every stage in use."""
-        return tuple(map(status_from, self._server.get("/status")["stages"]))
+    def status(self) -> Status:
+        """Return every stage in use, and what the server could not tell."""
+        return status_from(self._server.get("/status"))
 
     def situation(self, model: str, reading: Ledger) -> Situation:
         """Return how a model stands, after the server finished what somebody decided and did not live to apply."""

@@ -106,9 +106,14 @@ def _authorization(uri: str, environ: Mapping[str, str]) -> dict[str, str]:
     if not (user and password) and split.username and split.password:
         user, password = unquote(split.username), unquote(split.password)
     if user and password:
-        return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+        return {"Authorization": f"Basic {base64.b64encode(_bytes(f'{user}:{password}')).decode()}"}
     token = environ.get("MLFLOW_TRACKING_TOKEN")
     return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes that the environment held: those that are no UTF-8 come to Python as halves of surrogates."""
+    return text.encode(errors="surrogateescape")
 
 
 def _workspace(environ: Mapping[str, str]) -> dict[str, str]:

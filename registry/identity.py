@@ -4,12 +4,16 @@ An identity is workspace, creation time and the name at the ledger's first event
 time and so its identity; a deleted and re-created one has another, though its versions start at 1 again.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from registry.errors import Conflict, NotFound
+from registry.errors import Conflict, InvalidInput, NotFound
 from registry.history import History
 from registry.nearest import did_you_mean
+from registry.text import require_name
+
+UID_CHARACTERS = 600  # the ledger's column
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,16 +49,36 @@ def uid_of(model: RegisteredModel, history: History, find: Callable[[str], Regis
     return renamed[0] if len(renamed) == 1 else mine
 
 
-def uid_named(model: str, history: History, *, prefix: str = "") -> str:
-    """Return the identity, among those that begin with a prefix, that was last known by a name.
-
-    Of a re-created model that is the newer one.
+def require_uid(text: str) -> str:
+    """Return an identity that is written as one: workspace, time and name.
 
     Raises
     ------
+    InvalidInput
+        It is none that any model could have.
+    """
+    if not re.fullmatch(r"[^/]+/[0-9]{1,18}/.+", text, re.DOTALL) or len(text) > UID_CHARACTERS:
+        raise InvalidInput("a model's identity is WORKSPACE/TIME/NAME", code="not-an-identity", hint=None)
+    require_name(text.split("/", 2)[2], "the model's name")
+    require_name(text.split("/", 1)[0], "the workspace")
+    return text
+
+
+def uid_named(model: str, history: History, *, prefix: str = "") -> str:
+    """Return the identity, among those that begin with a prefix, that was last known by a name.
+
+    Of a re-created model that is the newer one; the older is named by its identity.
+
+    Raises
+    ------
+    InvalidInput
+        The name is none that a model could have.
     NotFound
         The history knows no such model.
     """
+    if "/" in model and model.startswith(prefix) and model in history.model_uids(prefix=require_uid(model)):
+        return model
+    require_name(model, "the model's name")
     known = history.model_uids(prefix=prefix, model=model)
     if not known:
         names = {uid.rpartition("/")[2] for uid in history.model_uids(prefix=prefix)}

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from registry.checks.approval import authors_of
-from registry.decide import Decision, Ledger, Situation, carry_out, note, propose, settled
+from registry.decide import Decision, Ledger, Situation, carry_out, look, note, propose, settled
 from registry.decisions import Noted, Receipt
-from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound
+from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError
 from registry.events import Event
 from registry.heartbeats import Heartbeat
 from registry.manifest import Manifest, manifest_of
@@ -30,9 +30,10 @@ from registry.record import record
 from registry.roles import May, Role
 from registry.served import served_by
 from registry.stages import find_stage
-from registry.status import StageStatus, status_of
+from registry.status import Problem, Status, status_of
+from registry.text import REASON_CHARACTERS, cleaned, require_reason
 from registry.verdict import Outcome, Verdict
-from registry.version import Version, VersionRef
+from registry.version import Version, VersionRef, deleted_version
 from registry.whole import recorded_manifest, records_about, require_whole
 
 
@@ -49,18 +50,35 @@ class LedgerDecisions:
     beats: Callable[[], Sequence[Heartbeat]] = tuple
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def status(self) -> tuple[StageStatus, ...]:
-        """Return every stage in use; decisions that were not applied are applied first."""
+    def status(self) -> Status:
+        """Return every stage in use, and what could not be told; what was not applied is applied first."""
         return self.status_of_models(lambda _: True)
 
-    def status_of_models(self, seen: Callable[[str], bool]) -> tuple[StageStatus, ...]:
+    def status_of_models(self, seen: Callable[[str], bool]) -> Status:
         """Return every stage in use of the models with names that are seen."""
-        book = self.ledger.policies()
-        read_once = replace(self.ledger, policies=lambda: book)
-        shown = [model for model in self.ledger.registry.models() if seen(model.name)]
-        found = [row for model in shown for row in status_of(model, read_once)]
-        beats = self.beats()
-        return tuple(replace(row, served=self._served(beats, row.model, row.stage, row.version)) for row in found)
+        ledger, notes = _whatever_the_policy(self.ledger)
+        book = ledger.policies()
+        read_once = replace(ledger, policies=lambda: book)
+        shown = [model for model in ledger.registry.models() if seen(model.name)]
+        found = [status_of(model, read_once) for model in shown]
+        beats, silent = self._beats()
+        rows = [row for each in found for row in each.stages]
+        return Status(
+            stages=tuple(replace(row, served=self._served(beats, row.model, row.stage, row.version)) for row in rows),
+            problems=(
+                *(Problem(model=None, problem=note, hint="slipway policy check") for note in notes),
+                *silent,
+                *(problem for each in found for problem in each.problems),
+            ),
+        )
+
+    def _beats(self) -> tuple[Sequence[Heartbeat], tuple[Problem, ...]]:
+        """Return what engines say; where that cannot be read, what is in the stages is told all the same."""
+        try:
+            return self.beats(), ()
+        except SlipwayError as error:
+            said = f"what engines say cannot be read: {error.message}"
+            return (), (Problem(model=None, problem=said, hint=error.hint),)
 
     def situation(self, model: str, reading: Ledger) -> Situation:
         """Return how a model stands, after finishing what somebody decided and did not live to apply."""
@@ -70,8 +88,8 @@ class LedgerDecisions:
         """Put a verdict into the ledger, with the actor who vouches for it."""
         self.may(Role.ASSESS, verdict.model, verdict.stage)
         who = self.who("assessed")
-        seq = record(verdict, version, self.ledger, actor=who.actor, authenticated=who.authenticated)
-        return self._noted(str(version), verdict.stage, seq, who)
+        done = record(verdict, version, self.ledger, actor=who.actor, authenticated=who.authenticated)
+        return replace(self._noted(str(version), verdict.stage, done.seq, who), notes=done.notes)
 
     def approve(self, ref: VersionRef, stage: str, reason: str) -> Noted:
         """Approve a version for a stage; its author cannot."""
@@ -115,6 +133,8 @@ class LedgerDecisions:
     def promote(self, version: Version, stage: str, reason: str, *, grounds: Grounds | None, dry_run: bool) -> Receipt:
         """Move a version into a stage on the grounds of a verdict."""
         self.may(Role.PROMOTE, version.model, stage)
+        if grounds is not None and grounds.override is not None:
+            require_reason(grounds.override, "the reason of an override")
         if grounds is not None and grounds.override and grounds.verdict.outcome is not Outcome.PASS:
             self.may(Role.OVERRIDE, version.model, stage)
         decision = deciding(version, stage, self.who(reason), grounds, self.ledger)
@@ -180,7 +200,7 @@ class LedgerDecisions:
 
     def demote(self, ref: VersionRef, reason: str, *, to: str | None, dry_run: bool) -> Receipt:
         """Take a version out of its stage, into a lower one or into none."""
-        found, why = self.ledger.registry.version(ref), self.who(reason)
+        found, why = self._version_or_what_is_left(ref, to=to), self.who(reason)
         stage = find_stage(to, self._stages(found.model)) if to else None
 
         def decision(situation: Situation) -> Event:
@@ -194,7 +214,7 @@ class LedgerDecisions:
 
     def archive(self, ref: VersionRef, reason: str, *, dry_run: bool) -> Receipt:
         """Rule that nothing goes back to a version, in whatever stage it was."""
-        found, why = self.ledger.registry.version(ref), self.who(reason)
+        found, why = self._version_or_what_is_left(ref, to=None), self.who(reason)
         self.may(Role.PROMOTE, found.model, self._stages(found.model)[-1])
         return self._act(found.model, lambda situation: archival(situation, found, why), dry_run=dry_run)
 
@@ -207,7 +227,7 @@ class LedgerDecisions:
         try:
             require_whole(version, about, self.ledger.registry, else_do="promote another version")
         except (Corrupt, NotFound) as error:
-            who = self.who(f"undone: {error.message}")
+            who = self.who(cleaned(f"undone: {error.message}", REASON_CHARACTERS))
             undone = carry_out(version.model, undoing(version, stage, who, self.ledger), self.ledger).event
             now = f"{version.model}/{undone.version} is back" if undone and undone.stage else "nothing is there now"
             raise Corrupt(
@@ -215,6 +235,19 @@ class LedgerDecisions:
                 code="changed-while-promoted",
                 hint="find who writes to its files without the server, and restore them or register it anew",
             ) from error
+
+    def _version_or_what_is_left(self, ref: VersionRef, *, to: str | None) -> Version:
+        """Return a version to be taken out of its stage: of one that was deleted, what the ledger knows of it."""
+        try:
+            return self.ledger.registry.version(ref)
+        except NotFound:
+            if ref.number is None or to is not None:
+                raise
+            situation = look(ref.model, self.ledger)
+            about = self.ledger.history.about(situation.model_uid, ref.number)
+            if not about:
+                raise
+            return deleted_version(ref.model, ref.number, about[0].event.at)
 
     def _stages(self, model: str) -> tuple[str, ...]:
         return self.ledger.policies().of(model).names
@@ -232,7 +265,10 @@ class LedgerDecisions:
             dry_run=dry_run,
             changes=[str(change) for change in done.changes],
             served=self._served(self.beats(), event.model, event.stage, str(event.version)) if event else (),
-            notes=[f"skipped: {why}" for why in event.details.get("skipped", {}).values()] if event else (),
+            notes=[
+                *(f"skipped: {why}" for why in (event.details.get("skipped", {}).values() if event else ())),
+                *(f"the registry does not take what the history says: {each}" for each in done.unapplied),
+            ],
         )
 
     def _served(self, beats: Sequence[Heartbeat], model: str, stage: str | None, version: str) -> tuple[str, ...]:
@@ -284,7 +320,7 @@ def undoing(version: Version, stage: str, why: Who, ledger: Ledger) -> Decision:
             try:
                 return roll_back(situation, _whole(situation, before, stage, ledger), stage, why)
             except (Corrupt, NotFound) as error:
-                why_none = replace(why, reason=f"{why.reason}; {error.message}")
+                why_none = replace(why, reason=cleaned(f"{why.reason}; {error.message}", REASON_CHARACTERS))
                 return demotion(situation, version, why_none, to=None)
         return demotion(situation, version, why, to=None)
 

@@ -49,12 +49,19 @@ class UserAccess(OpenAccess):
         if user is None:
             return False
         try:
-            if auth.store.get_user(user).is_admin:
+            if self.administers(user):
                 return True
             found = auth._resolve_user_permission_for_resource(user, "registered_model", model)
         except MlflowException:
             return False
         return bool(found.can_update if edit else found.can_read)
+
+    def administers(self, user: str) -> bool:
+        """Return whether MLflow has somebody as an administrator."""
+        try:
+            return bool(auth.store.get_user(user).is_admin)
+        except MlflowException:
+            return False
 
 
 def create_app() -> FastAPI:

@@ -24,6 +24,7 @@ from registry.mlflow_files import Cached, MlflowFiles
 from registry.model_registry import Measured
 from registry.nearest import did_you_mean
 from registry.stages import MLFLOW_NONE
+from registry.text import require_name, require_new_name
 from registry.version import LoggedModel, Version, VersionRef
 
 PAGE = 1000
@@ -163,6 +164,7 @@ class MlflowRegistry:
                 code="wrong-model-name",
                 hint="use letters, digits, '-', '_' and '.'",
             )
+        require_new_name(model, "the model's name")
         try:
             self._model(model)
         except NotFound:
@@ -231,6 +233,7 @@ class MlflowRegistry:
 
     def _model(self, name: str) -> MlflowModel:
         """Return a model by searching for it: getting it would read all of its versions (MLflow 3.17)."""
+        require_name(name, "the model's name")
         found = self._client.search_registered_models(filter_string=f"name={_quoted(name)}", max_results=1)
         if found:
             return found[0]

@@ -182,12 +182,14 @@ class Roles(Strict):
     """Who may do what for a stage, on a server that knows its users; without a list, who may edit the model there.
 
     `assess` records verdicts, `approve` approvals; `promote` moves versions in and out, `override` past a verdict.
+    `engine` says what it serves.
     """
 
     assess: tuple[str, ...] | None = None
     approve: tuple[str, ...] | None = None
     promote: tuple[str, ...] | None = None
     override: tuple[str, ...] | None = None
+    engine: tuple[str, ...] | None = None
 
 
 class StagePolicy(Strict):
@@ -242,8 +244,9 @@ class Policy(Strict):
 
     @property
     def digest(self) -> str:
-        """Return `sha256:…` of everything that the policy demands."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=False, separators=(",", ":"))
+        """Return `sha256:…` of everything that the policy demands; who serves has no part in any verdict."""
+        demanded = self.model_dump(mode="json", exclude={"stages": {"__all__": {"roles": {"engine"}}}})
+        text = json.dumps(demanded, sort_keys=False, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
     def sources_of(self, stage: str) -> tuple[str, ...] | None:

@@ -1,22 +1,29 @@
 """The projections of the ledger: alias, MLflow stage and tags, repaired forward to what the events say.
 
 `changes_for` compares what the registry shows with what the ledger says, and is pure. A stage that the ledger never
-spoke of is left alone: somebody set that alias before Slipway came, and nothing adopts it silently.
+spoke of is left alone: somebody set that alias before Slipway came, and nothing adopts it silently. A version that the
+registry has no more is shown nowhere.
+
+The ledger does not depend on what a registry takes: what cannot be written is reported, and tried again by every later
+command; the rest is written all the same.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from registry.errors import Unavailable
+from registry.errors import SlipwayError
 from registry.history import HEAD_TAG, Head, History, ModelState
 from registry.identity import RegisteredModel
 from registry.model_registry import ModelRegistry
 from registry.stages import MLFLOW_ARCHIVED, MLFLOW_STAGES, mlflow_stage_of
+from registry.text import NAME_CHARACTERS, cleaned
 from registry.version import Version
 
 STAGE_TAG = "slipway.stage"
 PROJECTED_TAGS = frozenset({STAGE_TAG, "slipway.by", "slipway.reason", "slipway.verdict", HEAD_TAG})
 TAG_CHARACTERS = 500
+NOT_KEPT = "the registry does not keep what is written to it; look for somebody else who writes there"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +72,32 @@ class SetTags:
 Change = SetAlias | DeleteAlias | SetMlflowStage | SetTags
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """A change that the registry did not take, and what it said; `None` stands for the note of the chain's end."""
+
+    change: Change | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.change or f'tag {HEAD_TAG}'}: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Projected:
+    """What was changed in the registry, and what it did not take."""
+
+    changes: tuple[Change, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+    def refused_alias(self, stage: str | None) -> Refused | None:
+        """Return the refusal to put a stage's alias where the ledger has it: of `None`, that of any stage."""
+        for each in self.refused:
+            if isinstance(each.change, SetAlias | DeleteAlias) and stage in (None, each.change.alias):
+                return each
+        return None
+
+
 def numbers_of_interest(model: RegisteredModel, state: ModelState) -> frozenset[int]:
     """Return the versions that a decision may change: however many others there are, they are not looked at.
 
@@ -90,17 +123,19 @@ def changes_for(
     Aliases come first, that of the last stage before others, since they are what serving follows.
     """
     known = [stage for stage in stages if stage in state.stacks]
-    changes: list[Change] = [change for stage in reversed(known) for change in _alias_changes(stage, state, model)]
+    there = frozenset(version.number for version in versions)
+    changes: list[Change] = [c for stage in reversed(known) for c in _alias_changes(stage, state, model, there)]
     if mirror_stages:
         changes += _label_changes(known, state, versions)
     changes += _tag_changes(state, versions)
     return tuple(changes)
 
 
-def _alias_changes(stage: str, state: ModelState, model: RegisteredModel) -> Iterator[Change]:
+def _alias_changes(stage: str, state: ModelState, model: RegisteredModel, there: frozenset[int]) -> Iterator[Change]:
+    """Leave an alias where it is while the version that should have it was deleted: nothing can take its place."""
     holder = model.aliases.get(stage)
     occupant = state.stages.get(stage)
-    if occupant is not None and holder != occupant.version:
+    if occupant is not None and holder != occupant.version and occupant.version in there:
         yield SetAlias(alias=stage, number=occupant.version)
     if occupant is None and holder is not None:
         yield DeleteAlias(alias=stage)
@@ -134,8 +169,8 @@ def _tags_of(state: ModelState, number: int) -> dict[str, str]:
     there = state.stages[stage]
     return {
         STAGE_TAG: stage,
-        "slipway.by": there.by,
-        "slipway.reason": there.reason[:TAG_CHARACTERS],
+        "slipway.by": cleaned(there.by, NAME_CHARACTERS),
+        "slipway.reason": cleaned(there.reason, TAG_CHARACTERS),
         "slipway.verdict": there.verdict or "",
     }
 
@@ -163,36 +198,44 @@ def project(
     history: History,
     stages: Sequence[str],
     mirror_stages: bool,
-) -> tuple[Change, ...]:
-    """Apply what the ledger says to the registry, note it as applied, and return what was changed.
+) -> Projected:
+    """Apply what the ledger says to the registry, note it as applied, and return what was changed and what was not.
 
     The caller holds the model's lock, and has read the model under it. The head is read again before each write:
     whoever lost the lock in a pause and wakes after another's decision changes nothing more. The model is read again
-    until there is nothing left to change: it shows the highest version with a label only, and below it there may be
-    another.
+    until there is nothing left to try: it shows the highest version with a label only, and below it there may be
+    another. What the registry does not take is tried once, keeps nothing else from being tried, and is not noted as
+    applied.
     """
     done: list[Change] = []
-    last: tuple[Change, ...] = ()
+    tried: dict[str, str] = {}
 
     def needed() -> tuple[Change, ...]:
         versions = registry.numbered(model, numbers_of_interest(model, state))
         return changes_for(state, model, versions, stages=stages, mirror_stages=mirror_stages)
 
-    while changes := needed():
-        if changes == last:
-            raise Unavailable(
-                f"the registry does not keep what is written to it: {'; '.join(map(str, changes))}",
-                code="registry-forgets",
-                hint="look for somebody else who writes there; the decision itself is recorded",
-            )
-        last = changes
-        for change in changes:
+    left = needed()
+    while untried := [change for change in left if str(change) not in tried]:
+        for change in untried:
             if history.head(model_uid) != head:
-                return tuple(done)
-            apply(change, model=model.name, registry=registry)
-            done.append(change)
+                return Projected(changes=tuple(done))
+            tried[str(change)] = _said(partial(apply, change, model=model.name, registry=registry))
+            done += [] if tried[str(change)] else [change]
         model = registry.model(model.name)
+        left = needed()
+    refused = [Refused(change=change, reason=tried[str(change)] or NOT_KEPT) for change in left]
     if history.head(model_uid) == head:
-        registry.set_model_tag(model.name, HEAD_TAG, str(head))
-        history.set_applied(model_uid, head.seq)
-    return tuple(done)
+        said = _said(partial(registry.set_model_tag, model.name, HEAD_TAG, str(head)))
+        refused += [Refused(change=None, reason=said)] if said else []
+        if not refused:
+            history.set_applied(model_uid, head.seq)
+    return Projected(changes=tuple(done), refused=tuple(refused))
+
+
+def _said(write: Callable[[], object]) -> str:
+    """Write, and return what the registry says against it: nothing where it is done."""
+    try:
+        write()
+    except SlipwayError as error:
+        return error.message
+    return ""

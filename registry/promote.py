@@ -15,6 +15,7 @@ from registry.events import Event, EventKind
 from registry.history import MOVES_IN
 from registry.manifest import Manifest
 from registry.register import MANIFEST_TAG
+from registry.text import one_line, require_new_name, require_reason
 from registry.verdict import Outcome, Verdict
 from registry.version import Version
 
@@ -37,11 +38,12 @@ def say_why(actor: str, *, authenticated: bool, at: datetime, reason: str) -> Wh
     Raises
     ------
     InvalidInput
-        No reason is given.
+        No reason is given, or reason or name cannot be kept for good.
     """
     if not reason.strip():
         raise InvalidInput("a decision needs a reason, and none was given", code="no-reason", hint='--reason "…"')
-    return Who(actor=actor, authenticated=authenticated, at=at, reason=reason.strip())
+    name = require_new_name(actor, "the name of who decides")
+    return Who(actor=name, authenticated=authenticated, at=at, reason=require_reason(reason, "the reason"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,7 +242,7 @@ def _require_was_there(situation: Situation, stage: str, number: int) -> None:
         )
     if ruled_out := archived(situation, number):
         raise Conflict(
-            f"{situation.name}/{number} was archived by {ruled_out.actor}: {ruled_out.reason}",
+            f"{situation.name}/{number} was archived by {ruled_out.actor}: {one_line(ruled_out.reason)}",
             code="archived",
             hint="choose another: --to-version N",
         )

@@ -4,18 +4,32 @@ Apart from `registry.gate`, which imports all checks: a server records what othe
 """
 
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 from registry.decide import Ledger, Situation, note
+from registry.errors import SlipwayError
 from registry.events import Event, EventKind
 from registry.report import describe, to_html
+from registry.text import REASON_CHARACTERS, cleaned
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef
 
 
-def record(verdict: Verdict, version: Version, ledger: Ledger, *, actor: str, authenticated: bool) -> int:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """The number of a verdict in the ledger; `notes` say which part of its report could not be written."""
+
+    seq: int
+    notes: tuple[str, ...]
+
+
+def record(verdict: Verdict, version: Version, ledger: Ledger, *, actor: str, authenticated: bool) -> Recorded:
     """Put a verdict into the ledger, attach its report to the version's run, and return its number.
 
-    The version's description links to the report. A version without a run has its verdict in the ledger alone.
+    The version's description links to the report, where it has room. A version without a run has its verdict in the
+    ledger alone. The verdict is recorded, whatever becomes of the report.
     """
     document = verdict.to_document()
 
@@ -29,22 +43,41 @@ def record(verdict: Verdict, version: Version, ledger: Ledger, *, actor: str, au
             actor=actor,
             actor_authenticated=authenticated,
             at=verdict.at,
-            reason=_summary(verdict),
+            reason=cleaned(_summary(verdict), REASON_CHARACTERS),
             digests=verdict.digests,
             details={key: document[key] for key in ("outcome", "champion", "findings")},
         )
 
     seq = note(verdict.model, event, ledger).seq
-    run = ledger.registry.measured(version)
-    if version.run_id and run.status:
-        path = f"slipway/gate/{verdict.stage}-{seq}"
-        registry = ledger.registry
-        registry.log_text(version.run_id, json.dumps(document, indent=2), f"{path}.json")
-        registry.log_text(version.run_id, to_html(verdict), f"{path}.html")
-        current = registry.version(VersionRef(model=version.model, number=version.number))
-        page = f"#/experiments/{run.experiment_id}/runs/{version.run_id}/artifacts/{path}.html"
-        registry.set_description(version.model, version.number, describe(current.description, verdict, page))
-    return seq
+    return Recorded(seq=seq, notes=tuple(filter(None, _reported(verdict, version, seq, ledger))))
+
+
+def _reported(verdict: Verdict, version: Version, seq: int, ledger: Ledger) -> Iterator[str | None]:
+    """Write the report and the link to it; yield what could not be written."""
+    registry = ledger.registry
+    run = registry.measured(version)
+    if not version.run_id or not run.status:
+        return
+    path = f"slipway/gate/{verdict.stage}-{seq}"
+    texts = {"json": json.dumps(verdict.to_document(), indent=2), "html": to_html(verdict)}
+    for kind, text in texts.items():
+        yield _unwritten("the report", partial(registry.log_text, version.run_id, text, f"{path}.{kind}"))
+    page = f"#/experiments/{run.experiment_id}/runs/{version.run_id}/artifacts/{path}.html"
+    current = registry.version(VersionRef(model=version.model, number=version.number)).description
+    described = describe(current, verdict, page)
+    if described is None:
+        yield f"the description of {version} is too long for a link to the report, and is left as it is"
+    else:
+        write = partial(registry.set_description, version.model, version.number, described)
+        yield _unwritten("the link to the report", write)
+
+
+def _unwritten(what: str, write: Callable[[], object]) -> str | None:
+    try:
+        write()
+    except SlipwayError as error:
+        return f"{what} could not be written: {error.message}"
+    return None
 
 
 def _summary(verdict: Verdict) -> str:

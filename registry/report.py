@@ -1,7 +1,10 @@
 """A verdict as a page that people read: what was checked, what was found, and the intervals to look at."""
 
+from collections.abc import Mapping
 from html import escape
+from typing import Any, TypeGuard
 
+from registry.text import DESCRIPTION_CHARACTERS
 from registry.verdict import Finding, Verdict
 
 MARK = "<!-- slipway gate -->"
@@ -18,6 +21,7 @@ code { font-size: 13px; overflow-wrap: anywhere; }
 """
 # Narrow, and the reason early: MLflow's UI shows the page in a frame of some 500 pixels.
 WIDTH, LINE, LEFT, RIGHT, NAME = 680, 26, 200, 20, 28
+LARGEST_DRAWN = 1e300
 DIGEST_SHOWN = len("sha256:") + 12
 
 
@@ -38,12 +42,20 @@ def to_html(verdict: Verdict) -> str:
     )
 
 
-def describe(current: str, verdict: Verdict, page: str) -> str:
-    """Return a version's description with a line for each stage's last verdict, linked to its page in MLflow's UI."""
+def describe(current: str, verdict: Verdict, page: str, *, at_most: int = DESCRIPTION_CHARACTERS) -> str | None:
+    """Return a version's description with a line for each stage's last verdict, linked to its page in MLflow's UI.
+
+    Where that would have more characters than the registry keeps, the line goes without its link. What people wrote is
+    never cut: `None` where there is no room even so.
+    """
     before, _, gates = current.partition(MARK)
     kept = [line for line in gates.strip().splitlines() if line and not line.startswith(f"- {verdict.stage}:")]
-    line = f"- {verdict.stage}: **{verdict.outcome.name}**, {verdict.at:%Y-%m-%d %H:%M} UTC, [report]({page})"
-    return "\n".join([before.rstrip(), "", MARK, "", *kept, line]).lstrip()
+    line = f"- {verdict.stage}: **{verdict.outcome.name}**, {verdict.at:%Y-%m-%d %H:%M} UTC"
+    for added in (f"{line}, [report]({page})", line):
+        described = "\n".join([before.rstrip(), "", MARK, "", *kept, added]).lstrip()
+        if len(described) <= at_most:
+            return described
+    return None
 
 
 def _coloured(outcome: str) -> str:
@@ -72,12 +84,16 @@ def _short(value: float | str | None) -> str:
 
 
 def _plot(finding: Finding) -> str:
-    """Draw the interval of each comparison beside the threshold; nothing for checks that compare none."""
-    parts = finding.details.get("slices") or ([finding.details] if "low" in finding.details else [])
-    if not parts:
+    """Draw the interval of each comparison beside the threshold; nothing for checks that compare none.
+
+    Details are whatever a check, or a client, put there: what is no interval is not drawn.
+    """
+    slices = finding.details.get("slices")
+    parts = [each for each in (slices if isinstance(slices, list) else [finding.details]) if _is_interval(each)]
+    threshold = finding.details.get("threshold")
+    if not parts or not _is_finite(threshold):
         return ""
-    threshold = float(finding.details["threshold"])
-    ends = [float(part[end]) for part in parts for end in ("low", "high")] + [threshold, 0.0]
+    ends = [float(part[end]) for part in parts for end in ("low", "high")] + [float(threshold), 0.0]
     low, high = min(ends), max(ends)
     span = (high - low) or 1.0
 
@@ -86,7 +102,7 @@ def _plot(finding: Finding) -> str:
 
     height = LINE * (len(parts) + 2)
     lines = [
-        _vertical(x(threshold), height, "#cf222e", f"threshold {threshold:.4g}", "end"),
+        _vertical(x(float(threshold)), height, "#cf222e", f"threshold {float(threshold):.4g}", "end"),
         _vertical(x(0.0), height, "#59636e", "equal", "start"),
     ]
     for i, part in enumerate(parts):
@@ -100,6 +116,15 @@ def _plot(finding: Finding) -> str:
         )
     title = f"<h2>{escape(finding.check)}: difference to the champion (right is better)</h2>"
     return f"{title}<svg width='{WIDTH}' viewBox='0 0 {WIDTH} {height}' role='img'>{''.join(lines)}</svg>"
+
+
+def _is_interval(part: Any) -> bool:
+    return isinstance(part, Mapping) and all(_is_finite(part.get(name)) for name in ("low", "high", "difference"))
+
+
+def _is_finite(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a number that can be drawn; JSON has integers that no double holds."""
+    return isinstance(value, int | float) and abs(value) < LARGEST_DRAWN
 
 
 def _vertical(x: float, height: float, colour: str, words: str, anchor: str) -> str:

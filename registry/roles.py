@@ -1,4 +1,4 @@
-"""Roles: who may assess, approve, promote and override, where the policy says so."""
+"""Roles: who may assess, approve, promote, override and speak for an engine, where the policy says so."""
 
 import enum
 from collections.abc import Callable
@@ -15,7 +15,10 @@ class Role(enum.StrEnum):
     APPROVE = "approve"
     PROMOTE = "promote"
     OVERRIDE = "override"
+    ENGINE = "engine"
 
+
+ACTS = {Role.ENGINE: "speak as an engine"}
 
 May = Callable[[Role, str, str], None]
 """Refuse an act that is not somebody's to do: the role that it takes, the model, and the stage."""
@@ -35,18 +38,20 @@ def require_role(role: Role, policy: Policy, *, model: str, stage: str, actor: s
     NotApproved
         The policy lists others, or nobody, and the actor may not edit the model.
     """
-    listed: tuple[str, ...] | None = getattr(policy.stages[stage].roles, role, None)
+    declared = policy.stages.get(stage)  # an engine may follow an alias that is no stage
+    listed: tuple[str, ...] | None = getattr(declared.roles, role, None) if declared else None
+    refused = f"{actor} may not {ACTS.get(role, role)} for {stage} of {model}"
     if listed is None:
         if may_edit:
             return
         raise NotApproved(
-            f"{actor} may not {role} for {stage} of {model}: that takes MLflow's permission to edit the model",
+            f"{refused}: that takes MLflow's permission to edit the model",
             code="not-your-role",
             hint=f"ask for it, or have the policy list you: stages: {{{stage}: {{roles: {{{role}: [{actor}]}}}}}}",
         )
     if actor not in listed:
         raise NotApproved(
-            f"{actor} may not {role} for {stage} of {model}: the policy lets {', '.join(listed) or 'nobody'}",
+            f"{refused}: the policy lets {', '.join(listed) or 'nobody'}",
             code="not-your-role",
             hint=f"ask one of them, or have the policy changed: stages: {{{stage}: {{roles: {{{role}: […]}}}}}}",
         )

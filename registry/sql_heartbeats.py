@@ -1,13 +1,15 @@
-"""The `Heartbeats` in SQL, beside the ledger."""
+"""The `Heartbeats` in SQL, beside the ledger, and whose they are."""
 
+import contextlib
 from collections.abc import Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from registry.heartbeats import Heartbeat, heartbeat_from
 from registry.sql_existing import existing_engine
 from registry.sql_history import translated
-from registry.sql_tables import HEARTBEATS
+from registry.sql_tables import ENGINES, HEARTBEATS
 
 
 class SqlHeartbeats:
@@ -35,3 +37,30 @@ class SqlHeartbeats:
         with translated(self._url), self._engine.connect() as connection:
             rows = connection.execute(sa.select(HEARTBEATS).order_by(*order)).mappings().all()
         return tuple(heartbeat_from(dict(row)) for row in rows)
+
+
+class SqlClaims:
+    """The `Claims` in a SQL database whose ledger tables are there already: its key lets one of two through."""
+
+    def __init__(self, url: str) -> None:
+        self._url = sa.make_url(url)
+        self._engine = existing_engine(self._url)
+
+    def claim(self, engine: str, user: str) -> str:
+        """Bind an engine to a user, unless it is bound already."""
+        if (owner := self.owner(engine)) is not None:
+            return owner
+        with translated(self._url), contextlib.suppress(IntegrityError), self._engine.begin() as connection:
+            connection.execute(sa.insert(ENGINES).values(engine=engine, owner=user))
+        return self.owner(engine) or user
+
+    def owner(self, engine: str) -> str | None:
+        """Return to whom an engine is bound."""
+        query = sa.select(ENGINES.c.owner).where(ENGINES.c.engine == engine)
+        with translated(self._url), self._engine.connect() as connection:
+            return connection.scalar(query)
+
+    def release(self, engine: str) -> None:
+        """Let whoever comes next have an engine's name."""
+        with translated(self._url), self._engine.begin() as connection:
+            connection.execute(sa.delete(ENGINES).where(ENGINES.c.engine == engine))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.events import Event, first_hash
@@ -299,9 +299,18 @@ def _wrong_database(message: str) -> InvalidInput:
 
 @contextmanager
 def translated(url: sa.URL) -> Iterator[None]:
-    """Turn what the database's driver raises into Unavailable, without its password."""
+    """Turn what the database's driver raises into Unavailable, without its password.
+
+    What no column could hold is the fault of whoever asks: too large a number, half of a surrogate pair, NUL.
+    """
     try:
         yield
+    except (DataError, OverflowError, UnicodeEncodeError) as error:
+        raise InvalidInput(
+            "what is asked for holds a number or a text that no database could hold",
+            code="wrong-value",
+            hint="numbers go to 2147483647, and texts are without NUL",
+        ) from error
     except (OperationalError, ProgrammingError, DBAPIError) as error:
         first = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
         raise Unavailable(

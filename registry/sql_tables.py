@@ -3,7 +3,7 @@
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
 
 VERSION_TABLE = "slipway_alembic_version"
-REVISION = "0002"
+REVISION = "0003"
 METADATA = MetaData()
 VERSION = Table(VERSION_TABLE, METADATA, Column("version_num", String(32), primary_key=True))
 EVENTS = Table(
@@ -37,4 +37,10 @@ HEARTBEATS = Table(
     Column("runner", String(40)),
     Column("address", String(400), nullable=False),
     Column("problem", Text),
+)
+ENGINES = Table(
+    "slipway_engines",
+    METADATA,
+    Column("engine", String(200), primary_key=True),
+    Column("owner", String(256), nullable=False),
 )

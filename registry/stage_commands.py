@@ -10,8 +10,10 @@ import click
 from registry.console import json_option, print_document, print_table, say
 from registry.decisions import Noted, Receipt
 from registry.outside import Outside
-from registry.version import parse_ref
+from registry.status import Status
+from registry.version import LARGEST_NUMBER, parse_ref
 
+number = click.IntRange(1, LARGEST_NUMBER)
 reason_option = click.option("--reason", required=True, help="Why; it is recorded for good.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 
@@ -19,8 +21,8 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would 
 @click.command("rollback", epilog='Example: slipway rollback cancer --reason "errors doubled"')
 @click.argument("model")
 @click.option("--stage", default=None, metavar="STAGE", help="The stage to roll back; the last one without it.")
-@click.option("--from", "from_version", type=int, metavar="N", help="Only if N is there now: a repeat is harmless.")
-@click.option("--to-version", type=int, metavar="N", help="The version to put back, instead of the one before.")
+@click.option("--from", "from_version", type=number, metavar="N", help="Only if N is there now: a repeat is harmless.")
+@click.option("--to-version", type=number, metavar="N", help="The version to put back, instead of the one before.")
 @click.option("--skip-damaged", is_flag=True, help="Go on to the one before where files are gone or changed.")
 @reason_option
 @dry_run_option
@@ -110,20 +112,28 @@ def archive(outside: Outside, version: str, reason: str, dry_run: bool, as_json:
 @click.command("status", epilog="Example: slipway status")
 @json_option
 @click.pass_obj
-def status(outside: Outside, as_json: bool) -> None:
+def status(outside: Outside, as_json: bool) -> int:
     """Show what is in every stage, since when, and what was moved behind the history."""
     found = outside.decisions().status()
     if as_json:
-        print_document({"stages": [row.to_document() for row in found]})
-        return
-    rows = [[row.model, row.stage, row.version, row.since, row.by, row.wrong or ""] for row in found]
-    print_table(f"stages in use: {len(found)}", ["model", "stage", "version", "since (UTC)", "by", "wrong"], rows)
-    for row in found:
+        print_document(found.to_document())
+    else:
+        _show(found)
+    return 1 if found.problems else 0
+
+
+def _show(found: Status) -> None:
+    rows = [[row.model, row.stage, row.version, row.since, row.by, row.wrong or ""] for row in found.stages]
+    print_table(f"stages in use: {len(rows)}", ["model", "stage", "version", "since (UTC)", "by", "wrong"], rows)
+    for row in found.stages:
         for engine in row.served:
             say(f"{row.model} in {row.stage} is served by {engine}")
-    for row in found:
+    for row in found.stages:
         if row.mend:
             say(f"{row.model} in {row.stage}: {row.mend}")
+    for each in found.problems:
+        what_to_do = f" ({each.hint})" if each.hint else ""
+        say(f"problem{f' of {each.model}' if each.model else ''}: {each.problem}{what_to_do}")
 
 
 def tell(done: Receipt, what: str, *, as_json: bool) -> None:

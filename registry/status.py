@@ -1,10 +1,15 @@
-"""Status: what is in which stage by the history, and where the registry shows something else."""
+"""Status: what is in which stage by the history, and where the registry shows something else.
+
+It always answers: a model of which something cannot be read or written has its problem told beside all others.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from shlex import quote
 from typing import Any
 
-from registry.decide import Ledger, Situation, agreeing, settle, situation_of
+from registry.decide import Ledger, Situation, agreeing, settle, situation_of, with_deleted
+from registry.errors import SlipwayError
 from registry.identity import RegisteredModel
 
 
@@ -29,32 +34,75 @@ class StageStatus:
         return {**asdict(self), "since": self.since or None, "by": self.by or None, "served": list(self.served)}
 
 
-def status_from(document: Mapping[str, Any]) -> StageStatus:
-    """Return the status that `to_document` wrote."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """What could not be told or done about a model, or about none in particular, and what to do."""
+
+    model: str | None
+    problem: str
+    hint: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """Every stage in use, and what keeps the rest from being told or applied."""
+
+    stages: tuple[StageStatus, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def to_document(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "stages": [row.to_document() for row in self.stages],
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+
+def status_from(document: Mapping[str, Any]) -> Status:
+    """Return the status that `to_document` wrote; a server of an earlier Slipway tells no problems."""
+    problems = tuple(Problem(**each) for each in document.get("problems", ()))
+    return Status(stages=tuple(map(_stage_from, document["stages"])), problems=problems)
+
+
+def _stage_from(document: Mapping[str, Any]) -> StageStatus:
     texts = {"since": document["since"] or "", "by": document["by"] or "", "served": tuple(document["served"])}
     return StageStatus(**{**document, **texts})
 
 
-def status_of(model: RegisteredModel, ledger: Ledger) -> tuple[StageStatus, ...]:
+def status_of(model: RegisteredModel, ledger: Ledger) -> Status:
     """Return every stage of a model that is in use; decisions that were not applied are applied first.
 
     `model` may have been read a while ago, with all others: it is read again before anything is called wrong.
     """
-    situation = agreeing(settle(situation_of(model, ledger), ledger), ledger)
-    found = (_stage_status(situation, stage) for stage in situation.policy.names)
-    return tuple(status for status in found if status is not None)
+    try:
+        situation = agreeing(settle(situation_of(model, ledger), ledger), ledger)
+        for stage, there in situation.state.stages.items():
+            situation = with_deleted(situation, stage, ledger) if there.version in situation.gone else situation
+    except SlipwayError as error:
+        return Status(stages=(), problems=(Problem(model=model.name, problem=error.message, hint=error.hint),))
+    removed = [stage for stage in situation.state.stages if stage not in situation.policy.names]
+    found = (_stage_status(situation, stage) for stage in (*situation.policy.names, *removed))
+    return Status(
+        stages=tuple(status for status in found if status is not None),
+        problems=tuple(_unapplied(situation, each) for each in situation.unapplied),
+    )
+
+
+def _unapplied(situation: Situation, what: str) -> Problem:
+    said = f"the registry does not take what the history says: {what}"
+    hint = f"each command tries again; what was decided holds: slipway history {quote(situation.name)}"
+    return Problem(model=situation.name, problem=said, hint=hint)
 
 
 def _stage_status(situation: Situation, stage: str) -> StageStatus | None:
     there, holder = situation.state.stages.get(stage), situation.holder(stage)
     if there is None and holder is None:
         return None
-    occupant = there.version if there else None
-    wrong, mend = _difference(situation.name, stage, occupant, holder)
+    wrong, mend = _difference(situation, stage)
     return StageStatus(
         model=situation.name,
         stage=stage,
-        version=str(occupant if occupant is not None else holder),
+        version=str(there.version if there else holder),
         since=f"{there.since:%Y-%m-%d %H:%M:%S}" if there else "",
         by=there.by if there else "",
         wrong=wrong,
@@ -62,15 +110,32 @@ def _stage_status(situation: Situation, stage: str) -> StageStatus | None:
     )
 
 
-def _difference(model: str, stage: str, occupant: int | None, holder: int | None) -> tuple[str | None, str | None]:
+def _difference(situation: Situation, stage: str) -> tuple[str | None, str | None]:
+    """Return what is wrong with a stage, and the commands that mend it."""
+    there, holder = situation.state.stages.get(stage), situation.holder(stage)
+    occupant = there.version if there else None
+    model, version = situation.name, quote(f"{situation.name}/{occupant}")
+    adopt = f'slipway adopt {quote(f"{model}@{stage}")} --reason "…"'
+    put_back = f'slipway promote {version} --to {stage} --reason "…"'
+    take_out = f'slipway demote {version} --reason "…"'
+    if stage not in situation.policy.names:
+        return "the policy has no such stage any more", f"take it out with {take_out}"
+    if occupant in situation.gone and holder is None:
+        back = situation.before(stage)
+        skip = "" if back == situation.state.before(stage) else "--skip-damaged "
+        go_back = f'go back to {back} with slipway rollback {quote(model)} --stage {stage} {skip}--reason "…", or '
+        return "the version was deleted behind the history", f"{go_back if back else ''}take it out with {take_out}"
     if occupant == holder:
         return None, None
-    adopt = f'slipway adopt {model}@{stage} --reason "…"'
-    put_back = f'slipway promote {model}/{occupant} --to {stage} --reason "…"'
     if occupant is None:
         return "not in the history", f"take it over with {adopt}"
     if holder is None:
         return "the alias was removed behind the history", f"put it back with {put_back}"
+    if occupant in situation.gone:
+        return (
+            f"the alias was moved to {holder} behind the history, and the version was deleted",
+            f"accept it with {adopt}",
+        )
     return (
         f"the alias was moved to {holder} behind the history",
         f"put it back with {put_back}, or accept it with {adopt}",

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from registry.errors import InvalidInput
+from registry.text import REASON_CHARACTERS, cleaned_values
 
 
 class Outcome(enum.IntEnum):
@@ -49,8 +50,11 @@ class Finding:
             )
 
     def to_document(self) -> dict[str, Any]:
-        """Return plain JSON values; a number that is not finite becomes its name."""
-        return {
+        """Return plain JSON values that can be recorded; a number that is not finite becomes its name.
+
+        A reason may hold whatever a model or a program printed.
+        """
+        document = {
             "check": self.check,
             "outcome": self.outcome.name,
             "reason": self.reason,
@@ -60,6 +64,8 @@ class Finding:
             "n": self.n,
             "details": json.loads(json.dumps(finite(dict(self.details)))),
         }
+        found: dict[str, Any] = cleaned_values(document, REASON_CHARACTERS)
+        return found
 
 
 def finding_from(document: Mapping[str, Any]) -> Finding:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from registry.errors import InvalidInput
+from registry.text import cleaned, require_name
+
+LARGEST_NUMBER = 2**31 - 1  # the columns of MLflow 3.17, and of the ledger, hold no larger
+SHOWN_CHARACTERS = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +47,20 @@ class Version:
         return f"{self.model}/{self.number}"
 
 
+def deleted_version(model: str, number: int, known_since: datetime) -> Version:
+    """Return what is left of a version that was deleted: its number, so that it can be taken out of its stage."""
+    return Version(
+        model=model,
+        number=number,
+        run_id=None,
+        source="",
+        created_at=known_since,
+        stage=None,
+        aliases=frozenset(),
+        tags={},
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedModel:
     """A stored model that no registry knows yet, with what its version will be tagged with.
@@ -67,12 +85,32 @@ def parse_ref(text: str) -> VersionRef:
     Raises
     ------
     InvalidInput
-        The text names no version.
+        The text names no version, or one with a number that no database could hold.
     """
-    match = re.fullmatch(r"(?:models:/)?(?P<model>[^/@]+)(?:/(?P<number>[1-9][0-9]*)|@(?P<alias>[^/@]+))", text)
+    match = re.fullmatch(r"(?:models:/)?(?:([^/]+)/([1-9][0-9]{0,18})|([^/]+)@([^/@]+))", text, re.DOTALL)
     if match is None:
         raise InvalidInput(
-            f"'{text}' names no version; write churn/5 or churn@production", code="not-a-version", hint=None
+            f"'{cleaned(text, SHOWN_CHARACTERS)}' names no version; write churn/5 or churn@production",
+            code="not-a-version",
+            hint=None,
         )
-    number = match["number"]
-    return VersionRef(model=match["model"], number=int(number) if number else None, alias=match["alias"])
+    numbered, number, aliased, alias = match.groups()
+    model = require_name(numbered or aliased, "the model's name")
+    if alias is not None:
+        return VersionRef(model=model, alias=require_name(alias, "the alias"))
+    return VersionRef(model=model, number=require_number(int(number)))
+
+
+def require_number(number: int) -> int:
+    """Return a version's number.
+
+    Raises
+    ------
+    InvalidInput
+        No version can have it.
+    """
+    if not 1 <= number <= LARGEST_NUMBER:
+        raise InvalidInput(
+            f"{number} is no version's number; they go from 1 to {LARGEST_NUMBER}", code="not-a-version", hint=None
+        )
+    return number

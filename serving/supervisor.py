@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.artifact_cache import FILES, ArtifactCache
-from registry.errors import SlipwayError, Unavailable
+from registry.errors import SlipwayError
 from registry.heartbeats import Heartbeat, Heartbeats
 from registry.occupants import Placements
 from serving.control import Peer
@@ -314,9 +314,10 @@ class Supervisor:
                 if beats:
                     await asyncio.to_thread(self._heartbeats.beat, beats)
                 self._beats_fail = False
-            except Unavailable as error:
+            except SlipwayError as error:
                 if not self._beats_fail:
-                    log.warning("heartbeats cannot be written, and serving goes on: %s", error.message)
+                    told = f" ({error.hint})" if error.hint else ""
+                    log.warning("heartbeats cannot be written, and serving goes on: %s%s", error.message, told)
                 self._beats_fail = True
             await _set_within(self._beating, self._settings.beat_s)
 

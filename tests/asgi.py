@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tests.guarded import Answer
 
@@ -20,7 +20,7 @@ def ask(app: Any, method: str, path: str, body: Any = None, headers: Mapping[str
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": split.path,
+        "path": unquote(split.path),
         "raw_path": split.path.encode(),
         "root_path": "",
         "query_string": split.query.encode(),

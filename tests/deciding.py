@@ -160,23 +160,25 @@ class Copies:
 
     def prepare(self) -> None:
         """Prepare a registry for each verb once, by processes that hold no connection afterwards."""
-        before = self._empty("before")
+        before = self.empty("before")
         assert do(prepare, before, VERSIONS) == 0
         self.prepared["promote"] = before
-        self.prepared["rollback"] = self._copy(before, "after")
+        self.prepared["rollback"] = self.copy(before, "after")
         assert do(promote_second, self.prepared["rollback"]) == 0
 
     def of(self, verb: str, name: str) -> Place:
         """Return a copy of what is prepared for a verb."""
-        return self._copy(self.prepared[verb], f"{verb}-{name}")
+        return self.copy(self.prepared[verb], f"{verb}-{name}")
 
-    def _empty(self, name: str) -> Place:
+    def empty(self, name: str) -> Place:
+        """Return a place without anything."""
         folder = self.folder / name
         folder.mkdir()
         uri = self.postgres.create_database() if self.postgres else f"sqlite:///{folder}/mlflow.db"
         return Place(folder=folder, uri=uri)
 
-    def _copy(self, of: Place, name: str) -> Place:
+    def copy(self, of: Place, name: str) -> Place:
+        """Return a copy of a place that no process is connected to."""
         folder = self.folder / name
         shutil.copytree(of.folder, folder)
         template = of.uri.rpartition("/")[2]

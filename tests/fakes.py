@@ -9,7 +9,7 @@ from pathlib import Path
 
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.events import Event, first_hash
-from registry.heartbeats import Heartbeat
+from registry.heartbeats import Heartbeat, heartbeat_from
 from registry.history import MOVES, Head, Record, record_of
 from registry.identity import RegisteredModel
 from registry.manifest import Manifest
@@ -231,7 +231,8 @@ class FakeHeartbeats:
         self.said: dict[str, list[Heartbeat]] = {}
 
     def beat(self, beats: Sequence[Heartbeat]) -> None:
-        self.said |= {beat.engine: [each for each in beats if each.engine == beat.engine] for beat in beats}
+        kept = [heartbeat_from(beat.to_document()) for beat in beats]
+        self.said |= {beat.engine: [each for each in kept if each.engine == beat.engine] for beat in kept}
 
     def leave(self, engine: str) -> None:
         self.said.pop(engine, None)
@@ -239,6 +240,22 @@ class FakeHeartbeats:
     def all(self) -> tuple[Heartbeat, ...]:
         every = [beat for beats in self.said.values() for beat in beats]
         return tuple(sorted(every, key=lambda beat: (beat.model, beat.stage, beat.engine)))
+
+
+class FakeClaims:
+    """`Claims` in memory."""
+
+    def __init__(self) -> None:
+        self.owners: dict[str, str] = {}
+
+    def claim(self, engine: str, user: str) -> str:
+        return self.owners.setdefault(engine, user)
+
+    def owner(self, engine: str) -> str | None:
+        return self.owners.get(engine)
+
+    def release(self, engine: str) -> None:
+        self.owners.pop(engine, None)
 
 
 def logged_model(**changes: object) -> LoggedModel:

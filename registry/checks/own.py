@@ -11,6 +11,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from registry.errors import InvalidInput
 from registry.evidence import Evidence, Rows
 from registry.policy import OwnRule
+from registry.text import DETAILS_CHARACTERS, require_reason, require_storable
 from registry.verdict import Finding, Outcome
 
 
@@ -33,7 +34,7 @@ def check(evidence: Evidence, rule: OwnRule, *, name: str) -> tuple[Finding, ...
     ------
     InvalidInput
         The program ends with an error, or the answer is no JSON object with `outcome` and `reason` and what else a
-        finding holds.
+        finding holds, or its words cannot be recorded.
     """
     asked = question(evidence, rule)
     answer = _ask_program(rule.command, asked, rule.timeout_s) if rule.command else _ask_function(rule, asked)
@@ -48,7 +49,22 @@ def check(evidence: Evidence, rule: OwnRule, *, name: str) -> tuple[Finding, ...
             code="wrong-check-answer",
             hint=None,
         ) from None
+    _require_recordable(found, name)
     return (Finding(**{**found.model_dump(), "check": name, "outcome": Outcome[found.outcome]}),)
+
+
+def _require_recordable(found: Answer, name: str) -> None:
+    """Refuse words that are too many or unreadable: a verdict with them is kept for good."""
+    for field in ("reason", "measured", "limit", "direction"):
+        if isinstance(said := getattr(found, field), str) and said:
+            require_reason(said, f"the {field} of own check '{name}'")
+    require_storable(found.details, f"what own check '{name}' answered")
+    if len(json.dumps(found.details)) > DETAILS_CHARACTERS:
+        raise InvalidInput(
+            f"the details of own check '{name}' have more than {DETAILS_CHARACTERS:,} characters as JSON",
+            code="text-too-long",
+            hint="log them as an artifact, and name it",
+        )
 
 
 def question(evidence: Evidence, rule: OwnRule) -> dict[str, Any]:

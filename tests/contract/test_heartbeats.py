@@ -1,15 +1,17 @@
-"""The contract of `Heartbeats`, on the fake and on SQLite; through a server: tests/integration."""
+"""The contracts of `Heartbeats` and `Claims`, on fakes, SQLite and PostgreSQL; through a server: tests/integration."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from registry.heartbeats import ALIVE_WITHIN, Heartbeat, Heartbeats
-from registry.sql_heartbeats import SqlHeartbeats
+from registry.heartbeats import ALIVE_WITHIN, Claims, Heartbeat, Heartbeats
+from registry.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.sql_migrate import open_history
-from tests.fakes import FakeHeartbeats
+from registry.text import REASON_CHARACTERS
+from tests.fakes import FakeClaims, FakeHeartbeats
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
 BEAT = Heartbeat(
@@ -25,14 +27,29 @@ BEAT = Heartbeat(
 )
 
 
-@pytest.fixture(params=["fake", "sqlite"])
-def heartbeats(request: pytest.FixtureRequest, tmp_path: Path) -> Heartbeats:
-    """Return a place without any word yet."""
+@pytest.fixture(params=["fake", "sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
+    """Return a database with the ledger's tables; none for the fakes."""
     if request.param == "fake":
-        return FakeHeartbeats()
-    url = f"sqlite:///{tmp_path}/history.db"
-    open_history(url, beside_mlflow=False)
-    return SqlHeartbeats(url)
+        return None
+    if request.param == "sqlite":
+        found = f"sqlite:///{tmp_path}/history.db"
+    else:
+        found = request.getfixturevalue("postgres").create_database()
+    open_history(found, beside_mlflow=False)
+    return found
+
+
+@pytest.fixture
+def heartbeats(url: str | None) -> Heartbeats:
+    """Return a place without any word yet."""
+    return SqlHeartbeats(url) if url else FakeHeartbeats()
+
+
+@pytest.fixture
+def claims(url: str | None) -> Claims:
+    """Return claims without any yet."""
+    return SqlClaims(url) if url else FakeClaims()
 
 
 def test_an_engines_word_takes_the_place_of_its_earlier_one(heartbeats: Heartbeats):
@@ -45,6 +62,32 @@ def test_an_engines_word_takes_the_place_of_its_earlier_one(heartbeats: Heartbea
     assert heartbeats.all() == (later, other)
     heartbeats.leave(BEAT.engine)
     assert heartbeats.all() == (other,)
+
+
+def test_an_engine_belongs_to_the_first_until_it_is_released(claims: Claims):
+    """Whoever comes later learns whose it is."""
+    assert claims.owner("e") is None
+    assert [claims.claim("e", user) for user in ("ann", "bob", "ann")] == ["ann"] * 3
+    assert claims.claim("other", "bob") == "bob"
+    claims.release("e")
+    claims.release("e")
+    assert (claims.owner("e"), claims.owner("other")) == (None, "bob")
+    assert claims.claim("e", "bob") == "bob"
+
+
+def test_of_many_who_claim_an_engine_at_once_one_has_it(claims: Claims):
+    """And all are told the same name."""
+    with ThreadPoolExecutor(8) as pool:
+        owners = set(pool.map(lambda user: claims.claim("e", user), (f"user {i}" for i in range(24))))
+    assert owners == {claims.owner("e")}
+
+
+def test_a_problem_may_hold_whatever_a_model_printed(heartbeats: Heartbeats):
+    """It is stored as far as the database can."""
+    heartbeats.beat([replace(BEAT, problem=f"a\0b\ud800{'x' * 100_000}")])
+    (found,) = heartbeats.all()
+    assert found.problem.startswith("a\ufffdb\ufffdxxx")
+    assert len(found.problem) == REASON_CHARACTERS
 
 
 def test_an_engine_that_was_silent_for_long_is_not_alive():

@@ -183,7 +183,13 @@ def opening(history: SqlHistory, folder: Path, *, deadly: str = "") -> "subproce
 def without_tables(database) -> SqlHistory:
     """Return a history whose tables were dropped again."""
     history, execute = database
-    for table in ("slipway_events", "slipway_applied", "slipway_heartbeats", "slipway_alembic_version"):
+    for table in (
+        "slipway_events",
+        "slipway_applied",
+        "slipway_heartbeats",
+        "slipway_engines",
+        "slipway_alembic_version",
+    ):
         execute(f"DROP TABLE {table}")
     if history._url.get_backend_name() == "postgresql":
         execute("DROP FUNCTION slipway_events_refuse")

@@ -19,7 +19,7 @@ from registry.manifest import manifest_of
 from registry.model_registry import Measured
 from registry.version import parse_ref
 from tests.asgi import ask
-from tests.fakes import FakeHeartbeats, logged_model
+from tests.fakes import FakeClaims, FakeHeartbeats, logged_model
 from tests.guarded import Answer
 from tests.unit.registry.test_checks import stored
 from tests.unit.registry.test_promote import Desk
@@ -34,6 +34,7 @@ class FakeAccess:
     known: set[str] | None = None
     editors: set[str] = field(default_factory=set)
     blind: set[str] = field(default_factory=set)
+    administrators: set[str] = field(default_factory=set)
 
     def user(self, request: Request) -> str | None:
         name = request.headers.get("user")
@@ -48,6 +49,9 @@ class FakeAccess:
             return True
         return user in self.editors if edit else user not in self.blind
 
+    def administers(self, user: str) -> bool:
+        return user in self.administrators
+
     def refuses_origin(self, request: Request) -> bool:
         return request.headers.get("origin") == "http://evil.example"
 
@@ -61,12 +65,13 @@ class Office(Desk):
         }
         super().__init__(0, {"stages": document})
         self.access = FakeAccess()
-        self.heartbeats = FakeHeartbeats()
+        self.heartbeats, self.claims = FakeHeartbeats(), FakeClaims()
         for number in (1, 2, 3):
             self.add(stored(folder / str(number)))
         keeper = Keeper(
             ledger=self.opened,
             heartbeats=lambda: self.heartbeats,
+            claims=lambda: self.claims,
             workspace=lambda: "default",
             access=self.access,
             now=lambda: self.now,
@@ -350,7 +355,7 @@ def test_who_may_not_see_a_model_learns_nothing_of_it(staffed: Office):
     for path in (*GETS, "/ledger/records?model_uid=default/1/m"):
         assert code(staffed.get(path, "nina")) == (403, "not-yours-to-see"), path
         assert staffed.get(path, "vera").status == 200, path
-    assert staffed.get("/status", "nina").document == {"stages": []}
+    assert staffed.get("/status", "nina").document == {"stages": [], "problems": []}
     assert staffed.get("/ledger/models?model=m", "nina").document == {"model_uids": []}
     for path, body in {
         "/verdicts": staffed.judged(1, "staging"),
@@ -401,6 +406,7 @@ def test_every_error_leaves_in_one_shape(office: Office):
         assert (answer.status_code, kind.__name__ in answer.body.decode()) == (status, True)
     assert code(office.get("/nothing")) == (404, "no-route")
     assert code(office.post("/status", {})) == (405, "no-route")
+    assert office.post("/status", {}).document["error"]["kind"] == "NotFound"
     assert code(office.post("/rollbacks", b"{")) == (400, "wrong-request")
     assert code(office.post("/rollbacks", {"model": "m", "reason": " "})) == (400, "no-reason")
     assert code(office.post("/rollbacks", {"model": "n", "reason": "x"})) == (404, "unknown-model")
@@ -429,9 +435,62 @@ def test_an_engines_word_on_a_model_that_its_user_may_not_see_is_refused(staffed
     """And nobody reads of it who may not see the model."""
     beats = {"beats": [beat(1, staffed.now)]}
     assert code(staffed.post("/heartbeats", beats, "nina")) == (403, "not-yours-to-see")
-    assert staffed.post("/heartbeats", beats, "vera").status == 200
+    assert staffed.post("/heartbeats", beats, "ed").status == 200
     assert staffed.get("/heartbeats", "nina").document == {"beats": []}
     assert code(staffed.post("/heartbeats/leave", {"engine": "e"}, "stranger")) == (401, "not-authenticated")
+
+
+def test_a_reader_speaks_for_no_engine(staffed: Office):
+    """Neither by a word of its own nor by taking another's away, whatever the stage is called."""
+    for stage in ("production", "no-stage"):
+        beats = {"beats": [{**beat(1, staffed.now), "stage": stage}]}
+        assert code(staffed.post("/heartbeats", beats, "vera")) == (403, "not-your-role")
+    assert staffed.post("/heartbeats", {"beats": [beat(1, staffed.now)]}, "ed").status == 200
+    assert code(staffed.post("/heartbeats/leave", {"engine": "e"}, "vera")) == (403, "another-engine")
+    staffed.claims.owners.clear()  # as of one that spoke before words were bound to users
+    assert code(staffed.post("/heartbeats/leave", {"engine": "e"}, "vera")) == (403, "not-your-role")
+    assert len(staffed.heartbeats.all()) == 1
+
+
+def test_the_policy_says_who_is_an_engine(tmp_path: Path):
+    """Then whoever may edit the model is none, and an engine's account needs no more than to read."""
+    office = Office(tmp_path, production={"roles": {"engine": ["engine"]}})
+    office.access.known, office.access.editors = {"engine", "ed"}, {"ed"}
+    beats = {"beats": [beat(1, office.now)]}
+    assert code(office.post("/heartbeats", beats, "ed")) == (403, "not-your-role")
+    assert office.post("/heartbeats", beats, "engine").status == 200
+
+
+def test_an_engines_word_is_bound_to_who_first_wrote_it(staffed: Office):
+    """To nobody else but administrators, until it leaves."""
+    staffed.access.editors |= {"bob", "root"}
+    staffed.access.known |= {"root"}
+    staffed.access.administrators = {"root"}
+    beats = {"beats": [beat(1, staffed.now)]}
+    mixed = {"beats": [{**beat(2, staffed.now), "engine": "other"}, beat(2, staffed.now)]}
+    assert staffed.post("/heartbeats", beats, "ed").status == 200
+    for body in (beats, mixed):
+        assert code(staffed.post("/heartbeats", body, "bob")) == (403, "another-engine")
+    assert code(staffed.post("/heartbeats/leave", {"engine": "e"}, "bob")) == (403, "another-engine")
+    assert [each.version for each in staffed.heartbeats.all()] == [1]
+    assert staffed.post("/heartbeats", beats, "root").status == 200
+    assert staffed.post("/heartbeats", beats, "ed").status == 200, "an administrator's word changed whose it is"
+    assert staffed.post("/heartbeats/leave", {"engine": "e"}, "root").status == 200
+    assert staffed.heartbeats.all() == ()
+    assert staffed.post("/heartbeats", beats, "bob").status == 200
+
+
+def test_when_an_engine_spoke_is_the_servers_to_know(staffed: Office):
+    """One that says it will speak tomorrow would be alive for a day."""
+    beats = {"beats": [{**beat(1, staffed.now), "at": "2099-01-01T00:00:00+00:00"}]}
+    assert staffed.post("/heartbeats", beats, "ed").status == 200
+    assert [each.at for each in staffed.heartbeats.all()] == [staffed.now]
+
+
+def test_who_serves_has_no_part_in_what_a_verdict_rests_on(office: Office, tmp_path: Path):
+    """Verdicts hold on when an engine is listed."""
+    listed = Office(tmp_path / "listed", production={"roles": {"engine": ["engine"]}})
+    assert look("m", listed.ledger).policy.digest == look("m", office.ledger).policy.digest
 
 
 def test_a_long_history_is_given_in_pages(office: Office):

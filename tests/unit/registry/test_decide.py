@@ -72,7 +72,7 @@ def test_whatever_call_it_dies_before_the_next_command_finishes(verb: str):
         desk, act = prepared(verb)
         before = look("m", desk.ledger).seq
         act(point)
-        rows = {row.stage: row for row in status_of(desk.registry.model("m"), desk.ledger)}
+        rows = {row.stage: row for row in status_of(desk.registry.model("m"), desk.ledger).stages}
         situation = look("m", desk.ledger)
         decided += situation.seq > before
         wanted = {"promote": 3, "rollback": 1}[verb] if situation.seq > before else 2
@@ -130,7 +130,7 @@ def test_a_paused_promoter_that_wakes_after_another_decision_changes_nothing():
         assert desk.shown() == {3: ([], None), 2: (["production"], "Production"), 1: desk.shown()[1]}, calls
         assert desk.shown()[1] in (([], None), ([], "Archived"))
         assert desk.registry.model_tags["m"]["slipway.head"] == str(look("m", desk.ledger).head)
-        assert status_of(desk.registry.model("m"), desk.ledger)[0].wrong is None
+        assert status_of(desk.registry.model("m"), desk.ledger).stages[0].wrong is None
 
 
 def test_of_two_decisions_on_one_head_one_is_overtaken():

@@ -74,7 +74,7 @@ class Bench(Desk):
     def record(self, verdict: Verdict) -> int:
         """Put a verdict into the ledger."""
         version = self.registry.version(VersionRef(model="m", number=2))
-        return record(verdict, version, self.ledger, actor="petra", authenticated=False)
+        return record(verdict, version, self.ledger, actor="petra", authenticated=False).seq
 
     def kept(self) -> Grounds | None:
         """Return the recorded verdict if it still holds."""

@@ -350,7 +350,7 @@ def test_an_alias_that_was_moved_behind_the_history_is_shown_and_not_adopted():
     desk = Desk()
     desk.promote(1, "production")
     desk.registry.set_alias("m", "production", 2)
-    (row,) = status_of(desk.registry.model("m"), desk.ledger)
+    (row,) = status_of(desk.registry.model("m"), desk.ledger).stages
     assert (row.version, row.wrong) == ("1", "the alias was moved to 2 behind the history")
     assert "slipway adopt m@production" in row.mend
     first = desk.registry.version(VersionRef(model="m", number=1))
@@ -363,7 +363,7 @@ def test_an_alias_that_was_moved_behind_the_history_is_shown_and_not_adopted():
         with pytest.raises(Conflict, match="was moved behind its back"):
             carry_out("m", decision, desk.ledger)
     assert desk.promote(1, "production").changes[0].number == 1
-    assert status_of(desk.registry.model("m"), desk.ledger)[0].wrong is None
+    assert status_of(desk.registry.model("m"), desk.ledger).stages[0].wrong is None
 
 
 def test_a_decision_made_since_the_registry_was_read_is_not_called_a_move_behind_the_history():
@@ -372,7 +372,7 @@ def test_a_decision_made_since_the_registry_was_read_is_not_called_a_move_behind
     desk.promote(1, "production")
     read_before = desk.registry.model("m")
     desk.promote(2, "production")
-    (row,) = status_of(read_before, desk.ledger)
+    (row,) = status_of(read_before, desk.ledger).stages
     assert (row.version, row.wrong) == ("2", None)
 
 
@@ -391,7 +391,7 @@ def test_a_version_that_was_there_before_is_adopted():
     """Until then its alias is left alone, whatever is decided about other stages."""
     desk = Desk()
     desk.registry.set_alias("m", "production", 2)
-    assert status_of(desk.registry.model("m"), desk.ledger)[0].wrong == "not in the history"
+    assert status_of(desk.registry.model("m"), desk.ledger).stages[0].wrong == "not in the history"
     with pytest.raises(Conflict, match="m/2 is in production by an alias that the history knows nothing of"):
         desk.promote(3, "production")
     desk.promote(3, "staging")
