@@ -29,8 +29,8 @@ class Aliases(Protocol):
     def models_with(self, alias: str) -> tuple[str, ...]:
         """Return the models that have a version with the alias, ordered by name; prompts are none."""
 
-    def model(self, name: str) -> RegisteredModel | None:
-        """Return the model that has a name, without its aliases; a prompt is none."""
+    def models(self, names: Collection[str]) -> Mapping[str, RegisteredModel]:
+        """Return the models that have these names, without their aliases; a prompt is none."""
 
     def numbered(self, model: str, number: int) -> AliasHolder | None:
         """Return a version by its number; `None` where it is gone."""

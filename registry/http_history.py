@@ -1,7 +1,7 @@
 """The door to the ledger on a server: to be read there; what is written is decided at `registry.http_decisions`."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 
 from registry.errors import InvalidInput
@@ -49,6 +49,11 @@ class HttpHistory:
         """Return the end of a model's chain."""
         found = self._server.get("/ledger/head", model_uid=model_uid)["head"]
         return parse_head(found) if found else None
+
+    def last_seqs(self, model_uids: Collection[str]) -> dict[str, int]:
+        """Return the number of each model's last record; a model without one is left out."""
+        heads = {uid: self.head(uid) for uid in model_uids}
+        return {uid: head.seq for uid, head in heads.items() if head is not None}
 
     def anchors(self, model_uid: str) -> tuple[Head, ...]:
         """Return the heads that are noted in the server's registry."""

@@ -32,17 +32,22 @@ class MlflowAliases:
         """Return the models that have a version with the alias."""
         return tuple(version.model for version in MlflowRegistry().models_with_alias(alias))
 
-    def model(self, name: str) -> RegisteredModel | None:
-        """Return the model that has a name."""
-        try:
-            return MlflowRegistry().model(name)
-        except (NotFound, Conflict):  # nobody has the name, or a prompt
-            return None
+    def models(self, names: Collection[str]) -> Mapping[str, RegisteredModel]:
+        """Return the models that have these names."""
+        found = {name: self._model(name) for name in names}
+        return {name: model for name, model in found.items() if model is not None}
 
     @translated()
     def numbered(self, model: str, number: int) -> AliasHolder | None:
         """Return a version by its number."""
         return self._found(lambda: self._client.get_model_version(model, str(number)))
+
+    @staticmethod
+    def _model(name: str) -> RegisteredModel | None:
+        try:
+            return MlflowRegistry().model(name)
+        except (NotFound, Conflict):  # nobody has the name, or a prompt
+            return None
 
     def _holder(self, model: str, alias: str) -> AliasHolder | None:
         return self._found(lambda: self._client.get_model_version_by_alias(model, alias))

@@ -18,6 +18,8 @@ from mlflow.server import auth
 from registry.errors import NotApproved
 from registry.mlflow_app import OpenAccess, keeper, with_slipway
 
+USER = "slipway.user"
+
 
 class UserAccess(OpenAccess):
     """A server with MLflow's users and their permissions."""
@@ -27,9 +29,9 @@ class UserAccess(OpenAccess):
 
         It is asked once a request: to check a password takes longer than most answers.
         """
-        if not hasattr(request.state, "slipway_user"):
-            request.state.slipway_user = self._authenticated(request)
-        return str(request.state.slipway_user)
+        if USER not in request.scope:
+            request.scope[USER] = self._authenticated(request)
+        return str(request.scope[USER])
 
     def _authenticated(self, request: Request) -> str:
         headers = dict(request.headers)

@@ -20,6 +20,9 @@ class ReadHistory(History, Protocol):
     def is_there(self) -> bool:
         """Return whether there is a history at all; where there is none, nothing was ever decided."""
 
+    def last_seqs(self, model_uids: Collection[str]) -> Mapping[str, int]:
+        """Return the number of each model's last record; a model without one is left out."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
@@ -37,13 +40,13 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was last worked out of a model: its identity in the ledger, if it has one, and its state there."""
+    """What was last worked out of a model: when, for which holders, and its state after a number of its chain."""
 
     asked_at: float
     holders: Mapping[str, AliasHolder | None]
-    model_uid: str | None = None
-    seq: int = 0
-    state: ModelState | None = None
+    model_uid: str | None
+    seq: int
+    state: ModelState | None
 
 
 class Placements:
@@ -66,6 +69,7 @@ class Placements:
         self._every_s = every_s
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._uids: dict[tuple[str, int, str], str] = {}
         self._is_there = False
 
     @property
@@ -88,15 +92,16 @@ class Placements:
             self._is_there = history.is_there()
         if history is None or not self._is_there:
             return {each: Placement(holder=holder) for each, holder in holders.items()}
-        states = {
-            model: self._state(model, {stage: holders.get((model, stage)) for name, stage in wanted if name == model})
-            for model in {model for model, _ in wanted}
-        }
-        found = {each: self._placement(each, holders.get(each), states[each[0]]) for each in wanted}
+        by_model: dict[str, dict[str, AliasHolder | None]] = {}
+        for model, stage in wanted:
+            by_model.setdefault(model, {})[stage] = holders.get((model, stage))
+        self._ask(by_model, history)
+        found = {each: self._placement(each, holders.get(each)) for each in wanted}
         return {each: placed for each, placed in found.items() if placed.holder or placed.is_recorded}
 
-    def _placement(self, wanted: Wanted, holder: AliasHolder | None, state: ModelState | None) -> Placement:
+    def _placement(self, wanted: Wanted, holder: AliasHolder | None) -> Placement:
         model, stage = wanted
+        state = self._known[model].state
         if state is None or stage not in state.stacks:
             return Placement(holder=holder)
         there = state.stages.get(stage)
@@ -106,29 +111,35 @@ class Placements:
         occupant = holder if same else self._aliases.numbered(model, there.version)
         return Placement(holder=holder, occupant=occupant, number=there.version, is_recorded=True)
 
-    def _state(self, model: str, holders: Mapping[str, AliasHolder | None]) -> ModelState | None:
-        known, now = self._known.get(model), self._clock()
-        if known is not None and known.holders == holders and now - known.asked_at < self._every_s:
-            return known.state
-        self._known[model] = self._asked(model, holders, now, known)
-        return self._known[model].state
+    def _ask(self, models: Mapping[str, Mapping[str, AliasHolder | None]], history: ReadHistory) -> None:
+        """Ask the history of the models that it is time for: one question to each side, however many they are."""
+        now = self._clock()
+        due = [model for model, holders in models.items() if not self._is_fresh(model, holders, now)]
+        found = self._aliases.models(due) if due else {}
+        uids = {name: self._uid(model, history) for name, model in found.items()}
+        seqs = history.last_seqs(uids.values()) if uids else {}
+        for model in due:
+            uid, before = uids.get(model), self._known.get(model)
+            seq = seqs.get(uid, 0) if uid else 0
+            if before is not None and (before.model_uid, before.seq) == (uid, seq):
+                state = before.state
+            else:
+                state = fold(history.moves(uid)) if uid and seq else None
+            self._known[model] = _Known(now, models[model], uid, seq, state)
 
-    def _asked(self, model: str, holders: Mapping[str, AliasHolder | None], now: float, known: _Known | None) -> _Known:
-        """Return what the history says now, folding it anew only where it has grown or is another model's."""
-        assert self._history is not None
-        found = self._aliases.model(model)
-        if found is None or not self._history.model_uids(prefix=f"{found.workspace}/{found.created_ms}/"):
-            return _Known(now, holders)
-        uid = uid_of(found, self._history, self._required)
-        head = self._history.head(uid)
-        if head is None:
-            return _Known(now, holders)
-        if known is not None and (known.model_uid, known.seq) == (uid, head.seq):
-            return _Known(now, holders, uid, head.seq, known.state)
-        return _Known(now, holders, uid, head.seq, fold(self._history.moves(uid)))
+    def _is_fresh(self, model: str, holders: Mapping[str, AliasHolder | None], now: float) -> bool:
+        known = self._known.get(model)
+        return known is not None and known.holders == holders and now - known.asked_at < self._every_s
 
-    def _required(self, model: str) -> RegisteredModel:
-        found = self._aliases.model(model)
-        if found is None:
-            raise NotFound(f"there is no model '{model}'", code="unknown-model", hint=None)
-        return found
+    def _uid(self, model: RegisteredModel, history: ReadHistory) -> str:
+        """Return a model's identity in the ledger; it is looked for once, since only a rename gives it another's."""
+        key = (model.workspace, model.created_ms, model.name)
+        if key not in self._uids:
+            self._uids[key] = uid_of(model, history, self._required)
+        return self._uids[key]
+
+    def _required(self, name: str) -> RegisteredModel:
+        found = self._aliases.models([name])
+        if name not in found:
+            raise NotFound(f"there is no model '{name}'", code="unknown-model", hint=None)
+        return found[name]

@@ -22,10 +22,10 @@ MODELS = sa.text(
     "SELECT a.name FROM registered_model_aliases a WHERE a.workspace = 'default' AND a.alias = :alias "
     f"AND {IS_NO_PROMPT} ORDER BY a.name"
 )
-MODEL = sa.text(
-    "SELECT a.workspace, a.creation_time FROM registered_models a "
-    f"WHERE a.workspace = 'default' AND a.name = :model AND {IS_NO_PROMPT}"
-)
+NAMED = sa.text(
+    "SELECT a.name, a.workspace, a.creation_time FROM registered_models a "
+    f"WHERE a.workspace = 'default' AND a.name IN :models AND {IS_NO_PROMPT}"
+).bindparams(sa.bindparam("models", expanding=True))
 VERSION = sa.text(
     "SELECT workspace, creation_time FROM model_versions WHERE workspace = 'default' AND name = :model "
     "AND version = :number AND current_stage <> 'Deleted_Internal'"
@@ -55,13 +55,14 @@ class SqlAliases:
         with translated(self._url), self._engine.connect() as connection:
             return tuple(connection.scalars(MODELS, {"alias": alias}))
 
-    def model(self, name: str) -> RegisteredModel | None:
-        """Return the model that has a name, without its aliases."""
+    def models(self, names: Collection[str]) -> Mapping[str, RegisteredModel]:
+        """Return the models that have these names, without their aliases."""
         with translated(self._url), self._engine.connect() as connection:
-            row = connection.execute(MODEL, {"model": name}).first()
-        if row is None:
-            return None
-        return RegisteredModel(name=name, created_ms=int(row.creation_time), workspace=row.workspace)
+            rows = connection.execute(NAMED, {"models": sorted(names)}).all()
+        return {
+            row.name: RegisteredModel(name=row.name, created_ms=int(row.creation_time), workspace=row.workspace)
+            for row in rows
+        }
 
     def numbered(self, model: str, number: int) -> AliasHolder | None:
         """Return a version by its number."""

@@ -8,7 +8,7 @@ Its tables are made by `registry.sql_migrate`, which imports Alembic; reading do
 import fcntl
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -28,6 +28,7 @@ NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that imp
     "ON m.name = t.name AND m.workspace = t.workspace "
     "WHERE t.key = :key AND t.workspace = :workspace AND m.creation_time = :created_ms"
 )
+ALL_APPLIED = sa.select(APPLIED.c.model_uid, APPLIED.c.seq)
 PAGE_ROWS = 1000
 LOCK_WITHIN_S = 30.0
 LOCK_LOOK_EVERY_S = 0.05
@@ -50,6 +51,7 @@ class SqlHistory:
         """
         self._url, own = _engine_of(url)
         self._engine = own if engine is None else engine
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         # Whoever waits for a lock holds a connection: taken from one pool, twenty who wait would starve the holder.
         connect = CONNECT[self._url.get_backend_name()]
         self._lock_engine = sa.create_engine(self._url, connect_args=connect, poolclass=sa.NullPool)
@@ -115,6 +117,13 @@ class SqlHistory:
             row = connection.execute(query.order_by(EVENTS.c.seq.desc()).limit(1)).first()
         return Head(seq=row.seq, hash=row.hash) if row else None
 
+    def last_seqs(self, model_uids: Collection[str]) -> dict[str, int]:
+        """Return the number of each model's last record; a model without one is left out."""
+        seq = sa.func.max(EVENTS.c.seq).label("seq")
+        query = sa.select(EVENTS.c.model_uid, seq).where(EVENTS.c.model_uid.in_(sorted(model_uids)))
+        with self.connected() as connection:
+            return {row.model_uid: row.seq for row in connection.execute(query.group_by(EVENTS.c.model_uid))}
+
     def anchors(self, model_uid: str) -> tuple[Head, ...]:
         """Return the head that a tag of the registered model notes, where MLflow's tables are in the same database."""
         workspace, created_ms, name = model_uid.split("/", 2)
@@ -151,8 +160,9 @@ class SqlHistory:
 
     def all_applied(self) -> dict[str, int]:
         """Return for each model the last number whose consequences are known to be applied."""
-        with self.connected() as connection:
-            return {row.model_uid: row.seq for row in connection.execute(sa.select(APPLIED.c.model_uid, APPLIED.c.seq))}
+        # Asked before each stored file: without a transaction, it is one way to the database and back.
+        with translated(self._url), self._reading.connect() as connection:
+            return {row.model_uid: row.seq for row in connection.execute(ALL_APPLIED)}
 
     def set_applied(self, model_uid: str, seq: int) -> None:
         """Note that everything up to a number is applied; never back to a lower one."""

@@ -22,6 +22,14 @@ LOOK_EVERY_S = 0.05
 STRIPES = 4096  # lock files are not removed: places share them, and sometimes wait for each other needlessly
 
 
+def _words(function: str) -> sa.TextClause:
+    return sa.text(f"SELECT key, {function}(key) AS said FROM unnest(CAST(:keys AS bigint[])) AS key")
+
+
+TAKE = {True: _words("pg_try_advisory_lock"), False: _words("pg_try_advisory_lock_shared")}
+GIVE = {True: _words("pg_advisory_unlock"), False: _words("pg_advisory_unlock_shared")}
+
+
 class FileWriteLocks:
     """Locks between the processes of one machine, in a folder."""
 
@@ -113,7 +121,7 @@ class AdvisoryLocks:
     def _give_back(self, needed: Mapping[Place, bool], session: sa.Connection) -> None:
         with self._mutex:
             try:
-                kept = session is self._session and all(_give(session, needed))
+                kept = session is self._session and _give(session, needed)
             except sa.exc.DBAPIError:
                 kept = False
                 self._forget()
@@ -141,20 +149,29 @@ def open_write_locks(url: str) -> WriteLocks:
 
 
 def _take(session: sa.Connection, needed: Mapping[Place, bool]) -> bool:
-    """Take all locks in one statement; give back what was taken where one is not to be had."""
-    words = {True: sa.func.pg_try_advisory_lock, False: sa.func.pg_try_advisory_lock_shared}
-    row = session.execute(sa.select(*(words[alone](_number(place)) for place, alone in needed.items()))).one()
-    if all(row):
+    """Take all locks, in one statement of each kind; give back what was taken where one is not to be had."""
+    keys = _keys(needed)
+    got = {alone: _said(session, TAKE[alone], keys[alone]) for alone in keys}
+    if all(all(each.values()) for each in got.values()):
         return True
-    taken = {place: alone for (place, alone), got in zip(needed.items(), row, strict=True) if got}
-    if taken:
-        _give(session, taken)
+    for alone, each in got.items():
+        _said(session, GIVE[alone], [key for key, is_taken in each.items() if is_taken])
     return False
 
 
-def _give(session: sa.Connection, taken: Mapping[Place, bool]) -> tuple[bool, ...]:
-    words = {True: sa.func.pg_advisory_unlock, False: sa.func.pg_advisory_unlock_shared}
-    return tuple(session.execute(sa.select(*(words[alone](_number(place)) for place, alone in taken.items()))).one())
+def _give(session: sa.Connection, taken: Mapping[Place, bool]) -> bool:
+    """Give locks back; return whether all were still there."""
+    keys = _keys(taken)
+    return all(all(_said(session, GIVE[alone], keys[alone]).values()) for alone in keys)
+
+
+def _keys(needed: Mapping[Place, bool]) -> dict[bool, list[int]]:
+    return {alone: [_number(place) for place, needs in needed.items() if needs is alone] for alone in (True, False)}
+
+
+def _said(session: sa.Connection, words: sa.TextClause, keys: list[int]) -> dict[int, bool]:
+    """Return what PostgreSQL says of each key."""
+    return {row.key: row.said for row in session.execute(words, {"keys": keys})} if keys else {}
 
 
 def _number(place: Place) -> int:

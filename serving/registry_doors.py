@@ -38,8 +38,9 @@ def open_placements(environ: Mapping[str, str], folder: Path) -> Placements:
     if decided_at_server(environ, folder):
         history = HttpHistory(SlipwayServer(registry_uri(environ), environ))
         return Placements(aliases, history, every_s=ASK_SERVER_EVERY_S)
+    every_s = 0.0 if isinstance(aliases, SqlAliases) else ASK_SERVER_EVERY_S
     try:
-        return Placements(aliases, existing_history(history_url(environ, folder)))
+        return Placements(aliases, existing_history(history_url(environ, folder)), every_s=every_s)
     except InvalidInput:  # a registry of another kind, and no place is named for the history
         return Placements(aliases, None)
 

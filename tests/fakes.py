@@ -207,6 +207,12 @@ class FakeHistory:
     def applied(self, model_uid: str) -> int:
         return self.applied_to.get(model_uid, 0)
 
+    def is_there(self) -> bool:
+        return True
+
+    def last_seqs(self, model_uids: Collection[str]) -> dict[str, int]:
+        return {uid: len(self.chains[uid]) for uid in model_uids if self.chains.get(uid)}
+
     def all_applied(self) -> dict[str, int]:
         return dict(self.applied_to)
 

@@ -69,8 +69,7 @@ def test_a_prompt_holds_no_stage(client: MlflowClient, aliases: Aliases):
     client.register_prompt("cancer", "hello {{name}}")
     client.set_prompt_alias("cancer", "production", 1)
     assert aliases.holders([PRODUCTION]) == {}
-    assert aliases.model("cancer") is None
-    assert aliases.model("nobody") is None
+    assert aliases.models(["cancer", "nobody"]) == {}
 
 
 def test_versions_are_found_by_number_while_they_are_there(client: MlflowClient, aliases: Aliases):
@@ -85,8 +84,7 @@ def test_versions_are_found_by_number_while_they_are_there(client: MlflowClient,
 def test_a_model_is_told_by_its_creation_time(client: MlflowClient, aliases: Aliases):
     """A re-created one is another."""
     register(client, "cancer")
-    found = aliases.model("cancer")
-    assert found is not None
+    found = aliases.models(["cancer", "nobody"])["cancer"]
     assert found.created_ms == client.get_registered_model("cancer").creation_timestamp
     assert (found.name, found.workspace) == ("cancer", "default")
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from registry.errors import Conflict, InvalidInput, Unavailable
 from registry.events import EventKind
 from registry.history import History, verify
+from registry.sql_existing import existing_history
 from registry.sql_history import SqlHistory
 from registry.sql_migrate import open_history
 from tests.fakes import FakeHistory
@@ -71,6 +72,29 @@ def test_models_are_known_by_identity_and_by_name(history: History):
     assert history.model_uids(prefix="team%a/") == ()
     assert history.model_uids(prefix="team_a/", model="n") == ()
     assert len(history.model_uids()) == 4
+
+
+def test_many_models_are_asked_for_at_once(history: History):
+    """Their last numbers, and how far each is applied; one without records is left out."""
+    assert history.is_there()
+    for seq in range(3):
+        history.append(event(), after_seq=seq)
+    history.append(event(model_uid="default/3/n", model="n"), after_seq=0)
+    assert history.last_seqs([UID, "default/3/n", "default/9/none"]) == {UID: 3, "default/3/n": 1}
+    assert history.last_seqs([]) == {}
+    assert history.all_applied() == {}
+    history.set_applied(UID, 2)
+    history.set_applied("default/3/n", 1)
+    assert history.all_applied() == {UID: 2, "default/3/n": 1}
+
+
+def test_a_history_that_nobody_began_is_not_there(postgres: PostgresServer, tmp_path: Path):
+    """To ask makes neither a file nor a table."""
+    missing = tmp_path / "missing.db"
+    sqlite3.connect(tmp_path / "empty.db").close()
+    for url in (f"sqlite:///{missing}", f"sqlite:///{tmp_path}/empty.db", postgres.create_database()):
+        assert not existing_history(url).is_there()
+    assert not missing.exists()
 
 
 def test_what_is_applied_never_goes_back(history: History):

@@ -199,7 +199,7 @@ def former(server: GuardedServer) -> Made:
     """Return a version that was in production, and that a rollback may go back to."""
     experiment = server.client().create_experiment(fresh("e"))
     former = server.in_stage(server.make(fresh(), experiment), "production")
-    server.in_stage(server.make(former.model, experiment), "production")
+    server.in_stage(server.make(former.model), "production")
     return former
 
 

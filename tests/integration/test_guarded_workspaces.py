@@ -80,8 +80,9 @@ def test_no_upload_in_parts_goes_past_the_server(shared: GuardedServer, held: Ma
         assert (answer.status, "upload through the server" in answer.text) == (501, True), answer
 
 
-def test_no_address_to_upload_to_is_given(shared: GuardedServer, held: Made):
+def test_no_address_to_upload_to_is_given(shared: GuardedServer, held: Made, monkeypatch: pytest.MonkeyPatch):
     """It would let a client write into the bucket by itself, for as long as it asked for; whoever's run it is."""
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team")
     run = shared.client().create_run(held.experiment_id).info.run_id
     for whose in ({"model_id": held.model_id}, {"run_id": run}):
         asked = {**whose, "path": "MLmodel", "expiration": 604800}

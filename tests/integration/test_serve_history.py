@@ -1,10 +1,14 @@
 """An engine serves what the history put into a stage; what an alias alone says is served as such, or not at all."""
 
 import json
+import os
 import urllib.request
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from sklearn.dummy import DummyClassifier
@@ -21,10 +25,11 @@ BODY = json.dumps({"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}).enco
 
 def register(model: str, answer: int) -> int:
     """Register a version that always answers the same; return its number."""
-    fitted = DummyClassifier(strategy="constant", constant=answer).fit([[0.0], [1.0]], [answer, answer + 1])
+    rows = pd.DataFrame({"x": [0.0, 1.0]})
+    fitted = DummyClassifier(strategy="constant", constant=answer).fit(rows, [answer, answer + 1])
     with mlflow.start_run():
         made = mlflow.sklearn.log_model(
-            fitted, name="m", registered_model_name=model, input_example=[[1.0]], pip_requirements=["mlflow"]
+            fitted, name="m", registered_model_name=model, input_example=rows, pip_requirements=["mlflow"]
         )
     return int(made.registered_model_version)
 
@@ -39,6 +44,12 @@ def registry(request: pytest.FixtureRequest, store: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "here")
     (store / "promotion.yaml").write_text(POLICY)
     return store
+
+
+def engine(folder: Path, *words: str, **more: Any) -> AbstractContextManager[Served]:
+    """Run an engine on the registry that this process works on."""
+    at = {name: os.environ[name] for name in ("MLFLOW_TRACKING_URI",) if os.environ.get(name)}
+    return serving(folder, *words, **at, **more)
 
 
 def promote(number: int) -> None:
@@ -65,7 +76,7 @@ def test_an_alias_behind_the_history_moves_nothing(registry: Path):
     for answer in (1, 2):
         register("m", answer)
     promote(1)
-    with serving(registry, "m@production") as served:
+    with engine(registry, "m@production") as served:
         served.wait_for_version(1, "m")
         assert "x-slipway-recorded" not in served.ask("/invocations", BODY)[2]
         assert served.model("m")["recorded"]
@@ -79,7 +90,7 @@ def test_an_alias_behind_the_history_moves_nothing(registry: Path):
         promote(2)
         served.wait_for_version(2, "m")
         point(1)
-    with serving(registry, "m@production", name="again") as served:
+    with engine(registry, "m@production", name="again") as served:
         served.wait_for_version(2, "m"), "also an engine that is started then"
         assert run(["promote", "m/2", "--to", "production", "--reason", "mend"]) == 0
         assert run(["demote", "m/2", "--reason", "bad"]) == 0
@@ -92,7 +103,7 @@ def test_what_no_decision_put_there_is_served_and_said(registry: Path):
     """In every answer, the status, the metrics, the log; also after a restart without the registry."""
     register("m", 1)
     point(1)
-    with serving(registry, "m@production") as served:
+    with engine(registry, "m@production") as served:
         served.wait_for_version(1, "m")
         assert served.ask("/invocations", BODY)[2]["x-slipway-recorded"] == "no"
         assert (served.model("m")["recorded"], served.model("m")["problem"]) == (False, None)
@@ -107,7 +118,7 @@ def test_where_a_history_is_required_an_alias_is_not_enough(registry: Path):
     """The way on is in the answer; a decision puts it in place."""
     register("m", 1)
     point(1)
-    with serving(registry, "m@production", SLIPWAY_SERVING__REQUIRE_HISTORY="true", ready=False) as served:
+    with engine(registry, "m@production", SLIPWAY_SERVING__REQUIRE_HISTORY="true", ready=False) as served:
         wait_for(lambda: "knows nothing of it" in problem(served), within_s=60, log=served.log)
         status, document, _ = served.ask("/invocations", BODY)
         assert (status, document["error"]["code"]) == (503, "nothing-in-place")
@@ -123,11 +134,10 @@ def test_at_a_guarded_server_the_history_is_asked_there(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
     number = register("sandbox", 1)
     server.client().set_registered_model_alias("sandbox", "production", str(number))
-    with serving(store, "sandbox@production", MLFLOW_TRACKING_URI=server.url, ready=False) as served:
+    with engine(store, "sandbox@production", ready=False) as served:
         wait_for(lambda: "knows nothing of it" in problem(served), within_s=60, log=served.log)
         assert served.model("sandbox")["version"] is None
-    free = {"MLFLOW_TRACKING_URI": server.url, "SLIPWAY_SERVING__REQUIRE_HISTORY": "false"}
-    with serving(store, "sandbox@production", name="free", **free) as served:
+    with engine(store, "sandbox@production", name="free", SLIPWAY_SERVING__REQUIRE_HISTORY="false") as served:
         served.wait_for_version(number, "sandbox")
         assert served.ask("/invocations", BODY)[2]["x-slipway-recorded"] == "no"
     server.client().delete_registered_model("sandbox")
