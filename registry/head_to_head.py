@@ -84,7 +84,18 @@ def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
 
 
 def trained_on(subject: Subject) -> TrainedOn | None:
-    """Return which rows a version was trained on; `None` where its run does not say."""
+    """Return which rows a version was trained on; `None` where its run does not say.
+
+    Raises
+    ------
+    CannotCompare
+        Its run says something else than it did when the version was registered.
+    """
+    if not subject.has_its_holdout:
+        raise CannotCompare(
+            f"what the run of {subject.version} says of its held-out rows is not what was recorded at registration: "
+            "restore its holdout/ files, or register another version"
+        )
     if subject.holdout is None or not (subject.holdout / "row_ids.npz").is_file():
         return None
     document = json.loads((subject.holdout / "holdout.json").read_text())
@@ -155,7 +166,7 @@ def _class_scores(model: Any, features: pd.DataFrame) -> Scores | None:
 
 
 def _is_classification(candidate: Subject, y: npt.NDArray[Any], said: Said) -> bool:
-    task = candidate.version.tags.get("slipway.task")
+    task = candidate.provenance.task
     if task:
         return task == "classification"
     return bool(said.classes) or not np.issubdtype(y.dtype, np.number)

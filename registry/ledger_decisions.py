@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 from registry.checks.approval import authors_of
 from registry.decide import Decision, Ledger, Situation, carry_out, note, propose, settled
 from registry.decisions import Noted, Receipt
-from registry.errors import Conflict, InvalidInput, NotApproved
+from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved
 from registry.events import Event
 from registry.heartbeats import Heartbeat
-from registry.manifest import Manifest, manifest_of
+from registry.history import Record
+from registry.last_word import require_last_word
+from registry.manifest import Manifest, differences, manifest_of
 from registry.policy import default_policy
 from registry.promote import (
     Grounds,
+    Recorded,
     Who,
     adoption,
     adoption_target,
@@ -25,6 +28,7 @@ from registry.promote import (
     rollback_target,
 )
 from registry.promote import rollback as roll_back
+from registry.provenance import gather_provenance, recorded_provenance
 from registry.record import record
 from registry.roles import May, Role
 from registry.served import served_by
@@ -32,7 +36,7 @@ from registry.stages import find_stage
 from registry.status import StageStatus, status_of
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef
-from registry.whole import recorded_manifest, require_whole
+from registry.whole import NAMED_AT_MOST, recorded_location, recorded_manifest, records_about, require_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +82,7 @@ class LedgerDecisions:
         found = self.ledger.registry.version(ref)
         stage = find_stage(stage, self._stages(found.model))
         self.may(Role.APPROVE, found.model, stage)
-        run_user = self.ledger.registry.measured(found).tags.get("mlflow.user")
+        run_user = self.ledger.registry.measured(found).user
 
         def event(situation: Situation) -> Event:
             about = self.ledger.history.about(situation.model_uid, found.number)
@@ -93,23 +97,49 @@ class LedgerDecisions:
         return self._noted(str(found), stage, note(found.model, event, self.ledger).seq, why)
 
     def register(self, ref: VersionRef, reason: str, manifest: Manifest | None = None) -> Noted:
-        """Record a version that was registered elsewhere, once."""
+        """Record a version that was registered elsewhere: once, and again where its files were moved.
+
+        One that an older Slipway recorded without its location and provenance is completed.
+        """
         found, why = self.ledger.registry.version(ref), self.who(reason)
         stages = self._stages(found.model)
         self.may(Role.REGISTER, found.model, stages[0])
-        files = manifest or manifest_of(self.ledger.registry.stored_files(found.source))
+        before = records_about(found, self.ledger)
+        made = self._recorded(found, before, manifest)
 
         def event(situation: Situation) -> Event:
-            if recorded_manifest(self.ledger.history.about(situation.model_uid, found.number)) is not None:
+            about = self.ledger.history.about(situation.model_uid, found.number)
+            if recorded_manifest(about) is not None and recorded_location(about) == made.location:
                 raise Conflict(
                     f"the files of {found} are recorded already",
                     code="already-registered",
                     hint=f"slipway history {found.model}",
                 )
-            return registration(situation, found, why, files)
+            return registration(situation, found, why, made)
 
         noted = self._noted(str(found), None, note(found.model, event, self.ledger).seq, why)
-        return replace(noted, manifest=files.digest, files=len(files.files))
+        return replace(noted, manifest=made.manifest.digest, files=len(made.manifest.files))
+
+    def _recorded(self, version: Version, about: Sequence[Record], manifest: Manifest | None = None) -> Recorded:
+        """Return what is to be recorded of a version: its files, where MLflow reads them, and where it comes from.
+
+        What was recorded before of its files and of where it comes from stays: only the place may be another.
+        """
+        registry = self.ledger.registry
+        before = recorded_manifest(about)
+        if before is None:
+            registry.require_fixed(version)
+        location = registry.location(version)
+        files = manifest or manifest_of(registry.stored_files(location))
+        if before is not None and files != before:
+            raise Corrupt(
+                f"{version} is recorded with other files: {'; '.join(differences(before, files)[:NAMED_AT_MOST])}",
+                code="artifacts-changed",
+                hint="restore its files, or register them as another version",
+            )
+        known = recorded_provenance(about) is not None
+        provenance = None if known else gather_provenance(version, location, registry)
+        return Recorded(manifest=files, location=location, provenance=provenance)
 
     def promote(self, version: Version, stage: str, reason: str, *, grounds: Grounds | None, dry_run: bool) -> Receipt:
         """Move a version into a stage on the grounds of a verdict."""
@@ -152,9 +182,9 @@ class LedgerDecisions:
             number = adoption_target(situation, stage)
             if number is None:
                 return None
-            registry = self.ledger.registry
-            found = registry.version(VersionRef(model=ref.model, number=number))
-            return adoption(situation, found, stage, why, manifest_of(registry.stored_files(found.source)))
+            found = self.ledger.registry.version(VersionRef(model=ref.model, number=number))
+            about = self.ledger.history.about(situation.model_uid, number)
+            return adoption(situation, found, stage, why, self._recorded(found, about))
 
         return self._act(ref.model, decision, dry_run=dry_run)
 
@@ -227,6 +257,7 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
             )
         event = promotion(now, version, stage, why, grounds)
         about = ledger.history.about(now.model_uid, version.number)
+        require_last_word(about, stage, now.policy.stages[stage].verdict_by, seq=grounds.seq)
         require_whole(version, about, ledger.registry, else_do="promote another version")
         return event
 
@@ -245,7 +276,7 @@ def going_back(
         version = ledger.registry.version(VersionRef(model=situation.name, number=number))
         about = ledger.history.about(situation.model_uid, number)
         require_whole(version, about, ledger.registry, else_do="choose another version: --to-version N")
-        return roll_back(situation, version, stage, why)
+        return roll_back(situation, version, stage, why, recorded_manifest(about))
 
     return decision
 

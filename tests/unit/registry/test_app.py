@@ -77,9 +77,7 @@ class Office(Desk):
         """Register a version with a run, recorded with its files."""
         number = len(self.registry.known.get("m", {})) + 1
         self.registry.folders[f"models:/m-{number}"] = folder
-        self.registry.recorded[f"r{number}"] = Measured(
-            metrics={}, params={}, tags={"mlflow.user": "tina"}, status="FINISHED"
-        )
+        self.registry.recorded[f"r{number}"] = Measured(metrics={}, params={}, user="tina", status="FINISHED")
         logged = logged_model(run_id=f"r{number}", model_uri=f"models:/m-{number}")
         self.registry.create_version(logged, model="m", description="", tags={})
         self.decisions.register(parse_ref(f"m/{number}"), "trained", manifest_of(folder))
