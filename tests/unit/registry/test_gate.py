@@ -208,8 +208,6 @@ def test_a_version_that_is_served_from_elsewhere_is_not_judged(tmp_path: Path):
     bench.registry.moved["m/2"] = "models:/m-1"
     for refusing in (bench.assess, lambda: bench.decide(verdict)):
         with pytest.raises(Conflict, match="its files at models:/m-2, and MLflow serves it from models:/m-1"):
-            Conflict, match="recorded with its files at models:/m-2, and MLflow serves it from models:/m-1"
-        ):
             refusing()
 
 
