@@ -32,7 +32,7 @@ def require_last_word(about: Sequence[Record], stage: str, verdict_by: Sequence[
     Conflict
         Another verdict on the same files, policy and champion was recorded after it, whatever it said.
     """
-    used = next((each.event for each in about if each.seq == seq), None)
+    used = next((each.event for each in about if each.seq == seq and each.kind == EventKind.GATE_ASSESSED), None)
     if used is None:
         return
     later = [each for each in counting(about, stage, verdict_by) if each.seq > seq and _same_subject(each.event, used)]
