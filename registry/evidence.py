@@ -23,7 +23,7 @@ class Subject:
 
     `folder` holds its stored files, which are of an `origin`; `holdout` what its run says of held-out rows, and
     `holdout_digest` names that. `manifest` is what the ledger recorded of its files, and `recorded` what it recorded of
-    where it comes from. Each is `None` where there is none.
+    where it comes from. Each is `None` where there is none; `folder` also where `damage` says what is wrong with it.
     """
 
     version: Version
@@ -34,6 +34,7 @@ class Subject:
     holdout_digest: str | None = None
     origin: Origin | None = None
     recorded: Provenance | None = None
+    damage: str | None = None
 
     @property
     def now(self) -> Provenance:
@@ -44,6 +45,11 @@ class Subject:
     def provenance(self) -> Provenance:
         """Return where it comes from: as it was recorded, and only of a version without such a record as it is now."""
         return self.recorded or self.now
+
+    @property
+    def absence(self) -> str:
+        """Return why there are no files to compare with, in words."""
+        return f"{self.version} {'is ' + self.damage if self.damage else 'has no stored files any more'}"
 
     @property
     def is_registered(self) -> bool:

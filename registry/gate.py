@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from registry.errors import NotFound, SlipwayError
 from registry.evidence import Evidence, Rows, Subject, Tools
 from registry.history import Record
 from registry.last_word import counting
-from registry.manifest import manifest_of
+from registry.manifest import differences, manifest_of
 from registry.policy import OwnRule, RowsRule, Rule
 from registry.promote import Grounds
 from registry.provenance import holdout_digest, origin_of, recorded_provenance
@@ -46,6 +46,7 @@ CHECKS: Mapping[str, Callable[[Evidence, Any], Sequence[Finding]]] = {
 ALWAYS_ANEW = ("soak", "approval")
 # The files as they were found then, and a machine as busy as it was then: no digest names either.
 OF_THE_MOMENT = ("artifact", "servable")
+NOT_AS_REGISTERED = "not stored as it was registered ({}): restore its files, or slipway rollback"
 LOADS_THE_MODEL = ("contract", "servable", "champion", "slices")
 
 
@@ -133,7 +134,7 @@ def gathered(
         yield Evidence(
             stage=stage,
             candidate=candidate,
-            champion=_subject(there[0], situation, gate) if there else None,
+            champion=_champion(there[0], situation, gate) if there else None,
             rows=rows,
             events=events,
             entered_at=situation.state.stages[current].since if current else None,
@@ -204,6 +205,15 @@ def _is_whole(candidate: Subject) -> bool:
 def _last_verdict(version: Version, stage: str, situation: Situation, ledger: Ledger) -> Record | None:
     about = ledger.history.about(situation.model_uid, version.number)
     return next(reversed(counting(about, stage, situation.policy.stages[stage].verdict_by)), None)
+
+
+def _champion(version: Version, situation: Situation, gate: Gate) -> Subject:
+    """Return the version in the stage; with other files than were registered it is not compared with, nor loaded."""
+    found = _subject(version, situation, gate)
+    if found.folder is None or found.manifest is None:
+        return found
+    differing = differences(found.manifest, manifest_of(found.folder))
+    return replace(found, folder=None, damage=NOT_AS_REGISTERED.format(differing[0])) if differing else found
 
 
 def _subject(version: Version, situation: Situation, gate: Gate) -> Subject:

@@ -56,8 +56,10 @@ def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
     candidate, champion = evidence.candidate, evidence.champion
     if isinstance(rows, str):
         raise CannotCompare(rows)
-    if champion is None or champion.folder is None or candidate.folder is None:
-        raise CannotCompare("the stored files of a version are gone")
+    if champion is None:
+        raise CannotCompare(f"nothing is in {evidence.stage} to compare with")
+    if candidate.folder is None or champion.folder is None:
+        raise CannotCompare(candidate.absence if candidate.folder is None else champion.absence)
     frame, dropped, note = _fresh(pd.read_parquet(rows.path), rows, candidate, champion)
     frame = frame[frame[rows.target].notna()].reset_index(drop=True)
     if len(frame) < rule.min_rows:

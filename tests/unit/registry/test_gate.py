@@ -211,6 +211,17 @@ def test_a_version_that_is_served_from_elsewhere_is_not_judged(tmp_path: Path):
             refusing()
 
 
+def test_a_champion_with_other_files_is_neither_loaded_nor_compared_with(tmp_path: Path):
+    """Whoever makes the champion worse does not make the candidate good."""
+    bench = Bench(tmp_path, {"artifact": {}, "contract": {}, "champion": {"data": "rows.csv", "target": "y"}})
+    bench.promote(1, "production")
+    touch(bench.folders[1])
+    found = {finding.check: finding for finding in bench.assess().findings}
+    for check in ("contract", "champion"):
+        assert found[check].outcome is Outcome.INCONCLUSIVE
+        assert "m/1 is not stored as it was registered (changed: MLmodel)" in found[check].reason
+
+
 def test_held_out_rows_that_were_rewritten_are_not_measured_on(tmp_path: Path):
     """They could be the candidate's own answers."""
     holdout = tmp_path / "r2" / "holdout"
