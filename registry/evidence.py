@@ -62,6 +62,15 @@ class Subject:
         return changes_since(self.recorded, self.now) if self.recorded else ()
 
     @property
+    def borrows(self) -> str | None:
+        """Return why what its run says is not about this version, in words; `None` where nothing speaks against it."""
+        if self.provenance.misfit:
+            return f"its run is not its own: {self.provenance.misfit}"
+        if self.recorded and self.recorded.run_id and self.recorded.stored_by is None:
+            return f"nothing shows that run {self.recorded.run_id} made its files"
+        return None
+
+    @property
     def has_its_holdout(self) -> bool:
         """Return whether what its run says of held-out rows is what was recorded; where nothing was, it is."""
         return self.recorded is None or self.recorded.holdout == self.holdout_digest

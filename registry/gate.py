@@ -255,6 +255,8 @@ def _rows(data: str | None, target: str | None, candidate: Subject, gate: Gate, 
 
 def _own_rows(candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str, str] | str:
     """Return the candidate's held-out rows with their digest and target: stored ones, or read again from the source."""
+    if candidate.borrows:
+        return f"the held-out rows of its run are not those of {candidate.version}: {candidate.borrows}"
     if not candidate.has_its_holdout:
         return f"the held-out rows of {candidate.version} are not those that were recorded at its registration"
     if candidate.holdout is None or not (candidate.holdout / "holdout.json").is_file():

@@ -86,7 +86,7 @@ def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
 
 
 def trained_on(subject: Subject) -> TrainedOn | None:
-    """Return which rows a version was trained on; `None` where its run does not say.
+    """Return which rows a version was trained on; `None` where its run does not say, or is not its own.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def trained_on(subject: Subject) -> TrainedOn | None:
             f"what the run of {subject.version} says of its held-out rows is not what was recorded at registration: "
             "restore its holdout/ files, or register another version"
         )
-    if subject.holdout is None or not (subject.holdout / "row_ids.npz").is_file():
+    if subject.borrows or subject.holdout is None or not (subject.holdout / "row_ids.npz").is_file():
         return None
     document = json.loads((subject.holdout / "holdout.json").read_text())
     with np.load(subject.holdout / "row_ids.npz") as ids:

@@ -20,6 +20,9 @@ def check(evidence: Evidence, rule: MetricRule) -> tuple[Finding, ...]:
 
 def _judge(name: str, candidate: Subject, limit: Limit) -> Finding:
     recorded, live = candidate.recorded, candidate.run.metrics
+    if candidate.borrows:
+        outcome = Outcome.FAIL if candidate.provenance.misfit else Outcome.INCONCLUSIVE
+        return Finding(check="metric", outcome=outcome, reason=f"{name} says nothing of it: {candidate.borrows}")
     if recorded is None:
         return _find(name, live.get(name), limit, live)
     if name not in recorded.metrics and name in live:

@@ -98,6 +98,23 @@ def test_lineage_is_not_borrowed(evidence: Evidence, origin: Origin | None, outc
     assert (found.outcome.name, said in found.reason) == (outcome, True), found.reason
 
 
+@pytest.mark.parametrize(
+    ("origin", "outcome", "rows"),
+    [
+        (Origin(run_id="other", experiment_id="0"), Outcome.FAIL, Outcome.INCONCLUSIVE),
+        (None, Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE),
+        (Origin(run_id="r", experiment_id="0"), Outcome.PASS, Outcome.PASS),
+    ],
+)
+def test_neither_metrics_nor_rows_are_borrowed(
+    evidence: Evidence, origin: Origin | None, outcome: Outcome, rows: Outcome
+):
+    """What somebody else's run says is nothing about this version, whatever the policy asks for."""
+    given = traced(evidence, origin=origin)
+    assert only(metric.check(given, MetricRule(limits={"accuracy": {"min": 0.8}}))).outcome is outcome
+    assert only(champion.check(given, ChampionRule())).outcome is rows
+
+
 def test_files_that_name_another_run_are_not_its_own(evidence: Evidence):
     """MLmodel says which run made it."""
     path = evidence.candidate.folder / "MLmodel"
