@@ -35,8 +35,8 @@ class Event:
     """One decision about one version.
 
     `kind` is an `EventKind` or a word of a later version. `stage` is where it leads, where it leads anywhere.
-    `digests` name what the decision rests on, so that it can be run again: `policy`, `rows`, `manifest`,
-    `git_commit`. `details` are the kind's own, in plain JSON values.
+    `digests` name what the decision rests on, so that it can be run again: `policy`, `rows`, `manifest`, `holdout`,
+    `evidence`, `git_commit`. `details` are the kind's own, in plain JSON values.
     """
 
     kind: str

@@ -12,7 +12,8 @@ import pandas as pd
 
 from registry.events import Event
 from registry.manifest import Manifest
-from registry.model_registry import Measured
+from registry.model_registry import Measured, Origin
+from registry.provenance import Provenance, changes_since, provenance_of
 from registry.version import Version
 
 
@@ -20,8 +21,9 @@ from registry.version import Version
 class Subject:
     """A version under test.
 
-    `folder` holds its stored files, `holdout` what its run says of held-out rows; `manifest` is what the ledger
-    recorded of its files. Each is `None` where there is none.
+    `folder` holds its stored files, which are of an `origin`; `holdout` what its run says of held-out rows, and
+    `holdout_digest` names that. `manifest` is what the ledger recorded of its files, and `recorded` what it recorded of
+    where it comes from. Each is `None` where there is none; `folder` also where `damage` says what is wrong with it.
     """
 
     version: Version
@@ -29,6 +31,49 @@ class Subject:
     manifest: Manifest | None
     run: Measured
     holdout: Path | None
+    holdout_digest: str | None = None
+    origin: Origin | None = None
+    recorded: Provenance | None = None
+    damage: str | None = None
+
+    @property
+    def now(self) -> Provenance:
+        """Return where it comes from by what the registry says at present."""
+        return provenance_of(self.version, self.run, self.origin, self.holdout_digest)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Return where it comes from: as it was recorded, and only of a version without such a record as it is now."""
+        return self.recorded or self.now
+
+    @property
+    def absence(self) -> str:
+        """Return why there are no files to compare with, in words."""
+        return f"{self.version} {'is ' + self.damage if self.damage else 'has no stored files any more'}"
+
+    @property
+    def is_registered(self) -> bool:
+        """Return whether somebody is on record for it: then its files are."""
+        return self.manifest is not None
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """Return what checks use of its run and is not any more what was recorded, in words."""
+        return changes_since(self.recorded, self.now) if self.recorded else ()
+
+    @property
+    def borrows(self) -> str | None:
+        """Return why what its run says is not about this version, in words; `None` where nothing speaks against it."""
+        if self.provenance.misfit:
+            return f"its run is not its own: {self.provenance.misfit}"
+        if self.recorded and self.recorded.run_id and self.recorded.stored_by is None:
+            return f"nothing shows that run {self.recorded.run_id} made its files"
+        return None
+
+    @property
+    def has_its_holdout(self) -> bool:
+        """Return whether what its run says of held-out rows is what was recorded; where nothing was, it is."""
+        return self.recorded is None or self.recorded.holdout == self.holdout_digest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

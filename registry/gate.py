@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,16 +20,17 @@ from registry.check_runner import Job, run_here
 from registry.checks import approval, artifact, champion, contract, lineage, metric, own, servable, slices, soak
 from registry.decide import Ledger, Situation
 from registry.errors import NotFound, SlipwayError
-from registry.events import EventKind
 from registry.evidence import Evidence, Rows, Subject, Tools
 from registry.history import Record
-from registry.manifest import manifest_of
+from registry.last_word import counting
+from registry.manifest import differences, manifest_of
 from registry.policy import OwnRule, RowsRule, Rule
 from registry.promote import Grounds
+from registry.provenance import holdout_digest, origin_of, recorded_provenance
 from registry.rows import content_digest, row_ids
 from registry.verdict import Finding, Outcome, Verdict, finding_from
 from registry.version import Version
-from registry.whole import recorded_manifest
+from registry.whole import place_to_read, recorded_manifest, require_served
 
 CHECKS: Mapping[str, Callable[[Evidence, Any], Sequence[Finding]]] = {
     "artifact": artifact.check,
@@ -43,6 +44,9 @@ CHECKS: Mapping[str, Callable[[Evidence, Any], Sequence[Finding]]] = {
     "approval": approval.check,
 }
 ALWAYS_ANEW = ("soak", "approval")
+# The files as they were found then, and a machine as busy as it was then: no digest names either.
+OF_THE_MOMENT = ("artifact", "servable")
+NOT_AS_REGISTERED = "not stored as it was registered ({}): restore its files, or slipway rollback"
 LOADS_THE_MODEL = ("contract", "servable", "champion", "slices")
 
 
@@ -80,14 +84,16 @@ def still_valid(
 ) -> Grounds | None:
     """Return the recorded verdict as grounds if all that it rests on is as it was, else `None`.
 
-    Artifact, policy, rows and champion are compared; soak and approval are looked at anew. A verdict with an ERROR is
-    never taken again.
+    Files, policy, rows, champion and what the runs of both say are compared; soak and approval are looked at anew. What
+    may pass by itself the next time is never taken again: an ERROR, and what a check did not pass that depends on the
+    moment, the machine or a program of one's own.
     """
     record = _last_verdict(version, stage, situation, gate.ledger)
     if record is None:
         return None
+    rules = situation.policy.stages[stage].checks.rules()
     kept = [finding_from(each) for each in record.event.details["findings"]]
-    if any(finding.outcome is Outcome.ERROR for finding in kept):
+    if any(_may_pass_by_itself(finding, rules) for finding in kept):
         return None
     with gathered(version, stage, situation, gate, promoter=promoter, now=now) as evidence:
         same = (
@@ -97,11 +103,17 @@ def still_valid(
         )
         if not same:
             return None
-        jobs = _jobs(evidence, situation.policy.stages[stage].checks.rules())
-        anew = run_here([job for job in jobs if job.name in ALWAYS_ANEW])
+        anew = run_here([job for job in _jobs(evidence, rules) if job.name in ALWAYS_ANEW])
         found = [finding for finding in kept if finding.check not in ALWAYS_ANEW]
         verdict = _verdict(evidence, [*found, *anew])
         return Grounds(verdict=verdict, seq=record.seq, by=record.event.actor)
+
+
+def _may_pass_by_itself(finding: Finding, rules: Mapping[str, Rule]) -> bool:
+    if finding.outcome is Outcome.PASS:
+        return False
+    passing = finding.check in OF_THE_MOMENT or isinstance(rules.get(finding.check), OwnRule)
+    return passing or finding.outcome is Outcome.ERROR
 
 
 @contextmanager
@@ -114,6 +126,7 @@ def gathered(
     there = gate.ledger.registry.numbered(situation.model, [occupant] if occupant else [])
     current = situation.state.stage_of(version.number)
     events = [each.event for each in gate.ledger.history.about(situation.model_uid, version.number)]
+    require_served(version, gate.ledger.history.about(situation.model_uid, version.number), gate.ledger.registry)
     candidate = _subject(version, situation, gate)
     with tempfile.TemporaryDirectory(prefix="slipway-gate-") as folder:
         wanted = {(rule.data, rule.target) for rule in rules.values() if isinstance(rule, RowsRule)}
@@ -121,7 +134,7 @@ def gathered(
         yield Evidence(
             stage=stage,
             candidate=candidate,
-            champion=_subject(there[0], situation, gate) if there else None,
+            champion=_champion(there[0], situation, gate) if there else None,
             rows=rows,
             events=events,
             entered_at=situation.state.stages[current].since if current else None,
@@ -169,8 +182,10 @@ def _digests(evidence: Evidence) -> dict[str, str]:
     found = {
         "policy": evidence.policy_digest,
         "manifest": evidence.manifest_digest,
+        "evidence": evidence.candidate.now.digest,
         "rows": " ".join(sorted(rows)),
         "champion_manifest": champion.manifest.digest if champion and champion.manifest else "",
+        "champion_evidence": champion.now.digest if champion else "",
     }
     return {name: digest for name, digest in found.items() if digest}
 
@@ -188,25 +203,39 @@ def _is_whole(candidate: Subject) -> bool:
 
 
 def _last_verdict(version: Version, stage: str, situation: Situation, ledger: Ledger) -> Record | None:
-    """Return the last verdict for a stage of those whose verdicts count there."""
     about = ledger.history.about(situation.model_uid, version.number)
-    given = (each for each in reversed(about) if each.kind == EventKind.GATE_ASSESSED and each.event.stage == stage)
-    allowed = situation.policy.stages[stage].verdict_by
-    return next((each for each in given if allowed is None or each.event.actor in allowed), None)
+    return next(reversed(counting(about, stage, situation.policy.stages[stage].verdict_by)), None)
+
+
+def _champion(version: Version, situation: Situation, gate: Gate) -> Subject:
+    """Return the version in the stage; with other files than were registered it is not compared with, nor loaded."""
+    found = _subject(version, situation, gate)
+    if found.folder is None or found.manifest is None:
+        return found
+    differing = differences(found.manifest, manifest_of(found.folder))
+    return replace(found, folder=None, damage=NOT_AS_REGISTERED.format(differing[0])) if differing else found
 
 
 def _subject(version: Version, situation: Situation, gate: Gate) -> Subject:
     registry = gate.ledger.registry
+    about = gate.ledger.history.about(situation.model_uid, version.number)
+    origin, folder = None, None
     try:
-        folder = registry.stored_files(version.source)
+        location = place_to_read(version, about, registry)
+        origin = origin_of(version, location, registry)
+        folder = registry.stored_files(location)
     except NotFound:
-        folder = None
+        pass  # that nothing is stored is for the checks to tell
+    holdout = registry.run_files(version.run_id, "holdout") if version.run_id else None
     return Subject(
         version=version,
         folder=folder,
-        manifest=recorded_manifest(gate.ledger.history.about(situation.model_uid, version.number)),
+        manifest=recorded_manifest(about),
         run=registry.measured(version),
-        holdout=registry.run_files(version.run_id, "holdout") if version.run_id else None,
+        holdout=holdout,
+        holdout_digest=holdout_digest(holdout),
+        origin=origin,
+        recorded=recorded_provenance(about),
     )
 
 
@@ -226,6 +255,10 @@ def _rows(data: str | None, target: str | None, candidate: Subject, gate: Gate, 
 
 def _own_rows(candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str, str] | str:
     """Return the candidate's held-out rows with their digest and target: stored ones, or read again from the source."""
+    if candidate.borrows:
+        return f"the held-out rows of its run are not those of {candidate.version}: {candidate.borrows}"
+    if not candidate.has_its_holdout:
+        return f"the held-out rows of {candidate.version} are not those that were recorded at its registration"
     if candidate.holdout is None or not (candidate.holdout / "holdout.json").is_file():
         return f"{candidate.version} has no held-out rows on record; name a dataset in the policy with data and target"
     document = json.loads((candidate.holdout / "holdout.json").read_text())

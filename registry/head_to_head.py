@@ -56,8 +56,10 @@ def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
     candidate, champion = evidence.candidate, evidence.champion
     if isinstance(rows, str):
         raise CannotCompare(rows)
-    if champion is None or champion.folder is None or candidate.folder is None:
-        raise CannotCompare("the stored files of a version are gone")
+    if champion is None:
+        raise CannotCompare(f"nothing is in {evidence.stage} to compare with")
+    if candidate.folder is None or champion.folder is None:
+        raise CannotCompare(candidate.absence if candidate.folder is None else champion.absence)
     frame, dropped, note = _fresh(pd.read_parquet(rows.path), rows, candidate, champion)
     frame = frame[frame[rows.target].notna()].reset_index(drop=True)
     if len(frame) < rule.min_rows:
@@ -84,8 +86,19 @@ def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
 
 
 def trained_on(subject: Subject) -> TrainedOn | None:
-    """Return which rows a version was trained on; `None` where its run does not say."""
-    if subject.holdout is None or not (subject.holdout / "row_ids.npz").is_file():
+    """Return which rows a version was trained on; `None` where its run does not say, or is not its own.
+
+    Raises
+    ------
+    CannotCompare
+        Its run says something else than it did when the version was registered.
+    """
+    if not subject.has_its_holdout:
+        raise CannotCompare(
+            f"what the run of {subject.version} says of its held-out rows is not what was recorded at registration: "
+            "restore its holdout/ files, or register another version"
+        )
+    if subject.borrows or subject.holdout is None or not (subject.holdout / "row_ids.npz").is_file():
         return None
     document = json.loads((subject.holdout / "holdout.json").read_text())
     with np.load(subject.holdout / "row_ids.npz") as ids:
@@ -155,7 +168,7 @@ def _class_scores(model: Any, features: pd.DataFrame) -> Scores | None:
 
 
 def _is_classification(candidate: Subject, y: npt.NDArray[Any], said: Said) -> bool:
-    task = candidate.version.tags.get("slipway.task")
+    task = candidate.provenance.task
     if task:
         return task == "classification"
     return bool(said.classes) or not np.issubdtype(y.dtype, np.number)

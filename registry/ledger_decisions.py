@@ -1,6 +1,6 @@
 """Decisions on a ledger: what the command line does with its own, and a server with the one that it keeps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -10,10 +10,13 @@ from registry.decisions import Noted, Receipt
 from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError
 from registry.events import Event
 from registry.heartbeats import Heartbeat
-from registry.manifest import Manifest, manifest_of
+from registry.history import Record
+from registry.last_word import require_last_word
+from registry.manifest import Manifest, differences, manifest_of
 from registry.policy import default_policy
 from registry.promote import (
     Grounds,
+    Recorded,
     Who,
     adoption,
     adoption_target,
@@ -26,6 +29,7 @@ from registry.promote import (
     targets_below,
 )
 from registry.promote import rollback as roll_back
+from registry.provenance import gather_provenance, recorded_provenance
 from registry.record import record
 from registry.roles import May, Role
 from registry.served import served_by
@@ -34,7 +38,7 @@ from registry.status import Problem, Status, status_of
 from registry.text import REASON_CHARACTERS, cleaned, require_reason
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef, deleted_version
-from registry.whole import recorded_manifest, records_about, require_whole
+from registry.whole import NAMED_AT_MOST, recorded_location, recorded_manifest, records_about, require_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +101,7 @@ class LedgerDecisions:
         found = self.ledger.registry.version(ref)
         stage = find_stage(stage, self._stages(found.model))
         self.may(Role.APPROVE, found.model, stage)
-        run_user = self.ledger.registry.measured(found).tags.get("mlflow.user")
+        run_user = self.ledger.registry.measured(found).user
 
         def event(situation: Situation) -> Event:
             about = self.ledger.history.about(situation.model_uid, found.number)
@@ -112,23 +116,49 @@ class LedgerDecisions:
         return self._noted(str(found), stage, note(found.model, event, self.ledger).seq, why)
 
     def register(self, ref: VersionRef, reason: str, manifest: Manifest | None = None) -> Noted:
-        """Record a version that was registered elsewhere, once."""
+        """Record a version that was registered elsewhere: once, and again where its files were moved.
+
+        One that an older Slipway recorded without its location and provenance is completed.
+        """
         found, why = self.ledger.registry.version(ref), self.who(reason)
         stages = self._stages(found.model)
         self.may(Role.REGISTER, found.model, stages[0])
-        files = manifest or manifest_of(self.ledger.registry.stored_files(found.source))
+        before = records_about(found, self.ledger)
+        made = self._recorded(found, before, manifest)
 
         def event(situation: Situation) -> Event:
-            if recorded_manifest(self.ledger.history.about(situation.model_uid, found.number)) is not None:
+            about = self.ledger.history.about(situation.model_uid, found.number)
+            if recorded_manifest(about) is not None and recorded_location(about) == made.location:
                 raise Conflict(
                     f"the files of {found} are recorded already",
                     code="already-registered",
                     hint=f"slipway history {found.model}",
                 )
-            return registration(situation, found, why, files)
+            return registration(situation, found, why, made)
 
         noted = self._noted(str(found), None, note(found.model, event, self.ledger).seq, why)
-        return replace(noted, manifest=files.digest, files=len(files.files))
+        return replace(noted, manifest=made.manifest.digest, files=len(made.manifest.files))
+
+    def _recorded(self, version: Version, about: Sequence[Record], manifest: Manifest | None = None) -> Recorded:
+        """Return what is to be recorded of a version: its files, where MLflow reads them, and where it comes from.
+
+        What was recorded before of its files and of where it comes from stays: only the place may be another.
+        """
+        registry = self.ledger.registry
+        before = recorded_manifest(about)
+        if before is None:
+            registry.require_fixed(version)
+        location = registry.location(version)
+        files = manifest or manifest_of(registry.stored_files(location))
+        if before is not None and files != before:
+            raise Corrupt(
+                f"{version} is recorded with other files: {'; '.join(differences(before, files)[:NAMED_AT_MOST])}",
+                code="artifacts-changed",
+                hint="restore its files, or register them as another version",
+            )
+        known = recorded_provenance(about) is not None
+        provenance = None if known else gather_provenance(version, location, registry)
+        return Recorded(manifest=files, location=location, provenance=provenance)
 
     def promote(self, version: Version, stage: str, reason: str, *, grounds: Grounds | None, dry_run: bool) -> Receipt:
         """Move a version into a stage on the grounds of a verdict."""
@@ -191,10 +221,10 @@ class LedgerDecisions:
             number = adoption_target(situation, stage)
             if number is None:
                 return None
-            registry = self.ledger.registry
-            found = registry.version(VersionRef(model=ref.model, number=number))
+            found = self.ledger.registry.version(VersionRef(model=ref.model, number=number))
+            about = self.ledger.history.about(situation.model_uid, number)
             self.ledger.hold(found)
-            return adoption(situation, found, stage, why, manifest_of(registry.stored_files(found.source)))
+            return adoption(situation, found, stage, why, self._recorded(found, about))
 
         return self._act(ref.model, decision, dry_run=dry_run)
 
@@ -226,7 +256,7 @@ class LedgerDecisions:
         about = records_about(version, self.ledger)
         try:
             require_whole(version, about, self.ledger.registry, else_do="promote another version")
-        except (Corrupt, NotFound) as error:
+        except (Conflict, Corrupt, NotFound) as error:
             who = self.who(cleaned(f"undone: {error.message}", REASON_CHARACTERS))
             undone = carry_out(version.model, undoing(version, stage, who, self.ledger), self.ledger).event
             now = f"{version.model}/{undone.version} is back" if undone and undone.stage else "nothing is there now"
@@ -302,6 +332,7 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
             )
         event = promotion(now, version, stage, why, grounds)
         about = ledger.history.about(now.model_uid, version.number)
+        require_last_word(about, stage, now.policy.stages[stage].verdict_by, seq=grounds.seq)
         ledger.hold(version)
         require_whole(version, about, ledger.registry, else_do="promote another version")
         return event
@@ -318,8 +349,8 @@ def undoing(version: Version, stage: str, why: Who, ledger: Ledger) -> Decision:
         before = situation.state.before(stage)
         if before is not None:
             try:
-                return roll_back(situation, _whole(situation, before, stage, ledger), stage, why)
-            except (Corrupt, NotFound) as error:
+                return _back_to(situation, before, stage, why, ledger)
+            except (Conflict, Corrupt, NotFound) as error:
                 why_none = replace(why, reason=cleaned(f"{why.reason}; {error.message}", REASON_CHARACTERS))
                 return demotion(situation, version, why_none, to=None)
         return demotion(situation, version, why, to=None)
@@ -347,15 +378,13 @@ def going_back(
         if number is None:
             return None
         if not skip_damaged:
-            return roll_back(situation, _whole(situation, number, stage, ledger), stage, why)
+            return _back_to(situation, number, stage, why, ledger)
         skipped: dict[int, str] = {}
         for candidate in (number, *targets_below(situation, stage, number)):
             try:
-                version = _whole(situation, candidate, stage, ledger)
-            except (Corrupt, NotFound) as error:
+                return _back_to(situation, candidate, stage, why, ledger, skipped=skipped)
+            except (Conflict, Corrupt, NotFound) as error:
                 skipped[candidate] = error.message
-            else:
-                return roll_back(situation, version, stage, why, skipped=skipped)
         damaged = "; ".join(skipped.values())
         raise NotFound(
             f"no version of {situation.name} that was in {stage} is as it was registered: {damaged}",
@@ -366,11 +395,15 @@ def going_back(
     return decision
 
 
-def _whole(situation: Situation, number: int, stage: str, ledger: Ledger) -> Version:
-    """Return a version to go back to whose stored files are those that were registered.
+def _back_to(
+    situation: Situation, number: int, stage: str, why: Who, ledger: Ledger, *, skipped: Mapping[int, str] | None = None
+) -> Event:
+    """Return the event that goes back to a version whose stored files are those that were registered.
 
     Raises
     ------
+    Conflict
+        MLflow serves it from elsewhere than the ledger has it.
     Corrupt
         A file is missing, changed or extra.
     NotFound
@@ -386,7 +419,7 @@ def _whole(situation: Situation, number: int, stage: str, ledger: Ledger) -> Ver
     about = ledger.history.about(situation.model_uid, number)
     ledger.hold(version)
     require_whole(version, about, ledger.registry, else_do=instead)
-    return version
+    return roll_back(situation, version, stage, why, recorded_manifest(about), skipped=skipped)
 
 
 def _whatever_the_policy(ledger: Ledger) -> tuple[Ledger, tuple[str, ...]]:

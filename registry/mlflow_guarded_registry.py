@@ -20,10 +20,12 @@ from mlflow.server.constants import READ_REPLICA_BACKEND_STORE_URI_ENV_VAR
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 
-from registry.guard import is_projected
+from registry.guard import PROMPT_TAG, is_projected
 from registry.guard_wiring import open_protection
+from registry.mlflow_caller import caller
 from registry.mlflow_refusal import refusing
 from registry.places import unguarded
+from registry.provenance import REGISTERED_BY
 from registry.sql_protected import ProtectedTables
 
 logger = logging.getLogger(__name__)
@@ -103,10 +105,10 @@ class RegistryGuard(SqlAlchemyStore):
     def create_model_version(
         self, name: str, source: str, run_id: str | None = None, tags: Any = None, *args: Any, **more: Any
     ) -> ModelVersion:
-        """Create a version; a copy of one in a stage is in none."""
+        """Create a version; a copy of one in a stage is in none, and whoever made it is on record."""
         with refusing():
             self.protection.version_may_have(self._get_active_workspace(), name, [tag.key for tag in tags or []])
-        return super().create_model_version(name, source, run_id, _new(name, tags), *args, **more)
+        return super().create_model_version(name, source, run_id, _by_caller(_new(name, tags)), *args, **more)
 
     def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
         """Set a tag that is not Slipway's."""
@@ -145,6 +147,15 @@ def open_registry(store_uri: str) -> RegistryGuard:
     """Return the guarded store for a URI like `slipway+postgresql://…`, as MLflow would choose its own."""
     kind = GuardedWorkspaceRegistry if MLFLOW_ENABLE_WORKSPACES.get() else GuardedRegistry
     return kind(unguarded(store_uri), os.environ.get(READ_REPLICA_BACKEND_STORE_URI_ENV_VAR))
+
+
+def _by_caller(tags: Any) -> Any:
+    """Return the tags with the user that the server knows as the one who made the version; a prompt's as they are."""
+    if any(tag.key == PROMPT_TAG for tag in tags or []):
+        return tags
+    kept = [tag for tag in tags or [] if tag.key.casefold() != REGISTERED_BY]
+    by = caller()
+    return [*kept, ModelVersionTag(REGISTERED_BY, by)] if by else kept
 
 
 def _new(name: str, tags: Any) -> Any:

@@ -1,7 +1,8 @@
 """The door that guards MLflow's tracking store on a server: `slipway+postgresql://…` as its backend store.
 
 What a version in a protected stage comes from cannot be deleted while it is there: its run, its logged model, the
-experiment of either. Slipway's tags of them stay as they are.
+experiment of either. Slipway's tags of them stay as they are. On a server that knows its users, a run and a logged
+model are on record under whoever made them, whatever the client says.
 """
 
 import os
@@ -16,7 +17,10 @@ from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 
+from registry.guard import require_not_ours
 from registry.guard_wiring import open_protection
+from registry.mlflow_caller import caller
+from registry.mlflow_origin import LOGGED_BY
 from registry.mlflow_refusal import refusing
 from registry.places import unguarded
 from registry.sql_protected import ProtectedTables
@@ -24,6 +28,8 @@ from registry.sql_protected import ProtectedTables
 GUARDED = frozenset(
     {
         "create_experiment",
+        "create_logged_model",
+        "create_run",
         "delete_experiment",
         "delete_logged_model",
         "delete_logged_model_tag",
@@ -53,6 +59,25 @@ class TrackingGuard(SqlAlchemyStore):
             with refusing():
                 self.protection.location_may_be_used(artifact_location, self._get_active_workspace())
         return super().create_experiment(name, artifact_location, tags)
+
+    def create_run(self, experiment_id: str, user_id: str, *given: Any, **more: Any) -> Any:
+        """Create a run under the user that the server knows: MLflow takes the client's word (3.17)."""
+        return super().create_run(experiment_id, caller() or user_id, *given, **more)
+
+    def create_logged_model(
+        self,
+        experiment_id: str,
+        name: str | None = None,
+        source_run_id: str | None = None,
+        tags: list[LoggedModelTag] | None = None,
+        *given: Any,
+        **more: Any,
+    ) -> LoggedModel:
+        """Create a logged model with a note of the user that the server knows: MLflow keeps none (3.17)."""
+        kept = [tag for tag in tags or [] if tag.key.casefold() != LOGGED_BY]
+        by = caller()
+        noted = [*kept, LoggedModelTag(LOGGED_BY, by)] if by else kept
+        return super().create_logged_model(experiment_id, name, source_run_id, noted, *given, **more)
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run that no version in a protected stage comes from."""
@@ -92,20 +117,27 @@ class TrackingGuard(SqlAlchemyStore):
         super().log_batch(run_id, metrics, params, tags)
 
     def set_logged_model_tags(self, model_id: str, tags: list[LoggedModelTag]) -> None:
-        """Set tags, unless one is Slipway's and the model that of a protected version."""
+        """Set tags, unless one says who logged the model, or is Slipway's and the model that of a protected version."""
         with refusing():
+            _require_not_the_maker(model_id, [tag.key for tag in tags])
             self.protection.logged_model_tags_may_change(model_id, [tag.key for tag in tags])
         super().set_logged_model_tags(model_id, tags)
 
     def delete_logged_model_tag(self, model_id: str, key: str) -> None:
-        """Remove a tag, unless it is Slipway's and the model that of a protected version."""
+        """Remove a tag, unless it says who logged the model, or is Slipway's and it that of a protected version."""
         with refusing():
+            _require_not_the_maker(model_id, [key])
             self.protection.logged_model_tags_may_change(model_id, [key])
         super().delete_logged_model_tag(model_id, key)
 
     def _require_free_run_tags(self, run_id: str, keys: Sequence[str]) -> None:
         with refusing():
             self.protection.run_tags_may_change(run_id, keys)
+
+
+def _require_not_the_maker(model_id: str, keys: Sequence[str]) -> None:
+    """Refuse to rewrite who logged a model, in whatever stage it is: an approval may depend on it."""
+    require_not_ours(f"logged model {model_id}", [key for key in keys if key.casefold() == LOGGED_BY])
 
 
 class GuardedTracking(TrackingGuard):

@@ -3,8 +3,10 @@
 import re
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
-from registry.errors import NotFound
+from registry.errors import Conflict, NotFound
+from registry.version import Version
 
 LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")
 NUMBERED = re.compile(r"models:/([^/@]+)/(\d+)")
@@ -12,6 +14,8 @@ ALIASED = re.compile(r"models:/([^/@]+)@([^/@]+)")
 OF_RUN = re.compile(r"runs:/([^/]+)(?:/(.+?))?/?")
 SCHEME = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*:")
 REFERENCES_AT_MOST = 5
+# MLflow (3.17) answers 400 for an alias or a deleted version that is not there, 403 for what the caller may not read.
+NOT_THERE = (400, 403, 404)
 
 
 def is_local(location: str) -> bool:
@@ -35,6 +39,44 @@ def location_of(uri: str, client: MlflowClient) -> str:
             return uri
         uri = behind
     raise NotFound(f"{uri} leads to no storage location", code="artifacts-gone", hint=None)
+
+
+def require_fixed_location(version: Version, client: MlflowClient) -> None:
+    """Refuse a version that MLflow finds by a name which may come to mean something else.
+
+    MLflow resolves `models:/m-…` and `models:/name/3` when a version is created, and keeps the location; it keeps
+    `runs:/…` as it is and resolves that with each download, when another model of that name may have been logged.
+
+    Raises
+    ------
+    Conflict
+        MLflow keeps a reference, or the version's source has come to lead elsewhere than MLflow reads.
+    """
+    kept = str(client.get_model_version_download_uri(version.model, str(version.number)))
+    hint = f'register its files by themselves: mlflow.register_model("models:/m-…", "{version.model}")'
+    if location_of(kept, client) != kept:
+        raise Conflict(
+            f"MLflow finds the files of {version} by {kept}, which may lead to others tomorrow",
+            code="not-a-location",
+            hint=hint,
+        )
+    leads_to = _leads_to(version.source, client)
+    if leads_to is not None and leads_to != kept:
+        raise Conflict(
+            f"{version} was made from {version.source}, which leads to {leads_to} now, and MLflow serves {kept}",
+            code="source-moved",
+            hint=hint,
+        )
+
+
+def _leads_to(source: str, client: MlflowClient) -> str | None:
+    """Return where a source leads now; `None` where what it named is gone, so that it misleads nobody."""
+    try:
+        return location_of(source, client)
+    except MlflowException as error:
+        if error.get_http_status_code() not in NOT_THERE:  # type: ignore[no-untyped-call]
+            raise
+        return None
 
 
 def _behind(uri: str, client: MlflowClient) -> str:

@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import TypeVar
 
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, Run
+from mlflow.entities import DatasetInput, LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.identity import RegisteredModel
 from registry.manifest import Manifest
 from registry.mlflow_errors import translated
 from registry.mlflow_files import Cached, MlflowFiles
-from registry.model_registry import Measured
+from registry.mlflow_location import location_of, require_fixed_location
+from registry.mlflow_origin import origin_of_location
+from registry.model_registry import Given, Measured, Origin
 from registry.nearest import did_you_mean
 from registry.stages import MLFLOW_NONE
 from registry.text import require_name, require_new_name
@@ -204,6 +207,21 @@ class MlflowRegistry:
         self._client.update_model_version(model, str(number), text)
 
     @translated()
+    def location(self, version: Version) -> str:
+        """Return where MLflow reads a version's files from now."""
+        return location_of(f"models:/{version.model}/{version.number}", self._client)
+
+    @translated()
+    def require_fixed(self, version: Version) -> None:
+        """Refuse a version whose files MLflow finds by a name that may come to mean something else."""
+        require_fixed_location(version, self._client)
+
+    @translated()
+    def origin(self, location: str) -> Origin | None:
+        """Return the run or logged model that has the files at a location."""
+        return origin_of_location(location, self._client)
+
+    @translated()
     def stored_files(self, model_uri: str) -> Path:
         """Return a local folder with the model's stored files: the store itself where that is local."""
         folder = self._files.folder_of(model_uri)
@@ -303,7 +321,21 @@ def _measured(run: Run) -> Measured:
         tags=dict(run.data.tags),
         status=run.info.status,
         experiment_id=run.info.experiment_id,
+        # MLflow's clients (3.17) say "unknown" where nobody is named.
+        user=None if run.info.user_id in ("", "unknown") else run.info.user_id,
+        started_at=_moment(run.info.start_time),
+        ended_at=_moment(run.info.end_time),
+        inputs=tuple(_given(each) for each in run.inputs.dataset_inputs) if run.inputs else (),
     )
+
+
+def _given(found: DatasetInput) -> Given:
+    context = next((tag.value for tag in found.tags if tag.key == MLFLOW_DATASET_CONTEXT), None)
+    return Given(name=found.dataset.name, digest=found.dataset.digest, context=context)
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
 
 
 def _number(model: MlflowModel, ref: VersionRef) -> int:

@@ -8,6 +8,7 @@ import posixpath
 import tempfile
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.workspace_context import get_request_workspace
@@ -34,10 +35,14 @@ class ServerRegistry(MlflowRegistry):
     @translated()
     def run_files(self, run_id: str, path: str) -> Path | None:
         """Return a local folder with the files below a path of a run's artifacts."""
-        root = _kept(str(self._client.get_run(run_id).info.artifact_uri))
         try:
+            root = _kept(str(self._client.get_run(run_id).info.artifact_uri))
             return self._files.folder_of(posixpath.join(root, path))
         except NotFound:
+            return None
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             return None
 
     @translated()

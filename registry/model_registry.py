@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -11,10 +12,20 @@ from registry.version import LoggedModel, Version, VersionRef
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """A dataset that was given to a run; `context` is what for, where that was said."""
+
+    name: str
+    digest: str
+    context: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
     """What a version's run recorded: metric name → value, parameter and tag name → text, how it ended, and where it is.
 
-    Empty, with status and experiment `None`, without a run or with a deleted one.
+    `user` is who opened it: by the server's word where the server is guarded and knows its users. Tags are anybody's
+    word who may edit the run. Empty, with status and experiment `None`, without a run or with a deleted one.
     """
 
     metrics: Mapping[str, float]
@@ -22,6 +33,20 @@ class Measured:
     tags: Mapping[str, str] = field(default_factory=dict)
     status: str | None = None
     experiment_id: str | None = None
+    user: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    inputs: tuple[Given, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Who stored the files at a location, as tracking knows it: a run, and for a logged model when and where to."""
+
+    run_id: str | None
+    experiment_id: str | None
+    logged_at: datetime | None = None
+    people: tuple[str, ...] = ()
 
 
 class ModelRegistry(Protocol):
@@ -84,6 +109,18 @@ class ModelRegistry(Protocol):
 
     def set_description(self, model: str, number: int, text: str) -> None:
         """Set a version's description, over the earlier one."""
+
+    def location(self, version: Version) -> str:
+        """Return where MLflow reads a version's files from now, as a storage location."""
+
+    def require_fixed(self, version: Version) -> None:
+        """Raise `Conflict` where what MLflow reads for a version rests on a name that may come to mean something else.
+
+        So it is where MLflow keeps a reference for it, or where its source leads elsewhere by now than MLflow reads.
+        """
+
+    def origin(self, location: str) -> Origin | None:
+        """Return who stored the files at a location; `None` where no run and no logged model has them."""
 
     def stored_files(self, model_uri: str) -> Path:
         """Return a local folder with the model's stored files; `NotFound` where nothing is stored any more."""

@@ -14,7 +14,7 @@ from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.events import Event, EventKind
 from registry.history import MOVES_IN
 from registry.manifest import Manifest
-from registry.register import MANIFEST_TAG
+from registry.provenance import RECORDED_AS, Provenance
 from registry.text import one_line, require_new_name, require_reason
 from registry.verdict import Outcome, Verdict
 from registry.version import Version
@@ -109,7 +109,7 @@ def promotion(situation: Situation, version: Version, stage: str, who: Who, grou
     if grounds.override and grounds.verdict.outcome is not Outcome.PASS:
         details["override"] = grounds.override
     event = _event(EventKind.VERSION_PROMOTED, situation, version, stage, who, details=details)
-    return replace(event, digests={**event.digests, **grounds.verdict.digests})
+    return replace(event, digests=dict(grounds.verdict.digests))
 
 
 def require_voucher(situation: Situation, stage: str, actor: str) -> None:
@@ -276,14 +276,24 @@ def _require_no_recent_rollback(situation: Situation, stage: str, seq: int, now:
 
 
 def rollback(
-    situation: Situation, version: Version, stage: str, who: Who, *, skipped: Mapping[int, str] | None = None
+    situation: Situation,
+    version: Version,
+    stage: str,
+    who: Who,
+    manifest: Manifest | None = None,
+    *,
+    skipped: Mapping[int, str] | None = None,
 ) -> Event:
-    """Return the event that puts a version back; `skipped` says which were damaged, and how."""
+    """Return the event that puts a version back.
+
+    `manifest` is what the ledger has of its files, if it has; `skipped` says which were damaged, and how.
+    """
     left = situation.state.stages[stage]
     details: dict[str, Any] = {"rolled_back": left.version, "rolled_back_seq": left.seq}
     if skipped:
         details["skipped"] = {str(number): why for number, why in skipped.items()}
-    return _event(EventKind.VERSION_ROLLED_BACK, situation, version, stage, who, details=details)
+    event = _event(EventKind.VERSION_ROLLED_BACK, situation, version, stage, who, details=details)
+    return replace(event, digests={"manifest": manifest.digest} if manifest else {})
 
 
 def adoption_target(situation: Situation, stage: str) -> int | None:
@@ -304,25 +314,46 @@ def adoption_target(situation: Situation, stage: str) -> int | None:
     return number if situation.occupant(stage) != number else None
 
 
-def adoption(situation: Situation, version: Version, stage: str, who: Who, manifest: Manifest) -> Event:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What is recorded of a version for good: its files, where they lie, and where it comes from.
+
+    `provenance` is `None` where an earlier event has it: that counts.
+    """
+
+    manifest: Manifest
+    location: str
+    provenance: Provenance | None
+
+
+def adoption(situation: Situation, version: Version, stage: str, who: Who, recorded: Recorded) -> Event:
     """Return the event that takes a version over where it is, with its files as they are now."""
-    event = _event(EventKind.VERSION_ADOPTED, situation, version, stage, who, details={"manifest": manifest.to_json()})
-    return replace(event, digests={**event.digests, "manifest": manifest.digest})
+    return _recording(EventKind.VERSION_ADOPTED, situation, version, stage, who, recorded)
 
 
-def registration(situation: Situation, version: Version, who: Who, manifest: Manifest) -> Event:
+def registration(situation: Situation, version: Version, who: Who, recorded: Recorded) -> Event:
     """Return the event that records a version with its files."""
-    details = {"manifest": manifest.to_json()}
-    event = _event(EventKind.VERSION_REGISTERED, situation, version, None, who, details=details)
-    run = {"run": version.run_id} if version.run_id else {}
-    return replace(event, digests={**event.digests, **run, "manifest": manifest.digest})
+    return _recording(EventKind.VERSION_REGISTERED, situation, version, None, who, recorded)
+
+
+def _recording(
+    kind: EventKind, situation: Situation, version: Version, stage: str | None, who: Who, recorded: Recorded
+) -> Event:
+    provenance = recorded.provenance
+    details: dict[str, Any] = {"manifest": recorded.manifest.to_json(), "location": recorded.location}
+    digests = {"manifest": recorded.manifest.digest, "run": version.run_id}
+    if provenance is not None:
+        details[RECORDED_AS] = provenance.to_document()
+        digests |= {"holdout": provenance.holdout, "git_commit": provenance.git_commit}
+    event = _event(kind, situation, version, stage, who, details=details)
+    return replace(event, digests={name: digest for name, digest in digests.items() if digest})
 
 
 def approval(situation: Situation, version: Version, stage: str, who: Who, manifest: Manifest | None) -> Event:
     """Return the event by which somebody approves exactly these files for a stage, under the policy as it is."""
     event = _event(EventKind.VERSION_APPROVED, situation, version, stage, who)
     named = {"manifest": manifest.digest} if manifest else {}
-    return replace(event, digests={**event.digests, **named, "policy": situation.policy.digest})
+    return replace(event, digests={**named, "policy": situation.policy.digest})
 
 
 def demotion(situation: Situation, version: Version, who: Who, *, to: str | None) -> Event:
@@ -373,7 +404,6 @@ def _event(
     *,
     details: Mapping[str, Any] | None = None,
 ) -> Event:
-    tags = {"manifest": MANIFEST_TAG, "git_commit": "slipway.git_commit"}
     return Event(
         kind=kind,
         model_uid=situation.model_uid,
@@ -384,6 +414,5 @@ def _event(
         actor_authenticated=who.authenticated,
         at=who.at,
         reason=who.reason,
-        digests={name: version.tags[tag] for name, tag in tags.items() if tag in version.tags},
         details=details or {},
     )

@@ -13,11 +13,13 @@ from typing import Any
 from registry.checks import approval, soak
 from registry.decide import Ledger, Situation
 from registry.errors import Conflict, InvalidInput, NotFound
-from registry.events import Event, EventKind
+from registry.events import Event
 from registry.evidence import Evidence, Subject, Tools
 from registry.history import Record
+from registry.last_word import counting, require_last_word
 from registry.manifest import Manifest
 from registry.promote import Grounds, require_valid
+from registry.provenance import recorded_provenance
 from registry.verdict import Finding, Verdict, finding_from
 from registry.version import Version
 from registry.whole import recorded_manifest
@@ -33,7 +35,7 @@ def recorded_grounds(
     NotFound
         There is no such verdict.
     Conflict
-        The files, or those of the champion, are not those that it was given for.
+        The files, or those of the champion, are not those that it was given for; or a later verdict replaced it.
     """
     about = ledger.history.about(situation.model_uid, version.number)
     record = _find(about, stage, situation, seq)
@@ -43,6 +45,7 @@ def recorded_grounds(
             f"{number} on {version} for {stage}", code="no-verdict", hint=f"slipway gate {version} --to {stage}"
         )
     event = record.event
+    require_last_word(about, stage, situation.policy.stages[stage].verdict_by, seq=record.seq)
     _require_same_files(event, version, situation, ledger)
     evidence = _evidence(version, stage, situation, about, ledger, promoter=promoter, now=now)
     verdict = Verdict(
@@ -82,18 +85,10 @@ def acceptable(verdict: Verdict, version: Version, situation: Situation, ledger:
 
 
 def _find(about: Sequence[Record], stage: str, situation: Situation, seq: int | None) -> Record | None:
-    allowed = situation.policy.stages[stage].verdict_by
-    return next(
-        (
-            each
-            for each in reversed(about)
-            if each.kind == EventKind.GATE_ASSESSED
-            and each.event.stage == stage
-            and (seq is None or each.seq == seq)
-            and (seq is not None or allowed is None or each.event.actor in allowed)
-        ),
-        None,
-    )
+    """Return the last verdict that counts, or the one with a number, whoever gave it: that is told to who asks."""
+    if seq is None:
+        return next(reversed(counting(about, stage, situation.policy.stages[stage].verdict_by)), None)
+    return next((each for each in counting(about, stage, None) if each.seq == seq), None)
 
 
 def _require_same_files(event: Event, version: Version, situation: Situation, ledger: Ledger) -> None:
@@ -142,6 +137,7 @@ def _evidence(
         manifest=_manifest(version.number, situation, ledger),
         run=ledger.registry.measured(version),
         holdout=None,
+        recorded=recorded_provenance(about),
     )
     return Evidence(
         stage=stage,

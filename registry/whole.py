@@ -1,10 +1,14 @@
-"""Whether a version's stored files are still those that it was registered with."""
+"""Where a version's files lie, and whether they are still those that it was registered with.
+
+A version is resolved once, when it is recorded: the ledger has the storage location and the manifest. What reads files
+afterwards reads them there, whatever the version's source has come to mean.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from registry.decide import Ledger
-from registry.errors import Corrupt, NotFound
+from registry.errors import Conflict, Corrupt, NotFound
 from registry.events import EventKind
 from registry.history import Record
 from registry.identity import uid_of
@@ -13,6 +17,7 @@ from registry.model_registry import ModelRegistry
 from registry.version import Version
 
 NAMED_AT_MOST = 5
+RECORDING = (EventKind.VERSION_REGISTERED, EventKind.VERSION_ADOPTED)
 
 
 def require_whole(version: Version, about: Sequence[Record], registry: ModelRegistry, *, else_do: str) -> Path:
@@ -23,13 +28,16 @@ def require_whole(version: Version, about: Sequence[Record], registry: ModelRegi
 
     Raises
     ------
+    Conflict
+        MLflow serves other files than were recorded, or finds them by a name that may come to mean others.
     NotFound
         Nothing is stored any more.
     Corrupt
         A file is missing, changed or extra.
     """
+    require_served(version, about, registry)
     try:
-        folder = registry.stored_files(version.source)
+        folder = registry.stored_files(place_to_read(version, about, registry))
     except NotFound as error:
         raise NotFound(
             f"{version} has no stored files any more",
@@ -48,16 +56,54 @@ def require_whole(version: Version, about: Sequence[Record], registry: ModelRegi
     return folder
 
 
+def place_to_read(version: Version, about: Sequence[Record], registry: ModelRegistry) -> str:
+    """Return where a version's files are read: where the ledger has them, else where MLflow reads them now."""
+    return recorded_location(about) or registry.location(version)
+
+
+def require_served(version: Version, about: Sequence[Record], registry: ModelRegistry) -> None:
+    """Refuse a version that MLflow serves from elsewhere than the ledger has it.
+
+    One that was recorded before locations were is held by its manifest alone; one that was never recorded has to lie
+    where no name can lead elsewhere.
+
+    Raises
+    ------
+    Conflict
+        It is served from elsewhere, or may be tomorrow.
+    """
+    recorded = recorded_location(about)
+    if recorded is None:
+        if recorded_manifest(about) is None:
+            registry.require_fixed(version)
+        return
+    served = registry.location(version)
+    if served != recorded:
+        raise Conflict(
+            f"{version} is recorded with its files at {recorded}, and MLflow serves it from {served}",
+            code="served-from-elsewhere",
+            hint=f'slipway register {version} --reason "…" records where they were moved, if they are the same files',
+        )
+
+
 def records_about(version: Version, ledger: Ledger) -> Sequence[Record]:
     """Return what the ledger recorded about a version."""
     model_uid = uid_of(ledger.registry.model(version.model), ledger.history, ledger.registry.model)
     return ledger.history.about(model_uid, version.number)
 
 
+def recorded_location(about: Sequence[Record]) -> str | None:
+    """Return where the ledger last recorded a version's files; `None` where an old Slipway or nobody recorded it."""
+    for record in reversed(about):
+        if record.kind in RECORDING and (location := record.event.details.get("location")):
+            return str(location)
+    return None
+
+
 def recorded_manifest(about: Sequence[Record]) -> Manifest | None:
     """Return the manifest that a version's registration or adoption recorded, from the records about it."""
     for record in about:
-        if record.kind in (EventKind.VERSION_REGISTERED, EventKind.VERSION_ADOPTED):
+        if record.kind in RECORDING:
             stored = record.event.details.get("manifest")
             if stored:
                 return Manifest.from_json(stored)

@@ -20,8 +20,9 @@ from registry.artifact_cache import FILES, ArtifactCache
 from registry.decide import Ledger
 from registry.errors import Conflict, SlipwayError
 from registry.manifest import Manifest, manifest_of
+from registry.provenance import holdout_digest, recorded_provenance
 from registry.version import Version, VersionRef
-from registry.whole import recorded_manifest, records_about
+from registry.whole import place_to_read, recorded_manifest, records_about
 from registry.wiring import open_ledger
 from serving.prepared import Prepared, PreparedVersions
 from serving.preparing import Job, job_from
@@ -83,17 +84,24 @@ def prepare(job: Job) -> Prepared:
 
 def _files(version: Version, ledger: Ledger, cache: ArtifactCache) -> tuple[Manifest, Path]:
     """Return a version's manifest and a folder with its files, compared with what the ledger recorded, if it did."""
-    recorded = recorded_manifest(records_about(version, ledger))
+    about = records_about(version, ledger)
+    recorded, location = recorded_manifest(about), place_to_read(version, about, ledger.registry)
 
     def fetch(into: Path) -> None:
-        ledger.registry.fetch_files(version.source, into, recorded)
+        ledger.registry.fetch_files(location, into, recorded)
 
     return cache.adopt(fetch) if recorded is None else (recorded, cache.obtain(recorded, fetch))
 
 
 def _held_out(version: Version, ledger: Ledger) -> pd.DataFrame | None:
-    """Return the version's held-out rows, where its run has them."""
+    """Return the version's held-out rows, where its run has them as they were recorded.
+
+    Rows that were rewritten since could be such that a runner which answers otherwise is not found out.
+    """
     folder = ledger.registry.run_files(version.run_id, "holdout") if version.run_id else None
+    recorded = recorded_provenance(records_about(version, ledger))
+    if recorded is not None and recorded.holdout != holdout_digest(folder):
+        return None
     rows = folder / "rows.parquet" if folder else None
     return pd.read_parquet(rows) if rows and rows.is_file() else None
 

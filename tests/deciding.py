@@ -133,13 +133,11 @@ def prepare(place: Place, versions: int) -> None:
     place.enter()
     client = MlflowClient()
     client.create_registered_model(MODEL)
-    stored = place.folder / "stored"
-    stored.mkdir()
-    (stored / "MLmodel").write_text("flavors: {}")
     for _ in range(versions):
         run = client.create_run("0")
+        client.log_text(run.info.run_id, "flavors: {}", "model/MLmodel")
         client.set_terminated(run.info.run_id)
-        client.create_model_version(MODEL, stored.as_uri(), run.info.run_id)
+        client.create_model_version(MODEL, f"{run.info.artifact_uri}/model", run.info.run_id)
     ledger = place.ledger()
     for version, stage in ((1, "staging"), (1, "production"), (2, "staging")):
         promote(ledger, f"{MODEL}/{version}", stage)

@@ -13,7 +13,7 @@ from registry.heartbeats import Heartbeat, heartbeat_from
 from registry.history import MOVES, Head, Record, record_of
 from registry.identity import RegisteredModel
 from registry.manifest import Manifest
-from registry.model_registry import Measured
+from registry.model_registry import Measured, Origin
 from registry.version import LoggedModel, Version, VersionRef
 
 
@@ -28,6 +28,9 @@ class FakeModelRegistry:
     model_tags: dict[str, dict[str, str]] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
     recorded: dict[str, Measured] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+    origins: dict[str, Origin] = field(default_factory=dict)
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
 
@@ -128,6 +131,16 @@ class FakeModelRegistry:
     def set_description(self, model: str, number: int, text: str) -> None:
         self.writes.append("set_description")
         self.known[model][number] = replace(self.known[model][number], description=text)
+
+    def location(self, version: Version) -> str:
+        return self.moved.get(str(version), version.source)
+
+    def require_fixed(self, version: Version) -> None:
+        if str(version) in self.doubtful:
+            raise Conflict(f"{version} may lead elsewhere tomorrow", code="not-a-location", hint=None)
+
+    def origin(self, location: str) -> Origin | None:
+        return self.origins.get(location)
 
     def stored_files(self, model_uri: str) -> Path:
         folder = self.folders.get(model_uri, self.folder)

@@ -9,7 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from registry.decide import Ledger
+from registry.errors import Corrupt
 from registry.mlflow_model import StoredModel, load_model
+from registry.provenance import holdout_digest, recorded_provenance
 from registry.version import Version
 from registry.whole import records_about, require_whole
 
@@ -48,9 +50,17 @@ class StoredVersion:
 def load_version(version: Version, ledger: Ledger) -> StoredVersion:
     """Load a version: scikit-learn's own object where it has that flavor, MLflow's wrapper else.
 
-    Its files are compared with what the ledger recorded before anything of them is loaded; raises as `require_whole`.
+    Its files are compared with what the ledger recorded before anything of them is loaded; raises as `require_whole`,
+    and Corrupt where its run says something else of the rows that it was trained on than when it was registered.
     """
     about = records_about(version, ledger)
     folder = require_whole(version, about, ledger.registry, else_do="evaluate another version")
     holdout = ledger.registry.run_files(version.run_id, "holdout") if version.run_id else None
+    recorded = recorded_provenance(about)
+    if recorded is not None and recorded.holdout != holdout_digest(holdout):
+        raise Corrupt(
+            f"what the run of {version} says of the rows that it was trained on is not what was recorded",
+            code="evidence-changed",
+            hint="restore the holdout/ files of its run, or evaluate another version",
+        )
     return StoredVersion(version, load_model(str(folder)), holdout)

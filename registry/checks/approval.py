@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from registry.events import Event, EventKind
 from registry.evidence import Evidence
 from registry.policy import ApprovalRule
+from registry.provenance import RECORDED_AS
 from registry.verdict import Finding, Outcome
 
 
 def check(evidence: Evidence, rule: ApprovalRule) -> tuple[Finding, ...]:
     """Count distinct approvers who are neither an author of the version nor the promoter."""
     valid, lapsed = [], []
-    authors = authors_of(evidence.events, evidence.candidate.run.tags.get("mlflow.user"))
+    authors = authors_of(evidence.events, evidence.candidate.run.user)
     for event in evidence.events:
         if event.kind == EventKind.VERSION_APPROVED and event.stage == evidence.stage:
             problem = _problem(event, evidence, rule, authors)
@@ -55,6 +56,14 @@ def _problem(event: Event, evidence: Evidence, rule: ApprovalRule, authors: froz
 
 
 def authors_of(events: Iterable[Event], run_user: str | None) -> frozenset[str]:
-    """Return who registered a version and who ran its training: often one, and neither approves it."""
-    registered = [event.actor for event in events if event.kind == EventKind.VERSION_REGISTERED]
-    return frozenset([*registered, run_user] if run_user else registered)
+    """Return who trained, logged or registered a version: often one, and none of them approves it.
+
+    By what the tracking server knows of its run, and what was recorded with the version: a tag that is set afterwards
+    makes nobody an author.
+    """
+    found = {run_user} if run_user else set()
+    for event in events:
+        if event.kind == EventKind.VERSION_REGISTERED:
+            found.add(event.actor)
+        found |= set(event.details.get(RECORDED_AS, {}).get("people", ()))
+    return frozenset(found)

@@ -17,7 +17,7 @@ def check(evidence: Evidence, rule: ContractRule) -> tuple[Finding, ...]:
     if champion is None:
         return (_finding(Outcome.PASS, f"nothing is in {evidence.stage} yet: there are no callers to break"),)
     if champion.folder is None:
-        return (_finding(Outcome.INCONCLUSIVE, f"{champion.version} has no stored files any more to compare with"),)
+        return (_finding(Outcome.INCONCLUSIVE, f"{champion.absence}, to compare with"),)
     return (_signatures(candidate.folder, champion), _replay(evidence, candidate.folder, champion))
 
 

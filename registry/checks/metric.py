@@ -3,16 +3,37 @@
 import math
 from collections.abc import Iterable
 
-from registry.evidence import Evidence
+from registry.evidence import Evidence, Subject
 from registry.nearest import did_you_mean
 from registry.policy import Limit, MetricRule
+from registry.provenance import metric_change
 from registry.verdict import Finding, Outcome
 
 
 def check(evidence: Evidence, rule: MetricRule) -> tuple[Finding, ...]:
-    """Compare each named metric with its limits; one that is missing or not finite is never a PASS."""
-    recorded = evidence.candidate.run.metrics
-    return tuple(_find(name, recorded.get(name), limit, recorded) for name, limit in rule.limits.items())
+    """Compare each named metric with its limits; one that is missing or not finite is never a PASS.
+
+    What counts is the value with which the version was registered: one that was rewritten since is a FAIL.
+    """
+    return tuple(_judge(name, evidence.candidate, limit) for name, limit in rule.limits.items())
+
+
+def _judge(name: str, candidate: Subject, limit: Limit) -> Finding:
+    recorded, live = candidate.recorded, candidate.run.metrics
+    if candidate.borrows:
+        outcome = Outcome.FAIL if candidate.provenance.misfit else Outcome.INCONCLUSIVE
+        return Finding(check="metric", outcome=outcome, reason=f"{name} says nothing of it: {candidate.borrows}")
+    if recorded is None:
+        return _find(name, live.get(name), limit, live)
+    if name not in recorded.metrics and name in live:
+        reason = f"{name} was recorded in its run after the version was registered, by nobody knows whom"
+        return Finding(check="metric", outcome=Outcome.INCONCLUSIVE, reason=reason, measured=live[name])
+    run_is_there = candidate.run.status is not None
+    changed = metric_change(name, recorded, live) if name in recorded.metrics and run_is_there else None
+    if changed:
+        reason = f"{changed}: it was rewritten after the version was registered"
+        return Finding(check="metric", outcome=Outcome.FAIL, reason=reason, measured=live.get(name))
+    return _find(name, recorded.metrics.get(name), limit, recorded.metrics)
 
 
 def _find(name: str, value: float | None, limit: Limit, known: Iterable[str]) -> Finding:

@@ -80,7 +80,7 @@ def question(evidence: Evidence, rule: OwnRule) -> dict[str, Any]:
         "champion_path": str(champion.folder) if champion and champion.folder else None,
         "rows": str(found.path) if found else None,
         "target": found.target if found else None,
-        "metrics": dict(evidence.candidate.run.metrics),
+        "metrics": dict(evidence.candidate.provenance.metrics),
         "tags": dict(evidence.candidate.version.tags),
     }
 

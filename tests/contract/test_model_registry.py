@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.manifest import manifest_of
 from registry.mlflow_registry import MlflowRegistry
-from registry.model_registry import Measured, ModelRegistry
+from registry.model_registry import Given, Measured, ModelRegistry
 from registry.version import LoggedModel, VersionRef
 from tests.fakes import FakeModelRegistry, logged_model
 
@@ -183,6 +184,45 @@ def test_a_new_name_is_accepted(kit: Kit):
     kit.registry.require_model_name("new")
     kit.create()
     kit.registry.require_model_name("m")
+
+
+def test_a_version_is_read_where_its_logged_model_lies(kit: Kit, tmp_path: Path):
+    """The location is one by itself: whoever has it needs to ask no name any more."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors: {}")
+    logged = kit.log()
+    kit.store(logged, folder)
+    version = kit.registry.create_version(logged, model="m", description="", tags={})
+    kit.registry.require_fixed(version)
+    location = kit.registry.location(version)
+    assert manifest_of(kit.registry.stored_files(location)) == manifest_of(folder)
+    assert kit.registry.origin(f"{tmp_path}/nowhere/of/any/run") is None
+
+
+def test_the_origin_of_files_is_told_by_where_they_lie(store: Path):
+    """A logged model's source run, or the run itself; a path that leads out of it is nobody's."""
+    registry, logged, client = MlflowRegistry(), log_through_mlflow(), MlflowClient()
+    root = client.get_logged_model(logged.model_id).artifact_location
+    found = registry.origin(root)
+    assert (found.run_id, found.experiment_id, found.people) == (logged.run_id, "0", ())
+    assert abs(found.logged_at.timestamp() * 1000 - client.get_run(logged.run_id).info.start_time) < 60_000
+    of_run = client.get_run(logged.run_id).info.artifact_uri
+    assert registry.origin(f"{of_run}/model").run_id == logged.run_id
+    for elsewhere in (f"{of_run}/../../other", f"{of_run}-more/x", "/0/" + 32 * "0" + "/artifacts/model", "/tmp/model"):
+        assert registry.origin(elsewhere) is None, elsewhere
+
+
+def test_what_a_run_was_given_and_who_opened_it_are_recorded(store: Path):
+    """Datasets with digest and context, and MLflow's user."""
+    with mlflow.start_run() as run:
+        rows = mlflow.data.from_pandas(pd.DataFrame({"x": [1.0]}), name="rows", digest="d1")
+        mlflow.log_input(rows, context="training")
+    MlflowClient().create_registered_model("m")
+    MlflowClient().create_model_version("m", f"{run.info.artifact_uri}/model", run.info.run_id)
+    found = MlflowRegistry().measured(MlflowRegistry().version(ref(1)))
+    assert (found.inputs, found.user) == ((Given(name="rows", digest="d1", context="training"),), run.info.user_id)
+    assert found.started_at <= found.ended_at
 
 
 def test_stored_files_are_shown_and_fetched(kit: Kit, tmp_path: Path):

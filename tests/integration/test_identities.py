@@ -32,10 +32,10 @@ def place(store: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 def test_a_model_that_was_made_again_begins_anew(place: Place, capsys: pytest.CaptureFixture[str]):
     """Version 1 of the new one is not the version 1 that was in production."""
     client = MlflowClient()
-    run_id = client.get_model_version(MODEL, "1").run_id
+    first = client.get_model_version(MODEL, "1")
     client.delete_registered_model(MODEL)
     client.create_registered_model(MODEL)
-    client.create_model_version(MODEL, (place.folder / "stored").as_uri(), run_id)
+    client.create_model_version(MODEL, first.source, first.run_id)
     capsys.readouterr()
     assert call("status") == 0
     assert "cancer" not in capsys.readouterr().out
@@ -68,9 +68,8 @@ def test_models_of_one_millisecond_are_not_mixed_up(place: Place):
     """Whoever registers many models at once makes two of one creation time; neither is the other renamed."""
     client = MlflowClient()
     client.create_registered_model("other")
-    client.create_model_version(
-        "other", (place.folder / "stored").as_uri(), client.get_model_version(MODEL, "1").run_id
-    )
+    first = client.get_model_version(MODEL, "1")
+    client.create_model_version("other", first.source, first.run_id)
     with sqlite3.connect(place.folder / "mlflow.db") as database:
         database.execute("UPDATE registered_models SET creation_time = 1")
         database.execute("DROP TRIGGER slipway_events_no_DELETE")
@@ -110,7 +109,7 @@ def test_a_prompt_is_left_alone(place: Place, capsys: pytest.CaptureFixture[str]
 def test_nothing_goes_back_to_a_version_whose_files_are_gone(place: Place, capsys: pytest.CaptureFixture[str]):
     """The one in production stays."""
     promote_second(place)
-    shutil.rmtree(place.folder / "stored")
+    shutil.rmtree(MlflowClient().get_model_version(MODEL, "1").source)
     capsys.readouterr()
     assert call("rollback", MODEL, "--reason", "x") == 1
     assert "cancer/1 has no stored files any more" in capsys.readouterr().err

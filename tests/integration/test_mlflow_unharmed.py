@@ -22,7 +22,7 @@ def test_mlflow_is_unharmed(copies: Copies):
     client.set_terminated(run.info.run_id)
     assert client.get_run(run.info.run_id).data.metrics == {"m": 1.5}
     client.create_registered_model("other")
-    made = client.create_model_version("other", (place.folder / "stored").as_uri(), run.info.run_id)
+    made = client.create_model_version("other", f"{run.info.artifact_uri}/model", run.info.run_id)
     client.set_registered_model_alias("other", "live", made.version)
     client.delete_model_version("other", made.version)
     client.delete_registered_model("other")

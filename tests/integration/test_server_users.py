@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow.server.auth.client import AuthServiceClient
 
-from tests.guarded import GuardedServer, Made, as_user, serve
+from tests.guarded import GuardedServer, Made, as_user, put, serve
 from tests.processes import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("users")]
@@ -198,3 +198,48 @@ def test_a_user_trains_into_an_experiment_of_his_own(made: Made, call: Call):
     done = call(*train, user="ed", MLFLOW_EXPERIMENT_NAME="of ed")
     assert done.returncode == 0, done
     assert "iris-of-ed/1" in done.stdout
+
+
+def version_by_ed(guarded: GuardedServer) -> Made:
+    """Have ed register a version whose run, logged model and version say that bob made it."""
+    ed = of(guarded, "ed")
+
+    def ask(path: str, method: str = "POST", **body: object) -> dict:
+        answer = ed.ask(method, f"api/2.0/mlflow/{path}", body)
+        assert answer.status == 200, answer
+        return answer.document
+
+    experiment = ask("experiments/create", name="tried by ed")["experiment_id"]
+    bob = [{"key": "mlflow.user", "value": "bob"}]
+    run = ask("runs/create", experiment_id=experiment, user_id="bob", start_time=0, tags=bob)["run"]["info"]
+    assert run["user_id"] == "ed"
+    said = [{"key": "slipway.logged_by", "value": "bob"}]
+    logged = ask("logged-models", experiment_id=experiment, name="m", source_run_id=run["run_id"], tags=said)
+    model_id = logged["model"]["info"]["model_id"]
+    put(ed, f"{experiment}/models/{model_id}/artifacts/MLmodel", b"flavors: {}")
+    ask(f"logged-models/{model_id}", "PATCH", model_id=model_id, status="LOGGED_MODEL_READY")
+    ask("registered-models/create", name="of-ed")
+    registered = [{"key": "slipway.registered_by", "value": "bob"}]
+    source = f"models:/{model_id}"
+    ask("model-versions/create", name="of-ed", source=source, model_id=model_id, run_id=run["run_id"], tags=registered)
+    return Made("of-ed", 1, run["run_id"], model_id, experiment)
+
+
+def test_who_trained_is_whom_the_server_knows(guarded: GuardedServer):
+    """Whatever run, logged model and version say of themselves: ed is their author, and bob may approve."""
+    made = version_by_ed(guarded)
+    AuthServiceClient(guarded.url).grant_user_permission("bob", "registered_model", "of-ed", "EDIT")
+    about = {"version": str(made), "stage": "staging", "reason": "x"}
+    assert code(of(guarded, "ed").ask("POST", "slipway/approvals", about)) == (403, "own-version")
+    recorded = of(guarded, "bob").ask("POST", "slipway/registrations", {"version": str(made), "reason": "x"})
+    assert recorded.status == 200, recorded
+    (event,) = guarded.ask("GET", "slipway/models/of-ed/history").document["events"]
+    assert event["details"]["provenance"]["people"] == ["ed"]
+    assert event["details"]["location"] == f"mlflow-artifacts:/{made.files}"
+    tags = {"tags": [{"key": "slipway.logged_by", "value": "ci"}]}
+    refused = of(guarded, "ed").ask("PATCH", f"api/2.0/mlflow/logged-models/{made.model_id}/tags", tags)
+    assert (refused.status, refused.document["error_code"]) == (403, "PERMISSION_DENIED")
+    tag = {"run_id": made.run_id, "key": "mlflow.user", "value": ADMIN}
+    assert of(guarded, "ed").ask("POST", "api/2.0/mlflow/runs/set-tag", tag).status == 200
+    assert guarded.ask("POST", "slipway/approvals", about).status == 200
+    assert code(of(guarded, "ed").ask("POST", "slipway/approvals", about)) == (403, "own-version")

@@ -82,9 +82,7 @@ class Office(Desk):
         """Register a version with a run, recorded with its files."""
         number = len(self.registry.known.get("m", {})) + 1
         self.registry.folders[f"models:/m-{number}"] = folder
-        self.registry.recorded[f"r{number}"] = Measured(
-            metrics={}, params={}, tags={"mlflow.user": "tina"}, status="FINISHED"
-        )
+        self.registry.recorded[f"r{number}"] = Measured(metrics={}, params={}, user="tina", status="FINISHED")
         logged = logged_model(run_id=f"r{number}", model_uri=f"models:/m-{number}")
         self.registry.create_version(logged, model="m", description="", tags={})
         self.decisions.register(parse_ref(f"m/{number}"), "trained", manifest_of(folder))
@@ -184,6 +182,20 @@ def test_every_verb_is_there(office: Office):
     assert office.post("/adoptions", {"version": "m@production", "reason": "x"}).document["version"] == "m/3"
     assert code(office.post("/registrations", {"version": "m/3", "reason": "x"})) == (409, "already-registered")
     assert office.post("/models/m/settle", {}).document == {"applied": len(office.events())}
+
+
+@pytest.mark.parametrize("outcome", ["FAIL", "INCONCLUSIVE", "ERROR"])
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_pass_that_was_replaced_moves_nothing(office: Office, outcome: str, numbered: bool):
+    """Neither by its number nor without one: only the last word counts."""
+    passed = office.post("/verdicts", office.judged(1, "production")).document["seq"]
+    assert office.post("/verdicts", office.judged(1, "production", outcome)).status == 200
+    body = {"version": "m/1", "stage": "production", "reason": "x"}
+    refused = office.post("/promotions", {**body, "verdict_seq": passed} if numbered else body)
+    expected = (409, "verdict-superseded") if numbered else (403, f"verdict-{outcome.lower()}")
+    assert code(refused) == expected
+    again = office.post("/verdicts", office.judged(1, "production")).document["seq"]
+    assert office.post("/promotions", {**body, "verdict_seq": again}).status == 200
 
 
 def test_a_dry_run_changes_nothing(office: Office):

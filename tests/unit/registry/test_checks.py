@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from registry.check_runner import Job, made
-from registry.checks import approval, artifact, champion, contract, lineage, metric, own, servable, slices, soak
+from registry.checks import approval, artifact, champion, contract, metric, own, servable, slices, soak
 from registry.events import EventKind
 from registry.evidence import Evidence, Rows, Served, Subject, Tools
 from registry.manifest import manifest_of
@@ -23,7 +23,6 @@ from registry.policy import (
     ArtifactRule,
     ChampionRule,
     ContractRule,
-    LineageRule,
     MetricRule,
     OwnRule,
     ServableRule,
@@ -161,18 +160,6 @@ def test_metric_holds_what_the_run_recorded_against_limits(evidence: Evidence, v
     assert (found.outcome, found.reason) == (outcome, reason)
 
 
-def test_lineage_tells_what_was_never_recorded_from_what_is_wrong(evidence: Evidence):
-    """The first cannot be judged, the second is refused."""
-    rule = LineageRule(require=("run", "data", "git_commit", "clean_tree"))
-    assert [found.outcome for found in lineage.check(evidence, rule)] == [Outcome.INCONCLUSIVE] * 4
-    tags = {"slipway.data_digest": "sha256:1", "slipway.git_commit": "abc", "slipway.git_dirty": "true"}
-    run = Measured(metrics={}, params={}, tags=tags, status="FINISHED")
-    given = replace(evidence, candidate=replace(evidence.candidate, run=run))
-    assert [found.outcome.name for found in lineage.check(given, rule)] == ["PASS", "PASS", "PASS", "FAIL"]
-    failed = replace(evidence, candidate=replace(evidence.candidate, run=replace(run, status="FAILED")))
-    assert lineage.check(failed, LineageRule())[0].reason == "its run is FAILED, and not finished"
-
-
 @pytest.mark.parametrize(("hours", "outcome"), [(4, Outcome.PASS), (5, Outcome.PASS), (6, Outcome.INCONCLUSIVE)])
 def test_soak_counts_the_hours_in_the_stage(evidence: Evidence, hours: float, outcome: Outcome):
     """Too few are not enough seen, and not a fault of the model's."""
@@ -205,7 +192,7 @@ def test_approval_counts_others_who_approved_just_this(evidence: Evidence):
     assert (none.outcome, none.measured) == (Outcome.INCONCLUSIVE, 0)
     for why in ("ann is the version's author", "petra is the promoter", "bob approved other files", "another policy"):
         assert why in none.reason
-    trained = Measured(metrics={}, params={}, tags={"mlflow.user": "fred"})
+    trained = Measured(metrics={}, params={}, user="fred")
     given = replace(evidence, candidate=replace(evidence.candidate, run=trained))
     for events in ([approved(evidence, "fred")], [registered, approved(evidence, "fred")]):
         assert (

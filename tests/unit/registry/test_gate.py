@@ -1,5 +1,6 @@
 """The gate on stand-ins: which checks are made, and how long a recorded verdict holds."""
 
+import json
 import zipfile
 from dataclasses import replace
 from datetime import timedelta
@@ -10,15 +11,16 @@ import pytest
 
 from registry.check_runner import run_here
 from registry.decide import carry_out, look
-from registry.errors import Corrupt, NotFound
+from registry.errors import Conflict, Corrupt, NotFound
 from registry.events import EventKind
-from registry.evidence import Tools
-from registry.gate import Gate, assess, still_valid
+from registry.evidence import Rows, Tools
+from registry.gate import Gate, assess, gathered, still_valid
 from registry.ledger_decisions import deciding
+from registry.model_registry import Measured
 from registry.promote import Grounds
 from registry.record import record
 from registry.register import register
-from registry.verdict import Verdict
+from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef
 from tests.fakes import logged_model
 from tests.unit.registry.test_checks import stored
@@ -40,8 +42,9 @@ def nothing(*_: object) -> None:
 class Bench(Desk):
     """A desk with a gate: two versions with files of their own, registered by Slipway."""
 
-    def __init__(self, folder: Path, checks: dict) -> None:
+    def __init__(self, folder: Path, checks: dict, *, runs: Path = Path("no runs")) -> None:
         super().__init__(0)
+        self.registry.folder = runs
         self.check(checks)
         self.rows = pd.DataFrame({"x": [1.0], "y": [0]})
         self.folders = {number: stored(folder / str(number)) for number in (1, 2)}
@@ -81,12 +84,18 @@ class Bench(Desk):
         version = self.registry.version(VersionRef(model="m", number=2))
         return still_valid(version, "production", look("m", self.ledger), self.gate, promoter="petra", now=self.now)
 
-    def decide(self, verdict: Verdict) -> None:
+    def rows_or_why(self) -> Rows | str:
+        """Return the rows that m/2 is measured on, or why there are none."""
+        version = self.registry.version(VersionRef(model="m", number=2))
+        with gathered(version, "production", look("m", self.ledger), self.gate, promoter="p", now=self.now) as evidence:
+            return evidence.rows[None, None]
+
+    def decide(self, verdict: Verdict, seq: int = 1) -> None:
         """Promote on the grounds of a verdict."""
         version = self.registry.version(VersionRef(model="m", number=2))
         carry_out(
             "m",
-            deciding(version, "production", self.who(), Grounds(verdict=verdict, seq=1, by="petra"), self.ledger),
+            deciding(version, "production", self.who(), Grounds(verdict=verdict, seq=seq, by="petra"), self.ledger),
             self.ledger,
         )
 
@@ -144,6 +153,85 @@ def test_a_verdict_holds_as_long_as_what_it_rests_on(tmp_path: Path):
         assert (kept.seq, outcomes(kept.verdict)) == (seq, ["PASS", "PASS", "PASS"])
         change(bench)
         assert bench.kept() is None, name
+
+
+def test_what_may_pass_by_itself_is_looked_at_anew(tmp_path: Path):
+    """Files that were restored, a machine that is idle again, a program of one's own: no digest names them."""
+    bench = Bench(tmp_path, {"artifact": {}, "metric": {"limits": {"accuracy": {"min": 0.9}}}})
+    bench.registry.recorded["r2"] = Measured(metrics={"accuracy": 0.1}, params={}, status="FINISHED")
+    untouched = (bench.folders[2] / "MLmodel").read_text()
+    touch(bench.folders[2])
+    bench.record(bench.assess())
+    (bench.folders[2] / "MLmodel").write_text(untouched)
+    assert bench.kept() is None, "a FAIL of files that are whole again"
+    bench.record(bench.assess())
+    assert outcomes(bench.kept().verdict)[-1] == "INCONCLUSIVE", "what cannot change by itself is kept"
+    for check, rule in (("servable", {"servable": {}}), ("loads", {"own": {"loads": OWN}})):
+        bench.check({"artifact": {}, **rule})
+        for outcome in ("FAIL", "INCONCLUSIVE"):
+            given = bench.assess()
+            bad = Finding(check=check, outcome=Outcome[outcome], reason="that moment")
+            bench.record(replace(given, findings=(*given.findings[:2], bad)))
+            assert bench.kept() is None, (check, outcome)
+
+
+def test_a_verdict_holds_as_long_as_the_runs_say_the_same(tmp_path: Path):
+    """The candidate's and the champion's: a run that ends, or is rewritten, is looked at anew."""
+    bench = Bench(tmp_path, {"artifact": {}, "lineage": {"require": ["run"]}})
+    bench.promote(1, "production")
+    for number in (1, 2):
+        bench.registry.recorded[f"r{number}"] = Measured(metrics={}, params={}, status="RUNNING")
+    seq = bench.record(bench.assess())
+    assert bench.kept().seq == seq
+    for number in (1, 2):
+        bench.registry.recorded[f"r{number}"] = Measured(metrics={}, params={}, status="FINISHED")
+        assert bench.kept() is None, number
+        seq = bench.record(bench.assess())
+        assert bench.kept().seq == seq
+
+
+def test_a_verdict_that_was_replaced_moves_nothing(tmp_path: Path):
+    """Whoever still holds the PASS: the last word is read with the decision."""
+    bench = Bench(tmp_path, {"artifact": {}})
+    passed = bench.assess()
+    seq = bench.record(passed)
+    bench.record(replace(passed, findings=(Finding(check="artifact", outcome=Outcome.FAIL, reason="x"),)))
+    with pytest.raises(Conflict, match="was replaced by that of event") as refused:
+        bench.decide(passed, seq=seq)
+    assert (refused.value.code, bench.shown()[2]) == ("verdict-superseded", ([], None))
+
+
+def test_a_version_that_is_served_from_elsewhere_is_not_judged(tmp_path: Path):
+    """It is resolved once; what MLflow would serve today is something else."""
+    bench = Bench(tmp_path, {"artifact": {}})
+    verdict = bench.assess()
+    bench.registry.moved["m/2"] = "models:/m-1"
+    for refusing in (bench.assess, lambda: bench.decide(verdict)):
+        with pytest.raises(Conflict, match="its files at models:/m-2, and MLflow serves it from models:/m-1"):
+            refusing()
+
+
+def test_a_champion_with_other_files_is_neither_loaded_nor_compared_with(tmp_path: Path):
+    """Whoever makes the champion worse does not make the candidate good."""
+    bench = Bench(tmp_path, {"artifact": {}, "contract": {}, "champion": {"data": "rows.csv", "target": "y"}})
+    bench.promote(1, "production")
+    touch(bench.folders[1])
+    found = {finding.check: finding for finding in bench.assess().findings}
+    for check in ("contract", "champion"):
+        assert found[check].outcome is Outcome.INCONCLUSIVE
+        assert "m/1 is not stored as it was registered (changed: MLmodel)" in found[check].reason
+
+
+def test_held_out_rows_that_were_rewritten_are_not_measured_on(tmp_path: Path):
+    """They could be the candidate's own answers."""
+    holdout = tmp_path / "r2" / "holdout"
+    holdout.mkdir(parents=True)
+    pd.DataFrame({"x": [1.0], "y": [0]}).to_parquet(holdout / "rows.parquet")
+    (holdout / "holdout.json").write_text(json.dumps({"data_digest": "d", "target": "y", "id_columns": ["x"]}))
+    bench = Bench(tmp_path, {"artifact": {}, "champion": {}}, runs=tmp_path)
+    assert bench.rows_or_why().held_out
+    pd.DataFrame({"x": [1.0], "y": [1]}).to_parquet(holdout / "rows.parquet")
+    assert "not those that were recorded at its registration" in bench.rows_or_why()
 
 
 def test_a_verdict_with_an_error_is_never_taken_again(tmp_path: Path):

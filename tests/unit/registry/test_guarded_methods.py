@@ -48,7 +48,7 @@ update_mcp_server_version update_review_queue upsert_dataset_records upsert_onli
 """
 # What is added to runs, experiments and logged models, or brings them back; names and notes of theirs.
 RUNS = """
-create_logged_model create_run delete_experiment_tag end_async_logging flush_async_logging log_batch_async log_inputs
+delete_experiment_tag end_async_logging flush_async_logging log_batch_async log_inputs
 log_logged_model_params log_metric log_metric_async log_outputs log_param log_param_async record_logged_model
 rename_experiment restore_experiment restore_run sanitize_metric_value set_experiment_tag set_model_versions_tags
 set_tag_async shut_down_async_logging update_run_info

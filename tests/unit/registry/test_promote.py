@@ -18,6 +18,7 @@ from registry.manifest import Manifest
 from registry.policy import PolicyBook
 from registry.promote import (
     Grounds,
+    Recorded,
     Who,
     adoption,
     adoption_target,
@@ -402,7 +403,8 @@ def test_a_version_that_was_there_before_is_adopted():
         if number is None:
             return None
         version = desk.registry.version(VersionRef(model="m", number=number))
-        return adoption(situation, version, "production", desk.who(), Manifest(files=()))
+        recorded = Recorded(manifest=Manifest(files=()), location="models:/m-1", provenance=None)
+        return adoption(situation, version, "production", desk.who(), recorded)
 
     assert carry_out("m", decision, desk.ledger).event.version == 2
     assert carry_out("m", decision, desk.ledger).event is None

@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 
 from registry.decide import look
-from registry.errors import Corrupt, NotFound
+from registry.errors import Conflict, Corrupt, NotFound
 from registry.events import EventKind
 from registry.history import Record
 from registry.manifest import manifest_of
+from registry.model_registry import Measured
+from registry.provenance import recorded_provenance
 from registry.version import VersionRef
-from registry.whole import recorded_manifest, require_whole
+from registry.whole import place_to_read, recorded_location, recorded_manifest, require_whole
+from tests.fakes import logged_model
+from tests.unit.registry.test_checks import stored
 from tests.unit.registry.test_gate import Bench, touch
 
 
@@ -62,3 +66,62 @@ def test_the_first_manifest_counts(tmp_path: Path):
     bench.history.append(later, after_seq=look("m", bench.ledger).seq)
     assert recorded_manifest(about(bench)).digest == registered.event.digests["manifest"]
     assert recorded_manifest(about(bench)[1:]) == manifest_of(bench.folders[2])
+
+
+def recorded_by_an_old_slipway(bench: Bench) -> tuple[Record, ...]:
+    """Make m/3, which is on record with its manifest alone, and return what the ledger has about it."""
+    folder = stored(bench.folders[2].parent / "3")
+    bench.folders[3] = bench.registry.folders["models:/m-3"] = folder
+    bench.registry.create_version(logged_model(model_uri="models:/m-3"), model="m", description="", tags={})
+    (now,) = about(bench)
+    details = {"manifest": manifest_of(folder).to_json()}
+    uid = look("m", bench.ledger).model_uid
+    bench.history.append(replace(now.event, version=3, details=details), after_seq=look("m", bench.ledger).seq)
+    return bench.history.about(uid, 3)
+
+
+def test_what_an_old_slipway_recorded_is_held_by_its_manifest(tmp_path: Path):
+    """It is read where MLflow reads it now; only what nobody recorded has to lie where no name leads elsewhere."""
+    bench = Bench(tmp_path, {"lineage": {}})
+    records = recorded_by_an_old_slipway(bench)
+    version = bench.registry.version(VersionRef(model="m", number=3))
+    assert (recorded_location(records), place_to_read(version, records, bench.registry)) == (None, "models:/m-3")
+    bench.registry.doubtful.add("m/3")
+    require_whole(version, records, bench.registry, else_do="x")
+    with pytest.raises(Conflict, match="may lead elsewhere"):
+        require_whole(version, (), bench.registry, else_do="x")
+    touch(bench.folders[3])
+    with pytest.raises(Corrupt, match="changed: MLmodel"):
+        require_whole(version, records, bench.registry, else_do="x")
+
+
+def test_register_completes_what_an_old_slipway_recorded(tmp_path: Path):
+    """With where its files lie and where it comes from: once, and only if they are the same files."""
+    bench = Bench(tmp_path, {"lineage": {}})
+    uid = look("m", bench.ledger).model_uid
+    recorded_by_an_old_slipway(bench)
+    ref = VersionRef(model="m", number=3)
+    untouched = (bench.folders[3] / "MLmodel").read_text()
+    touch(bench.folders[3])
+    with pytest.raises(Corrupt, match="m/3 is recorded with other files: changed: MLmodel"):
+        bench.decisions.register(ref, "x")
+    (bench.folders[3] / "MLmodel").write_text(untouched)
+    bench.decisions.register(ref, "x")
+    records = bench.history.about(uid, 3)
+    assert (recorded_location(records), recorded_provenance(records) is None) == ("models:/m-3", False)
+    with pytest.raises(Conflict, match="recorded already"):
+        bench.decisions.register(ref, "x")
+
+
+def test_files_that_were_moved_keep_what_was_known_of_them(tmp_path: Path):
+    """A new place is recorded; where the version comes from is not told anew, whatever its run says by now."""
+    bench = Bench(tmp_path, {"lineage": {}})
+    before = recorded_provenance(about(bench))
+    bench.registry.recorded["r2"] = Measured(metrics={"accuracy": 1.0}, params={}, status="FINISHED", user="eve")
+    bench.registry.moved["m/2"] = "elsewhere"
+    bench.registry.folders["elsewhere"] = bench.folders[2]
+    with pytest.raises(Conflict, match="MLflow serves it from elsewhere"):
+        require(bench, about(bench))
+    bench.decisions.register(VersionRef(model="m", number=2), "moved")
+    require(bench, about(bench))
+    assert recorded_provenance(about(bench)) == before
