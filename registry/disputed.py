@@ -74,7 +74,8 @@ def _far_below(
         measured = influences.balanced_accuracy(y, np.asarray(answers == y, dtype=bool))
         nothing = 1 / len(np.unique(y))
     else:
-        measured = influences.r2(y, answers)
+        with np.errstate(over="ignore", invalid="ignore"):  # answers beyond all size are no ground for a doubt
+            measured = influences.r2(y, answers)
         nothing = 0.0
     error = float(measured.influences.std()) * np.sqrt(2 / len(y))  # the recorded value has an error as well
     kept = nothing + SKILL_KEPT * (recorded - nothing)

@@ -174,10 +174,10 @@ def _require_enough_of_each(both: HeadToHead, metric: str) -> list[object]:
     counts = [len(np.unique(both.clusters.codes[place == k])) for k in range(len(names))]
     fewest = min(counts)
     if fewest < FEWEST_OF_A_CLASS:
-        wanted = -(-len(both.y) * FEWEST_OF_A_CLASS // fewest)
+        wanted, rarest = -(-len(both.y) * FEWEST_OF_A_CLASS // fewest), names.tolist()[counts.index(fewest)]
         raise CannotCompare(
-            f"{fewest} rows are of class {names[int(np.argmin(counts))]!r}, and {metric} needs {FEWEST_OF_A_CLASS} of "
-            f"each: about {wanted:,} rows like these"
+            f"{fewest} rows are of class {rarest!r}, and {metric} needs {FEWEST_OF_A_CLASS} of each: "
+            f"about {wanted:,} rows like these"
         )
     return list(names)
 

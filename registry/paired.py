@@ -278,7 +278,9 @@ def average_precision(
     theirs, ours = (
         _each_class(influences.average_precision, truth, scores) for scores in (champion_scores, candidate_scores)
     )
-    return influenced(theirs, ours, clusters=clusters, method="influences of rows on the average precision")
+    found = influenced(theirs, ours, clusters=clusters, method="influences of rows on the average precision")
+    # The reach of a negative row above all others grows with the logarithm of how many are below it.
+    return replace(found, tail=0.35)
 
 
 def f1(y: Labels, champion_labels: Labels, candidate_labels: Labels, *, clusters: Clusters | None = None) -> Paired:
@@ -357,8 +359,9 @@ def _from_weights(
 ) -> Paired:
     n, n_clusters = len(shares), weights.clusters.count
     sums = weights.clusters.sums(shares - shares.mean())
-    # The variance of the mean, in units of one row; of few clusters an upper bound of what it may be.
-    variance = float((sums**2).sum()) / n * n_clusters / max(float(stats.chi2.ppf(0.2, max(n_clusters - 1, 1))), 1e-9)
+    # The error of the mean, in units of one row; of few clusters an upper bound of what it may be.
+    freedom = n_clusters / float(stats.chi2.ppf(0.2, max(n_clusters - 1, 1)))
+    spread = float(np.linalg.norm(sums / (np.abs(sums).max() or 1.0)) * np.abs(sums).max()) * np.sqrt(freedom / n)
     return Paired(
         champion=champion,
         candidate=candidate,
@@ -367,7 +370,7 @@ def _from_weights(
         n_clusters=n_clusters,
         n_differing=int((np.abs(shares) > UNDIFFERING).sum()),
         method=method,
-        spread=float(np.sqrt(variance)),
+        spread=float(spread),
         reach=lambda margin: reach(margin) * weights.clusters.size,
         tail=tail,
         interval=weights.interval,

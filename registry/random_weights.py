@@ -16,6 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 NEAR_THE_MEAN = 1e-3
 UNLIKELIEST = 1e-9
+NEGLIGIBLE = 1e-15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +60,8 @@ class RandomWeights:
     Notes
     -----
     Gaffke, Mathematical Methods of Statistics 14 (2005), and Learned-Miller and Thomas, arXiv:1905.06208 (2019), for
-    the bound of a mean; it is the Bayesian bootstrap of Rubin, Annals of Statistics 9 (1981), with one row more. That it
-    keeps its rate is proved for some distributions, and found in all that were simulated. We differ in that a row's
+    the bound of a mean; it is the Bayesian bootstrap of Rubin, Annals of Statistics 9 (1981), with one row more. That
+    it keeps its rate is proved for some distributions, and found in all that were simulated. We differ in that a row's
     share may depend on the threshold, and that clusters are weighted instead of their rows.
     """
 
@@ -113,12 +114,13 @@ def chance_at_most_zero(values: Floats) -> float:
     >>> round(chance_at_most_zero(np.append(np.full(100, 0.02), -0.98)), 3), round(0.98**100, 3)
     (0.133, 0.133)
     """
-    if values.max() <= 0:
-        return 1.0
-    if values.min() >= 0:
-        return 0.0
-    a = values / np.abs(values).max()
+    a = values / (np.abs(values).max() or 1.0)
+    a[np.abs(a) < NEGLIGIBLE] = 0.0
     low, high, edge = float(a.min()), float(a.max()), 1 - 1e-12
+    if high <= 0:
+        return 1.0
+    if low >= 0:
+        return 0.0
     # Weighted by 1 / (1 - s a) the values have a mean of 0: the empirical likelihood's equation for the same threshold.
     # The two factors take the poles at both ends away, so that few steps find the root.
     s = float(
