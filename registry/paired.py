@@ -23,6 +23,7 @@ Flags = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.generic]
 
 UNDIFFERING = 1e-12
+BEYOND_ALL = 1e300  # an infinity would make what follows no number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,7 +184,8 @@ def mean_loss(
         if champion == 0.0:
             return Excess(rows=allowed - candidate_losses, worst=allowed - bound, best=allowed + bound)
         share = allowed / champion**power
-        return Excess(rows=share * champion_losses - candidate_losses, worst=-bound, best=share * bound)
+        best = min(share * bound, BEYOND_ALL)
+        return Excess(rows=share * champion_losses - candidate_losses, worst=-bound, best=best)
 
     slopes = 0.5 / np.maximum([champion, candidate], np.finfo(float).tiny) if rooted else np.ones(2)
     return _from_weights(

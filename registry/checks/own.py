@@ -10,6 +10,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from registry.errors import InvalidInput
 from registry.evidence import Evidence, Rows
+from registry.metrics import is_measurement
 from registry.policy import OwnRule
 from registry.verdict import Finding, Outcome
 
@@ -56,6 +57,7 @@ def question(evidence: Evidence, rule: OwnRule) -> dict[str, Any]:
     rows = evidence.rows[rule.data, rule.target]
     champion = evidence.champion
     found = rows if isinstance(rows, Rows) else None
+    measured = evidence.candidate.run.metrics
     return {
         "version": str(evidence.candidate.version),
         "stage": evidence.stage,
@@ -64,7 +66,7 @@ def question(evidence: Evidence, rule: OwnRule) -> dict[str, Any]:
         "champion_path": str(champion.folder) if champion and champion.folder else None,
         "rows": str(found.path) if found else None,
         "target": found.target if found else None,
-        "metrics": dict(evidence.candidate.run.metrics),
+        "metrics": {name: value if is_measurement(value) else None for name, value in measured.items()},
         "tags": dict(evidence.candidate.version.tags),
     }
 

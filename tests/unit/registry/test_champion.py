@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.checks import champion, metric, slices
+from registry.checks import champion, metric, own, slices
+from registry.compare import compare
 from registry.evidence import Evidence, Rows, Subject, Tools
 from registry.model_registry import Measured
-from registry.policy import ChampionRule, MetricRule, SlicesRule
+from registry.policy import ChampionRule, MetricRule, OwnRule, SlicesRule
 from registry.rows import row_ids
 from registry.verdict import Outcome
 from tests.unit.registry.test_checks import NOW, only, stored, subject
@@ -245,6 +246,22 @@ def test_an_infinite_metric_passes_no_limit(tmp_path: Path, limit: dict, stored_
     candidate = replace(given.candidate, run=Measured(metrics={"loss": stored_as}, params={}))
     found = only(metric.check(replace(given, candidate=candidate), MetricRule(limits={"loss": limit})))
     assert (found.outcome, "which is no measurement" in found.reason) == (Outcome.ERROR, True)
+
+
+def test_ones_own_check_is_told_of_no_infinite_metric(tmp_path: Path):
+    """It is `null`, as what was not recorded; a limit of its own would else be kept by the largest double."""
+    given = evidence_of(tmp_path, ids(50), above(0.5), above(0.5))
+    metrics = {"loss": -1.7976931348623157e308, "accuracy": 0.9, "gap": float("nan")}
+    candidate = replace(given.candidate, run=Measured(metrics=metrics, params={}))
+    asked = own.question(replace(given, candidate=candidate), OwnRule(command=("true",)))
+    assert asked["metrics"] == {"loss": None, "accuracy": 0.9, "gap": None}
+
+
+def test_an_infinite_metric_is_not_better_than_any():
+    """Of two versions side by side neither is marked."""
+    infinite, some = ({"holdout_rmse": value} for value in (-1.7976931348623157e308, 0.5))
+    found = compare(Measured(metrics=infinite, params={}), Measured(metrics=some, params={}))
+    assert [row.better for row in found.metrics] == [None]
 
 
 def shuffled(frame: pd.DataFrame, share: float = 1.0) -> pd.DataFrame:
