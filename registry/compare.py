@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from registry.metrics import Direction, direction_of
+from registry.metrics import Direction, direction_of, is_measurement
 from registry.model_registry import Measured
 
 
@@ -61,5 +61,7 @@ def _holdout_first(name: str) -> tuple[bool, str]:
 def _better(name: str, a: Mapping[str, float], b: Mapping[str, float]) -> str | None:
     direction = direction_of(name)
     if direction is None or name.startswith("train_") or name not in a or name not in b or a[name] == b[name]:
+        return None
+    if not (is_measurement(a[name]) and is_measurement(b[name])):
         return None
     return "a" if (a[name] > b[name]) == (direction is Direction.HIGHER_IS_BETTER) else "b"

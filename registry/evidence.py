@@ -164,7 +164,11 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedOn:
-    """The sorted ids of the rows that a version was trained on, and the columns that they are made from."""
+    """The sorted ids of the rows that a version was trained on, and the columns that they are made from.
+
+    `key` is the column that the rows were held out by, where one was named: many rows may be of one key.
+    """
 
     ids: npt.NDArray[np.uint64]
     columns: tuple[str, ...]
+    key: str | None = None

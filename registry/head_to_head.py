@@ -1,47 +1,59 @@
 """Candidate and champion on the same rows, less every row that either was trained on."""
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry.evidence import Evidence, Rows, Subject, Tools, TrainedOn
+from registry.answers import CannotCompare, Said, as_numbers, require_known_labels, said
+from registry.disputed import doubts
+from registry.evidence import Evidence, Rows, Subject, TrainedOn
 from registry.policy import RowsRule
+from registry.random_weights import Clusters
 from registry.rows import row_ids
-from registry.verdict import Finding, Outcome
-
-Scores = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Said:
-    """What a model says of n rows: `labels` has shape (n,), `scores` (n, k) in the order of `classes`, or `None`."""
-
-    labels: npt.NDArray[Any]
-    scores: Scores | None
-    are_probabilities: bool
-    classes: tuple[Any, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadToHead:
-    """Both versions' answers on rows that neither was trained on; `y` has shape (n,), `dropped` counts the others."""
+    """Both versions' answers on rows that neither was trained on; `y` has shape (n,), `dropped` counts the others.
+
+    `clusters` are rows of one key, or equal ones; `clustered_by` names the key, if there is one. `doubts` say why what
+    the rows are called may not be true.
+    """
 
     frame: pd.DataFrame
     y: npt.NDArray[Any]
     is_classification: bool
     candidate: Said
     champion: Said
+    names: tuple[str, str]
+    clusters: Clusters
+    clustered_by: str | None
     dropped: int
     note: str
+    doubts: tuple[str, ...]
 
+    def part(self, members: npt.NDArray[np.bool_]) -> "HeadToHead":
+        """Return the same for some of the rows; `members` has shape (n,)."""
+        return replace(
+            self,
+            frame=self.frame[members],
+            y=self.y[members],
+            candidate=self.candidate.of(members),
+            champion=self.champion.of(members),
+            clusters=Clusters(codes=np.unique(self.clusters.codes[members], return_inverse=True)[1]),
+        )
 
-class CannotCompare(Exception):
-    """Says what is missing for a comparison, and what to do."""
+    @property
+    def counted(self) -> str:
+        """Return in words how many rows there are, and how many of them count."""
+        n, n_clusters = len(self.y), self.clusters.count
+        if n_clusters == n:
+            return f"{n:,} rows"
+        return f"{n:,} rows, {n_clusters:,} distinct" + (f" by {self.clustered_by}" if self.clustered_by else "")
 
 
 def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
@@ -68,20 +80,34 @@ def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
             "bring more: name a dataset in the policy with data and target"
         )
     y = frame[rows.target].to_numpy()
-    theirs = _said(evidence.tools, champion.folder, frame.drop(columns=rows.target))
-    ours = _said(evidence.tools, candidate.folder, frame.drop(columns=rows.target))
+    features = frame.drop(columns=rows.target)
+    names = (str(champion.version), str(candidate.version))
+    theirs = said(evidence.tools, champion.folder, features, version=names[0])
+    ours = said(evidence.tools, candidate.folder, features, version=names[1])
     is_classification = _is_classification(candidate, y, ours)
     if is_classification:
-        _require_common_labels(y, champion, theirs)
-        _require_common_labels(y, candidate, ours)
+        for name, answered in zip(names, (theirs, ours), strict=True):
+            require_known_labels(answered, name)
+            _require_common_labels(y, name, answered)
+    else:
+        y = as_numbers(y, "targets")
+        theirs = replace(theirs, labels=as_numbers(theirs.labels, f"answers of {names[0]}"))
+        ours = replace(ours, labels=as_numbers(ours.labels, f"answers of {names[1]}"))
+    clusters, key = _clusters(features, candidate, champion)
     return HeadToHead(
         frame=frame,
         y=y,
         is_classification=is_classification,
         candidate=ours,
         champion=theirs,
+        names=names,
+        clusters=clusters,
+        clustered_by=key,
         dropped=dropped,
         note=note,
+        doubts=doubts(frame, y, rows, champion, theirs.labels, is_classification=is_classification)
+        if rows.held_out
+        else (),
     )
 
 
@@ -102,12 +128,26 @@ def trained_on(subject: Subject) -> TrainedOn | None:
         return None
     document = json.loads((subject.holdout / "holdout.json").read_text())
     with np.load(subject.holdout / "row_ids.npz") as ids:
-        return TrainedOn(ids=ids["train"], columns=tuple(document["id_columns"]))
+        return TrainedOn(ids=ids["train"], columns=tuple(document["id_columns"]), key=_key(document))
 
 
-def inconclusive(check: str, why: CannotCompare) -> tuple[Finding, ...]:
-    """Return the finding that says what is missing."""
-    return (Finding(check=check, outcome=Outcome.INCONCLUSIVE, reason=str(why)),)
+def _key(document: dict[str, Any]) -> str | None:
+    """Return the key column that rows were held out by; runs from before its record have none."""
+    key: str | None = document.get("scheme", {}).get("key")
+    return key
+
+
+def _clusters(features: pd.DataFrame, *subjects: Subject) -> tuple[Clusters, str | None]:
+    """Return which rows belong together, and by which key: one that a version's run recorded, else by equal features.
+
+    A row without its key is known by its features.
+    """
+    recorded = [known.key for known in map(trained_on, subjects) if known and known.key in features.columns]
+    ids = row_ids(features)
+    if recorded:
+        key = features[recorded[0]]
+        ids = np.where(key.notna(), row_ids(key.to_frame()), ids)
+    return Clusters(codes=np.unique(ids, return_inverse=True)[1]), recorded[0] if recorded else None
 
 
 def _fresh(frame: pd.DataFrame, rows: Rows, candidate: Subject, champion: Subject) -> tuple[pd.DataFrame, int, str]:
@@ -131,44 +171,15 @@ def _fresh(frame: pd.DataFrame, rows: Rows, candidate: Subject, champion: Subjec
     return frame[keep], dropped, f" ({'; '.join(words)})" if words else ""
 
 
-def _said(tools: Tools, folder: Path, features: pd.DataFrame) -> Said:
-    stored = tools.load(str(folder))
-    wanted = stored.columns or tuple(features.columns)
-    if missing := [name for name in wanted if name not in features.columns]:
-        raise CannotCompare(f"the rows lack columns that a version takes: {', '.join(missing)}")
-    given = stored.fitting(features[list(wanted)])
-    labels = np.asarray(stored.model.predict(given))
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise CannotCompare(f"a version answers with shape {labels.shape}, and one value a row can be compared")
-    has_probabilities = hasattr(stored.model, "predict_proba")
-    return Said(
-        labels=labels,
-        scores=_class_scores(stored.model, given),
-        are_probabilities=has_probabilities,
-        classes=tuple(getattr(stored.model, "classes_", ())),
-    )
-
-
-def _require_common_labels(y: npt.NDArray[Any], subject: Subject, said: Said) -> None:
+def _require_common_labels(y: npt.NDArray[Any], version: str, answered: Said) -> None:
     """Refuse to compare two versions that are both always wrong because the rows call the classes by other names."""
-    if set(said.labels.tolist()).isdisjoint(y.tolist()):
-        answered, known = (", ".join(sorted({repr(each) for each in a.tolist()})[:3]) for a in (said.labels, y))
-        raise CannotCompare(f"{subject.version} answers {answered}, and the rows' classes are {known}")
+    if set(answered.labels.tolist()).isdisjoint(y.tolist()):
+        given, known = (", ".join(sorted({repr(each) for each in a.tolist()})[:3]) for a in (answered.labels, y))
+        raise CannotCompare(f"{version} answers {given}, and the rows' classes are {known}")
 
 
-def _class_scores(model: Any, features: pd.DataFrame) -> Scores | None:
-    if hasattr(model, "predict_proba"):
-        return np.asarray(model.predict_proba(features), dtype=float)
-    if not hasattr(model, "decision_function"):
-        return None
-    decisions = np.asarray(model.decision_function(features), dtype=float)
-    return np.column_stack([-decisions, decisions]) if decisions.ndim == 1 else decisions
-
-
-def _is_classification(candidate: Subject, y: npt.NDArray[Any], said: Said) -> bool:
+def _is_classification(candidate: Subject, y: npt.NDArray[Any], answered: Said) -> bool:
     task = candidate.provenance.task
     if task:
         return task == "classification"
-    return bool(said.classes) or not np.issubdtype(y.dtype, np.number)
+    return bool(answered.classes) or not np.issubdtype(y.dtype, np.number)

@@ -4,12 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import optimize, stats
 
 from registry.paired import Paired
 from registry.verdict import Outcome
 
 POWER = 0.9
+MOST = math.log(1e9)
+HEAVY = 0.6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +19,9 @@ class Judged:
     """The outcome of a comparison with a threshold, and the interval that it rests on.
 
     `rows_to_decide` is set where nothing is shown: so many rows would show, nine times in ten, that a candidate which
-    is exactly as good is, or that one which is worse by twice the margin is not.
+    is exactly as good is, or that one which is worse by twice the margin is not. Where there are so many already, the
+    difference is near the threshold, and they are those that would tell it from there. It is `None` also where no
+    number would do.
     """
 
     outcome: Outcome
@@ -25,6 +29,13 @@ class Judged:
     high: float
     threshold: float
     rows_to_decide: int | None
+
+    @property
+    def would_decide(self) -> str:
+        """Return in words how many rows would decide."""
+        if self.rows_to_decide is None:
+            return "how many would decide cannot be told, since single rows weigh too much or the difference is none"
+        return f"about {self.rows_to_decide:,} would decide"
 
 
 def judge(paired: Paired, *, margin: float, alpha: float, superiority: bool) -> Judged:
@@ -34,20 +45,41 @@ def judge(paired: Paired, *, margin: float, alpha: float, superiority: bool) -> 
     """
     threshold = 0.0 if superiority else -margin
     low, high = paired.interval(alpha)
-    outcome = Outcome.INCONCLUSIVE
-    if paired.p_above(threshold) <= alpha:
-        outcome = Outcome.PASS
-    elif paired.p_below(threshold) <= alpha:
-        outcome = Outcome.FAIL
-    undecided = outcome is Outcome.INCONCLUSIVE
-    rows = rows_to_decide(paired, margin=margin, alpha=alpha) if undecided else None
+    outcome, rows = decide(paired, threshold, margin=margin, alpha=alpha)
     return Judged(outcome=outcome, low=low, high=high, threshold=threshold, rows_to_decide=rows)
 
 
-def rows_to_decide(paired: Paired, *, margin: float, alpha: float) -> int:
-    """Return how many rows would decide between differences that are a margin away from the threshold."""
-    z = stats.norm.isf(alpha) + stats.norm.isf(1 - POWER)
-    return max(paired.n + 1, math.ceil(float(z * paired.spread / margin) ** 2))
+def decide(paired: Paired, threshold: float, *, margin: float, alpha: float) -> tuple[Outcome, int | None]:
+    """Return the outcome, and where nothing is shown the rows that would decide; it needs no interval."""
+    if paired.p_above(threshold) <= alpha:
+        return Outcome.PASS, None
+    if paired.p_below(threshold) <= alpha:
+        return Outcome.FAIL, None
+    rows = rows_to_decide(paired, margin=margin, alpha=alpha)
+    if rows is not None and rows <= paired.n:
+        rows = rows_to_decide(paired, margin=abs(paired.difference - threshold), alpha=alpha)
+        rows = None if rows is None else max(rows, paired.n + 1)
+    return Outcome.INCONCLUSIVE, rows
+
+
+def rows_to_decide(paired: Paired, *, margin: float, alpha: float) -> int | None:
+    """Return how many rows would decide between differences that are a margin away from the threshold.
+
+    `None` where a thousand million would not, or nobody can tell: without a margin, and where the tail is so heavy that
+    losses may have no variance (from 0.5 on, if the tail were known).
+
+    What an unseen row could take of the margin is a share of about log(1 / alpha) / n; the rest is for chance.
+    """
+    z = float(stats.norm.isf(alpha) + stats.norm.isf(1 - POWER))
+
+    def left(log_n: float) -> float:
+        n = math.exp(log_n)
+        unseen = -math.log(alpha) * paired.reach(margin) * max(n / paired.n, 1.0) ** paired.tail / n
+        return float(margin - unseen - z * paired.spread / math.sqrt(n))
+
+    if not margin > 0 or paired.tail >= HEAVY or not math.isfinite(left(MOST)) or left(MOST) <= 0:
+        return None
+    return 1 if left(0.0) >= 0 else math.ceil(math.exp(optimize.brentq(left, 0.0, MOST, rtol=1e-6)))
 
 
 def holm(p_values: Sequence[float], alpha: float) -> list[bool]:

@@ -7,10 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from registry import paired
-from registry.head_to_head import CannotCompare, HeadToHead, Said
-from registry.paired import Floats, Paired
+from registry.answers import CannotCompare, Said, require_finite, require_probabilities, require_scores
+from registry.head_to_head import HeadToHead
+from registry.paired import Paired
+from registry.policy import Metric
+from registry.random_weights import Floats
 
-SMALLEST_PROBABILITY = 1e-15
+# A probability below counts as this. Without a bound a single row could cost any number of nats, and no number of rows
+# would show that such rows are too rare to matter.
+SMALLEST_PROBABILITY = 0.002
+FEWEST_OF_A_CLASS = 10
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,105 +32,178 @@ class Margin:
         return self.value * abs(champion) if self.relative else self.value
 
 
-DEFAULT_METRICS: Mapping[bool, str] = {True: "accuracy", False: "rmse"}
-DEFAULT_MARGINS: Mapping[str, Margin] = {
-    "accuracy": Margin(value=0.02),
-    "balanced_accuracy": Margin(value=0.02),
-    "roc_auc": Margin(value=0.02),
-    "log_loss": Margin(value=0.05),
-    "mae": Margin(value=0.05, relative=True),
-    "rmse": Margin(value=0.05, relative=True),
-}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """How a metric is compared, for which task, and which margins it has for all rows and for a slice."""
+
+    of: Callable[[HeadToHead, float], Paired]
+    classification: bool
+    margin: Margin
+    slice_margin: Margin
 
 
-def compare(metric: str, both: HeadToHead) -> Paired:
-    """Return the paired comparison of a metric.
+DEFAULT_METRICS: Mapping[bool, Metric] = {True: "accuracy", False: "rmse"}
+SLICE_METRICS: Mapping[bool, Metric] = {True: "accuracy", False: "mae"}
+
+
+def compare(metric: Metric, both: HeadToHead, *, quantile: float) -> Paired:
+    """Return the paired comparison of a metric; `quantile` is what `pinball` measures.
 
     Raises
     ------
     CannotCompare
         The metric does not suit the task, or a version does not give what it needs.
     """
-    if (metric in ("mae", "rmse")) == both.is_classification:
+    comparison = COMPARISONS[metric]
+    if comparison.classification != both.is_classification:
         task = "classification" if both.is_classification else "regression"
         raise CannotCompare(f"{metric} does not measure {task}; the policy names another: metric: …")
-    return COMPARISONS[metric](both)
+    return comparison.of(both, quantile)
 
 
-def right(both: HeadToHead, said: Said) -> npt.NDArray[np.bool_]:
-    """Return shape (n,): whether each row was answered rightly."""
+def _right(both: HeadToHead, said: Said) -> npt.NDArray[np.bool_]:
     return np.asarray(said.labels == both.y, dtype=bool)
 
 
-def absolute_errors(both: HeadToHead, said: Said) -> Floats:
-    """Return shape (n,): how far each answer is off."""
-    errors: Floats = np.abs(said.labels.astype(float) - both.y.astype(float))
-    _require_finite(errors, "answers")
-    return errors
+def _accuracy(both: HeadToHead, _: float) -> Paired:
+    return paired.accuracy(_right(both, both.champion), _right(both, both.candidate), clusters=both.clusters)
 
 
-def _require_finite(values: Floats, what: str) -> None:
-    """Refuse to measure on what is no number: most arithmetic of NaN is silent, and so are comparisons with it."""
-    if strange := int((~np.isfinite(values)).sum()):
-        raise CannotCompare(f"{strange} {what} of a version are not finite numbers")
+def _balanced_accuracy(both: HeadToHead, _: float) -> Paired:
+    theirs, ours = _right(both, both.champion), _right(both, both.candidate)
+    return paired.balanced_accuracy(both.y, theirs, ours, clusters=both.clusters)
 
 
-def _accuracy(both: HeadToHead) -> Paired:
-    return paired.accuracy(right(both, both.champion), right(both, both.candidate))
+def _f1(both: HeadToHead, _: float) -> Paired:
+    _require_enough_of_each(both, "f1")
+    return paired.f1(both.y, both.champion.labels, both.candidate.labels, clusters=both.clusters)
 
 
-def _balanced_accuracy(both: HeadToHead) -> Paired:
-    return paired.balanced_accuracy(both.y, right(both, both.champion), right(both, both.candidate))
+def _mae(both: HeadToHead, _: float) -> Paired:
+    return _errors_compared(both, np.abs)
 
 
-def _mae(both: HeadToHead) -> Paired:
-    return paired.mean_loss(absolute_errors(both, both.champion), absolute_errors(both, both.candidate))
+def _rmse(both: HeadToHead, _: float) -> Paired:
+    return _errors_compared(both, np.square, rooted=True)
 
 
-def _rmse(both: HeadToHead) -> Paired:
-    theirs, ours = (absolute_errors(both, said) ** 2 for said in (both.champion, both.candidate))
-    return paired.mean_loss(theirs, ours, rooted=True)
+def _pinball(both: HeadToHead, quantile: float) -> Paired:
+    # Koenker and Bassett, Econometrica 46 (1978): an answer below the truth costs the quantile, one above it the rest.
+    return _errors_compared(both, lambda errors: np.maximum(-quantile * errors, (1 - quantile) * errors))
 
 
-def _log_loss(both: HeadToHead) -> Paired:
-    theirs, ours = (_row_log_losses(both, said) for said in (both.champion, both.candidate))
-    return paired.mean_loss(theirs, ours)
+def _errors_compared(both: HeadToHead, loss: Callable[[Floats], Floats], *, rooted: bool = False) -> Paired:
+    """Compare losses of errors; who knows nothing answers the median."""
+    with np.errstate(over="ignore"):
+        theirs, ours, nothing = (
+            loss(_errors(both.y, answers))
+            for answers in (both.champion.labels, both.candidate.labels, np.full(len(both.y), np.median(both.y)))
+        )
+    for losses, name in zip((theirs, ours), both.names, strict=True):
+        require_finite(losses, f"losses of {name} are too large to measure:")
+    largest = float(nothing.max()) if np.isfinite(nothing).all() else 0.0
+    return paired.mean_loss(theirs, ours, rooted=rooted, know_nothing=largest, clusters=both.clusters)
 
 
-def _row_log_losses(both: HeadToHead, said: Said) -> Floats:
-    if said.scores is None or not said.are_probabilities:
-        raise CannotCompare("log_loss needs probabilities, and a version gives none")
-    _require_finite(said.scores, "probabilities")
-    found = np.zeros(len(both.y))
-    for k, name in enumerate(said.classes):
-        found += np.where(both.y == name, said.scores[:, k], 0.0)
-    losses: Floats = -np.log(np.clip(found, SMALLEST_PROBABILITY, 1.0))
+def _errors(y: Floats, answers: Floats) -> Floats:
+    """Return shape (n,): how far each answer is above the truth; what is but rounding is no error."""
+    errors = answers - y
+    return np.where(np.abs(errors) <= ROUNDING * np.abs(y).max(), 0.0, errors)
+
+
+def _log_loss(both: HeadToHead, _: float) -> Paired:
+    largest = float(-np.log(SMALLEST_PROBABILITY))
+    theirs, ours = (
+        -np.log(np.clip(_of_the_true_class(both, said, name), SMALLEST_PROBABILITY, 1.0)) for said, name in _both(both)
+    )
+    return paired.bounded_loss(theirs, ours, largest=largest, clusters=both.clusters)
+
+
+def _brier(both: HeadToHead, _: float) -> Paired:
+    """Compare squared distances of probabilities from what was true; of two classes those of the second alone."""
+    # Brier, Monthly Weather Review 78 (1950), sums over classes, which for two is twice the distance of one of them.
+    whole = 1.0 if max(len(both.champion.classes), len(both.candidate.classes)) == 2 else 2.0
+    theirs, ours = (_row_briers(both, said, name) * whole / 2 for said, name in _both(both))
+    return paired.bounded_loss(theirs, ours, largest=whole, clusters=both.clusters)
+
+
+def _row_briers(both: HeadToHead, said: Said, name: str) -> Floats:
+    found = require_probabilities(said, name)
+    true = _of_the_true_class(both, said, name)
+    losses: Floats = (found**2).sum(axis=1) - true**2 + (1 - true) ** 2
     return losses
 
 
-def _roc_auc(both: HeadToHead) -> Paired:
-    names = list(np.unique(both.y))
-    if len(names) < 2:
-        raise CannotCompare("all rows are of one class, and roc_auc ranks two")
+def _of_the_true_class(both: HeadToHead, said: Said, version: str) -> Floats:
+    found = require_probabilities(said, version)
+    return sum(
+        (np.where(both.y == name, found[:, k], 0.0) for k, name in enumerate(said.classes)), np.zeros(len(both.y))
+    )
+
+
+def _roc_auc(both: HeadToHead, _: float) -> Paired:
+    return paired.roc_auc(*_ranked(both, "roc_auc"), clusters=both.clusters)
+
+
+def _average_precision(both: HeadToHead, _: float) -> Paired:
+    return paired.average_precision(*_ranked(both, "average_precision"), clusters=both.clusters)
+
+
+def _ranked(both: HeadToHead, metric: str) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """Return truth and both versions' scores, shape (n, k) each, of the classes that are ranked."""
+    names = _require_enough_of_each(both, metric)
     ranked = names[1:] if len(names) == 2 else names
     truth = np.column_stack([(both.y == name).astype(np.int64) for name in ranked])
-    return paired.roc_auc(truth, _columns(both.champion, ranked), _columns(both.candidate, ranked))
+    theirs, ours = (_columns(said, ranked, version) for said, version in _both(both))
+    return truth, theirs, ours
 
 
-def _columns(said: Said, names: list[object]) -> Floats:
-    if said.scores is None:
-        raise CannotCompare("roc_auc needs class scores, and a version gives none")
-    _require_finite(said.scores, "class scores")
+def _columns(said: Said, names: list[object], version: str) -> Floats:
+    scores = require_scores(said, version)
     known = list(said.classes)
     empty = np.zeros(len(said.labels))
-    return np.column_stack([said.scores[:, known.index(name)] if name in known else empty for name in names])
+    return np.column_stack([scores[:, known.index(name)] if name in known else empty for name in names])
 
 
-COMPARISONS: Mapping[str, Callable[[HeadToHead], Paired]] = {
-    "accuracy": _accuracy,
-    "balanced_accuracy": _balanced_accuracy,
-    "roc_auc": _roc_auc,
-    "log_loss": _log_loss,
-    "mae": _mae,
-    "rmse": _rmse,
+def _require_enough_of_each(both: HeadToHead, metric: str) -> list[object]:
+    """Return the classes, in order; refuse where one has too few rows for a metric that is no mean of rows."""
+    names, place = np.unique(both.y, return_inverse=True)
+    if len(names) < 2:
+        raise CannotCompare(f"all rows are of one class, and {metric} compares two")
+    # Rows of one cluster are one draw, so that it is clusters that are counted.
+    counts = [len(np.unique(both.clusters.codes[place == k])) for k in range(len(names))]
+    fewest = min(counts)
+    if fewest < FEWEST_OF_A_CLASS:
+        wanted, rarest = -(-len(both.y) * FEWEST_OF_A_CLASS // fewest), names.tolist()[counts.index(fewest)]
+        raise CannotCompare(
+            f"{fewest} rows are of class {rarest!r}, and {metric} needs {FEWEST_OF_A_CLASS} of each: "
+            f"about {wanted:,} rows like these"
+        )
+    return list(names)
+
+
+def _both(both: HeadToHead) -> tuple[tuple[Said, str], tuple[Said, str]]:
+    return (both.champion, both.names[0]), (both.candidate, both.names[1])
+
+
+def _of_classes(of: Callable[[HeadToHead, float], Paired], margin: float, slice_margin: float) -> Comparison:
+    return Comparison(of=of, classification=True, margin=Margin(value=margin), slice_margin=Margin(value=slice_margin))
+
+
+def _of_numbers(of: Callable[[HeadToHead, float], Paired]) -> Comparison:
+    margin, slice_margin = Margin(value=0.05, relative=True), Margin(value=0.1, relative=True)
+    return Comparison(of=of, classification=False, margin=margin, slice_margin=slice_margin)
+
+
+COMPARISONS: Mapping[Metric, Comparison] = {
+    "accuracy": _of_classes(_accuracy, 0.02, 0.05),
+    "balanced_accuracy": _of_classes(_balanced_accuracy, 0.02, 0.05),
+    "f1": _of_classes(_f1, 0.02, 0.05),
+    "roc_auc": _of_classes(_roc_auc, 0.02, 0.05),
+    "average_precision": _of_classes(_average_precision, 0.05, 0.1),
+    "log_loss": _of_classes(_log_loss, 0.05, 0.1),
+    "brier": _of_classes(_brier, 0.01, 0.02),
+    "mae": _of_numbers(_mae),
+    "rmse": _of_numbers(_rmse),
+    "pinball": _of_numbers(_pinball),
 }

@@ -1,6 +1,7 @@
 """Which direction of a metric is better, and which few metrics a table shows."""
 
 import enum
+import math
 from collections.abc import Mapping
 
 
@@ -12,11 +13,13 @@ class Direction(enum.Enum):
 
 
 HIGHER = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "r2")
-LOWER = ("log_loss", "rmse", "mae", "median_absolute_error", "max_error")
+LOWER = ("log_loss", "brier", "rmse", "mae", "pinball", "median_absolute_error", "max_error")
 DIRECTIONS: Mapping[str, Direction] = {
     **dict.fromkeys(HIGHER, Direction.HIGHER_IS_BETTER),
     **dict.fromkeys(LOWER, Direction.LOWER_IS_BETTER),
 }
+# MLflow (3.17) stores an infinity as the largest double, of its sign; on MySQL, as a number just below it.
+NO_MEASUREMENT_FROM = 1.797e308
 SIDES = ("train_", "cv_", "holdout_", "eval_")
 HEADLINE: Mapping[str, tuple[str, ...]] = {
     "classification": ("holdout_accuracy", "holdout_f1", "holdout_roc_auc"),
@@ -35,3 +38,12 @@ def direction_of(metric: str) -> Direction | None:
     for side in SIDES:
         metric = metric.removeprefix(side)
     return DIRECTIONS.get(metric)
+
+
+def is_measurement(value: float) -> bool:
+    """Return whether a recorded value is a number: finite, and no infinity as MLflow stores it.
+
+    >>> is_measurement(0.9), is_measurement(float("nan")), is_measurement(-1.7976931348623157e308)
+    (True, False, False)
+    """
+    return math.isfinite(value) and abs(value) < NO_MEASUREMENT_FROM

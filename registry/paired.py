@@ -2,82 +2,102 @@
 
 Every comparison is oriented so that a positive difference is in the candidate's favour, and answers three questions:
 which interval holds the true difference, how surprising the rows would be were the difference not above a threshold,
-and how surprising were it not below. Everything is deterministic: resampling starts from a fixed seed.
+and how surprising were it not below. Nothing is drawn by chance: the same rows give the same answers in any order.
+
+Rows of one cluster (copies of a row, rows of one key) are one draw: ten copies show no more than one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import stats
 
-Floats = npt.NDArray[np.float64]
+from registry import influences
+from registry.influences import Influenced
+from registry.proportions import tango_interval, tango_score, upper_share
+from registry.random_weights import Clusters, Excess, Floats, RandomWeights
+
 Flags = npt.NDArray[np.bool_]
+Labels = npt.NDArray[np.generic]
 
-FEW_DIFFERING = 10
-RESAMPLES = 1999
-CELLS_AT_ONCE = 4_000_000
+UNDIFFERING = 1e-12
+BEYOND_ALL = 1e300  # an infinity would make what follows no number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Paired:
-    """A comparison on n rows, of which the two differ on `n_differing`.
+    """A comparison on n rows in `n_clusters` clusters, of which the two differ on `n_differing` rows.
 
     `interval(alpha)` returns the ends of an interval, each wrong with probability `alpha`. `p_above(t)` is small when
-    the rows show that the true difference is above t, `p_below(t)` when they show that it is below. `spread` is the
-    standard deviation of one row's share in the difference, from which the rows that would decide are reckoned.
+    the rows show that the true difference is above t, `p_below(t)` when they show that it is below.
+
+    From the rest the rows that would decide are reckoned: `spread` is the standard deviation of one row's share in the
+    difference; `reach(margin)` is the most that a row could take of a margin, which grows as n to the power of `tail`.
     """
 
     champion: float
     candidate: float
     difference: float
     n: int
+    n_clusters: int
     n_differing: int
     method: str
     spread: float
+    reach: Callable[[float], float]
+    tail: float
     interval: Callable[[float], tuple[float, float]]
     p_above: Callable[[float], float]
     p_below: Callable[[float], float]
 
 
-def accuracy(champion_right: Flags, candidate_right: Flags) -> Paired:
+def accuracy(champion_right: Flags, candidate_right: Flags, *, clusters: Clusters | None = None) -> Paired:
     """Compare two shares of right answers by the score interval for paired proportions.
 
     Parameters
     ----------
     champion_right, candidate_right
         Shape (n,), n > 0: whether each row was answered rightly.
+    clusters
+        Which rows belong together; without it each is by itself.
 
     Notes
     -----
-    Tango, Statistics in Medicine 17 (1998): the score test of a given difference inverted. Unlike a bootstrap it does
-    not collapse when few rows, or none, are answered differently: with none of 30 it still spans ±0.08 at alpha 0.05.
+    Tango, Statistics in Medicine 17 (1998): the score test of a given difference inverted. It does not collapse when
+    few rows, or none, are answered differently: with none of 30 it still spans ±0.08 at alpha 0.05. It knows rows by
+    themselves only; where some belong together the means of clusters are compared, by random weights.
 
     >>> same = np.ones(30, dtype=bool)
     >>> [round(end, 3) for end in accuracy(same, same).interval(0.05)]
     [-0.083, 0.083]
     """
     n = len(champion_right)
+    if clusters is not None and clusters.count < n:
+        return _accuracy_of_clusters(champion_right, candidate_right, clusters)
     gained = int((candidate_right & ~champion_right).sum())
     lost = int((champion_right & ~candidate_right).sum())
-    # The spread is that of an upper bound of the differing share: few rows may show none of it by chance.
-    likely_share = _upper_share(gained + lost, n, 0.2)
     return Paired(
         champion=float(champion_right.mean()),
         candidate=float(candidate_right.mean()),
         difference=(gained - lost) / n,
         n=n,
+        n_clusters=n,
         n_differing=gained + lost,
         method="score interval for paired proportions (Tango, 1998)",
-        spread=float(np.sqrt(likely_share)),
-        interval=lambda alpha: _tango_interval(gained, lost, n, alpha),
-        p_above=lambda t: float(stats.norm.sf(_tango_score(gained, lost, n, t))),
-        p_below=lambda t: float(stats.norm.cdf(_tango_score(gained, lost, n, t))),
+        # The spread is that of an upper bound of the differing share: few rows may show none of it by chance.
+        spread=float(np.sqrt(upper_share(gained + lost, n, 0.2))),
+        reach=lambda margin: 0.0,
+        tail=0.0,
+        interval=lambda alpha: tango_interval(gained, lost, n, alpha),
+        p_above=lambda t: float(stats.norm.sf(tango_score(gained, lost, n, t))),
+        p_below=lambda t: float(stats.norm.cdf(tango_score(gained, lost, n, t))),
     )
 
 
-def balanced_accuracy(y: npt.NDArray[np.generic], champion_right: Flags, candidate_right: Flags) -> Paired:
+def balanced_accuracy(
+    y: Labels, champion_right: Flags, candidate_right: Flags, *, clusters: Clusters | None = None
+) -> Paired:
     """Compare two means of per-class accuracy: each class by Tango's interval, combined by recovered variances.
 
     Parameters
@@ -86,12 +106,19 @@ def balanced_accuracy(y: npt.NDArray[np.generic], champion_right: Flags, candida
         Shape (n,): the true class of each row.
     champion_right, candidate_right
         Shape (n,): whether each row was answered rightly.
+    clusters
+        Which rows belong together; without it each is by itself.
 
     Notes
     -----
     Zou and Donner, Statistics in Medicine 27 (2008): the distance of each part's end from its estimate stands for its
-    standard error. The p-values are found by inverting the interval.
+    standard error. The p-values are found by inverting the interval. Where rows belong together, influences of rows are
+    compared by random weights instead.
     """
+    n = len(y)
+    if clusters is not None and clusters.count < n:
+        theirs, ours = influences.balanced_accuracy(y, champion_right), influences.balanced_accuracy(y, candidate_right)
+        return influenced([theirs], [ours], clusters=clusters, method="random weights (Gaffke, 2005)")
     parts = [accuracy(champion_right[y == name], candidate_right[y == name]) for name in np.unique(y)]
     difference = float(np.mean([part.difference for part in parts]))
 
@@ -103,54 +130,124 @@ def balanced_accuracy(y: npt.NDArray[np.generic], champion_right: Flags, candida
         return difference - below, difference + above
 
     # Rows of class k weigh n / (K n_k); what one row contributes to the variance of the whole follows from that.
-    n = len(y)
     spread = float(np.sqrt(sum(n / part.n * part.spread**2 for part in parts))) / len(parts)
     return Paired(
         champion=float(np.mean([part.champion for part in parts])),
         candidate=float(np.mean([part.candidate for part in parts])),
         difference=difference,
         n=n,
+        n_clusters=n,
         n_differing=sum(part.n_differing for part in parts),
         method="score intervals by class, combined (Tango, 1998; Zou and Donner, 2008)",
         spread=spread,
+        reach=lambda margin: 0.0,
+        tail=0.0,
         interval=interval,
         p_above=lambda t: _inverted(lambda alpha: interval(alpha)[0] > t),
         p_below=lambda t: _inverted(lambda alpha: interval(alpha)[1] < t),
     )
 
 
-def mean_loss(champion_losses: Floats, candidate_losses: Floats, *, rooted: bool = False) -> Paired:
-    """Compare two mean losses, or with `rooted` their square roots, by a studentized bootstrap.
+def mean_loss(
+    champion_losses: Floats,
+    candidate_losses: Floats,
+    *,
+    rooted: bool = False,
+    know_nothing: float = 0.0,
+    clusters: Clusters | None = None,
+) -> Paired:
+    """Compare two mean losses without a bound, or with `rooted` their square roots, by random weights.
 
     Parameters
     ----------
     champion_losses, candidate_losses
         Shape (n,), finite and not negative: the loss of each row; less is better.
+    know_nothing
+        The largest loss of an answer that knows nothing of the row: what an unseen row may lose where none lost any.
+    clusters
+        Which rows belong together; without it each is by itself.
 
     Notes
     -----
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 12.5, on each row's influence; a root is
-    taken by its first derivative. Where fewer than ten rows differ a bootstrap says nothing of those that were not
-    seen, and the interval is widened by the rule of three: a share of rows up to 1 - alpha^(1/n) may differ unseen,
-    each by as much as the largest loss.
+    An unseen row is taken to lose at most what the worst row of both lost. No method keeps its error rate for losses of
+    every distribution (Bahadur and Savage, Annals of Mathematical Statistics 27, 1956): of losses far beyond all that
+    were seen, in fewer than 3 / n of the rows, the rows say nothing. A difference is tested as a share of the
+    champion's value: where the tails are heavy both swing together, and the share does not.
     """
-    values = np.array([champion_losses.mean(), candidate_losses.mean()])
-    champion, candidate = np.sqrt(values) if rooted else values
+    bound = float(max(champion_losses.max(), candidate_losses.max())) or know_nothing
+    power = 2 if rooted else 1
+    champion, candidate = (float(losses.mean()) ** (1 / power) for losses in (champion_losses, candidate_losses))
+
+    def excess(t: float) -> Excess:
+        # The candidate's value is below the champion's less t just where its mean loss is below `allowed`.
+        allowed = (champion - t) ** power
+        if champion == 0.0:
+            return Excess(rows=allowed - candidate_losses, worst=allowed - bound, best=allowed + bound)
+        share = allowed / champion**power
+        best = min(share * bound, BEYOND_ALL)
+        return Excess(rows=share * champion_losses - candidate_losses, worst=-bound, best=best)
+
     slopes = 0.5 / np.maximum([champion, candidate], np.finfo(float).tiny) if rooted else np.ones(2)
-    shares = slopes[0] * champion_losses - slopes[1] * candidate_losses
-    largest = float(max(slopes[0] * champion_losses.max(), slopes[1] * candidate_losses.max()))
-    return _smooth(
-        champion=float(champion),
-        candidate=float(candidate),
-        difference=float(champion - candidate),
-        shares=shares,
-        n_differing=int((champion_losses != candidate_losses).sum()),
-        unseen=lambda alpha: largest * _upper_share(0, len(shares), alpha),
-        method="studentized bootstrap (Efron and Tibshirani, 1993)",
+    return _from_weights(
+        RandomWeights(
+            excess=excess,
+            clusters=clusters or alone(len(champion_losses)),
+            centre=champion - candidate,
+            within=(champion - bound ** (1 / power), champion),
+        ),
+        champion=champion,
+        candidate=candidate,
+        shares=slopes[0] * champion_losses - slopes[1] * candidate_losses,
+        reach=lambda margin: bound / (2 * candidate + margin) if rooted else bound,
+        tail=max(tail_index(champion_losses), tail_index(candidate_losses)),
+        method="random weights (Gaffke, 2005), a row may lose what the worst one lost",
     )
 
 
-def roc_auc(truth: npt.NDArray[np.int64], champion_scores: Floats, candidate_scores: Floats) -> Paired:
+def bounded_loss(
+    champion_losses: Floats, candidate_losses: Floats, *, largest: float, clusters: Clusters | None = None
+) -> Paired:
+    """Compare two mean losses of which none is above `largest`, by random weights; else as `mean_loss`.
+
+    The error rate is kept whatever the losses are, also where some are rare and large.
+    """
+    return _weighted(
+        champion=float(champion_losses.mean()),
+        candidate=float(candidate_losses.mean()),
+        shares=champion_losses - candidate_losses,
+        reach=largest,
+        clusters=clusters,
+        method=f"random weights (Gaffke, 2005), a row may lose up to {largest:.3g}",
+    )
+
+
+def influenced(
+    champion: list[Influenced],
+    candidate: list[Influenced],
+    *,
+    clusters: Clusters | None = None,
+    method: str,
+) -> Paired:
+    """Compare two metrics, each a mean of parts (a part a class), by the influences of rows on them.
+
+    The influences are weighted at random, as the losses of `mean_loss` are, beside a row of the kind that was seen
+    least.
+    """
+    theirs, ours = (float(np.mean([part.value for part in parts])) for parts in (champion, candidate))
+    moved = np.mean([mine.influences - its.influences for mine, its in zip(candidate, champion, strict=True)], axis=0)
+    reach = float(max(part.reach for part in (*champion, *candidate))) / len(champion)
+    return _weighted(
+        champion=theirs, candidate=ours, shares=moved + (ours - theirs), reach=reach, clusters=clusters, method=method
+    )
+
+
+def roc_auc(
+    truth: npt.NDArray[np.int64],
+    champion_scores: Floats,
+    candidate_scores: Floats,
+    *,
+    clusters: Clusters | None = None,
+) -> Paired:
     """Compare two areas under the ROC curve, averaged over classes, by their structural components.
 
     Parameters
@@ -159,146 +256,129 @@ def roc_auc(truth: npt.NDArray[np.int64], champion_scores: Floats, candidate_sco
         Shape (n, k): 1 where the row is of class k; each column holds both values.
     champion_scores, candidate_scores
         Shape (n, k): how much each row looks like each class.
+    clusters
+        Which rows belong together; without it each is by itself.
 
     Notes
     -----
-    DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988). The components are written as influences of rows, so that
-    several classes can be averaged, and their t-interval is taken. Few differing rows are treated as by `mean_loss`, a
-    positive or negative row being able to change the area by its whole share.
+    DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), written as influences of rows, so that several classes can
+    be averaged and clusters summed (Obuchowski, Biometrics 53, 1997). A row of the rarest class may have been seen
+    nowhere: what is shown is shown by the rows of that class, however many the others are.
     """
-    ours = [_auc_influences(truth[:, k], candidate_scores[:, k]) for k in range(truth.shape[1])]
-    theirs = [_auc_influences(truth[:, k], champion_scores[:, k]) for k in range(truth.shape[1])]
-    candidate, champion = (float(np.mean([area for area, _ in found])) for found in (ours, theirs))
-    shares = np.mean([mine - its for (_, mine), (_, its) in zip(ours, theirs, strict=True)], axis=0)
-    rarest = int(min(truth.sum(axis=0).min(), (1 - truth).sum(axis=0).min()))
-    return _smooth(
+    theirs, ours = (_each_class(influences.roc_auc, truth, scores) for scores in (champion_scores, candidate_scores))
+    return influenced(theirs, ours, clusters=clusters, method="structural components (DeLong et al., 1988)")
+
+
+def average_precision(
+    truth: npt.NDArray[np.int64],
+    champion_scores: Floats,
+    candidate_scores: Floats,
+    *,
+    clusters: Clusters | None = None,
+) -> Paired:
+    """Compare two average precisions, averaged over classes, by the influences of rows; as `roc_auc`."""
+    theirs, ours = (
+        _each_class(influences.average_precision, truth, scores) for scores in (champion_scores, candidate_scores)
+    )
+    found = influenced(theirs, ours, clusters=clusters, method="influences of rows on the average precision")
+    # The reach of a negative row above all others grows with the logarithm of how many are below it.
+    return replace(found, tail=0.35)
+
+
+def f1(y: Labels, champion_labels: Labels, candidate_labels: Labels, *, clusters: Clusters | None = None) -> Paired:
+    """Compare two F1 scores, each a mean over classes, by the influences of rows; all of shape (n,)."""
+    theirs, ours = (influences.f1(y, labels) for labels in (champion_labels, candidate_labels))
+    return influenced([theirs], [ours], clusters=clusters, method="influences of rows on the F1 scores")
+
+
+def alone(n: int) -> Clusters:
+    """Return n clusters of one row each."""
+    return Clusters(codes=np.arange(n))
+
+
+def tail_index(losses: Floats) -> float:
+    """Return how fast the largest of n losses grows: as n to this power; 0 where nothing is lost.
+
+    Hill, Annals of Statistics 3 (1975), of the largest tenth. Of errors that have no mean it is above 1.
+    """
+    top = np.sort(losses[losses > 0])[::-1][: max(5, len(losses) // 10)]
+    return float(np.log(top / top[-1]).mean()) if len(top) else 0.0
+
+
+def _accuracy_of_clusters(champion_right: Flags, candidate_right: Flags, clusters: Clusters) -> Paired:
+    shares = candidate_right.astype(float) - champion_right
+    found = _weighted(
+        champion=float(champion_right.mean()),
+        candidate=float(candidate_right.mean()),
+        shares=shares,
+        reach=1.0,
+        clusters=clusters,
+        method="means of clusters under random weights (Gaffke, 2005)",
+    )
+    # As for rows by themselves: few clusters may show no difference by chance.
+    sums = clusters.sums(shares)
+    differing = sums[sums != 0]
+    square = float((differing**2).mean()) if len(differing) else clusters.size**2
+    likely = upper_share(len(differing), clusters.count, 0.2)
+    return replace(found, spread=float(np.sqrt(likely * square * clusters.count / len(shares))))
+
+
+def _each_class(
+    influences_of: Callable[[npt.NDArray[np.int64], Floats], Influenced], truth: npt.NDArray[np.int64], scores: Floats
+) -> list[Influenced]:
+    return [influences_of(truth[:, k], scores[:, k]) for k in range(truth.shape[1])]
+
+
+def _weighted(
+    *, champion: float, candidate: float, shares: Floats, reach: float, clusters: Clusters | None, method: str
+) -> Paired:
+    """Return the comparison of which each row's share, shape (n,) and within ±reach, has the difference as its mean."""
+    return _from_weights(
+        RandomWeights(
+            excess=lambda t: Excess(rows=shares - t, worst=-reach - t, best=reach - t),
+            clusters=clusters or alone(len(shares)),
+            centre=candidate - champion if shares.any() else 0.0,
+            within=(-reach, reach),
+        ),
         champion=champion,
         candidate=candidate,
-        difference=candidate - champion,
-        shares=shares + (candidate - champion),
-        n_differing=int((np.abs(shares) > 1e-12).sum()),
-        unseen=lambda alpha: _upper_share(0, rarest, alpha),
-        method="structural components (DeLong et al., 1988)",
-        resampled=False,
+        shares=shares,
+        reach=lambda margin: reach,
+        tail=0.0,
+        method=method,
     )
 
 
-def _smooth(
+def _from_weights(
+    weights: RandomWeights,
     *,
     champion: float,
     candidate: float,
-    difference: float,
     shares: Floats,
-    n_differing: int,
-    unseen: Callable[[float], float],
+    reach: Callable[[float], float],
+    tail: float,
     method: str,
-    resampled: bool = True,
 ) -> Paired:
-    """Return the comparison of which each row's share, shape (n,), has the difference as its mean."""
-    n = len(shares)
-    spread = float(shares.std(ddof=1)) if n > 1 else float("inf")
-    error = max(spread / np.sqrt(n), np.finfo(float).tiny)
-    few = n_differing < FEW_DIFFERING
-    pivots = _studentized(shares) if resampled and not few else None
-
-    def quantile(p: float) -> float:
-        return float(np.quantile(pivots, p) if pivots is not None else stats.t.ppf(p, n - 1))
-
-    def interval(alpha: float) -> tuple[float, float]:
-        more = unseen(alpha) if few else 0.0
-        return difference - quantile(1 - alpha) * error - more, difference - quantile(alpha) * error + more
-
-    def p_above(t: float) -> float:
-        if few or pivots is None:
-            return _inverted(lambda alpha: interval(alpha)[0] > t)
-        return float((1 + (pivots >= (difference - t) / error).sum()) / (1 + len(pivots)))
-
-    def p_below(t: float) -> float:
-        if few or pivots is None:
-            return _inverted(lambda alpha: interval(alpha)[1] < t)
-        return float((1 + (pivots <= (difference - t) / error).sum()) / (1 + len(pivots)))
-
+    n, n_clusters = len(shares), weights.clusters.count
+    sums = weights.clusters.sums(shares - shares.mean())
+    # The error of the mean, in units of one row; of few clusters an upper bound of what it may be.
+    freedom = n_clusters / float(stats.chi2.ppf(0.2, max(n_clusters - 1, 1)))
+    spread = float(np.linalg.norm(sums / (np.abs(sums).max() or 1.0)) * np.abs(sums).max()) * np.sqrt(freedom / n)
     return Paired(
         champion=champion,
         candidate=candidate,
-        difference=difference,
+        difference=weights.centre,
         n=n,
-        n_differing=n_differing,
+        n_clusters=n_clusters,
+        n_differing=int((np.abs(shares) > UNDIFFERING).sum()),
         method=method,
-        spread=spread * float(np.sqrt((n - 1) / stats.chi2.ppf(0.2, n - 1))) if n > 1 else spread,
-        interval=interval,
-        p_above=p_above,
-        p_below=p_below,
+        spread=float(spread),
+        reach=lambda margin: reach(margin) * weights.clusters.size,
+        tail=tail,
+        interval=weights.interval,
+        p_above=weights.p_above,
+        p_below=weights.p_below,
     )
-
-
-def _studentized(shares: Floats) -> Floats:
-    """Return the resampled t statistics of a mean, shape (1999,)."""
-    n, mean = len(shares), shares.mean()
-    rng = np.random.default_rng(0)
-    found = []
-    at_once = max(1, CELLS_AT_ONCE // n)
-    for start in range(0, RESAMPLES, at_once):
-        drawn = shares[rng.integers(0, n, (min(at_once, RESAMPLES - start), n))]
-        errors = drawn.std(axis=1, ddof=1) / np.sqrt(n)
-        found.append((drawn.mean(axis=1) - mean) / np.maximum(errors, np.finfo(float).tiny))
-    return np.concatenate(found)
-
-
-def _auc_influences(positive: npt.NDArray[np.int64], scores: Floats) -> tuple[float, Floats]:
-    """Return the area, and each row's influence on it, shape (n,), with mean 0."""
-    is_positive = positive == 1
-    n, n_positive = len(scores), int(is_positive.sum())
-    # Mid-ranks among all and among one's own give the share of the other side that a row is ranked above.
-    ranks = stats.rankdata(scores)
-    own = np.empty(n)
-    own[is_positive] = stats.rankdata(scores[is_positive])
-    own[~is_positive] = stats.rankdata(scores[~is_positive])
-    others = np.where(is_positive, n - n_positive, n_positive)
-    above = (ranks - own) / others
-    components = np.where(is_positive, above, 1 - above)
-    area = float(components[is_positive].mean())
-    weights = np.where(is_positive, n / n_positive, n / (n - n_positive))
-    return area, (components - area) * weights
-
-
-def _tango_score(gained: int, lost: int, n: int, t: float) -> float:
-    """Return the score statistic of the hypothesis that the difference is t, in -1..1."""
-    a = 2 * n
-    b = -gained - lost + (2 * n - gained + lost) * t
-    c = -lost * t * (1 - t)
-    share = (np.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
-    variance = n * (2 * share + t * (1 - t))
-    excess = gained - lost - n * t
-    if variance <= 0:
-        return float(np.sign(excess) * np.inf) if excess else 0.0
-    return float(excess / np.sqrt(variance))
-
-
-def _tango_interval(gained: int, lost: int, n: int, alpha: float) -> tuple[float, float]:
-    z = float(stats.norm.isf(alpha))
-    difference = (gained - lost) / n
-    edge = 1 - 1e-12
-
-    def root(target: float, low: float, high: float) -> float:
-        def above(t: float) -> float:
-            return _tango_score(gained, lost, n, t) - target
-
-        if (above(low) > 0) == (above(high) > 0):
-            return difference  # alpha is so near to 0.5 that rounding hides the sign at the estimate
-        return float(optimize.brentq(above, low, high))
-
-    low = root(z, -edge, difference) if difference > -edge and _tango_score(gained, lost, n, -edge) > z else -1.0
-    high = root(-z, difference, edge) if difference < edge and _tango_score(gained, lost, n, edge) < -z else 1.0
-    return low, high
-
-
-def _upper_share(found: int, n: int, alpha: float) -> float:
-    """Return the largest share of which `found` or fewer in n would be seen with probability alpha.
-
-    Clopper and Pearson, Biometrika 26 (1934).
-    """
-    return 1.0 if found >= n else float(stats.beta.ppf(1 - alpha, found + 1, n - found))
 
 
 def _inverted(shown_at: Callable[[float], bool]) -> float:

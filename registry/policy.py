@@ -9,17 +9,37 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from registry.errors import InvalidInput
 from registry.nearest import did_you_mean
 from registry.stages import require_stage_names
 
 ANYWHERE = "any"
-Metric = Literal["accuracy", "balanced_accuracy", "roc_auc", "log_loss", "mae", "rmse"]
+Metric = Literal[
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "mae",
+    "rmse",
+    "pinball",
+]
 
 
 class Strict(BaseModel):
@@ -59,6 +79,12 @@ class RowsRule(Rule):
     data: str | None = None
     target: str | None = None
     min_rows: int = Field(default=30, ge=10)
+    added: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out keys that were added later and are not used: what was decided under a policy still holds."""
+        return {key: value for key, value in serialized(self).items() if key not in self.added or value is not None}
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
@@ -71,7 +97,8 @@ class ChampionRule(RowsRule):
     """Not worse than the version in the stage by more than a margin, or better with `superiority`.
 
     `metric` is chosen by the task where it is not given, `margin` by the metric; `relative_margin` is a share of the
-    champion's own value. `confidence` is that of each end of the interval.
+    champion's own value. `confidence` is that of each end of the interval. `quantile` is what the metric `pinball`
+    measures.
     """
 
     metric: Metric | None = None
@@ -79,22 +106,41 @@ class ChampionRule(RowsRule):
     relative_margin: float | None = Field(default=None, gt=0)
     superiority: bool = False
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    quantile: float | None = Field(default=None, gt=0, lt=1)
+    added: ClassVar[tuple[str, ...]] = ("quantile",)
 
     @model_validator(mode="after")
     def _one_margin(self) -> Self:
         if self.margin is not None and self.relative_margin is not None:
             raise ValueError("give margin or relative_margin, not both")
+        _require_quantile(self.metric, self.quantile)
         return self
 
 
 class SlicesRule(RowsRule):
-    """No slice worse than the champion's by more than a margin; a slice is a value of a column, or a bin of numbers."""
+    """No slice worse than the champion's by more than a margin; a slice is a value of a column, or a bin of numbers.
+
+    `metric` is accuracy or mae where it is not given; else as for `champion`.
+    """
 
     columns: tuple[str, ...] = Field(min_length=1)
     bins: int = Field(default=4, ge=2, le=20)
     margin: float | None = Field(default=None, gt=0)
     relative_margin: float | None = Field(default=None, gt=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    metric: Metric | None = None
+    quantile: float | None = Field(default=None, gt=0, lt=1)
+    added: ClassVar[tuple[str, ...]] = ("metric", "quantile")
+
+    @model_validator(mode="after")
+    def _quantile_of_pinball(self) -> Self:
+        _require_quantile(self.metric, self.quantile)
+        return self
+
+
+def _require_quantile(metric: Metric | None, quantile: float | None) -> None:
+    if (metric == "pinball") != (quantile is not None):
+        raise ValueError("metric: pinball and quantile are given together")
 
 
 class ContractRule(Rule):

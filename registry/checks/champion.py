@@ -1,12 +1,15 @@
 """champion: the candidate is not worse than the version in the stage, on rows that neither was trained on."""
 
+from dataclasses import replace
+
+from registry.answers import CannotCompare, without_comparison
 from registry.evidence import Evidence
-from registry.head_to_head import CannotCompare, HeadToHead, head_to_head, inconclusive
+from registry.head_to_head import HeadToHead, head_to_head
 from registry.judgement import Judged, judge
-from registry.metric_pairs import DEFAULT_MARGINS, DEFAULT_METRICS, Margin, compare
+from registry.metric_pairs import COMPARISONS, DEFAULT_METRICS, Margin, compare
 from registry.metrics import Direction, direction_of
 from registry.paired import Paired
-from registry.policy import ChampionRule
+from registry.policy import ChampionRule, Metric
 from registry.verdict import Finding, Outcome
 
 
@@ -18,20 +21,35 @@ def check(evidence: Evidence, rule: ChampionRule) -> tuple[Finding, ...]:
     try:
         both = head_to_head(evidence, rule)
         metric = rule.metric or DEFAULT_METRICS[both.is_classification]
-        paired = compare(metric, both)
+        paired = compare(metric, both, quantile=rule.quantile or 0.5)
     except CannotCompare as why:
-        return inconclusive("champion", why)
+        return without_comparison("champion", why)
     margin = _margin(rule, metric).of(paired.champion)
     judged = judge(paired, margin=margin, alpha=1 - rule.confidence, superiority=rule.superiority)
-    reason = _reason(metric, paired, judged, margin) + both.note
-    return (_finding(judged, paired, reason, _details(metric, paired, judged, margin, both)),)
+    said = _said(judged, margin)
+    if margin == 0:
+        judged, said = _without_error(paired, judged)
+    reason = f"{_measured(metric, paired, judged, both)}; {said}{both.note}"
+    return (_finding(judged, paired, reason, _details(metric, paired, judged, margin, both), both.doubts),)
 
 
-def _finding(judged: Judged, paired: Paired, reason: str, details: dict[str, object]) -> Finding:
+def _without_error(paired: Paired, judged: Judged) -> tuple[Judged, str]:
+    """Judge by a share of a champion's error where it has none: as good is as good as can be, and no margin is left."""
+    if paired.champion == paired.candidate and paired.n_differing == 0:
+        return replace(judged, outcome=Outcome.PASS, rows_to_decide=None), "neither has any error on these rows"
+    if judged.outcome is Outcome.FAIL:
+        return judged, "shown to be worse than a champion without error"
+    said = "a share of an error of 0 is no margin: give one in the policy (margin: …)"
+    return replace(judged, outcome=Outcome.INCONCLUSIVE, rows_to_decide=None), said
+
+
+def _finding(
+    judged: Judged, paired: Paired, reason: str, details: dict[str, object], doubts: tuple[str, ...]
+) -> Finding:
     return Finding(
         check="champion",
-        outcome=judged.outcome,
-        reason=reason,
+        outcome=max(judged.outcome, Outcome.INCONCLUSIVE) if doubts else judged.outcome,
+        reason="; but ".join([*doubts, reason]) if doubts else reason,
         measured=paired.difference,
         limit=judged.threshold,
         direction="at least",
@@ -40,28 +58,31 @@ def _finding(judged: Judged, paired: Paired, reason: str, details: dict[str, obj
     )
 
 
-def _margin(rule: ChampionRule, metric: str) -> Margin:
+def _margin(rule: ChampionRule, metric: Metric) -> Margin:
     if rule.margin is not None:
         return Margin(value=rule.margin)
     if rule.relative_margin is not None:
         return Margin(value=rule.relative_margin, relative=True)
-    return DEFAULT_MARGINS[metric]
+    return COMPARISONS[metric].margin
 
 
-def _reason(metric: str, paired: Paired, judged: Judged, margin: float) -> str:
-    measured = f"{metric} {paired.candidate:.4g} against {paired.champion:.4g} on {paired.n:,} rows"
+def _measured(metric: str, paired: Paired, judged: Judged, both: HeadToHead) -> str:
     gain = "better" if paired.difference > 0 else "worse"
     difference = f"{abs(paired.difference):.4g} {gain}" if paired.difference else "no difference"
-    interval = f"{difference}, interval {judged.low:+.4f} … {judged.high:+.4f}"
+    return (
+        f"{metric} {paired.candidate:.4g} against {paired.champion:.4g} on {both.counted}: "
+        f"{difference}, interval {judged.low:+.4f} … {judged.high:+.4f}"
+    )
+
+
+def _said(judged: Judged, margin: float) -> str:
     superior = judged.threshold == 0
     wanted = "better" if superior else f"no worse than by {margin:.4g}"
-    enough = f"{judged.rows_to_decide or 0:,} would decide"
-    said = {
-        Outcome.PASS: f"shown to be {wanted}",
-        Outcome.FAIL: "shown not to be better" if superior else f"shown to be worse by more than {margin:.4g}",
-        Outcome.INCONCLUSIVE: f"too few rows to tell whether it is {wanted}: {enough}",
-    }
-    return f"{measured}: {interval}; {said[judged.outcome]}"
+    if judged.outcome is Outcome.PASS:
+        return f"shown to be {wanted}"
+    if judged.outcome is Outcome.FAIL:
+        return "shown not to be better" if superior else f"shown to be worse by more than {margin:.4g}"
+    return f"too few rows to tell whether it is {wanted}: {judged.would_decide}"
 
 
 def _details(metric: str, paired: Paired, judged: Judged, margin: float, both: HeadToHead) -> dict[str, object]:
@@ -78,6 +99,8 @@ def _details(metric: str, paired: Paired, judged: Judged, margin: float, both: H
         "threshold": judged.threshold,
         "method": paired.method,
         "n_differing": paired.n_differing,
+        "n_clusters": paired.n_clusters,
+        "clustered_by": both.clustered_by,
         "dropped": both.dropped,
         "rows_to_decide": judged.rows_to_decide,
     }

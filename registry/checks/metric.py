@@ -1,9 +1,9 @@
 """metric: what the version's run recorded lies within limits."""
 
-import math
 from collections.abc import Iterable
 
 from registry.evidence import Evidence, Subject
+from registry.metrics import is_measurement
 from registry.nearest import did_you_mean
 from registry.policy import Limit, MetricRule
 from registry.provenance import metric_change
@@ -41,8 +41,8 @@ def _find(name: str, value: float | None, limit: Limit, known: Iterable[str]) ->
         reason = f"its run did not record {name}{did_you_mean(name, known)}"
         return Finding(check="metric", outcome=Outcome.INCONCLUSIVE, reason=reason)
     bound, direction = (limit.min, "at least") if limit.min is not None else (limit.max, "at most")
-    if not math.isfinite(value):
-        outcome, reason = Outcome.ERROR, f"{name} is {value}, which is no measurement"
+    if not is_measurement(value):
+        outcome, reason = Outcome.ERROR, f"{name} is {value:.4g}, which is no measurement"
     elif limit.min is not None and value < limit.min:
         outcome, reason = Outcome.FAIL, f"{name} is {value:.4g}, below {limit.min:g}"
     elif limit.max is not None and value > limit.max:

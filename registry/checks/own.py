@@ -10,6 +10,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from registry.errors import InvalidInput
 from registry.evidence import Evidence, Rows
+from registry.metrics import is_measurement
 from registry.policy import OwnRule
 from registry.text import DETAILS_CHARACTERS, require_reason, require_storable
 from registry.verdict import Finding, Outcome
@@ -72,6 +73,7 @@ def question(evidence: Evidence, rule: OwnRule) -> dict[str, Any]:
     rows = evidence.rows[rule.data, rule.target]
     champion = evidence.champion
     found = rows if isinstance(rows, Rows) else None
+    measured = evidence.candidate.provenance.metrics
     return {
         "version": str(evidence.candidate.version),
         "stage": evidence.stage,
@@ -80,7 +82,7 @@ def question(evidence: Evidence, rule: OwnRule) -> dict[str, Any]:
         "champion_path": str(champion.folder) if champion and champion.folder else None,
         "rows": str(found.path) if found else None,
         "target": found.target if found else None,
-        "metrics": dict(evidence.candidate.provenance.metrics),
+        "metrics": {name: value if is_measurement(value) else None for name, value in measured.items()},
         "tags": dict(evidence.candidate.version.tags),
     }
 

@@ -1,27 +1,27 @@
 """slices: no part of the rows is worse served than by the champion.
 
-Accuracy for classes, the mean absolute error for numbers. That any slice is worse is claimed with one error rate over
-all slices (Holm, 1979); that all are good enough needs each of them shown, which needs no correction (an
-intersection-union test: Berger, Technometrics 24, 1982).
+Accuracy for classes and the mean absolute error for numbers, where the policy names no other metric. That any slice is
+worse is claimed with one error rate over all slices (Holm, 1979); that all are good enough needs each of them shown,
+which needs no correction (an intersection-union test: Berger, Technometrics 24, 1982).
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry import paired
+from registry.answers import CannotCompare, without_comparison
 from registry.evidence import Evidence
-from registry.head_to_head import CannotCompare, HeadToHead, head_to_head, inconclusive
+from registry.head_to_head import HeadToHead, head_to_head
 from registry.judgement import Judged, holm, judge
-from registry.metric_pairs import Margin, absolute_errors, right
+from registry.metric_pairs import COMPARISONS, SLICE_METRICS, Margin, compare
 from registry.paired import Paired
-from registry.policy import SlicesRule
+from registry.policy import Metric, SlicesRule
 from registry.verdict import Finding, Outcome
 
-DEFAULT_MARGINS = {True: Margin(value=0.05), False: Margin(value=0.1, relative=True)}
 NAMED_AT_MOST = 5
 
 
@@ -43,7 +43,7 @@ def check(evidence: Evidence, rule: SlicesRule) -> tuple[Finding, ...]:
     try:
         return (_compared(head_to_head(evidence, rule), rule),)
     except CannotCompare as why:
-        return inconclusive("slices", why)
+        return without_comparison("slices", why)
 
 
 def _compared(both: HeadToHead, rule: SlicesRule) -> Finding:
@@ -51,14 +51,36 @@ def _compared(both: HeadToHead, rule: SlicesRule) -> Finding:
         known = ", ".join(map(str, both.frame))
         raise CannotCompare(f"the rows have no column {', '.join(missing)}; they have: {known}")
     parts = [part for column in rule.columns for part in slices_of(both.frame[column], rule.bins)]
-    large = [(name, members) for name, members in parts if members.sum() >= rule.min_rows]
-    small = [f"{name} ({int(members.sum())} rows)" for name, members in parts if members.sum() < rule.min_rows]
-    if not large:
-        raise CannotCompare(f"every slice has fewer than {rule.min_rows} rows: {', '.join(small[:NAMED_AT_MOST])}")
-    whole = _compare(both, np.ones(len(both.y), dtype=bool))
-    margin = _margin(rule, both.is_classification).of(whole.champion)
-    found = [slice_of(name, _compare(both, members), margin, 1 - rule.confidence) for name, members in large]
-    return judge_slices(found, small, margin=margin, alpha=1 - rule.confidence, note=both.note)
+    metric = rule.metric or SLICE_METRICS[both.is_classification]
+    whole = compare(metric, both, quantile=rule.quantile or 0.5)
+    margin = _margin(rule, metric).of(whole.champion)
+    if margin == 0:
+        raise CannotCompare("the champion has no error, and a share of that is no margin: give one (margin: …)")
+    found, small = [], []
+    for name, members in parts:
+        part = _compared_part(both.part(members), metric, rule)
+        if isinstance(part, str):
+            small.append(f"{name} ({part})")
+        else:
+            found.append(slice_of(name, part, margin, 1 - rule.confidence))
+    if not found:
+        which = ", ".join(small[:NAMED_AT_MOST])
+        raise CannotCompare(f"every slice has fewer than {rule.min_rows} rows, or cannot be measured: {which}")
+    judged = judge_slices(found, small, margin=margin, alpha=1 - rule.confidence, note=both.note)
+    if not both.doubts:
+        return judged
+    reason = "; but ".join([*both.doubts, judged.reason])
+    return replace(judged, outcome=max(judged.outcome, Outcome.INCONCLUSIVE), reason=reason)
+
+
+def _compared_part(part: HeadToHead, metric: Metric, rule: SlicesRule) -> Paired | str:
+    """Return the comparison of a slice, or why there is none."""
+    if part.clusters.count < rule.min_rows:
+        return part.counted
+    try:
+        return compare(metric, part, quantile=rule.quantile or 0.5)
+    except CannotCompare as why:
+        return str(why)
 
 
 def slices_of(column: pd.Series, bins: int) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
@@ -90,10 +112,10 @@ def judge_slices(found: list[Slice], small: list[str], *, margin: float, alpha: 
     if worse:
         outcome, reason = Outcome.FAIL, f"worse by more than {margin:.4g}: {_named(worse)}"
     elif open_ones:
-        rows = max(part.judged.rows_to_decide or part.paired.n for part in open_ones)
+        hardest = max(open_ones, key=lambda part: part.judged.rows_to_decide or math.inf)
         reason = (
             f"too few rows to tell whether they are no worse than by {margin:.4g}: {_named(open_ones)}; "
-            f"{rows:,} in each would decide"
+            f"in each, {hardest.judged.would_decide}"
         )
         outcome = Outcome.INCONCLUSIVE
     else:
@@ -111,20 +133,12 @@ def judge_slices(found: list[Slice], small: list[str], *, margin: float, alpha: 
     )
 
 
-def _compare(both: HeadToHead, members: npt.NDArray[np.bool_]) -> Paired:
-    if both.is_classification:
-        theirs, ours = (right(both, said)[members] for said in (both.champion, both.candidate))
-        return paired.accuracy(theirs, ours)
-    their_errors, our_errors = (absolute_errors(both, said)[members] for said in (both.champion, both.candidate))
-    return paired.mean_loss(their_errors, our_errors)
-
-
-def _margin(rule: SlicesRule, is_classification: bool) -> Margin:
+def _margin(rule: SlicesRule, metric: Metric) -> Margin:
     if rule.margin is not None:
         return Margin(value=rule.margin)
     if rule.relative_margin is not None:
         return Margin(value=rule.relative_margin, relative=True)
-    return DEFAULT_MARGINS[is_classification]
+    return COMPARISONS[metric].slice_margin
 
 
 def _named(parts: list[Slice]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from registry.errors import InvalidInput
-from registry.policy import DEFAULT, PolicyBook, load_policy
+from registry.policy import DEFAULT, PolicyBook, default_policy, load_policy
 
 CHECKS = {"checks": {"lineage": {}}}
 
@@ -58,7 +58,15 @@ def test_the_digest_names_one_models_policy():
         ({"stages": {"live": {"checks": {"champion": {"margn": 1}}}}}, "margn is unknown (did you mean 'margin'?)"),
         ({"stages": {"live": {"checks": {}}}}, "a stage without checks would let everything pass"),
         ({"stages": {"live": {"checks": {"champion": {"margin": 0.1, "relative_margin": 0.1}}}}}, "not both"),
-        ({"stages": {"live": {"checks": {"champion": {"metric": "f1"}}}}}, "metric: Input should be 'accuracy'"),
+        ({"stages": {"live": {"checks": {"champion": {"metric": "mape"}}}}}, "metric: Input should be 'accuracy'"),
+        (
+            {"stages": {"live": {"checks": {"champion": {"metric": "pinball"}}}}},
+            "pinball and quantile are given together",
+        ),
+        (
+            {"stages": {"live": {"checks": {"slices": {"columns": ["a"], "quantile": 0.9}}}}},
+            "pinball and quantile are given together",
+        ),
         ({"stages": {"live": {"checks": {"slices": {}}}}}, "slices.columns: Field required"),
         ({"stages": {"live": {"checks": {"metric": {"limits": {"accuracy": {}}}}}}}, "give min, max or both"),
         ({"stages": {"live": {"checks": {"own": {"soak": {"command": ["x"]}}}}}}, "'soak' is a built-in check's name"),
@@ -96,3 +104,14 @@ def test_a_stage_may_be_entered_from_elsewhere():
     stages = {"a": CHECKS, "b": {**CHECKS, "enter_from": ["a"]}, "c": {**CHECKS, "enter_from": "any"}}
     found = book(stages={**stages, "d": {**CHECKS, "enter_from": "a"}}).default
     assert [found.sources_of(name) for name in "abcd"] == [(), ("a",), None, ("a",)]
+
+
+def test_what_was_decided_under_a_policy_holds_when_keys_are_added():
+    """The digests are those of before `quantile`, and before `metric` of slices; a key that is used changes them."""
+    rules = {"champion": {"metric": "mae", "margin": 0.1}, "slices": {"columns": ["a"]}}
+    book = PolicyBook({"stages": {"production": {"checks": rules}}}, source="x")
+    assert default_policy().default.digest == "sha256:20d01ab4858f2c31e5972e0d858d13b6af840ba24c4fa8cafb5177e53294bf81"
+    assert book.default.digest == "sha256:10517c36712da73fc7829e98873a0e64d546df70e993f0f998fb88b47edfaa16"
+    rules["slices"] = {"columns": ["a"], "metric": "rmse"}
+    changed = PolicyBook({"stages": {"production": {"checks": rules}}}, source="x")
+    assert changed.default.digest != book.default.digest

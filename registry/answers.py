@@ -1,0 +1,144 @@
+"""What a version answers on rows: one label a row, maybe one score a row and class; anything else is no answer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from registry.evidence import Tools
+from registry.verdict import Finding, Outcome
+
+Scores = npt.NDArray[np.float64]
+SUM_WITHIN = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """What a model says of n rows: `labels` has shape (n,), `scores` (n, k) in the order of `classes`, or `None`."""
+
+    labels: npt.NDArray[Any]
+    scores: Scores | None
+    are_probabilities: bool
+    classes: tuple[Any, ...]
+
+    def of(self, members: npt.NDArray[np.bool_]) -> "Said":
+        """Return what it says of some of the rows; `members` has shape (n,)."""
+        return Said(
+            labels=self.labels[members],
+            scores=None if self.scores is None else self.scores[members],
+            are_probabilities=self.are_probabilities,
+            classes=self.classes,
+        )
+
+
+class CannotCompare(Exception):
+    """Says what is missing for a comparison, and what to do."""
+
+    outcome = Outcome.INCONCLUSIVE
+
+
+class WrongAnswers(CannotCompare):
+    """Says what a version answers that can be no answer: another number of them, or what is none of its classes."""
+
+    outcome = Outcome.ERROR
+
+
+def without_comparison(check: str, why: CannotCompare) -> tuple[Finding, ...]:
+    """Return the finding that says why nothing was compared."""
+    return (Finding(check=check, outcome=why.outcome, reason=str(why)),)
+
+
+def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) -> Said:
+    """Ask a stored model about rows.
+
+    Raises
+    ------
+    CannotCompare
+        The rows lack a column that it takes.
+    WrongAnswers
+        It does not give one label a row, or not one score a row and class.
+    """
+    stored = tools.load(str(folder))
+    wanted = stored.columns or tuple(features.columns)
+    if missing := [name for name in wanted if name not in features.columns]:
+        raise CannotCompare(f"the rows lack columns that {version} takes: {', '.join(missing)}")
+    given = stored.fitting(features[list(wanted)])
+    classes = tuple(getattr(stored.model, "classes_", ()))
+    return Said(
+        labels=_labels(stored.model.predict(given), len(features), version),
+        scores=_class_scores(stored.model, given, classes, version),
+        are_probabilities=hasattr(stored.model, "predict_proba"),
+        classes=classes,
+    )
+
+
+def require_known_labels(given: Said, version: str) -> None:
+    """Refuse labels that are missing, or none of the classes that a model says it knows."""
+    if missing := int(pd.isna(given.labels).sum()):
+        raise CannotCompare(f"{missing} of {len(given.labels)} answers of {version} are missing")
+    strange = sorted({repr(each) for each in set(given.labels.tolist()) - set(np.asarray(given.classes).tolist())})
+    if given.classes and strange:
+        raise WrongAnswers(f"{version} answers {', '.join(strange[:3])}, which is none of its classes")
+
+
+def require_probabilities(given: Said, version: str) -> Scores:
+    """Return the probabilities, shape (n, k), each row's of them adding up to 1."""
+    if given.scores is None or not given.are_probabilities:
+        raise CannotCompare(f"this metric needs probabilities, and {version} gives none")
+    found = require_scores(given, version)
+    wrong = (found < -SUM_WITHIN).any(axis=1) | (np.abs(found.sum(axis=1) - 1) > SUM_WITHIN)
+    if wrong.any():
+        raise WrongAnswers(f"{int(wrong.sum())} rows of probabilities of {version} do not add up to 1")
+    return found
+
+
+def require_scores(given: Said, version: str) -> Scores:
+    """Return the class scores, shape (n, k), all finite and of classes that are known."""
+    if given.scores is None:
+        raise CannotCompare(f"this metric needs class scores, and {version} gives none")
+    if not given.classes:
+        raise CannotCompare(f"{version} gives class scores, and does not say of which classes (classes_)")
+    require_finite(given.scores, f"class scores of {version}")
+    return given.scores
+
+
+def as_numbers(values: npt.NDArray[Any], what: str) -> npt.NDArray[np.float64]:
+    """Return shape (n,) as doubles, all of them finite."""
+    try:
+        found = np.asarray(values).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise CannotCompare(f"the {what} are not all numbers: {error}") from error
+    require_finite(found, what)
+    return found
+
+
+def require_finite(values: Scores, what: str) -> None:
+    """Refuse to measure on what is no number: most arithmetic of NaN is silent, and so are comparisons with it."""
+    if strange := int((~np.isfinite(values)).sum()):
+        raise CannotCompare(f"{strange} {what} are not finite numbers")
+
+
+def _labels(answered: Any, n: int, version: str) -> npt.NDArray[Any]:
+    labels = np.asarray(answered)
+    if labels.shape == (n, 1):
+        labels = labels[:, 0]
+    if labels.shape != (n,):
+        raise WrongAnswers(f"{version} answers with shape {labels.shape} to {n} rows; one value a row can be compared")
+    return labels
+
+
+def _class_scores(model: Any, features: pd.DataFrame, classes: tuple[Any, ...], version: str) -> Scores | None:
+    if not hasattr(model, "predict_proba") and not hasattr(model, "decision_function"):
+        return None
+    asked = model.predict_proba if hasattr(model, "predict_proba") else model.decision_function
+    found = np.asarray(asked(features), dtype=float)
+    if not hasattr(model, "predict_proba") and found.ndim == 1:
+        found = np.column_stack([-found, found])
+    columns = len(classes) or (found.shape[1] if found.ndim == 2 else 0)
+    if found.shape != (len(features), columns):
+        wanted = f"{len(features)} rows and {columns} classes"
+        raise WrongAnswers(f"{version} gives class scores of shape {found.shape} for {wanted}")
+    return found

@@ -1,0 +1,119 @@
+"""What a version answers is one value a row, of classes that it knows; anything else is never compared."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from registry.answers import (
+    CannotCompare,
+    Said,
+    WrongAnswers,
+    as_numbers,
+    require_known_labels,
+    require_probabilities,
+    require_scores,
+    said,
+)
+from registry.evidence import Tools
+
+FEATURES = pd.DataFrame({"x": np.linspace(0, 1, 40)})
+
+
+class Answering:
+    """A model with answers that were made before."""
+
+    columns = ("x",)
+
+    def __init__(self, labels, scores=None, classes=(0, 1)) -> None:
+        self.model = self
+        self.labels = labels
+        self.classes_ = classes
+        if scores is not None:
+            self.predict_proba = lambda features: scores
+
+    def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
+        return features
+
+    def predict(self, features: pd.DataFrame):
+        return self.labels
+
+
+def asked(model: Answering) -> Said:
+    """Ask a model about the forty rows."""
+    tools = Tools(load=lambda folder: model, load_as_served=None, example=None, serve=None, untrusted=None)
+    return said(tools, Path("m"), FEATURES, version="m/2")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.array([1]), np.array(1), [], np.zeros(39), np.zeros(41), np.zeros((40, 2)), np.zeros((1, 40)), "yes", None],
+)
+def test_another_number_of_answers_than_rows_is_an_error(labels):
+    """One value for all rows would else be spread over them without a word."""
+    with pytest.raises(WrongAnswers, match=r"m/2 answers with shape .* to 40 rows"):
+        asked(Answering(labels))
+
+
+@pytest.mark.parametrize(
+    "labels", [np.zeros((40, 1)), pd.DataFrame({"y": np.zeros(40)}), pd.Series(np.zeros(40)), [0] * 40]
+)
+def test_one_answer_a_row_may_come_in_any_container(labels):
+    """A frame of one column is what MLflow's own flavors give."""
+    assert asked(Answering(labels)).labels.shape == (40,)
+
+
+@pytest.mark.parametrize("shape", [(40,), (40, 1), (40, 3), (1, 2), (39, 2), (2, 40), (2, 40, 2)])
+def test_scores_are_of_each_row_and_each_class(shape: tuple[int, ...]):
+    """A model of two classes gives two columns."""
+    with pytest.raises(WrongAnswers, match="m/2 gives class scores of shape"):
+        asked(Answering(np.zeros(40), np.full(shape, 0.5)))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NaT])
+def test_a_missing_label_is_no_answer(missing):
+    """It is not simply a wrong one, of which a few would be within the margin."""
+    labels = np.array([0, 1] * 20, dtype=object)
+    labels[3] = missing
+    with pytest.raises(CannotCompare, match="1 of 40 answers of m/2 are missing"):
+        require_known_labels(asked(Answering(labels)), "m/2")
+
+
+def test_a_label_is_one_of_the_classes():
+    """Where the model says which there are."""
+    with pytest.raises(WrongAnswers, match="m/2 answers 7, which is none of its classes"):
+        require_known_labels(asked(Answering(np.array([0] * 39 + [7]))), "m/2")
+    require_known_labels(asked(Answering(np.array([0] * 39 + [7]), classes=())), "m/2")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ([0.9, 0.9], "do not add up to 1"),
+        ([0.0, 0.0], "do not add up to 1"),
+        ([1.5, -0.5], "do not add up to 1"),
+        ([np.nan, 1.0], "are not finite numbers"),
+        ([np.inf, 0.0], "are not finite numbers"),
+    ],
+)
+def test_probabilities_are_some(row: list[float], words: str):
+    """Of no row may they be missing, infinite, negative, or add up to something else than 1."""
+    scores = np.full((40, 2), 0.5)
+    scores[5] = row
+    with pytest.raises(CannotCompare, match=words):
+        require_probabilities(asked(Answering(np.zeros(40), scores)), "m/2")
+
+
+def test_scores_of_classes_that_nobody_names_are_of_no_use():
+    """Every row's loss would be the largest, of both versions alike."""
+    answered = asked(Answering(np.zeros(40), np.full((40, 2), 0.5), classes=()))
+    with pytest.raises(CannotCompare, match="does not say of which classes"):
+        require_scores(answered, "m/2")
+
+
+@pytest.mark.parametrize("strange", [None, np.nan, np.inf, -np.inf, "much"])
+def test_numbers_are_finite(strange):
+    """None becomes NaN on the way, and text is no number."""
+    with pytest.raises(CannotCompare, match="answers of m/2"):
+        as_numbers(np.array([1.0, strange], dtype=object), "answers of m/2")

@@ -1,0 +1,341 @@
+"""Candidate against champion through the checks: what is measured, which rows count, and whose word the targets are."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from registry.checks import champion, metric, own, slices
+from registry.compare import compare
+from registry.evidence import Evidence, Rows, Subject, Tools
+from registry.model_registry import Measured
+from registry.policy import ChampionRule, MetricRule, OwnRule, SlicesRule
+from registry.rows import row_ids
+from registry.verdict import Outcome
+from tests.unit.registry.test_checks import NOW, only, stored, subject
+
+
+class Answers:
+    """A model that answers what a function of the features says; with `classes`, with probabilities of two."""
+
+    columns = ()
+
+    def __init__(self, labels, *, classes: tuple = (0, 1), probability=None) -> None:
+        self.model = self
+        self.labels = labels
+        if classes:
+            self.classes_ = classes
+        if probability:
+            self.predict_proba = lambda features: np.column_stack([1 - probability(features), probability(features)])
+
+    def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
+        return features
+
+    def predict(self, features: pd.DataFrame) -> np.ndarray:
+        return self.labels(features)
+
+
+def task(version: Subject, name: str) -> Subject:
+    """Return a version of another task."""
+    return replace(version, version=replace(version.version, tags={"slipway.task": name}))
+
+
+def evidence_of(
+    folder: Path, frame: pd.DataFrame, ours: Answers, theirs: Answers, *, kind: str = "classification", key=None
+) -> Evidence:
+    """Return evidence about m/2 against m/1 on rows with the target y, that neither was trained on."""
+    frame.to_parquet(folder / "rows.parquet", index=False)
+    columns = [key] if key else [name for name in frame if name != "y"]
+    versions = []
+    for number in (1, 2):
+        holdout = folder / f"holdout-{number}"
+        holdout.mkdir(exist_ok=True)
+        np.savez(holdout / "row_ids.npz", train=np.array([], dtype=np.uint64), holdout=row_ids(frame[columns]))
+        document = {"id_columns": columns, "target": "y", "scheme": {"key": key}}
+        (holdout / "holdout.json").write_text(json.dumps(document))
+        versions.append(task(replace(subject(number, stored(folder / str(number))), holdout=holdout), kind))
+    models = {str(versions[0].folder): theirs, str(versions[1].folder): ours}
+    return Evidence(
+        stage="production",
+        candidate=versions[1],
+        champion=versions[0],
+        rows={(None, None): Rows(path=folder / "rows.parquet", target="y", digest="d", source="s", held_out=True)},
+        events=[],
+        entered_at=None,
+        policy_digest="policy",
+        promoter="petra",
+        now=NOW,
+        tools=Tools(load=models.__getitem__, load_as_served=None, example=None, serve=None, untrusted=None),
+    )
+
+
+def ids(n: int) -> pd.DataFrame:
+    """Return rows with features, of classes that follow from one of them with one in ten called otherwise."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": np.arange(n), "x": rng.random(n)})
+    return frame.assign(y=(frame.x > 0.5) ^ (rng.random(n) < 0.1)).astype({"y": int})
+
+
+def above(at: float) -> Answers:
+    """Return a model that says 1 above a threshold, the surer the farther."""
+    return Answers(
+        lambda features: (features.x > at).astype(int).to_numpy(),
+        probability=lambda features: np.clip(0.5 + (features.x - at), 0.05, 0.95).to_numpy(),
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision", "log_loss", "brier"]
+)
+def test_every_metric_of_classes_passes_as_good_and_refuses_worse(tmp_path: Path, name: str):
+    """On all rows, and on each slice."""
+    frame = ids(4000).assign(side=lambda rows: np.where(rows.id % 2, "left", "right"))
+    rule, by_side = ChampionRule(metric=name), SlicesRule(columns=("side",), metric=name)
+    given = evidence_of(tmp_path, frame, above(0.5), above(0.5))
+    worse = Answers(
+        lambda features: (features.id % 2).to_numpy(), probability=lambda features: features.id.to_numpy() % 2 * 0.9
+    )
+    assert only(champion.check(given, rule)).outcome is Outcome.PASS
+    assert only(slices.check(given, by_side)).outcome is Outcome.PASS
+    given = evidence_of(tmp_path, frame, worse, above(0.5))
+    assert only(champion.check(given, rule)).outcome is Outcome.FAIL
+    assert only(slices.check(given, by_side)).outcome is Outcome.FAIL
+
+
+def numbers(n: int) -> pd.DataFrame:
+    """Return rows with a number to foretell."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"id": np.arange(n), "x": rng.random(n)})
+    return frame.assign(y=10 * frame.x + rng.normal(size=n))
+
+
+def times(factor: float, more: Mapping[int, float] | None = None) -> Answers:
+    """Return a model of numbers; `more` says which rows it is off by how much."""
+    return Answers(
+        lambda features: (factor * features.x + features.id.map(more or {}).fillna(0)).to_numpy(), classes=()
+    )
+
+
+@pytest.mark.parametrize(("name", "more"), [("mae", {}), ("rmse", {}), ("pinball", {"quantile": 0.9})])
+def test_every_metric_of_numbers_passes_as_good_and_refuses_worse(tmp_path: Path, name: str, more: dict):
+    """On all rows, and on each slice."""
+    frame = numbers(4000).assign(side=lambda rows: np.where(rows.id % 2, "left", "right"))
+    rule, by_side = ChampionRule(metric=name, **more), SlicesRule(columns=("side",), metric=name, **more)
+    given = evidence_of(tmp_path, frame, times(10.0), times(10.0), kind="regression")
+    assert only(champion.check(given, rule)).outcome is Outcome.PASS
+    assert only(slices.check(given, by_side)).outcome is Outcome.PASS
+    given = evidence_of(tmp_path, frame, times(8.0), times(10.0), kind="regression")
+    assert only(champion.check(given, rule)).outcome is Outcome.FAIL
+    assert only(slices.check(given, by_side)).outcome is Outcome.FAIL
+
+
+def test_pinball_measures_its_quantile(tmp_path: Path):
+    """An answer that is 9 of 10 times too high is a better 0.9 quantile than the middle."""
+    high = Answers(lambda features: (10 * features.x + 1.28).to_numpy(), classes=())
+    given = evidence_of(tmp_path, numbers(3000), high, times(10.0), kind="regression")
+    assert (
+        only(champion.check(given, ChampionRule(metric="pinball", quantile=0.9, superiority=True))).outcome.name
+        == "PASS"
+    )
+    assert only(champion.check(given, ChampionRule(metric="pinball", quantile=0.1))).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision", "f1"])
+def test_a_class_of_a_few_rows_decides_nothing(tmp_path: Path, name: str):
+    """And it is said how many rows there would have to be."""
+    frame = ids(500).assign(y=lambda rows: (rows.id < 4).astype(int))
+    found = only(champion.check(evidence_of(tmp_path, frame, above(0.5), above(0.5)), ChampionRule(metric=name)))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert f"4 rows are of class 1, and {name} needs 10 of each: about 1,250 rows like these" in found.reason
+
+
+@pytest.mark.parametrize("name", ["accuracy", "log_loss", "f1"])
+def test_ten_copies_of_each_row_count_as_one(tmp_path: Path, name: str):
+    """Without a key, rows of equal features are one; the reason says how many are left."""
+    frame = ids(300).drop(columns="id")
+    labels = lambda at: lambda features: (features.x > at).astype(int).to_numpy()  # noqa: E731
+    probability = lambda features: np.full(len(features), 0.4)  # noqa: E731
+    models = [Answers(labels(at), probability=probability) for at in (0.53, 0.5)]
+    rule = ChampionRule(metric=name, margin=0.05)
+    once = only(champion.check(evidence_of(tmp_path, frame, *models), rule))
+    copied = pd.concat([frame] * 10, ignore_index=True)
+    tenfold = only(champion.check(evidence_of(tmp_path, copied, *models), rule))
+    assert tenfold.outcome is once.outcome
+    assert tenfold.details["n_clusters"] == 300
+    assert "on 3,000 rows, 300 distinct" in tenfold.reason
+
+
+def test_rows_of_one_key_count_as_one(tmp_path: Path):
+    """A customer of many rows is one customer; rows without their key are known by their content."""
+    frame = ids(2000).assign(customer=lambda rows: rows.id // 50)
+    found = only(champion.check(evidence_of(tmp_path, frame, above(0.5), above(0.5), key="customer"), ChampionRule()))
+    assert (found.outcome, found.details["n_clusters"]) == (Outcome.INCONCLUSIVE, 40)
+    assert "on 2,000 rows, 40 distinct by customer" in found.reason
+    lacking = frame.assign(customer=frame.customer.where(frame.id >= 100))
+    again = only(champion.check(evidence_of(tmp_path, lacking, above(0.5), above(0.5), key="customer"), ChampionRule()))
+    assert again.details["n_clusters"] == 138
+    plain = only(champion.check(evidence_of(tmp_path, frame, above(0.5), above(0.5), key="id"), ChampionRule()))
+    assert (plain.outcome, plain.details["n_clusters"]) == (Outcome.PASS, 2000)
+
+
+def exact(n: int) -> pd.DataFrame:
+    """Return rows without noise."""
+    return pd.DataFrame({"id": np.arange(n), "x": np.linspace(0, 1, n)}).assign(y=lambda rows: 10 * rows.x)
+
+
+@pytest.mark.parametrize("name", ["mae", "rmse"])
+def test_a_champion_without_error_is_compared_all_the_same(tmp_path: Path, name: str):
+    """As perfect passes, worse fails; a margin that is a share of nothing is asked for as a number."""
+    few, many = {3: 0.01}, dict.fromkeys(range(0, 400, 2), 0.01)
+    relative, absolute = ChampionRule(metric=name), ChampionRule(metric=name, margin=0.3)
+
+    def found(candidate: Answers, rule: ChampionRule):
+        return only(champion.check(evidence_of(tmp_path, exact(400), candidate, times(10.0), kind="regression"), rule))
+
+    assert found(times(10.0), relative).outcome is Outcome.PASS
+    assert found(times(10.0 + 1e-13), relative).outcome is Outcome.PASS
+    assert found(times(10.0, many), relative).outcome is Outcome.FAIL
+    untold = found(times(10.0, few), relative)
+    assert (untold.outcome, "margin: …" in untold.reason) == (Outcome.INCONCLUSIVE, True)
+    assert found(times(10.0), absolute).outcome is (Outcome.PASS if name == "mae" else Outcome.INCONCLUSIVE)
+    assert found(times(12.5), absolute).outcome is Outcome.FAIL
+
+
+def test_errors_beyond_all_size_are_said_and_not_computed_with(tmp_path: Path):
+    """A square that is infinite is no measurement."""
+    given = evidence_of(tmp_path, numbers(200), times(1e200), times(10.0), kind="regression")
+    found = only(champion.check(given, ChampionRule(metric="rmse")))
+    assert (found.outcome, "too large to measure" in found.reason) == (Outcome.INCONCLUSIVE, True)
+    assert only(champion.check(given, ChampionRule(metric="mae"))).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("check", [champion, slices])
+def test_one_answer_for_all_rows_is_an_error(tmp_path: Path, check):
+    """Whichever version gives it."""
+    short = Answers(lambda features: np.array([1]))
+    rule = ChampionRule() if check is champion else SlicesRule(columns=("id",))
+    for models in ((short, above(0.5)), (above(0.5), short)):
+        found = only(check.check(evidence_of(tmp_path, ids(400), *models), rule))
+        assert (found.outcome, "answers with shape (1,) to 400 rows" in found.reason) == (Outcome.ERROR, True)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_missing_answer_never_passes(tmp_path: Path, missing):
+    """Of classes as of numbers."""
+
+    def answers(features: pd.DataFrame) -> np.ndarray:
+        labels = (features.x > 0.5).astype(object).to_numpy().copy()
+        labels[0] = missing
+        return labels
+
+    found = only(champion.check(evidence_of(tmp_path, ids(2000), Answers(answers), above(0.5)), ChampionRule()))
+    assert (found.outcome, "1 of 2000 answers of m/2 are missing" in found.reason) == (Outcome.INCONCLUSIVE, True)
+    given = evidence_of(tmp_path, numbers(2000), Answers(answers, classes=()), times(10.0), kind="regression")
+    assert "1 answers of m/2 are not finite numbers" in only(champion.check(given, ChampionRule())).reason
+
+
+@pytest.mark.parametrize("limit", [{"max": 1.0}, {"min": -1.0}])
+@pytest.mark.parametrize("stored_as", [1.7976931348623157e308, -1.7976931348623157e308, -1.797e308, float("-inf")])
+def test_an_infinite_metric_passes_no_limit(tmp_path: Path, limit: dict, stored_as: float):
+    """MLflow's databases hold the largest double in its place."""
+    given = evidence_of(tmp_path, ids(50), above(0.5), above(0.5))
+    candidate = replace(given.candidate, run=Measured(metrics={"loss": stored_as}, params={}))
+    found = only(metric.check(replace(given, candidate=candidate), MetricRule(limits={"loss": limit})))
+    assert (found.outcome, "which is no measurement" in found.reason) == (Outcome.ERROR, True)
+
+
+def test_ones_own_check_is_told_of_no_infinite_metric(tmp_path: Path):
+    """It is `null`, as what was not recorded; a limit of its own would else be kept by the largest double."""
+    given = evidence_of(tmp_path, ids(50), above(0.5), above(0.5))
+    metrics = {"loss": -1.7976931348623157e308, "accuracy": 0.9, "gap": float("nan")}
+    candidate = replace(given.candidate, run=Measured(metrics=metrics, params={}))
+    asked = own.question(replace(given, candidate=candidate), OwnRule(command=("true",)))
+    assert asked["metrics"] == {"loss": None, "accuracy": 0.9, "gap": None}
+
+
+def test_an_infinite_metric_is_not_better_than_any():
+    """Of two versions side by side neither is marked."""
+    infinite, some = ({"holdout_rmse": value} for value in (-1.7976931348623157e308, 0.5))
+    found = compare(Measured(metrics=infinite, params={}), Measured(metrics=some, params={}))
+    assert [row.better for row in found.metrics] == [None]
+
+
+def shuffled(frame: pd.DataFrame, share: float = 1.0) -> pd.DataFrame:
+    """Return the rows with the targets of a share of them exchanged among each other."""
+    rng = np.random.default_rng(3)
+    chosen = rng.random(len(frame)) < share
+    y = frame.y.to_numpy().copy()
+    y[chosen] = rng.permutation(y[chosen])
+    return frame.assign(y=y)
+
+
+def learned(frame: pd.DataFrame) -> Answers:
+    """Return a model that has taken wrong targets for the truth: on these rows it is at its best."""
+    known = frame.set_index("id").y
+    return Answers(lambda features: known.loc[features.id].to_numpy(), classes=())
+
+
+def champions_rows(given: Evidence, frame: pd.DataFrame, **metrics: float) -> Evidence:
+    """Return the evidence with the champion's own held-out rows, and what it was recorded with."""
+    frame.to_parquet(given.champion.holdout / "rows.parquet", index=False)
+    return replace(given, champion=replace(given.champion, run=Measured(metrics=metrics, params={})))
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_a_candidate_of_shuffled_targets_does_not_win_on_its_own_rows(tmp_path: Path, kind: str):
+    """The champion's run called the same rows otherwise; the candidate passes only where its rows are believed."""
+    true, theirs = (ids(1000), above(0.5)) if kind == "classification" else (numbers(1000), times(10.0))
+    false = shuffled(true)
+    given = evidence_of(tmp_path, false, learned(false), theirs, kind=kind)
+    assert only(champion.check(given, ChampionRule())).outcome is Outcome.PASS
+    found = only(champion.check(champions_rows(given, true), ChampionRule()))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "of the 1000 held-out rows that m/1 has as well have another target there" in found.reason
+    assert "name a dataset in the policy" in found.reason
+    assert only(slices.check(champions_rows(given, true), SlicesRule(columns=("x",)))).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("kind", "recorded"), [("classification", {"holdout_balanced_accuracy": 0.9}), ("regression", {"holdout_r2": 0.89})]
+)
+def test_a_champion_that_falls_far_makes_the_rows_doubtful(tmp_path: Path, kind: str, recorded: dict):
+    """Where no rows are shared as well."""
+    true, theirs = (ids(1000), above(0.5)) if kind == "classification" else (numbers(1000), times(10.0))
+    false = shuffled(true)
+    given = evidence_of(tmp_path, false, learned(false), theirs, kind=kind)
+    given = replace(given, champion=replace(given.champion, run=Measured(metrics=recorded, params={})))
+    found = only(champion.check(given, ChampionRule()))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert f"m/1 has a {next(iter(recorded)).removeprefix('holdout_')} of " in found.reason
+    infinite = replace(given.champion, run=Measured(metrics=dict.fromkeys(recorded, 1.7976931348623157e308), params={}))
+    assert only(champion.check(replace(given, champion=infinite), ChampionRule())).outcome is Outcome.PASS
+
+
+def test_true_rows_are_not_doubted(tmp_path: Path):
+    """Nor a few corrected labels, nor a champion that is a little worse than it was; nor rows that the policy names."""
+    true = ids(1000)
+    corrected = true.assign(y=true.y ^ (true.id < 5))
+    given = champions_rows(
+        evidence_of(tmp_path, corrected, above(0.5), above(0.5)), true, holdout_balanced_accuracy=0.93
+    )
+    assert only(champion.check(given, ChampionRule())).outcome is Outcome.PASS
+    false = shuffled(true)
+    given = champions_rows(evidence_of(tmp_path, false, learned(false), above(0.5)), true)
+    named = replace(given, rows={(None, None): replace(given.rows[None, None], held_out=False)})
+    assert only(champion.check(named, ChampionRule())).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_a_part_of_shuffled_targets_is_seen(tmp_path: Path, share: float):
+    """A refusal stays one: a doubt makes no verdict better."""
+    true = ids(1000)
+    false = shuffled(true, share)
+    given = champions_rows(evidence_of(tmp_path, false, learned(false), above(0.5)), true)
+    assert only(champion.check(given, ChampionRule())).outcome is Outcome.INCONCLUSIVE
+    bad = Answers(lambda features: 1 - learned(false).predict(features))
+    refused = champions_rows(evidence_of(tmp_path, false, bad, above(0.5)), true)
+    assert only(champion.check(refused, ChampionRule())).outcome is Outcome.FAIL
