@@ -115,6 +115,10 @@ def tags_of(trained: TrainedModel, code: CodeVersion | None) -> dict[str, str]:
         "slipway.data_digest": dataset.digest,
         "slipway.holdout_scheme": trained.prepared.split.scheme.digest,
     }
+    if dataset.missing_words:
+        tags["slipway.missing_words"] = json.dumps(dataset.missing_words)
+    if time_format := trained.prepared.split.scheme.time_format:
+        tags["slipway.time_format"] = time_format
     if dataset.source_digest:
         tags["slipway.data_dvc_md5"] = dataset.source_digest
     if code:
@@ -189,6 +193,7 @@ def _write_holdout(trained: TrainedModel, folder: Path, *, max_bytes: int) -> No
         "features": [column.name for column in prepared.columns],
         "data": trained.spec.data,
         "data_digest": prepared.dataset.digest,
+        "missing_words": list(prepared.dataset.missing_words),
     }
     (folder / "holdout.json").write_text(json.dumps(document, indent=2))
 
