@@ -14,6 +14,7 @@ import click
 import pandas as pd
 
 from registry.console import json_option, print_document, print_table, say
+from registry.errors import InvalidInput
 from registry.manifest import Manifest
 from registry.mlflow_registry import MlflowRegistry
 from registry.mlflow_store import require_usable_store
@@ -26,6 +27,7 @@ from training.dataset import Dataset
 from training.evaluate import Evaluation
 from training.evaluate import evaluate as measure
 from training.git_source import code_version
+from training.importance import importance_of
 from training.log import log, write_plots
 from training.mlflow_run import MlflowRun, open_run
 from training.mlflow_version import load_version
@@ -142,8 +144,12 @@ def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool)
     say(f"trained: {spec.estimator} for {trained.prepared.task} in {trained.fit_seconds:.1f} s")
     for note in (*trained.prepared.notes, *trained.notes):
         say(f"warning: {note}")
+    importance = importance_of(trained)
+    for note in importance.notes():
+        say(f"warning: {note}")
     logged = log(
         trained,
+        importance,
         run=run,
         code=code_version(Path.cwd()),
         holdout_rows_max_bytes=_settings().holdout_rows_max_bytes,
@@ -179,9 +185,17 @@ def _show_trained(logged: LoggedModel, version: Version | None, *, as_json: bool
 
 
 def _record_trial(trial: Trial) -> None:
-    with open_run(nested=True) as run:
-        run.log_params({f"estimator.{name}": value for name, value in trial.params.items()})
-        run.log_metrics({f"cv_{name}": value for name, value in trial.scores.items()})
+    """Record a trial as a nested run; one that failed as FAILED, with its reason."""
+    try:
+        with open_run(nested=True) as run:
+            run.log_params({f"estimator.{name}": value for name, value in trial.params.items()})
+            run.log_metrics({f"cv_{name}": value for name, value in trial.scores.items()})
+            if trial.failure:
+                raise trial.failure
+    except InvalidInput as error:
+        if error is not trial.failure:
+            raise
+        say(f"warning: a trial failed: {error.message}")
 
 
 def _log_evaluation(run: MlflowRun, found: Evaluation, dataset: Dataset) -> None:

@@ -17,8 +17,9 @@ from registry.rows import row_ids
 from registry.version import Version
 from training.dataset import Dataset
 from training.fit import first_line
+from training.listed import listed
 from training.predictions import Predictions, predictions
-from training.quality import beyond_floats, listed, refuse_target
+from training.quality import beyond_floats, refuse_target
 from training.spec import Task
 from training.train import infer_task
 

@@ -8,11 +8,10 @@ import pandas as pd
 from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
 from training.dataset import ColumnKind, ColumnSchema, Dataset
+from training.identifiers import identifier_notes
+from training.listed import NAMED_AT_MOST, listed
 from training.words import words_among_numbers
 
-IDENTIFIER_SHARE = 0.95
-IDENTIFIER_ROWS = 50
-NAMED_AT_MOST = 10
 MOST_CLASSES_OF_NUMBERS = 20
 DATES_LOOKED_AT = 100
 DATE = r"(\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4})([T ].*)?"
@@ -143,7 +142,7 @@ def warnings_for(dataset: Dataset, features: Sequence[ColumnSchema]) -> tuple[st
     return (
         *dataset.notes,
         *_constant_columns(dataset, features),
-        *_identifiers(dataset, text),
+        *identifier_notes(dataset.frame, features),
         *_dates(dataset),
         *_dates_as_text(dataset, text),
         *_conflicts(dataset),
@@ -172,16 +171,6 @@ def _is_constant(column: pd.Series) -> bool:
     """Compare with the first value: counting distinct values costs a sort of every column."""
     first = column.iloc[0]
     return bool(column.isna().all() if pd.isna(first) else (column == first).all())
-
-
-def _identifiers(dataset: Dataset, text: list[str]) -> Iterator[str]:
-    rows = len(dataset.frame)
-    names = [name for name in text if dataset.frame[name].nunique() > IDENTIFIER_SHARE * rows]
-    if names and rows >= IDENTIFIER_ROWS:
-        yield (
-            f"text columns with a value of their own in nearly every row, probably identifiers: {listed(names)}; "
-            "they are features all the same: leave them out of the data, or name one as key"
-        )
 
 
 def _dates(dataset: Dataset) -> Iterator[str]:
@@ -217,12 +206,6 @@ def _conflicts(dataset: Dataset) -> Iterator[str]:
 def _plain(value: object) -> object:
     """Return NumPy's scalars as Python's, which print without their type."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names in quotes, the first ten and how many more."""
-    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-    return ", ".join(f"'{name}'" for name in names[:NAMED_AT_MOST]) + more
 
 
 def _invalid(message: str, code: str, hint: str | None) -> InvalidInput:

@@ -81,6 +81,9 @@ class TrainSpec(BaseModel):
         default=(), description="words that mean missing, separated by commas; only an empty field does without it"
     )
     cv: int = Field(default=0, ge=0, le=100, description="cross-validation folds on the training rows; 0 for none")
+    importance_seconds: float = Field(
+        default=10, ge=0, allow_inf_nan=False, description="time for the importance of features, the likeliest first"
+    )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of everything random")
     serialization: Literal["skops", "cloudpickle"] = Field(default="skops", description="how the model is stored")
     holdout_rows: bool = Field(default=True, description="store the held-out rows with the run; false stores ids only")

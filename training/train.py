@@ -20,6 +20,7 @@ from training.dataset import ColumnKind, ColumnSchema, Dataset
 from training.estimators import choose_estimator
 from training.fit import fit
 from training.holdout import HoldoutScheme, Split, split
+from training.identifiers import group_notes
 from training.pipeline import build_pipeline
 from training.predictions import Predictions, predictions
 from training.quality import MOST_CLASSES_OF_NUMBERS, refuse_features, refuse_target, warnings_for
@@ -89,7 +90,8 @@ def prepare(dataset: Dataset, spec: TrainSpec) -> Prepared:
         fraction=spec.holdout, key=spec.key, time_column=spec.time_column, time_format=spec.time_format
     )
     sides = split(dataset, scheme, classes=task is Task.CLASSIFICATION)
-    notes = (*warnings_for(dataset, columns), *sides.notes)
+    apart = () if spec.time_column else group_notes(dataset.frame, columns, sides.holdout, dataset.target)
+    notes = (*warnings_for(dataset, columns), *apart, *sides.notes)
     return Prepared(dataset=dataset, task=task, columns=columns, split=sides, notes=notes)
 
 
