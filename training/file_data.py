@@ -162,4 +162,5 @@ def _holds(column: pd.Series, words: Sequence[str]) -> bool:
 
 
 def _is_text(column: pd.Series) -> bool:
-    return bool(pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column))
+    """Return whether a column holds text; truth values with some missing are objects too."""
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
