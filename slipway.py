@@ -18,6 +18,7 @@ import click
 
 from registry.errors import InvalidInput, SlipwayError
 from registry.outside import Outside
+from registry.standard_output import DOCUMENTS
 from registry.text import one_line
 
 __version__ = "0.1.0"
@@ -146,7 +147,7 @@ def cli(debug: bool) -> None:
 def report(error: SlipwayError, *, as_json: bool) -> None:
     """Print an error: one JSON document on standard output, or two lines on standard error."""
     if as_json:
-        click.echo(json.dumps(error.to_document(), indent=2))
+        DOCUMENTS.write(json.dumps(error.to_document(), indent=2))
         return
     click.echo(f"error: {one_line(error.message)}", err=True)
     if error.hint:
@@ -172,8 +173,14 @@ def usage_error(error: click.ClickException) -> SlipwayError:
 
 
 def run(words: list[str]) -> int:
-    """Run the command line and return its exit code."""
-    as_json = "--json" in words
+    """Run the command line and return its exit code; with `--json`, a document is all on standard output."""
+    if "--json" not in words:
+        return _run(words, as_json=False)
+    with DOCUMENTS.alone():
+        return _run(words, as_json=True)
+
+
+def _run(words: list[str], *, as_json: bool) -> int:
     try:
         result: Any = cli.main(words, prog_name="slipway", standalone_mode=False, obj=OUTSIDE)
     except SlipwayError as error:

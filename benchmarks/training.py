@@ -79,9 +79,9 @@ def phases() -> dict[str, float]:
         with timed("plots"):
             log.write_plots(trained.on_holdout, Path(folder))
         with timed("permutation importance"):
-            log.write_importance(trained, Path(folder))
-    with timed("all of log: metrics, plots, importance, profile, saving the model"):
-        logged = log.log(trained, run=run, code=None, holdout_rows_max_bytes=50_000_000)
+            importance = commands.importance_of(trained)
+    with timed("all of log: metrics, plots, profile, saving the model"):
+        logged = log.log(trained, importance, run=run, code=None, holdout_rows_max_bytes=50_000_000)
     with timed("register, with the manifest"):
         ledger = commands.open_ledger(os.environ, Path.cwd())
         commands.register(

@@ -10,6 +10,7 @@ from registry.compare import compare as compare_measured
 from registry.console import json_option, print_document, print_table, say
 from registry.metrics import HEADLINE
 from registry.mlflow_registry import MlflowRegistry
+from registry.mlflow_store import prepare_tables
 from registry.model_registry import Measured
 from registry.version import LARGEST_NUMBER, Version, parse_ref
 
@@ -28,6 +29,7 @@ SHOWN_VERSIONS = 20
 @json_option
 def versions(model: str, most: int, as_json: bool) -> None:
     """List a model's versions: stages, metrics, age, run."""
+    prepare_tables()
     registry = MlflowRegistry()
     found = registry.versions(model, at_most=most + 1)
     shown = list(zip(found[:most], registry.measured_each(found[:most]), strict=True))
@@ -52,6 +54,7 @@ def versions(model: str, most: int, as_json: bool) -> None:
 @json_option
 def compare(a: str, b: str, show_all: bool, as_json: bool) -> None:
     """Show two versions side by side, the better marked."""
+    prepare_tables()
     registry = MlflowRegistry()
     left, right = registry.version(parse_ref(a)), registry.version(parse_ref(b))
     found = compare_measured(registry.measured(left), registry.measured(right))

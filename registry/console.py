@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from registry.standard_output import DOCUMENTS
 from registry.text import shown
 
 json_option: Callable[..., Any] = click.option(
@@ -23,7 +24,7 @@ def say(line: str) -> None:
 
 def print_document(document: Any) -> None:
     """Print one JSON document on standard output."""
-    click.echo(json.dumps(document, indent=2, allow_nan=False))
+    DOCUMENTS.write(json.dumps(document, indent=2, allow_nan=False))
 
 
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

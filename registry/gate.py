@@ -54,12 +54,12 @@ LOADS_THE_MODEL = ("contract", "servable", "champion", "slices")
 class Gate:
     """What a gate needs: the ledger, tools for the checks, where rows are read, and how checks are made.
 
-    `read_rows` takes a source and a target and returns the frame and its content digest.
+    `read_rows` takes a source, a target and the words that mean missing, and returns the frame and its content digest.
     """
 
     ledger: Ledger
     tools: Tools
-    read_rows: Callable[[str, str], tuple[pd.DataFrame, str]]
+    read_rows: Callable[[str, str, Sequence[str]], tuple[pd.DataFrame, str]]
     run_checks: Callable[[Sequence[Job]], list[Finding]]
 
 
@@ -242,7 +242,7 @@ def _subject(version: Version, situation: Situation, gate: Gate) -> Subject:
 def _rows(data: str | None, target: str | None, candidate: Subject, gate: Gate, path: Path) -> Rows | str:
     """Return the rows, written to a path of ours; or why there are none, in words."""
     try:
-        found = _own_rows(candidate, gate) if data is None else (*gate.read_rows(data, target or ""), target or "")
+        found = _own_rows(candidate, gate) if data is None else _named_rows(data, target or "", candidate, gate)
     except SlipwayError as error:
         return f"the rows cannot be read: {error.message}"
     if isinstance(found, str):
@@ -251,6 +251,13 @@ def _rows(data: str | None, target: str | None, candidate: Subject, gate: Gate, 
     frame.to_parquet(path, index=False)
     digest = content_digest(map(str, frame.columns), row_ids(frame))
     return Rows(path=path, target=column, digest=digest, source=data or "held-out rows", held_out=data is None)
+
+
+def _named_rows(data: str, target: str, candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str, str]:
+    """Return rows that the policy names, read as the candidate's training data was."""
+    place = candidate.holdout / "holdout.json" if candidate.holdout else None
+    document = json.loads(place.read_text()) if place and place.is_file() else {}
+    return (*gate.read_rows(data, target, document.get("missing_words", ())), target)
 
 
 def _own_rows(candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str, str] | str:
@@ -265,7 +272,7 @@ def _own_rows(candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str, str] |
     stored = candidate.holdout / "rows.parquet"
     if stored.is_file():
         return pd.read_parquet(stored), document["data_digest"], document["target"]
-    frame, digest = gate.read_rows(document["data"], document["target"])
+    frame, digest = gate.read_rows(document["data"], document["target"], document.get("missing_words", ()))
     if digest != document["data_digest"]:
         return (
             f"the held-out rows of {candidate.version} were not stored, and {document['data']} is not any more what it "

@@ -8,6 +8,7 @@ import click
 
 from registry.console import json_option, print_document, say
 from registry.mlflow_store import database_uri, local_location, prepare_store
+from registry.server_settings import masked
 from registry.sql_examined import ExaminedDatabase
 from registry.sql_store import move_artifact_locations
 from registry.team import Prepared, missing, prepare
@@ -54,9 +55,9 @@ def _prepare_folder(as_json: bool) -> None:
     locations = {str(each.experiment_id): local_location(each) for each in prepare_store()}
     move_artifact_locations(uri, locations)
     if as_json:
-        print_document({"database": uri, "mended_experiments": locations})
+        print_document({"database": masked(uri), "mended_experiments": locations})
         return
-    say(f"ready: {uri}")
+    say(f"ready: {masked(uri)}")
     for experiment_id, location in locations.items():
         say(f"mended: new runs of experiment {experiment_id} keep their artifacts in {location}")
     if locations:

@@ -146,7 +146,7 @@ class MlflowRegistry:
                 model_id=logged.model_id,
             )
         except BaseException:
-            if is_new:
+            if is_new and not self.versions(model, at_most=1):  # others may have registered theirs meanwhile
                 self._client.delete_registered_model(model)
             raise
         return _version(created, self._model(model).aliases)

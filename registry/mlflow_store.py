@@ -13,9 +13,11 @@ from mlflow.entities import Experiment, ViewType
 
 from registry.errors import Conflict, InvalidInput
 from registry.mlflow_errors import translated
+from registry.sql_first_use import made_once
 
 BEHIND_SERVER = "mlflow-artifacts:"
 DEFAULT_EXPERIMENT_ID = "0"
+PREPARED_HERE = ("sqlite:", "postgresql")
 
 
 def database_uri() -> str:
@@ -37,14 +39,27 @@ def database_uri() -> str:
 
 
 @translated()
+def prepare_tables() -> None:
+    """Make MLflow's tables where the databases that MLflow is configured for have none yet, once among processes.
+
+    Servers make their own. Raises as `made_once`.
+    """
+    runs, registry = str(mlflow.get_tracking_uri()), str(mlflow.get_registry_uri())
+    for uri in dict.fromkeys((runs, registry)):
+        if uri.startswith(PREPARED_HERE) and uri not in ("sqlite://", "sqlite:///:memory:"):
+            made_once(uri, _search_runs if uri == runs else _search_registry, with_runs=uri == runs)
+
+
+@translated()
 def require_usable_store() -> None:
-    """Refuse to start a run whose artifacts could not be stored.
+    """Make the store's tables where there are none, and refuse to start a run whose artifacts could not be stored.
 
     Raises
     ------
     Conflict
         The experiment that runs go into lies behind a server, and no server is configured.
     """
+    prepare_tables()
     if str(mlflow.get_tracking_uri()).startswith(("http:", "https:")):
         return
     experiment = _selected_experiment()
@@ -60,14 +75,23 @@ def require_usable_store() -> None:
 @translated()
 def prepare_store() -> tuple[Experiment, ...]:
     """Create MLflow's tables and its default experiment where missing; return experiments that need mending."""
-    client = MlflowClient()
-    found = client.search_experiments(view_type=ViewType.ALL)
+    prepare_tables()
+    found = MlflowClient().search_experiments(view_type=ViewType.ALL)
     return tuple(each for each in found if str(each.artifact_location).startswith(BEHIND_SERVER))
 
 
 def local_location(experiment: Experiment) -> str:
     """Return where the experiment's artifacts would lie without a server: where MLflow itself would put them."""
     return (Path.cwd() / "mlruns" / str(experiment.experiment_id)).as_uri()
+
+
+def _search_runs() -> None:
+    """Look at the runs' store: MLflow makes its tables and its default experiment for that."""
+    MlflowClient().search_experiments()
+
+
+def _search_registry() -> None:
+    MlflowClient().search_registered_models()
 
 
 def _selected_experiment() -> Experiment | None:

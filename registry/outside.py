@@ -1,6 +1,6 @@
 """What the commands are given from outside; `slipway.py` wires it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outside:
-    """`serve` starts a scoring server on a folder and asks it; `read_rows` reads a source with its target.
+    """`serve` starts a scoring server on a folder and asks it; `read_rows` reads a source with its target,
+    certain words being missing.
 
     `serve` returns what `registry.evidence.Served` says; `read_rows` a frame and its content digest. `decisions` opens
     the decisions of the ledger here or of a server, `history` opens it for reading, without its tables being made.
@@ -22,7 +23,7 @@ class Outside:
     """
 
     serve: Callable[..., Any]
-    read_rows: Callable[[str, str], tuple[Any, str]]
+    read_rows: Callable[[str, str, Sequence[str]], tuple[Any, str]]
     decisions: "Callable[[], Decisions]"
     history: "Callable[[], History]"
     serving_cache: "Callable[[], tuple[Path, int]]"

@@ -87,7 +87,7 @@ def _canonical_words(column: pd.Series) -> Ids:
 def _words_of_whole_numbers(column: pd.Series) -> Ids:
     missing = column.isna().to_numpy()
     kind = np.uint64 if column.dtype in (np.uint64, pd.UInt64Dtype()) else np.int64
-    whole = column.fillna(0) if missing.any() else column
+    whole = column.fillna(False if pd.api.types.is_bool_dtype(column) else 0) if missing.any() else column
     return _with_missing(whole.to_numpy(dtype=kind).view(np.uint64).copy(), missing)
 
 

@@ -23,6 +23,7 @@ from registry.sql_tables import VERSION_TABLE
 OURS, MLFLOW, USERS = VERSION_TABLE, "alembic_version", "alembic_version_auth"
 MLFLOW_MIGRATIONS = {MLFLOW: "store/db_migrations", USERS: "server/auth/db/migrations"}  # 3.17
 EXPERIMENTS = sa.text("SELECT name, artifact_location FROM experiments WHERE lifecycle_stage = 'active' ORDER BY name")
+ANY_EXPERIMENT = sa.text("SELECT 1 FROM experiments LIMIT 1")
 ADMINISTRATORS = sa.text("SELECT username FROM users WHERE is_admin ORDER BY username")
 INIT_LOCK = sa.text("SELECT pg_advisory_lock(hashtext('slipway init'))")
 LOCK_WITHIN = sa.text("SET lock_timeout = '300s'")
@@ -71,6 +72,17 @@ class ExaminedDatabase:
             if not sa.inspect(connection).has_table(version_table):
                 return None
             return connection.scalar(sa.select(sa.column("version_num")).select_from(sa.table(version_table)))
+
+    def tables(self) -> tuple[str, ...]:
+        """Return the names of all tables."""
+        with self._connected() as connection:
+            return tuple(sa.inspect(connection).get_table_names())
+
+    def has_experiments(self) -> bool:
+        """Return whether MLflow's experiments are there, with one at least."""
+        with self._connected() as connection:
+            there = sa.inspect(connection).has_table("experiments")
+            return there and connection.scalar(ANY_EXPERIMENT) is not None
 
     def roots(self) -> tuple[Root, ...]:
         """Return MLflow's experiments that are not deleted, and where their runs keep their artifacts."""

@@ -19,6 +19,7 @@ from registry.http_server import SlipwayServer
 from registry.ledger_decisions import LedgerDecisions
 from registry.mlflow_files import Cached, StoredFolder
 from registry.mlflow_registry import MlflowRegistry
+from registry.mlflow_store import prepare_tables
 from registry.policy import load_policy
 from registry.promote import Who, say_why
 from registry.roles import anybody
@@ -38,6 +39,7 @@ from registry.sql_migrate import open_history
 def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
     """Return the ledger that the settings name; MLflow's tables are made first where they are missing."""
     settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
+    prepare_tables()
     registry = MlflowRegistry(cached_files(settings, folder))
     if decided_at_server(environ, folder):
         server = SlipwayServer(registry_uri(environ), environ)

@@ -15,7 +15,7 @@ from training.sql_data import read_statement
 def sources(*, client: object = None, connections: Mapping[str, str] | None = None) -> DataSources:
     """Return sources over the real SQL door and the given S3 client."""
     return DataSources(
-        read_object=lambda uri: read_object(uri, client),
+        read_object=lambda uri, words: read_object(uri, client, words),
         read_statement=read_statement,
         connections=connections or {},
     )

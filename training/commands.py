@@ -6,7 +6,7 @@ has already opened says what was wrong with them.
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import click
 import pandas as pd
 
 from registry.console import json_option, print_document, print_table, say
+from registry.errors import InvalidInput
 from registry.manifest import Manifest
 from registry.mlflow_registry import MlflowRegistry
 from registry.mlflow_store import require_usable_store
@@ -26,6 +27,7 @@ from training.dataset import Dataset
 from training.evaluate import Evaluation
 from training.evaluate import evaluate as measure
 from training.git_source import code_version
+from training.importance import importance_of
 from training.log import log, write_plots
 from training.mlflow_run import MlflowRun, open_run
 from training.mlflow_version import load_version
@@ -61,7 +63,7 @@ def train(as_json: bool, **given: str | None) -> None:
     require_usable_store()
     with open_run() as run:
         spec = _spec_of(given)
-        _finish(run, _load(spec.data, spec.target), spec, as_json=as_json)
+        _finish(run, _load(spec.data, spec.target, spec.missing), spec, as_json=as_json)
 
 
 @click.command("tune", epilog="Example: slipway tune --data sklearn:digits --target target --model digits --trials 30")
@@ -75,7 +77,7 @@ def tune(trials: str, space: str, as_json: bool, **given: str | None) -> None:
     with open_run() as run:
         spec = _spec_of({"cv": "5", **{name: value for name, value in given.items() if value is not None}})
         count, ranges = parse_trials(trials), parse_space(space, spec.estimator)
-        dataset = _load(spec.data, spec.target)
+        dataset = _load(spec.data, spec.target, spec.missing)
         best = search_parameters(
             prepare(dataset, spec), spec, space=ranges, trials=count, search=OptunaSearch(), record=_record_trial
         )
@@ -94,7 +96,7 @@ def evaluate(version: str, data: str, target: str, as_json: bool) -> None:
     with open_run() as run:
         ledger = open_ledger(os.environ, Path.cwd())
         loaded = load_version(ledger.registry.version(parse_ref(version)), ledger)
-        dataset = _load(data, target)
+        dataset = _load(data, target, loaded.missing_words())
         found = measure(loaded, dataset)
         _log_evaluation(run, found, dataset)
     _show_evaluation(run.run_id, found, as_json=as_json)
@@ -111,19 +113,24 @@ def _settings() -> TrainingSettings:
     return load_settings(TrainingSettings, "training", environ=os.environ, folder=Path.cwd())
 
 
-def _load(data: str, target: str) -> Dataset:
+def _load(data: str, target: str, missing_words: Sequence[str]) -> Dataset:
     connections = {name: url.get_secret_value() for name, url in _settings().connections.items()}
     sources = DataSources(
-        read_object=lambda uri: read_object(uri, s3_client()), read_statement=read_statement, connections=connections
+        read_object=lambda uri, words: read_object(uri, s3_client(), words),
+        read_statement=read_statement,
+        connections=connections,
     )
-    dataset = load(data, target, sources=sources)
+    dataset = load(data, target, sources=sources, missing_words=missing_words)
     say(f"data: {len(dataset.frame):,} rows, {len(dataset.schema)} features from {dataset.source}")
     return dataset
 
 
-def read_rows(data: str, target: str) -> tuple[pd.DataFrame, str]:
-    """Return the rows of a source with their target, and the digest of their content: a port of the gate."""
-    dataset = _load(data, target)
+def read_rows(data: str, target: str, missing_words: Sequence[str]) -> tuple[pd.DataFrame, str]:
+    """Return the rows of a source with their target, and the digest of their content: a port of the gate.
+
+    They are read as a training would that declares the same words to mean missing.
+    """
+    dataset = _load(data, target, missing_words)
     return dataset.frame, dataset.digest
 
 
@@ -132,11 +139,17 @@ def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool)
     trained = fit_and_predict(dataset, spec)
     sides = trained.prepared.split
     say(f"held out: {len(sides.holdout):,} of {len(dataset.frame):,} rows")
+    if time_format := sides.scheme.time_format:
+        say(f"time column '{spec.time_column}' was read by the format {time_format}")
     say(f"trained: {spec.estimator} for {trained.prepared.task} in {trained.fit_seconds:.1f} s")
     for note in (*trained.prepared.notes, *trained.notes):
         say(f"warning: {note}")
+    importance = importance_of(trained)
+    for note in importance.notes():
+        say(f"warning: {note}")
     logged = log(
         trained,
+        importance,
         run=run,
         code=code_version(Path.cwd()),
         holdout_rows_max_bytes=_settings().holdout_rows_max_bytes,
@@ -172,14 +185,24 @@ def _show_trained(logged: LoggedModel, version: Version | None, *, as_json: bool
 
 
 def _record_trial(trial: Trial) -> None:
-    with open_run(nested=True) as run:
-        run.log_params({f"estimator.{name}": value for name, value in trial.params.items()})
-        run.log_metrics({f"cv_{name}": value for name, value in trial.scores.items()})
+    """Record a trial as a nested run; one that failed as FAILED, with its reason."""
+    try:
+        with open_run(nested=True) as run:
+            run.log_params({f"estimator.{name}": value for name, value in trial.params.items()})
+            run.log_metrics({f"cv_{name}": value for name, value in trial.scores.items()})
+            if trial.failure:
+                raise trial.failure
+    except InvalidInput as error:
+        if error is not trial.failure:
+            raise
+        say(f"warning: a trial failed: {error.message}")
 
 
 def _log_evaluation(run: MlflowRun, found: Evaluation, dataset: Dataset) -> None:
     run.log_params({"version": str(found.version), "data": dataset.source, "target": dataset.target})
     run.set_tags({"slipway.evaluated_version": str(found.version), "slipway.data_digest": dataset.digest})
+    if warning := _warning_of(found):
+        run.set_tags({"mlflow.note.content": f"- warning: {warning}"})
     run.log_dataset(dataset, context="evaluation")
     run.log_metrics({**{f"eval_{name}": value for name, value in found.scores.items()}, "eval_rows": found.rows})
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
@@ -188,6 +211,8 @@ def _log_evaluation(run: MlflowRun, found: Evaluation, dataset: Dataset) -> None
 
 
 def _show_evaluation(run_id: str, found: Evaluation, *, as_json: bool) -> None:
+    if warning := _warning_of(found):
+        say(f"warning: {warning}")
     if as_json:
         print_document(
             {
@@ -195,11 +220,16 @@ def _show_evaluation(run_id: str, found: Evaluation, *, as_json: bool) -> None:
                 "run_id": run_id,
                 "rows": found.rows,
                 "rows_trained_on": found.rows_trained_on,
+                "rows_trained_on_unknown": found.why_unknown,
                 "metrics": dict(found.scores),
             }
         )
         return
     rows = [[name, f"{value:.4g}"] for name, value in found.scores.items()]
     print_table(f"{found.version} on {found.rows:,} rows, run {run_id}", ["metric", "value"], rows)
-    if found.rows_trained_on:
-        say(f"warning: {found.version} was trained on {found.rows_trained_on:,} of these rows")
+
+
+def _warning_of(found: Evaluation) -> str | None:
+    if found.why_unknown:
+        return f"it cannot be told whether {found.version} was trained on these rows: {found.why_unknown}"
+    return f"{found.version} was trained on {found.rows_trained_on:,} of these rows" if found.rows_trained_on else None

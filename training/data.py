@@ -4,11 +4,12 @@
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn import datasets
 
@@ -16,8 +17,9 @@ from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
 from registry.rows import content_digest, row_ids
 from training.dataset import ColumnKind, ColumnSchema, Dataset, kind_of
-from training.file_data import dvc_digest, read_file
+from training.file_data import dvc_digest, read_file, separator_of
 from training.quality import refuse_table
+from training.words import word_notes
 
 BUILT_IN: Mapping[str, Callable[..., Any]] = {
     "iris": datasets.load_iris,
@@ -33,13 +35,13 @@ URL_WITH_PASSWORD = re.compile(r"\w[\w+.-]*://[^/\s@]*:[^/\s@]*@")
 class DataSources:
     """The doors that reading goes through, and the database URL of each named connection."""
 
-    read_object: Callable[[str], pd.DataFrame]
+    read_object: Callable[[str, Sequence[str]], pd.DataFrame]
     read_statement: Callable[[str, str, str], pd.DataFrame]
     connections: Mapping[str, str]
 
 
-def load(data: str, target: str, *, sources: DataSources) -> Dataset:
-    """Read what the `data` parameter names.
+def load(data: str, target: str, *, sources: DataSources, missing_words: Sequence[str] = ()) -> Dataset:
+    """Read what the `data` parameter names; declared words mean missing there.
 
     Raises
     ------
@@ -47,9 +49,11 @@ def load(data: str, target: str, *, sources: DataSources) -> Dataset:
         One line: what was asked, what was found, what to do.
     """
     refuse_password(data)
-    frame, source_digest = _read(data, sources)
+    frame, source_digest = _read(data, sources, missing_words)
+    frame = frame.rename(columns=str)
     refuse_table(frame, target, data)
-    normal, notes = normalised(frame.rename(columns=str), target)
+    normal, notes = normalised(frame, target)
+    normal[target] = _plain_target(normal[target], missing_words)
     features = normal.drop(columns=target)
     ids = row_ids(features)
     return Dataset(
@@ -61,7 +65,8 @@ def load(data: str, target: str, *, sources: DataSources) -> Dataset:
         schema=tuple(ColumnSchema(name=name, kind=kind_of(features[name])) for name in features.columns),
         ids=ids,
         source_digest=source_digest,
-        notes=notes,
+        missing_words=tuple(missing_words),
+        notes=(*notes, *word_notes(features, missing_words, is_csv=_is_csv(data))),
     )
 
 
@@ -83,14 +88,14 @@ def refuse_password(data: str) -> None:
         )
 
 
-def _read(data: str, sources: DataSources) -> tuple[pd.DataFrame, str | None]:
+def _read(data: str, sources: DataSources, missing_words: Sequence[str]) -> tuple[pd.DataFrame, str | None]:
     kind, _, rest = data.partition(":")
     if kind == "sklearn":
         return _read_built_in(rest), None
     if kind == "sql":
         return _read_statement(data, rest, sources), None
     if kind == "s3":
-        return sources.read_object(data), None
+        return sources.read_object(data, missing_words), None
     if re.match(r"\w[\w+.-]+://", data):
         raise InvalidInput(
             f"data cannot be read from '{kind}://'; known: sklearn:NAME, a path, s3://bucket/key, "
@@ -99,7 +104,7 @@ def _read(data: str, sources: DataSources) -> tuple[pd.DataFrame, str | None]:
             hint=None,
         )
     path = Path(data).expanduser()
-    return read_file(path), dvc_digest(path)
+    return read_file(path, missing_words), dvc_digest(path)
 
 
 def _read_built_in(name: str) -> pd.DataFrame:
@@ -169,8 +174,37 @@ def _from_objects(column: pd.Series) -> pd.Series:
     if inferred in ("integer", "floating", "mixed-integer-float", "decimal"):
         return column.astype("float64")
     if inferred in ("datetime64", "datetime", "date"):
-        return pd.to_datetime(column)
+        return pd.to_datetime(column, utc=_has_zones(column))
     return column.where(column.isna(), column.map(str)).astype("str")
+
+
+def _plain_target(target: pd.Series, missing_words: Sequence[str]) -> pd.Series:
+    """Return the target in NumPy's types, which estimators know, where no value is missing; declared words are."""
+    if isinstance(target.dtype, pd.CategoricalDtype):
+        target = target.astype(target.cat.categories.dtype)
+    if target.dtype == object and not target.empty:
+        target = _from_objects(target)
+    kind = kind_of(target)
+    if kind is ColumnKind.CATEGORICAL:
+        return target.mask(target.isin(missing_words)).astype("str")
+    if target.dtype == np.float16:  # pandas groups by no such numbers
+        return target.astype("float64")
+    if kind is ColumnKind.DATETIME or not pd.api.types.is_extension_array_dtype(target.dtype):
+        return target
+    if target.isna().any() or pd.api.types.is_float_dtype(target):
+        return target.astype("float64")
+    if kind is ColumnKind.BOOLEAN:
+        return target.astype("bool")
+    return target.astype("int64") if pd.api.types.is_integer_dtype(target) else target.astype("float64")
+
+
+def _has_zones(column: pd.Series) -> bool:
+    """Return whether moments carry zones; summer and winter time of one zone are two of Python's."""
+    return any(getattr(value, "tzinfo", None) is not None for value in column.dropna())
+
+
+def _is_csv(data: str) -> bool:
+    return not data.startswith(("sql:", "sklearn:")) and separator_of(data) is not None
 
 
 def _name_of(data: str) -> str:

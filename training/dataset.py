@@ -30,7 +30,8 @@ class Dataset:
     """Rows ready for training: features are float64, bool, text with NaN for missing, or datetime64.
 
     `schema` lists the features in the frame's order, and `ids`, shape (n,), names each row over them.
-    `source_digest` is what DVC recorded of the file. `notes` say what had to be changed to read it.
+    `source_digest` is what DVC recorded of the file. `missing_words` are words that were declared to mean missing: text
+    features hold them still, and the pipeline maps them. `notes` say what had to be changed to read it.
     """
 
     frame: pd.DataFrame
@@ -41,6 +42,7 @@ class Dataset:
     schema: tuple[ColumnSchema, ...]
     ids: Ids
     source_digest: str | None = None
+    missing_words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

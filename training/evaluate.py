@@ -16,8 +16,10 @@ from registry.errors import InvalidInput
 from registry.rows import row_ids
 from registry.version import Version
 from training.dataset import Dataset
+from training.fit import first_line
+from training.listed import listed
 from training.predictions import Predictions, predictions
-from training.quality import refuse_target
+from training.quality import beyond_floats, refuse_target
 from training.spec import Task
 from training.train import infer_task
 
@@ -41,19 +43,26 @@ class LoadedVersion(Protocol):
         `None` where the version's run does not say.
         """
 
+    def missing_words(self) -> tuple[str, ...]:
+        """Return the words that meant missing in its training data, for other data to be read alike."""
+
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the features in the types that the signature declares, where that loses nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """What a version scored on a dataset, metric name → value, and how many of its rows it was trained on."""
+    """What a version scored on a dataset, metric name → value, and how many of its rows it was trained on.
+
+    Where that cannot be told, `rows_trained_on` is `None` and `why_unknown` says why.
+    """
 
     version: Version
     task: Task
     scores: Mapping[str, float]
     rows: int
     rows_trained_on: int | None
+    why_unknown: str | None
     predictions: Predictions
 
 
@@ -63,18 +72,20 @@ def evaluate(loaded: LoadedVersion, dataset: Dataset) -> Evaluation:
     Raises
     ------
     InvalidInput
-        The dataset lacks columns that the version takes, or its target does not suit the task.
+        The dataset lacks columns that the version takes, its target does not suit the task, or the model refuses rows.
     """
     target = dataset.frame[dataset.target]
     task = Task(loaded.version.tags.get("slipway.task") or infer_task(target))
     refuse_target(target, classification=task is Task.CLASSIFICATION)
-    said = predictions(loaded.model, loaded.fitting(_columns(loaded, dataset)), target, task=task)
+    said = _predictions(loaded, dataset, target, task)
+    known = _rows_trained_on(loaded, dataset)
     return Evaluation(
         version=loaded.version,
         task=task,
         scores=said.scores(),
         rows=len(target),
-        rows_trained_on=_count_trained_on(loaded, dataset),
+        rows_trained_on=known if isinstance(known, int) else None,
+        why_unknown=known if isinstance(known, str) else None,
         predictions=said,
     )
 
@@ -92,11 +103,28 @@ def _columns(loaded: LoadedVersion, dataset: Dataset) -> pd.DataFrame:
     return dataset.frame[list(wanted)]
 
 
-def _count_trained_on(loaded: LoadedVersion, dataset: Dataset) -> int | None:
+def _predictions(loaded: LoadedVersion, dataset: Dataset, target: pd.Series, task: Task) -> Predictions:
+    features = loaded.fitting(_columns(loaded, dataset))
+    try:
+        return predictions(loaded.model, features, target, task=task)
+    except (ValueError, TypeError, MemoryError) as error:
+        wrong = beyond_floats(features)
+        raise InvalidInput(
+            f"{loaded.version} cannot predict these rows: {wrong or first_line(error)}",
+            code="rows-refused",
+            hint="correct or remove those rows",
+        ) from error
+
+
+def _rows_trained_on(loaded: LoadedVersion, dataset: Dataset) -> int | str:
+    """Return how many rows the version was trained on, or why that cannot be told."""
     from_training = loaded.train_ids()
     if from_training is None:
-        return None
+        return "no run of the version says which rows it was trained on"
     train_ids, columns = from_training
-    if not set(columns) <= set(dataset.frame.columns):
-        return None
-    return int(np.isin(row_ids(dataset.frame[list(columns)]), train_ids).sum())
+    if missing := [name for name in columns if name not in dataset.frame.columns]:
+        return f"they were told apart by {listed(columns)}, and these rows have no {listed(missing)}"
+    ids = dataset.frame[list(columns)]
+    if len(columns) == 1 and (without := int(ids[columns[0]].isna().sum())):
+        return f"'{columns[0]}' is missing in {without:,} of these rows"
+    return int(np.isin(row_ids(ids), train_ids).sum())

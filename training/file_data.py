@@ -1,5 +1,6 @@
 """Tables in files, local or already fetched: CSV and Parquet, DVC beside them, Git LFS in place of them."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,8 +17,8 @@ CSV_SUFFIXES = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
-def read_file(path: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file, by its suffix.
+def read_file(path: Path, missing_words: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a CSV or Parquet file, by its suffix; `missing_words` as `read_table` has them.
 
     Raises
     ------
@@ -36,17 +37,19 @@ def read_file(path: Path) -> pd.DataFrame:
                 hint=f"git lfs pull --include {path}",
             )
         stream.seek(0)
-        return read_table(stream, path.name, str(path))
+        return read_table(stream, path.name, str(path), missing_words)
 
 
-def read_table(stream: IO[bytes], name: str, source: str) -> pd.DataFrame:
+def read_table(stream: IO[bytes], name: str, source: str, missing_words: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV or Parquet table from a stream, by the suffix of its name.
 
-    Text stays text where any value of a column is not a number; an empty field is missing.
+    Text stays text where any value of a CSV's column is not a number. Only an empty field is missing, and in a column
+    that holds nothing but numbers or truth values beside them the words that mean missing; in text they stay, for the
+    pipeline to map them wherever it predicts.
     """
     if name.endswith(PARQUET_SUFFIXES):
         return _read_parquet(stream, source)
-    separator = next((mark for suffix, mark in CSV_SUFFIXES.items() if name.endswith(suffix)), None)
+    separator = separator_of(name)
     if separator is None:
         raise InvalidInput(
             f"{source} is neither CSV nor Parquet by its name; known endings: "
@@ -54,17 +57,48 @@ def read_table(stream: IO[bytes], name: str, source: str) -> pd.DataFrame:
             code="unknown-file-type",
             hint="rename or convert the file",
         )
-    return _read_csv(stream, separator, source, compression="gzip" if name.endswith(".gz") else None)
+    compression = "gzip" if name.endswith(".gz") else None
+    return _read_csv(stream, separator, source, compression=compression, missing_words=missing_words)
+
+
+def separator_of(name: str) -> str | None:
+    """Return what separates the fields of a CSV file of that name; `None` where it is none."""
+    return next((mark for suffix, mark in CSV_SUFFIXES.items() if name.endswith(suffix)), None)
 
 
 def dvc_digest(path: Path) -> str | None:
-    """Return `md5:…` as DVC recorded it beside a file, or `None` where DVC does not track it."""
+    """Return `md5:…` as DVC recorded it beside a file, or `None` where DVC does not track it.
+
+    Raises
+    ------
+    InvalidInput
+        There is a record beside the file, and it is none of DVC's or does not say what the file's content is.
+    """
     record = path.with_name(f"{path.name}.dvc")
     if not record.is_file():
         return None
-    outputs = yaml.safe_load(record.read_text()).get("outs", [])
-    found = next((out["md5"] for out in outputs if out.get("path") == path.name and "md5" in out), None)
-    return f"md5:{found}" if found else None
+    try:
+        document = yaml.load(record.read_text(), Loader=yaml.BaseLoader)  # BaseLoader: a digest of digits stays text
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _odd_record(record, "is not YAML") from error
+    outputs = document.get("outs") if isinstance(document, dict) else None
+    if not isinstance(outputs, list):
+        raise _odd_record(record, "lists no outs")
+    mine = [out for out in outputs if isinstance(out, dict) and out.get("path") == path.name]
+    if not mine:
+        raise _odd_record(record, f"has no out '{path.name}'")
+    found = mine[0].get("md5")
+    if not isinstance(found, str) or not found:
+        raise _odd_record(record, f"has no md5 of '{path.name}'")
+    return f"md5:{found}"
+
+
+def _odd_record(record: Path, why: str) -> InvalidInput:
+    return InvalidInput(
+        f"{record} {why}: it does not say which content DVC tracks",
+        code="odd-dvc-file",
+        hint=f"dvc add {record.with_suffix('')} writes it anew; remove it if DVC does not track the file",
+    )
 
 
 def _missing(path: Path) -> NotFound:
@@ -89,13 +123,25 @@ def _read_parquet(stream: IO[bytes], source: str) -> pd.DataFrame:
         ) from error
 
 
-def _read_csv(stream: IO[bytes], separator: str, source: str, *, compression: str | None) -> pd.DataFrame:
+def _read_csv(
+    stream: IO[bytes], separator: str, source: str, *, compression: str | None, missing_words: Sequence[str]
+) -> pd.DataFrame:
+    # Read in one piece: in several, a column of numbers and few words would be numbers in one and text in another.
     options: dict[str, Any] = {"sep": separator, "compression": compression, "encoding": "utf-8-sig"}
+    options |= {"keep_default_na": False, "low_memory": False}
     try:
-        header = pd.read_csv(stream, header=None, nrows=1, dtype=str, keep_default_na=False, **options)
+        header = pd.read_csv(stream, header=None, nrows=1, dtype=str, **options)
         refuse_repeated([str(name) for name in header.iloc[0]], source)
         stream.seek(0)
-        frame: pd.DataFrame = pd.read_csv(stream, **options)
+        frame: pd.DataFrame = pd.read_csv(stream, na_values=[""], **options)
+        holding = [str(name) for name, column in frame.items() if _holds(column, missing_words)]
+        if not holding:
+            return frame
+        stream.seek(0)
+        na_values: Mapping[str, Sequence[str]] = {name: ["", *missing_words] for name in holding}
+        without: pd.DataFrame = pd.read_csv(stream, na_values=na_values, **options)
+        for name in holding:
+            frame[name] = frame[name] if _is_text(without[name]) else without[name]
         return frame
     except UnicodeDecodeError as error:
         raise InvalidInput(
@@ -109,3 +155,12 @@ def _read_csv(stream: IO[bytes], separator: str, source: str, *, compression: st
         raise InvalidInput(
             f"{source} cannot be read as CSV: {str(error).splitlines()[0]}", code="unreadable-file", hint=None
         ) from error
+
+
+def _holds(column: pd.Series, words: Sequence[str]) -> bool:
+    return _is_text(column) and bool(column.isin(words).any())
+
+
+def _is_text(column: pd.Series) -> bool:
+    """Return whether a column holds text; truth values with some missing are objects too."""
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"

@@ -25,14 +25,15 @@ def fit(pipeline: Pipeline, features: pd.DataFrame, y: pd.Series) -> tuple[str, 
             pipeline.fit(features, y)
     except (ValueError, TypeError) as error:
         raise InvalidInput(
-            f"{type(estimator).__name__} cannot be fitted: {_first_line(error)}",
+            f"{type(estimator).__name__} cannot be fitted: {first_line(error)}",
             code="fit-refused",
             hint="correct params, or choose another estimator",
         ) from error
     if parallel:
         pipeline.set_params(estimator__n_jobs=None)
-    return tuple(dict.fromkeys(_first_line(warning.message) for warning in caught))
+    return tuple(dict.fromkeys(first_line(warning.message) for warning in caught))
 
 
-def _first_line(error: object) -> str:
+def first_line(error: object) -> str:
+    """Return the first line of what an error or warning says, or the name of its type."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -7,7 +7,8 @@ of a smaller one. With a time column the latest rows are held out instead, which
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,25 @@ from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
 from registry.rows import Ids, mixed, row_ids
 from training.dataset import Dataset
+from training.times import times_of
 
 SCHEME_VERSION = 1
+MANY_KEYS = 20
+LARGE_SHARE = 0.2
 SIDE_SALT = np.uint64(0xA0761D6478BD642F)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HoldoutScheme:
-    """The rule: a fraction between 0 and 1, and what decides (`key`, `time_column`, or else the content)."""
+    """The rule: a fraction between 0 and 1, and what decides (`key`, `time_column`, or else the content).
+
+    `time_format` is how a time column of text is read; it is part of the rule.
+    """
 
     fraction: float
     key: str | None = None
     time_column: str | None = None
+    time_format: str | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return the rule as plain values."""
@@ -38,6 +46,7 @@ class HoldoutScheme:
             "fraction": self.fraction,
             "key": self.key,
             "time_column": self.time_column,
+            **({"time_format": self.time_format} if self.time_format else {}),
         }
 
     @property
@@ -51,7 +60,8 @@ class HoldoutScheme:
 class Split:
     """Positions of both sides, shape (n_train,) and (n_holdout,), and their sorted distinct row ids.
 
-    `ids`, shape (n,), are those of all rows, made from `id_columns`.
+    `ids`, shape (n,), are those of all rows, made from `id_columns`; `times`, shape (n,), sorts them by time, and is
+    `None` without a time column.
     """
 
     scheme: HoldoutScheme
@@ -61,6 +71,7 @@ class Split:
     train_ids: Ids
     holdout_ids: Ids
     id_columns: tuple[str, ...]
+    times: npt.NDArray[Any] | None
     notes: tuple[str, ...]
 
 
@@ -72,13 +83,19 @@ def split(dataset: Dataset, scheme: HoldoutScheme, *, classes: bool) -> Split:
     NotFound
         The key or time column is not in the frame.
     InvalidInput
-        A time is missing, a side would be empty, or a class would be on one side only.
+        A time or key is missing, the times cannot be sorted, a side would be empty, or a class would be on one side
+        only.
     """
     frame = dataset.frame
     for column in (scheme.key, scheme.time_column):
         _require_column(frame, column)
+    if scheme.key:
+        _refuse_missing_keys(frame[scheme.key], dataset.missing_words)
     ids = row_ids(frame[[scheme.key]]) if scheme.key else dataset.ids
-    held_out = _latest(frame, scheme) if scheme.time_column else is_held_out(ids, scheme.fraction)
+    times = times_of(frame[scheme.time_column], time_format=scheme.time_format) if scheme.time_column else None
+    if times:
+        scheme = replace(scheme, time_format=times.format)
+    held_out = _latest(times.order, scheme.fraction) if times else is_held_out(ids, scheme.fraction)
     _require_both_sides(held_out, scheme)
     if classes:
         _require_classes_on_both_sides(frame[dataset.target], held_out, scheme)
@@ -90,7 +107,8 @@ def split(dataset: Dataset, scheme: HoldoutScheme, *, classes: bool) -> Split:
         holdout_ids=np.unique(ids[held_out]),
         id_columns=(scheme.key,) if scheme.key else tuple(column.name for column in dataset.schema),
         ids=ids,
-        notes=_notes(scheme),
+        times=times.order if times else None,
+        notes=_notes(scheme, frame),
     )
 
 
@@ -99,17 +117,20 @@ def is_held_out(ids: Ids, fraction: float) -> npt.NDArray[np.bool_]:
     return mixed(ids ^ SIDE_SALT) < np.uint64(int(fraction * 2**64))
 
 
-def _latest(frame: pd.DataFrame, scheme: HoldoutScheme) -> npt.NDArray[np.bool_]:
+def _latest(order: npt.NDArray[Any], fraction: float) -> npt.NDArray[np.bool_]:
     """Return the latest rows: about the fraction, equal times on one side."""
-    times = frame[scheme.time_column]
-    if missing := int(times.isna().sum()):
+    first_held_out = np.sort(order)[-max(1, round(fraction * len(order)))]
+    return np.asarray(order >= first_held_out)
+
+
+def _refuse_missing_keys(key: pd.Series, missing_words: Sequence[str]) -> None:
+    """Rows without a key would share one id and one side, as if they were one."""
+    if missing := int((key.isna() | key.isin(missing_words)).sum()):
         raise InvalidInput(
-            f"time column '{scheme.time_column}' is missing in {missing} rows",
-            code="missing-times",
-            hint="remove those rows, or hold out by hash: leave time_column empty",
+            f"key '{key.name}' is missing in {missing:,} of {len(key):,} rows, which would be taken for one",
+            code="missing-keys",
+            hint="fill them in, remove those rows, or leave key empty: rows are then told apart by their content",
         )
-    first_held_out = times.sort_values().iloc[-max(1, round(scheme.fraction * len(times)))]
-    return np.asarray(times >= first_held_out)
 
 
 def _require_column(frame: pd.DataFrame, name: str | None) -> None:
@@ -145,10 +166,22 @@ def _require_classes_on_both_sides(target: pd.Series, held_out: npt.NDArray[np.b
             )
 
 
-def _notes(scheme: HoldoutScheme) -> tuple[str, ...]:
-    if scheme.key or scheme.time_column:
+def _notes(scheme: HoldoutScheme, frame: pd.DataFrame) -> tuple[str, ...]:
+    if scheme.key:
+        return tuple(_large_groups(frame[scheme.key]))
+    if scheme.time_column:
         return ()
     return (
         "rows are held out by a hash of their content: a changed or added column moves rows between the "
         "sides; name a key column where rows have one",
     )
+
+
+def _large_groups(key: pd.Series) -> Iterator[str]:
+    """Tell of one key that stands for far too many rows among many: a placeholder such as 0 or 'unknown'."""
+    counts = key.value_counts()
+    if len(counts) >= MANY_KEYS and counts.iloc[0] > LARGE_SHARE * len(key):
+        yield (
+            f"key '{key.name}' is {counts.index[0]!r} in {counts.iloc[0]:,} of {len(key):,} rows, which are all on one "
+            "side; if that stands for a missing key, remove those rows"
+        )

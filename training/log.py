@@ -22,7 +22,8 @@ from registry.profile import Profile, profile_columns
 from registry.version import LoggedModel
 from training.dataset import Dataset
 from training.git_source import CodeVersion
-from training.plots import importance, importance_plot, plots
+from training.importance import Importance
+from training.plots import importance_plot, plots
 from training.predictions import Predictions
 from training.spec import Task
 from training.train import TrainedModel, describe_params
@@ -78,6 +79,7 @@ class RunLog(Protocol):
 
 def log(
     trained: TrainedModel,
+    importance: Importance,
     *,
     run: RunLog,
     code: CodeVersion | None,
@@ -86,9 +88,10 @@ def log(
     """Write everything that a trained model leaves behind into an open run."""
     tags = tags_of(trained, code)
     run.log_params(describe_params(trained))
-    run.set_tags({**tags, **_note(trained)})
+    run.set_tags({**tags, **_note(trained, importance)})
     run.log_dataset(trained.prepared.dataset)
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
+        write_importance(importance, trained.prepared.task, Path(folder))
         profile = write_artifacts(trained, Path(folder), holdout_rows_max_bytes=holdout_rows_max_bytes)
         model_id = run.log_model(_model_to_store(trained, profile))
         run.log_folder(Path(folder))
@@ -115,6 +118,10 @@ def tags_of(trained: TrainedModel, code: CodeVersion | None) -> dict[str, str]:
         "slipway.data_digest": dataset.digest,
         "slipway.holdout_scheme": trained.prepared.split.scheme.digest,
     }
+    if dataset.missing_words:
+        tags["slipway.missing_words"] = json.dumps(dataset.missing_words)
+    if time_format := trained.prepared.split.scheme.time_format:
+        tags["slipway.time_format"] = time_format
     if dataset.source_digest:
         tags["slipway.data_dvc_md5"] = dataset.source_digest
     if code:
@@ -122,9 +129,9 @@ def tags_of(trained: TrainedModel, code: CodeVersion | None) -> dict[str, str]:
     return tags
 
 
-def _note(trained: TrainedModel) -> dict[str, str]:
+def _note(trained: TrainedModel, importance: Importance) -> dict[str, str]:
     """Show the warnings where MLflow's UI shows a run's description."""
-    notes = [*trained.prepared.notes, *trained.notes]
+    notes = [*trained.prepared.notes, *trained.notes, *importance.notes()]
     return {"mlflow.note.content": "\n".join(f"- warning: {note}" for note in notes)} if notes else {}
 
 
@@ -140,9 +147,8 @@ def metrics_of(trained: TrainedModel) -> dict[str, float]:
 
 
 def write_artifacts(trained: TrainedModel, folder: Path, *, holdout_rows_max_bytes: int) -> Path:
-    """Write plots, holdout and reference below a folder; return the path of the profile."""
+    """Write plots of predictions, holdout and reference below a folder; return the path of the profile."""
     write_plots(trained.on_holdout, folder)
-    write_importance(trained, folder)
     _write_holdout(trained, folder / "holdout", max_bytes=holdout_rows_max_bytes)
     profile = folder / "reference" / "profile.json"
     profile.parent.mkdir()
@@ -159,13 +165,13 @@ def write_plots(holdout: Predictions, folder: Path) -> None:
         figure.savefig(folder / f"{name}.png", dpi=PLOT_DPI)
 
 
-def write_importance(trained: TrainedModel, folder: Path) -> None:
-    """Write the permutation importance on the held-out rows as a plot and as a table."""
-    features, y = trained.prepared.holdout_rows()
-    found = importance(trained.pipeline, features, y, seed=trained.spec.seed)
-    metric = "accuracy" if trained.prepared.task is Task.CLASSIFICATION else "r2"
-    importance_plot(found, metric=metric).savefig(folder / "permutation_importance.png", dpi=PLOT_DPI)
-    found.sort_values(ascending=False).rename_axis("feature").to_csv(folder / "permutation_importance.csv")
+def write_importance(importance: Importance, task: Task, folder: Path) -> None:
+    """Write the permutation importance as a plot and as a table, in which features that were left out have no value."""
+    metric = "accuracy" if task is Task.CLASSIFICATION else "r2"
+    importance_plot(importance.losses, metric=metric).savefig(folder / "permutation_importance.png", dpi=PLOT_DPI)
+    table = importance.losses.sort_values(ascending=False)
+    table = pd.concat([table, pd.Series(np.nan, index=list(importance.left_out), name=table.name, dtype=float)])
+    table.rename_axis("feature").to_csv(folder / "permutation_importance.csv")
 
 
 def _write_holdout(trained: TrainedModel, folder: Path, *, max_bytes: int) -> None:
@@ -189,6 +195,7 @@ def _write_holdout(trained: TrainedModel, folder: Path, *, max_bytes: int) -> No
         "features": [column.name for column in prepared.columns],
         "data": trained.spec.data,
         "data_digest": prepared.dataset.digest,
+        "missing_words": list(prepared.dataset.missing_words),
     }
     (folder / "holdout.json").write_text(json.dumps(document, indent=2))
 

@@ -36,11 +36,21 @@ class StoredVersion:
 
     def train_ids(self) -> tuple[npt.NDArray[np.uint64], tuple[str, ...]] | None:
         """Return the ids of the rows it was trained on, from its run; `None` where that does not say."""
-        if self._holdout is None or not (self._holdout / "holdout.json").is_file():
+        document = self._document()
+        if self._holdout is None or not document:
             return None  # trained elsewhere, or its run is gone
-        columns = json.loads((self._holdout / "holdout.json").read_text())["id_columns"]
+        columns = document["id_columns"]
         with np.load(self._holdout / "row_ids.npz") as ids:
             return ids["train"], tuple(columns)
+
+    def missing_words(self) -> tuple[str, ...]:
+        """Return the words that meant missing in its training data; none where its run does not say."""
+        return tuple(self._document().get("missing_words", ()))
+
+    def _document(self) -> dict[str, Any]:
+        path = self._holdout / "holdout.json" if self._holdout else None
+        found: dict[str, Any] = json.loads(path.read_text()) if path and path.is_file() else {}
+        return found
 
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return whole numbers as such, and doubles as floats, where the signature wants them so."""

@@ -17,19 +17,27 @@ class OptunaSearch:
     def best(
         self,
         space: Space,
-        measure: Callable[[Mapping[str, Any]], float],
+        measure: Callable[[Mapping[str, Any]], float | None],
         *,
         trials: int,
         direction: Direction,
         seed: int,
-    ) -> Mapping[str, Any]:
-        """Return the best of `trials` proposals."""
+    ) -> Mapping[str, Any] | None:
+        """Return the best of `trials` proposals; those that failed are taken for the worst."""
         study = optuna.create_study(
             sampler=optuna.samplers.TPESampler(seed=seed),
             direction="maximize" if direction is Direction.HIGHER_IS_BETTER else "minimize",
         )
-        study.optimize(lambda trial: measure(_propose(trial, space)), n_trials=trials)
-        return dict(study.best_params)
+
+        def objective(trial: optuna.Trial) -> float:
+            measured = measure(_propose(trial, space))
+            if measured is None:
+                raise optuna.TrialPruned  # a pruned trial without a value is the worst that the sampler knows
+            return measured
+
+        study.optimize(objective, n_trials=trials)
+        measured = any(trial.state is optuna.trial.TrialState.COMPLETE for trial in study.trials)
+        return dict(study.best_params) if measured else None
 
 
 def _propose(trial: optuna.Trial, space: Space) -> dict[str, Any]:

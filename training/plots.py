@@ -12,14 +12,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.calibration import CalibrationDisplay
-from sklearn.inspection import permutation_importance
 from sklearn.metrics import (
     ConfusionMatrixDisplay,
     PrecisionRecallDisplay,
     PredictionErrorDisplay,
     RocCurveDisplay,
 )
-from sklearn.pipeline import Pipeline
 
 from training.predictions import Predictions
 from training.scores import one_hot
@@ -28,9 +26,6 @@ from training.spec import Task
 MOST_CURVES = 10
 MOST_CELLS_WITH_NUMBERS = 15
 MOST_BARS = 25
-IMPORTANCE_ROWS = 500
-IMPORTANCE_SHUFFLES = 100
-IMPORTANCE_REPEATS = 5
 CALIBRATION_BINS = 10
 
 
@@ -59,20 +54,6 @@ def importance_plot(importance: pd.Series, *, metric: str) -> Figure:
     axes.set_xlabel(f"loss of {metric} when the feature is shuffled")
     axes.set_ylabel("feature")
     return figure
-
-
-def importance(pipeline: Pipeline, features: pd.DataFrame, y: pd.Series, *, seed: int) -> pd.Series:
-    """Return feature → mean loss of the estimator's own score over shuffles of at most 500 rows.
-
-    Each feature is shuffled 5 times, or less often where all features together would take over 100.
-    Source: Breiman, Random Forests (2001), as `sklearn.inspection.permutation_importance` has it.
-    """
-    chosen = np.random.default_rng(seed).permutation(len(features))[:IMPORTANCE_ROWS]
-    repeats = max(1, min(IMPORTANCE_REPEATS, IMPORTANCE_SHUFFLES // features.shape[1]))
-    found = permutation_importance(
-        pipeline, features.iloc[chosen], y.iloc[chosen], n_repeats=repeats, random_state=seed
-    )
-    return pd.Series(found.importances_mean, index=features.columns, name="importance")
 
 
 def _canvas(title: str, *, height: float = 4.8) -> tuple[Figure, Axes]:

@@ -8,10 +8,11 @@ import pandas as pd
 from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
 from training.dataset import ColumnKind, ColumnSchema, Dataset
+from training.identifiers import identifier_notes
+from training.listed import NAMED_AT_MOST, listed
+from training.words import words_among_numbers
 
-IDENTIFIER_SHARE = 0.95
-IDENTIFIER_ROWS = 50
-NAMED_AT_MOST = 10
+MOST_CLASSES_OF_NUMBERS = 20
 DATES_LOOKED_AT = 100
 DATE = r"(\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4})([T ].*)?"
 
@@ -30,7 +31,7 @@ def refuse_table(frame: pd.DataFrame, target: str, source: str) -> None:
     refuse_repeated(names, source)
     if target not in names:
         raise NotFound(
-            f"{source} has no column '{target}'{did_you_mean(target, names)}; there are: {_listed(names)}",
+            f"{source} has no column '{target}'{did_you_mean(target, names)}; there are: {listed(names)}",
             code="unknown-target",
             hint=None,
         )
@@ -39,7 +40,7 @@ def refuse_table(frame: pd.DataFrame, target: str, source: str) -> None:
     if len(names) == 1:
         raise _invalid(f"{source} has no column beside the target '{target}'", "no-features", None)
     if empty := [str(name) for name in frame.columns if name != target and frame[name].isna().all()]:
-        raise _invalid(f"{source} has columns without a single value: {_listed(empty)}", "empty-columns", "remove them")
+        raise _invalid(f"{source} has columns without a single value: {listed(empty)}", "empty-columns", "remove them")
 
 
 def refuse_target(target: pd.Series, *, classification: bool) -> None:
@@ -57,13 +58,17 @@ def refuse_target(target: pd.Series, *, classification: bool) -> None:
             "missing-target",
             "remove those rows",
         )
-    numeric = pd.api.types.is_numeric_dtype(target)
-    if numeric and (infinite := int(np.isinf(target.to_numpy(dtype=float)).sum())):
+    if pd.api.types.is_datetime64_any_dtype(target):
         raise _invalid(
-            f"target '{name}' is infinite in {infinite} of {len(target)} rows",
-            "infinite-target",
-            "remove those rows",
+            f"target '{name}' holds dates, which are neither numbers nor classes",
+            "target-of-dates",
+            "turn them into numbers such as days, or into classes such as months",
         )
+    numeric = pd.api.types.is_numeric_dtype(target)
+    if numeric and (wrong := beyond_floats(target.to_frame())):
+        raise _invalid(wrong.replace("column", "target", 1), "infinite-target", "remove those rows, or rescale it")
+    if not numeric:
+        _refuse_words_among_numbers(target, classification=classification)
     if target.nunique() == 1:
         what = "one class" if classification else "one value"
         raise _invalid(
@@ -86,13 +91,58 @@ def refuse_target(target: pd.Series, *, classification: bool) -> None:
         )
 
 
+def beyond_floats(features: pd.DataFrame) -> str | None:
+    """Return which columns hold infinities, or numbers beyond what single precision holds, in words; `None` for none.
+
+    Trees compare in single precision, and scaling squares: a number beyond it is no use to either.
+    """
+    limit = float(np.finfo(np.float32).max)
+    found = []
+    for name, column in features.select_dtypes("number").items():
+        values = np.abs(column.to_numpy(dtype=float, na_value=np.nan))
+        if count := int((values > limit).sum()):
+            worst = "infinite" if np.isinf(values).any() else f"as large as {np.nanmax(values):.3g}"
+            found.append(f"column '{name}' is {worst} in {count} of {len(values)} rows")
+    more = f" and {len(found) - NAMED_AT_MOST} more columns" if len(found) > NAMED_AT_MOST else ""
+    return "; ".join(found[:NAMED_AT_MOST]) + more if found else None
+
+
+def refuse_features(features: pd.DataFrame) -> None:
+    """Refuse features that only some estimators could take, and that no request can carry.
+
+    Raises
+    ------
+    InvalidInput
+        A value is infinite, or beyond what single precision holds; the columns are named.
+    """
+    if wrong := beyond_floats(features):
+        raise _invalid(
+            f"{wrong}: beyond ±3.4e38 there is nothing to compute with",
+            "infinite-feature",
+            "correct those values, or leave them empty, or remove the rows or the column",
+        )
+
+
+def _refuse_words_among_numbers(target: pd.Series, *, classification: bool) -> None:
+    """Refuse what would be numbers but for a word such as NA: hundreds of numbers are no classes."""
+    counts = target.value_counts()
+    words = words_among_numbers(counts)
+    if words and not (classification and len(counts) - len(words) <= MOST_CLASSES_OF_NUMBERS):
+        raise _invalid(
+            f"target '{target.name}' holds numbers, and {', '.join(map(repr, words))} in {counts[list(words)].sum():,} "
+            f"of {len(target):,} rows",
+            "words-among-numbers",
+            "remove those rows; only an empty field of a CSV is missing",
+        )
+
+
 def warnings_for(dataset: Dataset, features: Sequence[ColumnSchema]) -> tuple[str, ...]:
     """Return what a person should know of data that is trained on all the same; `features` are the columns in use."""
     text = [column.name for column in features if column.kind is ColumnKind.CATEGORICAL]
     return (
         *dataset.notes,
         *_constant_columns(dataset, features),
-        *_identifiers(dataset, text),
+        *identifier_notes(dataset.frame, features),
         *_dates(dataset),
         *_dates_as_text(dataset, text),
         *_conflicts(dataset),
@@ -108,13 +158,13 @@ def refuse_repeated(names: list[str], source: str) -> None:
         A name stands twice.
     """
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise _invalid(f"{source} has column names twice: {_listed(repeated)}", "repeated-columns", "rename them")
+        raise _invalid(f"{source} has column names twice: {listed(repeated)}", "repeated-columns", "rename them")
 
 
 def _constant_columns(dataset: Dataset, features: Sequence[ColumnSchema]) -> Iterator[str]:
     names = [c.name for c in features if _is_constant(dataset.frame[c.name])]
     if names:
-        yield f"columns with one value only: {_listed(names)}"
+        yield f"columns with one value only: {listed(names)}"
 
 
 def _is_constant(column: pd.Series) -> bool:
@@ -123,26 +173,16 @@ def _is_constant(column: pd.Series) -> bool:
     return bool(column.isna().all() if pd.isna(first) else (column == first).all())
 
 
-def _identifiers(dataset: Dataset, text: list[str]) -> Iterator[str]:
-    rows = len(dataset.frame)
-    names = [name for name in text if dataset.frame[name].nunique() > IDENTIFIER_SHARE * rows]
-    if names and rows >= IDENTIFIER_ROWS:
-        yield (
-            f"text columns with a value of their own in nearly every row, probably identifiers: {_listed(names)}; "
-            "they are features all the same: leave them out of the data, or name one as key"
-        )
-
-
 def _dates(dataset: Dataset) -> Iterator[str]:
     if names := [c.name for c in dataset.schema if c.kind is ColumnKind.DATETIME]:
-        yield f"columns of dates, left out of the features: {_listed(names)}"
+        yield f"columns of dates, left out of the features: {listed(names)}"
 
 
 def _dates_as_text(dataset: Dataset, text: list[str]) -> Iterator[str]:
     """CSV knows no dates: they arrive as text, and each day would be a category of its own."""
     if names := [name for name in text if _look_like_dates(dataset.frame[name])]:
         yield (
-            f"text columns that look like dates, taken as categories: {_listed(names)}; "
+            f"text columns that look like dates, taken as categories: {listed(names)}; "
             "turn them into numbers, or leave them out of the data"
         )
 
@@ -166,11 +206,6 @@ def _conflicts(dataset: Dataset) -> Iterator[str]:
 def _plain(value: object) -> object:
     """Return NumPy's scalars as Python's, which print without their type."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-    return ", ".join(f"'{name}'" for name in names[:NAMED_AT_MOST]) + more
 
 
 def _invalid(message: str, code: str, hint: str | None) -> InvalidInput:

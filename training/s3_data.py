@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import boto3
@@ -27,8 +28,8 @@ def s3_client() -> ObjectReader:
     return client
 
 
-def read_object(uri: str, client: ObjectReader) -> pd.DataFrame:
-    """Read `s3://bucket/key` as CSV or Parquet, by the key's suffix.
+def read_object(uri: str, client: ObjectReader, missing_words: Sequence[str] = ()) -> pd.DataFrame:
+    """Read `s3://bucket/key` as CSV or Parquet, by the key's suffix; `missing_words` as `read_table` has them.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def read_object(uri: str, client: ObjectReader) -> pd.DataFrame:
             code="s3-unavailable",
             hint="check MLFLOW_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION",
         ) from error
-    return read_table(io.BytesIO(body), key, uri)
+    return read_table(io.BytesIO(body), key, uri, missing_words)
 
 
 def _translated(error: ClientError, uri: str) -> NotFound | Unavailable:

@@ -6,10 +6,11 @@ of `slipway train`; `docs/lifecycle.md` lists them.
 
 import enum
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from registry.errors import InvalidInput
 
@@ -39,8 +40,20 @@ def _from_json(value: object) -> object:
         raise ValueError(f"not JSON at column {error.colno}: {error.msg}") from None
 
 
+def _from_list(value: object) -> object:
+    """Return words as they stand between commas, without the spaces around them."""
+    if not isinstance(value, str):
+        return value
+    words = tuple(dict.fromkeys(word.strip() for word in value.split(",") if word.strip()))
+    if numbers := [word for word in words if re.fullmatch(r"[+-]?[\d.]+", word)]:
+        raise ValueError(f"{numbers[0]} is a number, and a request could not say that it means missing: leave it empty")
+    return words
+
+
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_from_json)]
 Column = Annotated[str | None, BeforeValidator(_none_if_empty)]
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_from_list)]
 
 
 class TrainSpec(BaseModel):
@@ -61,13 +74,28 @@ class TrainSpec(BaseModel):
     holdout: float = Field(default=0.2, gt=0, lt=1, description="share of rows held out, between 0 and 1")
     key: Column = Field(default=None, description="column that identifies a row, or a group to keep together")
     time_column: Column = Field(default=None, description="hold out the latest rows by this column instead")
+    time_format: Column = Field(
+        default=None, description="how a text time column is written, as for strptime; inferred without it"
+    )
+    missing: Words = Field(
+        default=(), description="words that mean missing, separated by commas; only an empty field does without it"
+    )
     cv: int = Field(default=0, ge=0, le=100, description="cross-validation folds on the training rows; 0 for none")
+    importance_seconds: float = Field(
+        default=10, ge=0, allow_inf_nan=False, description="time for the importance of features, the likeliest first"
+    )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of everything random")
     serialization: Literal["skops", "cloudpickle"] = Field(default="skops", description="how the model is stored")
     holdout_rows: bool = Field(default=True, description="store the held-out rows with the run; false stores ids only")
     register_version: bool = Field(
         default=True, alias="register", description="register a version of the model when the run succeeds"
     )
+
+    @model_validator(mode="after")
+    def _format_of_a_column(self) -> "TrainSpec":
+        if self.time_format and not self.time_column:
+            raise ValueError("time_format says how time_column is written, and none is named")
+        return self
 
 
 def parse_spec(parameters: Mapping[str, object]) -> TrainSpec:
@@ -87,4 +115,6 @@ def parse_spec(parameters: Mapping[str, object]) -> TrainSpec:
 
 def _one_wrong(problem: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
+    if not name:
+        return str(problem["msg"]).removeprefix("Value error, ")
     return f"{name}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"

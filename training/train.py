@@ -20,12 +20,11 @@ from training.dataset import ColumnKind, ColumnSchema, Dataset
 from training.estimators import choose_estimator
 from training.fit import fit
 from training.holdout import HoldoutScheme, Split, split
+from training.identifiers import group_notes
 from training.pipeline import build_pipeline
 from training.predictions import Predictions, predictions
-from training.quality import refuse_target, warnings_for
+from training.quality import MOST_CLASSES_OF_NUMBERS, refuse_features, refuse_target, warnings_for
 from training.spec import Task, TrainSpec
-
-MOST_CLASSES_OF_NUMBERS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +70,8 @@ def prepare(dataset: Dataset, spec: TrainSpec) -> Prepared:
     Raises
     ------
     InvalidInput
-        The target does not suit the task, no feature is left, or the holdout would miss a class.
+        The target or the estimator does not suit the task, no feature is left, one is infinite, or the holdout would
+        miss a class.
     """
     target = dataset.frame[dataset.target]
     task = spec.task or infer_task(target)
@@ -84,9 +84,14 @@ def prepare(dataset: Dataset, spec: TrainSpec) -> Prepared:
             code="no-features",
             hint=None,
         )
-    scheme = HoldoutScheme(fraction=spec.holdout, key=spec.key, time_column=spec.time_column)
+    if not choose_estimator(spec.estimator, spec.params, task=task, seed=spec.seed).takes_missing:
+        refuse_features(dataset.frame[[column.name for column in columns]])
+    scheme = HoldoutScheme(
+        fraction=spec.holdout, key=spec.key, time_column=spec.time_column, time_format=spec.time_format
+    )
     sides = split(dataset, scheme, classes=task is Task.CLASSIFICATION)
-    notes = (*warnings_for(dataset, columns), *sides.notes)
+    apart = () if spec.time_column else group_notes(dataset.frame, columns, sides.holdout, dataset.target)
+    notes = (*warnings_for(dataset, columns), *apart, *sides.notes)
     return Prepared(dataset=dataset, task=task, columns=columns, split=sides, notes=notes)
 
 
@@ -129,13 +134,13 @@ def train(dataset: Dataset, spec: TrainSpec) -> TrainedModel:
 def unfitted_pipeline(prepared: Prepared, spec: TrainSpec) -> Pipeline:
     """Return the pipeline that the spec means for these columns."""
     chosen = choose_estimator(spec.estimator, spec.params, task=prepared.task, seed=spec.seed)
-    return build_pipeline(prepared.columns, chosen)
+    return build_pipeline(prepared.columns, chosen, prepared.dataset.missing_words)
 
 
 def cross_validation_scores(prepared: Prepared, spec: TrainSpec) -> dict[str, float]:
     """Return the scores of the spec on `spec.cv` folds of the training rows."""
     features, y = prepared.train_rows()
-    order = _time_order(prepared, spec)
+    order = _time_order(prepared.split)
     features, y = features.iloc[order], y.iloc[order]
     folds = make_folds(
         y,
@@ -148,20 +153,19 @@ def cross_validation_scores(prepared: Prepared, spec: TrainSpec) -> dict[str, fl
     return cross_validate(unfitted_pipeline(prepared, spec), features, y, task=prepared.task, folds=folds)
 
 
-def _time_order(prepared: Prepared, spec: TrainSpec) -> npt.NDArray[np.intp]:
-    rows = prepared.split.train
-    if spec.time_column is None:
-        return np.arange(len(rows))
-    times = prepared.dataset.frame[spec.time_column].iloc[rows]
-    return np.argsort(times.to_numpy(), kind="stable")
+def _time_order(sides: Split) -> npt.NDArray[np.intp]:
+    if sides.times is None:
+        return np.arange(len(sides.train))
+    return np.argsort(sides.times[sides.train], kind="stable")
 
 
 def describe_params(trained: TrainedModel) -> dict[str, Any]:
     """Return the parameters that a run records: the spec's, the task, row counts, and the estimator's own."""
-    spec = trained.spec.model_dump(by_alias=True, exclude={"params", "task"}, exclude_none=True, mode="json")
+    spec = trained.spec.model_dump(by_alias=True, exclude={"params", "task", "missing"}, exclude_none=True, mode="json")
     own = trained.pipeline.named_steps["estimator"].get_params(deep=False)
     return {
         **spec,
+        "missing": ",".join(trained.spec.missing),
         "task": str(trained.prepared.task),
         "rows_train": len(trained.prepared.split.train),
         "rows_holdout": len(trained.prepared.split.holdout),

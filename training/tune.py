@@ -4,14 +4,16 @@ The held-out rows are scored once, by the final training: a search that looked a
 used them up.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
-from registry.errors import InvalidInput
+from registry.errors import InvalidInput, SlipwayError
 from registry.metrics import Direction, direction_of
+from training.fit import first_line
 from training.spec import Task, TrainSpec
 from training.train import Prepared, cross_validation_scores
 
@@ -79,10 +81,14 @@ LEAST_FOLDS = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """Parameters that were tried, and their cross-validated scores (mean and `_std` over the folds)."""
+    """Parameters that were tried, and their cross-validated scores (mean and `_std` over the folds).
+
+    Those of a trial that failed are empty, and `failure` says why.
+    """
 
     params: Mapping[str, Any]
     scores: Mapping[str, float]
+    failure: InvalidInput | None = None
 
 
 class Search(Protocol):
@@ -91,13 +97,13 @@ class Search(Protocol):
     def best(
         self,
         space: Space,
-        measure: Callable[[Mapping[str, Any]], float],
+        measure: Callable[[Mapping[str, Any]], float | None],
         *,
         trials: int,
         direction: Direction,
         seed: int,
-    ) -> Mapping[str, Any]:
-        """Return the best of `trials` proposals."""
+    ) -> Mapping[str, Any] | None:
+        """Return the best of `trials` proposals; `measure` gives none for one that failed, and so does this for all."""
 
 
 def parse_space(text: str, estimator: str) -> Space:
@@ -154,12 +160,13 @@ def tune(
 ) -> TrainSpec:
     """Return the spec with the best parameters found; each trial is recorded as it ends.
 
-    Selected by cross-validated balanced accuracy (classification) or RMSE (regression).
+    Selected by cross-validated balanced accuracy (classification) or RMSE (regression). A trial that fails is recorded
+    with its reason, and the others go on.
 
     Raises
     ------
     InvalidInput
-        `spec.cv` is below 2, or the estimator refuses a proposal.
+        `spec.cv` is below 2, or every trial failed.
     """
     if spec.cv < LEAST_FOLDS:
         raise InvalidInput(
@@ -169,14 +176,43 @@ def tune(
         )
     metric = SELECTED_BY[prepared.task]
 
-    def measure(params: Mapping[str, Any]) -> float:
-        scores = cross_validation_scores(prepared, with_params(spec, params))
-        record(Trial(params=params, scores=scores))
-        return scores[metric]
+    failures: list[InvalidInput] = []
+
+    def measure(params: Mapping[str, Any]) -> float | None:
+        trial = _tried(prepared, with_params(spec, params), params, metric)
+        record(trial)
+        if trial.failure:
+            failures.append(trial.failure)
+            return None
+        return trial.scores[metric]
 
     direction = direction_of(metric) or Direction.HIGHER_IS_BETTER
     best = search.best(space, measure, trials=trials, direction=direction, seed=spec.seed)
+    if best is None:
+        raise InvalidInput(
+            f"none of {trials} trials could be measured; the first: {failures[0].message}",
+            code="every-trial-failed",
+            hint="correct params or space; the nested runs say why each failed",
+        )
     return with_params(spec, best)
+
+
+def _tried(prepared: Prepared, spec: TrainSpec, params: Mapping[str, Any], metric: str) -> Trial:
+    """Measure one proposal; whatever its estimator raises is that trial's own failure."""
+    try:
+        scores = cross_validation_scores(prepared, spec)
+    except SlipwayError as error:
+        return _failed(params, error.message)
+    except Exception as error:  # estimators of other packages raise errors of their own
+        return _failed(params, f"{type(error).__name__}: {first_line(error)}")
+    if not math.isfinite(scores[metric]):
+        return _failed(params, f"its {metric} is {scores[metric]}")
+    return Trial(params=params, scores=scores)
+
+
+def _failed(params: Mapping[str, Any], why: str) -> Trial:
+    failure = InvalidInput(f"{dict(params)}: {why}", code="trial-failed", hint=None)
+    return Trial(params=params, scores={}, failure=failure)
 
 
 def with_params(spec: TrainSpec, params: Mapping[str, Any]) -> TrainSpec:

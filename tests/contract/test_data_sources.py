@@ -117,6 +117,38 @@ def test_a_file_that_dvc_tracks_records_its_digest(places: dict[str, str], tmp_p
     assert read(places["rows.parquet"], tmp_path).source_digest is None
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "lists no outs"),
+        (b"- a\n- b\n", "lists no outs"),
+        (b"outs: 7\n", "lists no outs"),
+        (b"outs:\n", "lists no outs"),
+        (b"wdir: .\n", "lists no outs"),
+        (b"outs: []\n", "has no out 'rows.csv'"),
+        (b"outs:\n- rows.csv\n", "has no out 'rows.csv'"),
+        (b"outs:\n- path: other.csv\n  md5: 0\n", "has no out 'rows.csv'"),
+        (b"outs:\n- path: rows.csv\n", "has no md5 of 'rows.csv'"),
+        (b"outs:\n- path: rows.csv\n  md5:\n", "has no md5 of 'rows.csv'"),
+        (b"outs:\n- path: rows.csv\n  md5: [1]\n", "has no md5 of 'rows.csv'"),
+        (b"\x00\xff\xfe", "is not YAML"),
+        (b"outs: [\n", "is not YAML"),
+    ],
+)
+def test_an_odd_record_of_dvc_is_refused(places: dict[str, str], tmp_path: Path, content: bytes, said: str):
+    """It would leave the training without a digest that somebody counts on."""
+    write(tmp_path, "rows.csv.dvc", content)
+    with pytest.raises(InvalidInput, match=said) as caught:
+        read(places["rows.csv"], tmp_path)
+    assert "dvc add" in caught.value.hint
+
+
+def test_a_digest_of_digits_is_no_number(places: dict[str, str], tmp_path: Path):
+    """It keeps its leading zeros."""
+    write(tmp_path, "rows.csv.dvc", b"outs:\n- md5: 00123456789012345678901234567890\n  path: rows.csv\n")
+    assert read(places["rows.csv"], tmp_path).source_digest == "md5:00123456789012345678901234567890"
+
+
 def test_a_missing_file_that_dvc_tracks_is_refused_with_the_command_that_pulls_it(tmp_path: Path):
     """The data is somewhere, but not here."""
     write(tmp_path, "away.csv.dvc", b"outs:\n- md5: 0\n  path: away.csv\n")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -17,6 +18,7 @@ import slipway
 from registry.manifest import Manifest, manifest_of
 from registry.profile import Profile
 from tests.datasets import customers
+from training.commands import read_rows
 
 SMALL = ["--params", '{"n_estimators": 5}']
 
@@ -303,3 +305,101 @@ def test_evaluation_refuses_data_without_the_versions_columns(store: Path, capsy
     assert run_command("evaluate", "iris/1", "--data", "sklearn:wine", "--target", "target") == 1
     assert "iris/1 takes columns that sklearn:wine lacks: sepal length (cm)" in capsys.readouterr().err
     assert last_run().info.status == "FAILED"
+
+
+def test_evaluation_says_when_it_cannot_tell_which_rows_are_known(store: Path, capsys: pytest.CaptureFixture[str]):
+    """Rows without the key column may be the very ones that the version was trained on."""
+    rows = customers(200)
+    rows.to_csv("rows.csv", index=False)
+    rows.drop(columns="id").to_csv("no_key.csv", index=False)
+    rows.assign(id=lambda frame: frame["id"].where(frame.index > 3)).to_csv("few_keys.csv", index=False)
+    train(*SMALL, "--key", "id", data="rows.csv", target="churned", model="churn")
+    for name, why in (
+        ("no_key.csv", "they were told apart by 'id', and these rows have no 'id'"),
+        ("few_keys.csv", "'id' is missing in 4 of these rows"),
+    ):
+        capsys.readouterr()
+        assert run_command("evaluate", "churn/1", "--data", name, "--target", "churned", "--json") == 0
+        said = capsys.readouterr()
+        found = json.loads(said.out)
+        assert (found["rows_trained_on"], found["rows_trained_on_unknown"]) == (None, why)
+        warning = f"it cannot be told whether churn/1 was trained on these rows: {why}"
+        assert f"warning: {warning}" in said.err
+        assert warning in MlflowClient().get_run(found["run_id"]).data.tags["mlflow.note.content"]
+
+
+def test_evaluation_names_the_column_that_a_model_refuses(store: Path, capsys: pytest.CaptureFixture[str]):
+    """Infinities in new rows are no traceback."""
+    rows = customers(200).drop(columns="id")
+    rows.to_csv("rows.csv", index=False)
+    rows.assign(income=lambda frame: frame["income"].where(frame.index > 1, np.inf)).to_csv("odd.csv", index=False)
+    train("--estimator", "ridge", data="rows.csv", target="churned", model="churn")
+    assert run_command("evaluate", "churn/1", "--data", "odd.csv", "--target", "churned") == 1
+    assert "churn/1 cannot predict these rows: column 'income' is infinite in 2 of 200 rows" in capsys.readouterr().err
+
+
+def test_declared_words_mean_missing_wherever_the_version_is_asked(store: Path, capsys: pytest.CaptureFixture[str]):
+    """In MLflow's own model, in evaluation and in rows that are read for the gate; they are recorded with it."""
+    rows = customers(200).drop(columns="id")
+    rows["income"] = rows["income"].astype(object).where(rows["income"].notna(), "n.k.")
+    rows["city"] = rows["city"].where(rows["city"].notna(), "n.k.")
+    rows.to_csv("rows.csv", index=False)
+    assert train(*SMALL, "--missing", "n.k.", data="rows.csv", target="churned", model="churn") == 0
+    version = MlflowClient().get_model_version("churn", "1")
+    assert version.tags["slipway.missing_words"] == '["n.k."]'
+    assert MlflowClient().get_run(version.run_id).data.params["missing"] == "n.k."
+    model = mlflow.pyfunc.load_model("models:/churn/1")
+    asked = pd.DataFrame({"age": [30.0] * 3, "city": ["n.k.", None, "Rome"], "income": [1e4] * 3, "active": [True] * 3})
+    said = model.get_raw_model().predict_proba(asked)
+    assert said[0].tolist() == said[1].tolist() != said[2].tolist()
+    capsys.readouterr()
+    assert run_command("evaluate", "churn/1", "--data", "rows.csv", "--target", "churned", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows_trained_on"] == int(MlflowClient().get_run(version.run_id).data.params["rows_train"])
+    document = json.loads(mlflow.artifacts.load_text(f"runs:/{version.run_id}/holdout/holdout.json"))
+    assert document["missing_words"] == ["n.k."]
+    frame, digest = read_rows("rows.csv", "churned", document["missing_words"])
+    assert str(frame["income"].dtype) == "float64"
+    assert digest == document["data_digest"]
+
+
+def test_a_trial_that_fails_is_a_failed_run_and_the_best_is_registered(store: Path, capsys: pytest.CaptureFixture[str]):
+    """The reason is in the nested run."""
+    space = '{"alpha": {"choices": [-1.0, 1.0]}}'
+    words = [
+        "tune",
+        "--data",
+        "sklearn:iris",
+        "--target",
+        "target",
+        "--model",
+        "iris",
+        "--estimator",
+        "ridge",
+        "--json",
+    ]
+    assert run_command(*words, "--trials", "6", "--cv", "2", "--space", space) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["version"] == "iris/1"
+    nested = [run for run in MlflowClient().search_runs(["0"]) if "mlflow.parentRunId" in run.data.tags]
+    by_alpha = {(run.data.params["estimator.alpha"], run.info.status) for run in nested}
+    assert by_alpha == {("-1.0", "FAILED"), ("1.0", "FINISHED")}
+    failed = next(run for run in nested if run.info.status == "FAILED")
+    assert "'alpha' parameter of RidgeClassifier" in failed.data.tags["slipway.error"]
+    assert "warning: a trial failed: {'alpha': -1.0}: RidgeClassifier cannot be fitted" in said.err
+
+
+def test_the_format_of_times_and_what_was_left_out_are_in_the_run(store: Path, capsys: pytest.CaptureFixture[str]):
+    """Said on the terminal too."""
+    days = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(200), unit="D")
+    customers(200).drop(columns="id").assign(day=days.strftime("%d.%m.%Y")).to_csv("rows.csv", index=False)
+    words = ("--time-column", "day", "--importance-seconds", "0", "--estimator", "ridge")
+    assert train(*words, data="rows.csv", target="churned", model="churn") == 0
+    run, said = last_run(), capsys.readouterr().err
+    assert run.data.tags["slipway.time_format"] == "%d.%m.%Y"
+    assert "time column 'day' was read by the format %d.%m.%Y" in said
+    assert "the importance of 4 of 4 features was not measured within 0 s" in run.data.tags["mlflow.note.content"]
+    assert "the importance of 4 of 4 features was not measured within 0 s" in said
+    table = pd.read_csv(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/permutation_importance.csv"))
+    assert set(table["feature"]) == {"age", "city", "income", "active"}
+    assert table["importance"].isna().all()

@@ -1,6 +1,9 @@
 """One parameter names rows anywhere, and they come out in the same types."""
 
+from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -56,6 +59,41 @@ def test_the_target_keeps_its_type():
     """A class stays the number or text that it was."""
     frame, _ = normalised(pd.DataFrame({"x": [1], "y": pd.Series([1], dtype="int64")}), "y")
     assert frame["y"].dtype == "int64"
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (pd.array([1, 2], "Int64"), "int64"),
+        (pd.array([1, None], "Int64"), "float64"),
+        (pd.array([True, False], "boolean"), "bool"),
+        (pd.array([True, None], "boolean"), "float64"),
+        (pd.array([1.5, 2], "Float64"), "float64"),
+        (np.array([1, 2], "float16"), "float64"),
+        (pd.array(["a", None], "string"), "str"),
+        (pd.Categorical(["a", "b"]), "str"),
+        (pd.Categorical([1, 2]), "int64"),
+        (pd.Series([Decimal("1.5"), Decimal(2)], dtype=object), "float64"),
+        (pd.Series([True, None], dtype=object), "float64"),
+        (pd.Series([date(2026, 1, 1), None], dtype=object), "datetime64[us]"),
+    ],
+)
+def test_a_target_of_any_type_is_one_that_estimators_know(tmp_path: Path, values: object, dtype: str):
+    """Missing stays missing, to be refused in words."""
+    pd.DataFrame({"x": [1, 2], "y": values}).to_parquet(tmp_path / "rows.parquet")
+    dataset = load(str(tmp_path / "rows.parquet"), "y", sources=sources())
+    assert str(dataset.frame["y"].dtype).split("[")[0] == dtype.split("[")[0]
+    assert dataset.frame["y"].isna().tolist() == pd.Series(values).isna().tolist()
+
+
+def test_moments_of_summer_and_winter_are_one_column():
+    """PostgreSQL's driver gives each moment the zone's offset of its day."""
+    zone = ZoneInfo("Europe/Berlin")
+    values = pd.Series(
+        [datetime(2026, 1, 1, tzinfo=zone), datetime.fromisoformat("2026-07-01T00:00+02:00")], dtype=object
+    )
+    frame, _ = normalised(pd.DataFrame({"x": values, "y": [0, 1]}), "y")
+    assert frame["x"].tolist() == [pd.Timestamp("2025-12-31T23:00Z"), pd.Timestamp("2026-06-30T22:00Z")]
 
 
 def test_doubles_are_not_copied():

@@ -87,6 +87,40 @@ def test_a_time_column_holds_out_the_latest(tmp_path: Path):
     assert len(sides.holdout) == 80
 
 
+def test_dates_in_text_hold_out_the_latest(tmp_path: Path):
+    """Sorted as text, 9.1.2026 would come after 31.12.2026; the format is part of the rule."""
+    days = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(300), unit="D")
+    frame = frame_of().assign(day=[f"{day.day}.{day.month}.{day.year}" for day in days])
+    sides = split(dataset_of(frame, "y", tmp_path), HoldoutScheme(fraction=0.2, time_column="day"), classes=True)
+    assert sides.holdout.tolist() == list(range(240, 300))
+    assert sides.scheme.to_document()["time_format"] == "%d.%m.%Y"
+    said = HoldoutScheme(fraction=0.2, time_column="day", time_format="%d.%m.%Y")
+    assert sides.scheme.digest == said.digest != HoldoutScheme(fraction=0.2, time_column="day").digest
+
+
+def test_a_rule_without_text_has_the_digest_that_it_always_had():
+    """Versions of before are still compared by it."""
+    assert "time_format" not in HoldoutScheme(fraction=0.2, time_column="day").to_document()
+
+
+@pytest.mark.parametrize(
+    ("key", "missing"), [([None] * 9 + list(range(291)), 9), ([None] + ["a", "b"] * 149 + ["c"], 1)]
+)
+def test_rows_without_a_key_are_refused(tmp_path: Path, key: list, missing: int):
+    """They would share one id and one side."""
+    dataset = dataset_of(frame_of().assign(k=key), "y", tmp_path)
+    with pytest.raises(InvalidInput, match=f"key 'k' is missing in {missing} of 300 rows") as caught:
+        split(dataset, HoldoutScheme(fraction=0.2, key="k"), classes=True)
+    assert "leave key empty" in caught.value.hint
+
+
+def test_one_key_for_very_many_rows_is_said(tmp_path: Path):
+    """A placeholder for a missing key is a value too."""
+    dataset = dataset_of(frame_of().assign(k=["unknown"] * 100 + [str(i) for i in range(200)]), "y", tmp_path)
+    sides = split(dataset, HoldoutScheme(fraction=0.2, key="k"), classes=True)
+    assert "key 'k' is 'unknown' in 100 of 300 rows, which are all on one side" in sides.notes[0]
+
+
 def test_each_rule_has_a_digest_of_its_own():
     """The digest says whether two versions were split alike."""
     schemes = [

@@ -8,7 +8,7 @@ import pytest
 
 from registry.errors import InvalidInput, NotFound
 from tests.datasets import customers, dataset_of
-from training.quality import refuse_repeated, refuse_table, refuse_target, warnings_for
+from training.quality import refuse_features, refuse_repeated, refuse_table, refuse_target, warnings_for
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,10 @@ def test_a_table_that_cannot_be_used_is_refused(frame: pd.DataFrame, error: type
         (["a", None], True, "target 'y' is missing in 1 of 2 rows"),
         ([1.0, np.nan, np.nan], False, "target 'y' is missing in 2 of 3 rows"),
         ([1.0, np.inf], False, "target 'y' is infinite in 1 of 2 rows"),
+        ([1.0, 1e300], False, r"target 'y' is as large as 1e\+300 in 1 of 2 rows"),
+        (pd.array([True, None, False], "boolean"), True, "target 'y' is missing in 1 of 3 rows"),
+        (pd.to_datetime(["2026-01-01", "2026-01-02"]), True, "target 'y' holds dates, which are neither"),
+        ([*map(str, range(40)), "NA", "NA"], True, "target 'y' holds numbers, and 'NA' in 2 of 42 rows"),
         (["a", "b"], False, "task regression needs numbers, and target 'y' holds str such as 'a'"),
         ([0.5, 1.0], True, "task classification needs classes, and target 'y' holds fractions such as 0.5"),
     ],
@@ -64,7 +68,7 @@ def warned(frame: pd.DataFrame, target: str, folder: Path, *, aside: str = "") -
 
 def test_good_data_has_no_warnings(tmp_path: Path):
     """Nobody reads warnings that are always there."""
-    frame = pd.DataFrame({"x": np.arange(100.0), "c": ["a", "b"] * 50, "y": [0, 1] * 50})
+    frame = pd.DataFrame({"x": np.sqrt(np.arange(100.0)), "c": ["a", "b"] * 50, "y": [0, 1] * 50})
     assert warned(frame, "y", tmp_path) == ()
 
 
@@ -104,3 +108,22 @@ def test_contradicting_rows_are_counted(tmp_path: Path):
     """Two rows with the same features and different targets."""
     frame = pd.DataFrame({"x": [1.0, 1.0, 2.0, 2.0], "y": ["a", "b", "a", "a"]})
     assert warned(frame, "y", tmp_path) == ("2 rows have the same features as another row and a different target",)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1.0, np.inf, -np.inf], "column 'x' is infinite in 2 of 3 rows"),
+        ([1.0, np.nan, 1e300], r"column 'x' is as large as 1e\+300 in 1 of 3 rows"),
+    ],
+)
+def test_features_that_nothing_can_compute_with_are_named(values: list, said: str):
+    """The column, how large, and in how many rows."""
+    with pytest.raises(InvalidInput, match=said):
+        refuse_features(pd.DataFrame({"good": [0.0, np.nan, 3e38], "x": values, "text": ["inf", "1e300", "a"]}))
+
+
+def test_columns_that_are_wrong_are_not_all_listed():
+    """One line stays one line."""
+    with pytest.raises(InvalidInput, match="column 'c9' is infinite in 1 of 1 rows and 5 more columns"):
+        refuse_features(pd.DataFrame({f"c{i}": [np.inf] for i in range(15)}))

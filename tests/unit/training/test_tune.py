@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sklearn.linear_model import RidgeClassifier
 
 from registry.errors import InvalidInput
 from tests.datasets import customers, dataset_of
@@ -96,3 +97,48 @@ def test_tuning_needs_folds(tmp_path: Path):
     """One fold selects nothing."""
     with pytest.raises(InvalidInput, match="needs cv of at least 2; got 0"):
         search(tmp_path, SPEC.model_copy(update={"cv": 0}))
+
+
+def test_a_trial_that_cannot_be_fitted_is_recorded_and_the_others_go_on(tmp_path: Path):
+    """With the reason; the best of the others wins."""
+    trials: list[Trial] = []
+    prepared = prepare(dataset_of(customers(200), "churned", tmp_path), SPEC)
+    space = parse_space('{"alpha": {"choices": [-1.0, 1.0]}}', "ridge")
+    best = tune(prepared, SPEC, space=space, trials=8, search=OptunaSearch(), record=trials.append)
+    failed = [trial for trial in trials if trial.failure]
+    assert best.params["alpha"] == 1.0
+    assert {trial.params["alpha"] for trial in failed} == {-1.0}
+    assert "'alpha' parameter of RidgeClassifier must be" in failed[0].failure.message
+    assert len(trials) == 8
+
+
+def test_a_search_of_which_every_trial_fails_says_why(tmp_path: Path):
+    """All are tried and recorded, and the first reason is given."""
+    trials: list[Trial] = []
+    prepared = prepare(dataset_of(customers(200), "churned", tmp_path), SPEC)
+    space = parse_space('{"alpha": {"choices": [-1.0, -2.0]}}', "ridge")
+    with pytest.raises(
+        InvalidInput, match=r"none of 3 trials could be measured; the first: .*RidgeClassifier cannot be"
+    ):
+        tune(prepared, SPEC, space=space, trials=3, search=OptunaSearch(), record=trials.append)
+    assert len(trials) == 3
+
+
+class Moody(RidgeClassifier):
+    """An estimator of somebody else's, with errors of its own, and without a number where it should have one."""
+
+    def fit(self, X, y):
+        if self.alpha > 2:
+            raise ZeroDivisionError("no such mood")
+        return super().fit(X, y)
+
+
+def test_errors_of_other_packages_fail_their_own_trial(tmp_path: Path):
+    """Whatever an estimator raises; its type is named."""
+    spec = SPEC.model_copy(update={"estimator": f"{__name__}.Moody", "params": {}})
+    trials: list[Trial] = []
+    prepared = prepare(dataset_of(customers(200), "churned", tmp_path), spec)
+    space = parse_space('{"alpha": {"choices": [1.0, 3.0]}}', "x.Y")
+    best = tune(prepared, spec, space=space, trials=8, search=OptunaSearch(), record=trials.append)
+    assert best.params == {"alpha": 1.0}
+    assert any("ZeroDivisionError: no such mood" in trial.failure.message for trial in trials if trial.failure)

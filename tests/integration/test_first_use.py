@@ -1,0 +1,60 @@
+"""The first commands in an empty folder, several at once: MLflow's tables are made once."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import slipway
+from registry.errors import Unavailable
+from registry.sql_first_use import made_once
+from tests.postgres import PostgresServer
+
+pytestmark = pytest.mark.slow
+TRAIN = ["train", "--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", "ridge", "--json"]
+FIRST = [TRAIN, TRAIN, TRAIN, ["status", "--json"], ["versions", "none", "--json"], ["init", "--json"]]
+
+
+def start(words: list[str], folder: Path, uri: str | None) -> subprocess.Popen[str]:
+    """Start a command in a folder."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "SLIPWAY_"))}
+    if uri:
+        environ["MLFLOW_TRACKING_URI"] = uri
+    command = [sys.executable, slipway.__file__, *words]
+    return subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_first_commands_at_once_all_succeed(database: str, tmp_path: Path, request: pytest.FixtureRequest):
+    """Three trainings, and commands that only read: no traceback, three versions, one document each."""
+    postgres: PostgresServer | None = request.getfixturevalue("postgres") if database == "postgresql" else None
+    uri = postgres.create_database() if postgres else None
+    running = [start(words, tmp_path, uri) for words in FIRST]
+    said = [process.communicate(timeout=500) for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0, 0, 1, 0], "\n".join(str(each) for each in said)
+    assert not any("Traceback" in errors for _, errors in said)
+    documents = [json.loads(out) for out, _ in said]
+    assert sorted(document["version"] for document in documents[:3]) == ["iris/1", "iris/2", "iris/3"]
+    assert documents[4]["error"]["code"] == "unknown-model"
+    assert not list(tmp_path.glob("*init.lock"))
+
+
+def test_who_makes_the_tables_without_a_lock_is_waited_for(tmp_path: Path):
+    """Half-made tables of somebody else are left to them, until they are whole."""
+    path = tmp_path / "mlflow.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE experiments (name TEXT)")
+    finish = "import sqlite3, time; time.sleep(1); d = sqlite3.connect({0!r}); d.execute({1!r}); d.commit()"
+    code = finish.format(str(path), "INSERT INTO experiments VALUES ('Default')")
+    with subprocess.Popen([sys.executable, "-c", code]):
+        made_once(f"sqlite:///{path}", lambda: pytest.fail("made beside somebody else"), with_runs=True)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+    """No traceback of the driver's."""
+    with pytest.raises(Unavailable, match=r"no database can be made in .*/none: No such file"):
+        made_once(f"sqlite:///{tmp_path}/none/mlflow.db", lambda: None, with_runs=True)
