@@ -1,4 +1,7 @@
-"""Decisions on a ledger: what the command line does with its own, and a server with the one that it keeps."""
+"""Decisions on a ledger: what the command line does with its own, and a server with the one that it keeps.
+
+It is one long thing: the verbs of `Decisions`, each with what it reads again when the model's lock is held.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

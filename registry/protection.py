@@ -3,6 +3,8 @@
 A version is protected while it is in a stage of its model's policy: by the history, by its alias or by MLflow's stage
 label. Its files, its run and its logged model are so too while a rollback may go back to it. What is deleted is held
 still meanwhile, under the lock under which versions are promoted.
+
+It is one long thing: each guarded call of MLflow's is one short method, and all share how a version is held.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
