@@ -419,7 +419,6 @@ WRONG = [
     ["rollback", MODEL, "--reason", "x", "--to-version", "0"],
     ["versions", f"{MODEL}\0"],
     ["versions", "n" * 5_000],
-    ["versions", MODEL, "--most", "9" * 30],
     ["history", f"{MODEL}\0"],
     ["history", MODEL, "--at", "9" * 5_000],
     ["history", MODEL, "--verify", "--head", f"\u0661:{'a' * 64}"],
@@ -439,6 +438,7 @@ def test_what_no_database_could_hold_is_an_error_of_the_command_line(make: Calla
         assert len(said.err) < 1_000
         said.err.encode()
     assert look(MODEL, ledger).head == before
+    assert command("versions", MODEL, "--most", "9" * 30).code == 0
 
 
 def test_the_history_of_a_model_that_was_made_again_can_be_read(make: Callable[[], World]):
