@@ -149,7 +149,7 @@ def test_what_no_database_could_hold_is_wrong_in_the_request(
     guarded: GuardedServer, made: Made, method: str, path: str, body: dict, status: int
 ):
     """On a real server and PostgreSQL, in the one shape."""
-    answer = guarded.ask(method, f"slipway/{path}", body)
+    answer = of(guarded, "petra").ask(method, f"slipway/{path}", body)
     assert (answer.status, set(answer.document["error"])) == (status, {"kind", "code", "message", "hint"})
 
 
