@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from registry.errors import InvalidInput
 
 MAX_BODY_BYTES = 16 * 2**20  # a manifest of 100,000 files
+READ_ON_TIMES = 8
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -25,7 +26,7 @@ class BoundedBody:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await self._read(scope, receive)
+        body = await self._read(receive)
         if body is None:
             await self._refusal()(scope, receive, send)
             return
@@ -36,19 +37,21 @@ class BoundedBody:
 
         await self._app(scope, again, send)
 
-    async def _read(self, scope: Message, receive: Receive) -> bytes | None:
-        """Return the body; `None` as soon as it is known to be too large."""
-        said = dict(scope["headers"]).get(b"content-length", b"")
-        if said.isdigit() and (len(said) > len(str(self._max_bytes)) or int(said) > self._max_bytes):
-            return None
-        body = bytearray()
+    async def _read(self, receive: Receive) -> bytes | None:
+        """Return the body; `None` for one that is too large, which is not kept.
+
+        It is read on for a while all the same: whoever is still sending would see a broken connection, and no answer.
+        """
+        body, size_bytes = bytearray(), 0
         while True:
             message = await receive()
-            body += message.get("body", b"")
-            if len(body) > self._max_bytes:
-                return None
-            if message["type"] == "http.disconnect" or not message.get("more_body"):
-                return bytes(body)
+            chunk = message.get("body", b"")
+            size_bytes += len(chunk)
+            if size_bytes <= self._max_bytes:
+                body += chunk
+            ended = message["type"] == "http.disconnect" or not message.get("more_body")
+            if ended or size_bytes > READ_ON_TIMES * self._max_bytes:
+                return bytes(body) if size_bytes <= self._max_bytes else None
 
     def _refusal(self) -> JSONResponse:
         limit = f"{self._max_bytes // 2**20} MiB"

@@ -23,7 +23,7 @@ SHOWN_VERSIONS = 20
     "--most",
     default=SHOWN_VERSIONS,
     show_default=True,
-    type=click.IntRange(1, LARGEST_NUMBER),
+    type=click.IntRange(1),
     help="Show so many at most.",
 )
 @json_option
@@ -31,6 +31,7 @@ def versions(model: str, most: int, as_json: bool) -> None:
     """List a model's versions: stages, metrics, age, run."""
     prepare_tables()
     registry = MlflowRegistry()
+    most = min(most, LARGEST_NUMBER)
     found = registry.versions(model, at_most=most + 1)
     shown = list(zip(found[:most], registry.measured_each(found[:most]), strict=True))
     more = len(found) > most

@@ -49,6 +49,8 @@ def gate(outside: Outside, version: str, to: str, as_json: bool) -> int:
     if situation.occupant(stage) is None and situation.holder(stage) is not None:
         take_over = f'slipway adopt {found.model}@{stage} --reason "…"'
         say(f"warning: what is in {stage} is not in the history, and no champion is compared: {take_over}")
+    if (there := situation.state.stages.get(stage)) and there.version in situation.gone:
+        say(f"warning: {found.model}/{there.version}, in {stage} by the history, was deleted: no champion is compared")
     verdict = _assessed(found, stage, situation, opened, who("assessed"))
     noted = decisions.record(verdict, found)
     if as_json:

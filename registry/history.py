@@ -70,6 +70,10 @@ class Head:
         return f"{self.seq}:{self.hash}"
 
 
+NO_HEAD = Head(seq=0, hash="0" * 64)
+"""What stands for a head that was noted and is not one any more: no chain leads to it."""
+
+
 def parse_head(text: str) -> Head:
     """Return a head that was noted as `SEQ:HASH`.
 
@@ -210,7 +214,9 @@ def verify(model_uid: str, records: Iterable[Record], anchors: Collection[Head] 
         if record.seq in noted:
             hashes[record.seq] = record.hash
     for anchor in anchors:
-        if hashes.get(anchor.seq) != anchor.hash:
+        if anchor == NO_HEAD:
+            defects.append("the head that was noted in the registry was written over; the next decision notes it anew")
+        elif hashes.get(anchor.seq) != anchor.hash:
             found = "is another one" if anchor.seq in hashes else "is missing: the end was cut off"
             defects.append(f"event {anchor.seq}: noted elsewhere as {anchor.hash[:12]}…, and {found}")
     return tuple(defects)

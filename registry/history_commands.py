@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from shlex import quote
 
 import click
 
@@ -37,6 +38,9 @@ def history(outside: Outside, model: str, at: str | None, verify: bool, head: st
         _show_at(model, ledger.records(uid), moment, as_json=as_json)
     else:
         _show(model, ledger.records(uid), as_json=as_json)
+    for other in ledger.model_uids(model=model):
+        if other != uid and not as_json:
+            say(f"another model had that name, and has a history of its own: slipway history {quote(other)}")
 
 
 def _show(model: str, records: Sequence[Record], *, as_json: bool) -> None:

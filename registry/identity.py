@@ -85,7 +85,8 @@ def uid_named(model: str, history: History, *, prefix: str = "") -> str:
         raise NotFound(
             f"the history knows no model '{model}'{did_you_mean(model, names)}",
             code="unknown-model",
-            hint=f'slipway versions {model}; slipway adopt {model}@production --reason "…" begins a history',
+            hint=f'slipway versions {model}; slipway adopt {model}@production --reason "…" begins a history; one that '
+            "was renamed is found by its earlier name until something is decided about it",
         )
     return max(known, key=lambda uid: int(uid.split("/")[1]))
 

@@ -65,9 +65,9 @@ def _reported(verdict: Verdict, version: Version, seq: int, ledger: Ledger) -> I
     page = f"#/experiments/{run.experiment_id}/runs/{version.run_id}/artifacts/{path}.html"
     current = registry.version(VersionRef(model=version.model, number=version.number)).description
     described = describe(current, verdict, page)
-    if described is None:
-        yield f"the description of {version} is too long for a link to the report, and is left as it is"
-    else:
+    if described is None or page not in described:
+        yield f"the description of {version} is too long for a link to the report; what people wrote is left as it is"
+    if described is not None:
         write = partial(registry.set_description, version.model, version.number, described)
         yield _unwritten("the link to the report", write)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from registry.manifest import Manifest, manifest_of
 from registry.model_registry import ModelRegistry
+from registry.text import DESCRIPTION_CHARACTERS, cleaned
 from registry.version import LoggedModel, Version
 
 MANIFEST_PATH = "slipway/manifest.json"
@@ -22,7 +23,8 @@ def register(
     manifest = manifest_of(registry.stored_files(logged.model_uri))
     registry.log_text(logged.run_id, manifest.to_json(), MANIFEST_PATH)
     tags = {**logged.tags, MANIFEST_TAG: manifest.digest}
-    version = registry.create_version(logged, model=model, description=describe(logged), tags=tags)
+    described = cleaned(describe(logged), DESCRIPTION_CHARACTERS)  # a source may be a query of any length
+    version = registry.create_version(logged, model=model, description=described, tags=tags)
     try:
         note(version, manifest)
     except BaseException:

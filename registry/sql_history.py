@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.events import Event, first_hash
-from registry.history import HEAD_TAG, MOVES, Head, Record, parse_head, record_of
+from registry.history import HEAD_TAG, MOVES, NO_HEAD, Head, Record, parse_head, record_of
 from registry.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 
 RECORD = ("seq", "text", "hash", "model", "kind", "version")
@@ -131,7 +131,7 @@ class SqlHistory:
         with self.connected() as connection:
             if not sa.inspect(connection).has_table("registered_model_tags"):
                 return ()
-            noted = {str(row.name): parse_head(row.value) for row in connection.execute(NOTED_HEADS, mine)}
+            noted = {str(row.name): _noted_head(row.value) for row in connection.execute(NOTED_HEADS, mine)}
         if name in noted:
             return (noted[name],)
         prefix = f"{workspace}/{created_ms}/"  # renamed since; others of the same millisecond are known by themselves
@@ -263,6 +263,14 @@ def open_to_read(url: str) -> SqlHistory:
             hint="slipway status brings older ones up to date; newer ones need the Slipway that made them",
         )
     return history
+
+
+def _noted_head(text: str) -> Head:
+    """Return the head that a tag notes; one that somebody wrote over with other words leads nowhere."""
+    try:
+        return parse_head(text)
+    except InvalidInput:
+        return NO_HEAD
 
 
 def _records_of(model_uid: str) -> sa.Select[Any]:

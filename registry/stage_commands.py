@@ -11,18 +11,31 @@ from registry.console import json_option, print_document, print_table, say
 from registry.decisions import Noted, Receipt
 from registry.outside import Outside
 from registry.status import Status
-from registry.version import LARGEST_NUMBER, parse_ref
+from registry.version import parse_ref, require_number
 
-number = click.IntRange(1, LARGEST_NUMBER)
 reason_option = click.option("--reason", required=True, help="Why; it is recorded for good.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
+
+
+def _number(_: click.Context, __: click.Parameter, number: int | None) -> int | None:
+    """Return a version's number as an option has it, which no database is to be asked for otherwise."""
+    return None if number is None else require_number(number)
 
 
 @click.command("rollback", epilog='Example: slipway rollback cancer --reason "errors doubled"')
 @click.argument("model")
 @click.option("--stage", default=None, metavar="STAGE", help="The stage to roll back; the last one without it.")
-@click.option("--from", "from_version", type=number, metavar="N", help="Only if N is there now: a repeat is harmless.")
-@click.option("--to-version", type=number, metavar="N", help="The version to put back, instead of the one before.")
+@click.option(
+    "--from",
+    "from_version",
+    type=int,
+    callback=_number,
+    metavar="N",
+    help="Only if N is there now: a repeat is harmless.",
+)
+@click.option(
+    "--to-version", type=int, callback=_number, metavar="N", help="The version to put back, instead of the one before."
+)
 @click.option("--skip-damaged", is_flag=True, help="Go on to the one before where files are gone or changed.")
 @reason_option
 @dry_run_option

@@ -117,4 +117,4 @@ def test_each_workspace_sees_its_own_history(shared: GuardedServer, held: Made):
     default = replace(shared, headers={})
     assert shared.ask("GET", "slipway/models/m/history").document["events"]
     assert default.ask("GET", "slipway/models/m/history").status == 404
-    assert default.ask("GET", "slipway/status").document == {"stages": []}
+    assert default.ask("GET", "slipway/status").document == {"stages": [], "problems": []}

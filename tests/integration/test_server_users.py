@@ -121,6 +121,47 @@ def test_roles_decide_and_the_user_is_on_record(guarded: GuardedServer, made: Ma
     ]
 
 
+def test_an_engines_word_takes_more_than_to_read_and_is_bound_to_its_user(guarded: GuardedServer, made: Made):
+    """A reader neither writes nor removes any; another who may edit speaks for no engine but her own."""
+    names = {"engine": "host:8080:1", "model": "m", "stage": "staging", "address": "http://host", "runner": None}
+    beats = {"beats": [{**names, "version": 1, "since": None, "at": "2099-01-01T00:00:00+00:00", "problem": None}]}
+    leave = {"engine": names["engine"]}
+    assert code(of(guarded, "vera").ask("POST", "slipway/heartbeats", beats)) == (403, "not-your-role")
+    assert of(guarded, "ed").ask("POST", "slipway/heartbeats", beats).status == 200
+    assert code(of(guarded, "vera").ask("POST", "slipway/heartbeats/leave", leave)) == (403, "another-engine")
+    AuthServiceClient(guarded.url).grant_user_permission("ci", "registered_model", "m", "EDIT")
+    for path, body in (("heartbeats", beats), ("heartbeats/leave", leave)):
+        assert code(of(guarded, "ci").ask("POST", f"slipway/{path}", body)) == (403, "another-engine")
+    AuthServiceClient(guarded.url).revoke_user_permission("ci", "registered_model", "m")
+    (found,) = of(guarded, "vera").ask("GET", "slipway/heartbeats").document["beats"]
+    assert not found["at"].startswith("2099")
+    assert guarded.ask("POST", "slipway/heartbeats/leave", leave).status == 200
+    assert of(guarded, "vera").ask("GET", "slipway/heartbeats").document == {"beats": []}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "models/m%00/history", None, 400),
+        ("GET", "models/%ED%A0%80/history", None, 404),
+        ("GET", "ledger/records?model_uid=default/1/m%00", None, 400),
+        ("GET", f"ledger/records?model_uid=default/1/m&version={10**30}", None, 400),
+        ("GET", "ledger/anchors?model_uid=default/x", None, 400),
+        ("POST", "rollbacks", {"model": "m", "reason": "a\0b"}, 400),
+        ("POST", "rollbacks", {"model": "m", "reason": "\ud800"}, 400),
+        ("POST", "rollbacks", {"model": "m", "reason": "x" * 5_000_000}, 400),
+        ("POST", "rollbacks", {"model": "m", "reason": "x" * 17_000_000}, 413),
+        ("POST", "archivals", {"version": f"m/{10**30}", "reason": "x"}, 400),
+    ],
+)
+def test_what_no_database_could_hold_is_wrong_in_the_request(
+    guarded: GuardedServer, made: Made, method: str, path: str, body: dict, status: int
+):
+    """On a real server and PostgreSQL, in the one shape."""
+    answer = of(guarded, "petra").ask(method, f"slipway/{path}", body)
+    assert (answer.status, set(answer.document["error"])) == (status, {"kind", "code", "message", "hint"})
+
+
 def test_without_a_list_it_takes_mlflows_permission(guarded: GuardedServer, made: Made):
     """For staging nobody is listed: who may edit the model may, who may read it may not."""
     about = {"version": str(made), "stage": "staging", "reason": "x"}
@@ -131,7 +172,7 @@ def test_without_a_list_it_takes_mlflows_permission(guarded: GuardedServer, made
 def test_who_may_not_see_a_model_learns_nothing_of_it(guarded: GuardedServer, made: Made):
     """Neither its stages nor its history."""
     nina = of(guarded, "nina")
-    assert nina.ask("GET", "slipway/status").document == {"stages": []}
+    assert nina.ask("GET", "slipway/status").document == {"stages": [], "problems": []}
     assert code(nina.ask("GET", "slipway/models/m/history")) == (403, "not-yours-to-see")
     assert code(nina.ask("POST", "slipway/rollbacks", {"model": "m", "reason": "x"})) == (403, "not-yours-to-see")
 

@@ -356,7 +356,7 @@ def test_the_server_runs_is_used_from_a_laptop_and_leaves_nothing_behind(
         server = GuardedServer(url=team.url, folder=team.folder, database=team.database, log=team.folder / "log")
         assert server.ask("GET", "slipway/status").status == 401
         admin = as_user("admin", PASSWORD)
-        assert server.ask("GET", "slipway/status", **admin).document == {"stages": []}
+        assert server.ask("GET", "slipway/status", **admin).document == {"stages": [], "problems": []}
         path = "api/2.0/mlflow-artifacts/artifacts/0/a.txt"
         assert server.ask("PUT", path, b"through the server", **admin).status == 200
         stored = team.ceph.client().get_object(Bucket=team.bucket, Key="models/0/a.txt")

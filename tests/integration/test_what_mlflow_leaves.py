@@ -13,17 +13,19 @@ import shlex
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.cli import gc
 
 import slipway
 from registry.decide import look
 from registry.errors import NotFound
 from registry.history import verify
+from registry.version import parse_ref
 from tests.deciding import Copies, Place, do, promote
 
 MODEL = "churn"
@@ -80,7 +82,7 @@ class World:
 
     def logged(self, number: int) -> str:
         """Return the logged model of a version."""
-        return str(self.client.get_model_version(MODEL, str(number)).model_id)
+        return str(self.client.get_model_version(MODEL, str(number)).source).removeprefix("models:/")
 
 
 Deed = Callable[[World], object]
@@ -140,6 +142,14 @@ def lose_files(world: World, number: int) -> object:
     """Remove a version's stored files."""
     shutil.rmtree(world.client.get_logged_model(world.logged(number)).artifact_location.removeprefix("file://"))
     return None
+
+
+def collect(world: World, number: int) -> object:
+    """Delete the run and the logged model of a version, and have MLflow collect what was deleted."""
+    world.client.delete_logged_model(world.logged(number))
+    world.client.delete_run(world.run_of(number))
+    with contextlib.redirect_stdout(io.StringIO()):
+        return gc.main(["--backend-store-uri", world.place.uri], standalone_mode=False)
 
 
 WRITES: dict[str, dict[str, Deed]] = {
@@ -209,8 +219,9 @@ WRITES: dict[str, dict[str, Deed]] = {
     "update_registered_model": {"long": lambda w: w.client.update_registered_model(MODEL, "x" * 5_000)},
     "update_run": each(lambda w, n: w.client.update_run(w.run_of(n), "FAILED", "renamed")),
     "(files)": each(lose_files),
+    "(gc)": each(collect),
 }
-"""Call → what is done with it; the last is no call: somebody removed stored files."""
+"""Call → what is done with it; the last are none: somebody removed stored files, or ran `mlflow gc`."""
 
 CASES = [(call, name) for call, deeds in WRITES.items() for name in deeds]
 
@@ -305,7 +316,7 @@ def test_every_call_of_mlflows_client_is_known_here():
     left = {
         name for name in calls if not name.startswith(READS) and not any(other in name for other in OTHERS)
     } - RECORDS
-    assert left == set(WRITES) - {"(files)"}
+    assert left == {call for call in WRITES if not call.startswith("(")}
 
 
 def advised(status: Said) -> Iterator[tuple[str, str, list[str]]]:
@@ -383,6 +394,61 @@ def settle(world: World) -> None:
             return
         assert command(*left[0][2]).code == 0, left[0]
     raise AssertionError(f"what status advises leads nowhere: {left}")
+
+
+@pytest.mark.parametrize("reason", ["a\0b", "x" * 5_000_000])
+def test_a_reason_from_before_there_were_rules_stops_nothing(make: Callable[[], World], reason: str):
+    """It is in the history for good; its tag is written as far as the database can hold it, and all goes on."""
+    ledger = make().place.ledger()
+    situation = look(MODEL, ledger)
+    last = ledger.history.records(situation.model_uid)[-1].event
+    ledger.history.append(replace(last, reason=reason, actor="a\0b"), after_seq=situation.seq)
+    assert command("status", "--json").document["problems"] == []
+    assert command("rollback", MODEL, "--reason", "go back").code == 0
+    assert command("history", MODEL, "--verify").code == 0
+    tags = ledger.registry.version(parse_ref(f"{MODEL}/3")).tags
+    assert tags["slipway.reason"] in ("a\ufffdb", "x" * 499 + "…")
+    assert tags["slipway.by"] == "a\ufffdb"
+
+
+WRONG = [
+    ["promote", f"{MODEL}/{'9' * 20}", "--to", "staging", "--reason", "x"],
+    ["promote", f"{MODEL}/{2**31}", "--to", "staging", "--reason", "x"],
+    ["promote", f"{MODEL}/0", "--to", "staging", "--reason", "x"],
+    ["promote", f"{MODEL}/-1", "--to", "staging", "--reason", "x"],
+    ["promote", f"{MODEL}/1\0", "--to", "staging", "--reason", "x"],
+    ["promote", f"{MODEL}/\u0661", "--to", "staging", "--reason", "x"],
+    ["promote", f"{MODEL}/1", "--to", "\udcff", "--reason", "x"],
+    ["demote", f"{MODEL}\udcff/1", "--reason", "x"],
+    ["rollback", f"{MODEL}\0", "--reason", "x"],
+    ["rollback", f"{MODEL}\udcff", "--reason", "x"],
+    ["rollback", MODEL, "--reason", "a\0b"],
+    ["rollback", MODEL, "--reason", "a\udcffb"],
+    ["rollback", MODEL, "--reason", "x" * 5_000_000],
+    ["rollback", MODEL, "--reason", "x", "--from", "9" * 20],
+    ["rollback", MODEL, "--reason", "x", "--to-version", "0"],
+    ["versions", f"{MODEL}\0"],
+    ["versions", "n" * 5_000],
+    ["history", f"{MODEL}\0"],
+    ["history", MODEL, "--at", "9" * 5_000],
+    ["history", MODEL, "--verify", "--head", f"\u0661:{'a' * 64}"],
+    ["adopt", f"{MODEL}@\0", "--reason", "x"],
+    ["approve", f"{MODEL}/1", "--to", "staging", "--reason", "\x1b[2J"],
+]
+
+
+def test_what_no_database_could_hold_is_an_error_of_the_command_line(make: Callable[[], World]):
+    """In a line that can be printed, with nothing recorded."""
+    ledger = make().place.ledger()
+    before = look(MODEL, ledger).head
+    for words in WRONG:
+        said = command(*words)
+        assert said.code in (1, 2), words
+        assert said.err.startswith("error: "), words
+        assert len(said.err) < 1_000
+        said.err.encode()
+    assert look(MODEL, ledger).head == before
+    assert command("versions", MODEL, "--most", "9" * 30).code == 0
 
 
 def test_the_history_of_a_model_that_was_made_again_can_be_read(make: Callable[[], World]):

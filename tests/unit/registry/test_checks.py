@@ -484,6 +484,31 @@ ANSWER = "import json, sys; asked = json.load(sys.stdin); print(json.dumps({answ
         (ANSWER.format(answer="dict(outcome='PASS')"), Outcome.ERROR, "reason: Field required"),
         (ANSWER.format(answer="dict(outcome='PASS', reason='r', details=[1])"), Outcome.ERROR, "details: Input should"),
         (ANSWER.format(answer="dict(outcome='PASS', reason='r', measured=float('nan'))"), Outcome.ERROR, "with nan"),
+        (
+            ANSWER.format(answer="dict(outcome='PASS', reason='x' * 5_000_000)"),
+            Outcome.ERROR,
+            "has 5,000,000 characters",
+        ),
+        (
+            ANSWER.format(answer="dict(outcome='PASS', reason='a\\0b')"),
+            Outcome.ERROR,
+            "the reason of own check 'fair' holds NUL",
+        ),
+        (
+            ANSWER.format(answer="dict(outcome='PASS', reason='r', measured='\\x1b[2J')"),
+            Outcome.ERROR,
+            "the measured of own",
+        ),
+        (
+            ANSWER.format(answer="dict(outcome='PASS', reason='r', details=dict(a=[chr(0)]))"),
+            Outcome.ERROR,
+            "holds NUL",
+        ),
+        (
+            ANSWER.format(answer="dict(outcome='PASS', reason='r', details=dict(a='x' * 200_000))"),
+            Outcome.ERROR,
+            "as JSON",
+        ),
         ("import sys; sys.exit('no luck')", Outcome.ERROR, "ended with status 1: no luck"),
     ],
 )

@@ -24,6 +24,7 @@ from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef
 from tests.fakes import logged_model
 from tests.unit.registry.test_checks import stored
+from tests.unit.registry.test_projection import Refusing
 from tests.unit.registry.test_promote import Desk
 
 OWN = {"entry_point": "tests.unit.registry.test_gate:loads_it"}
@@ -282,3 +283,21 @@ def test_files_that_change_between_verdict_and_decision_are_not_promoted(tmp_pat
     (bench.folders[2] / "MLmodel").write_text(untouched)
     bench.decide(verdict)
     assert bench.shown()[2] == (["production"], "Production")
+
+
+def test_a_verdict_is_recorded_whatever_becomes_of_its_report(tmp_path: Path):
+    """The answer says which part could not be written, and leaves a description alone that has no room."""
+    bench = Bench(tmp_path, CHECKS)
+    bench.registry.recorded["r2"] = Measured(metrics={}, params={}, status="FINISHED", experiment_id="0")
+    bench.registry.set_description("m", 2, "x" * 4_990)
+    version, verdict = bench.registry.version(VersionRef(model="m", number=2)), bench.assess()
+    done = record(verdict, version, bench.ledger, actor="petra", authenticated=False)
+    assert done.notes == (
+        "the description of m/2 is too long for a link to the report; what people wrote is left as it is",
+    )
+    assert bench.registry.known["m"][2].description == "x" * 4_990
+    bench.registry.set_description("m", 2, "words")
+    broken = replace(bench.ledger, registry=Refusing(bench.registry, "log_text", "set_description"))
+    done = record(verdict, version, broken, actor="petra", authenticated=False)
+    assert [note.partition(" could not")[0] for note in done.notes] == ["the report"] * 2 + ["the link to the report"]
+    assert bench.history.records(look("m", bench.ledger).model_uid)[-1].seq == done.seq

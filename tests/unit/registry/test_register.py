@@ -13,6 +13,7 @@ from registry.policy import DEFAULT, PolicyBook
 from registry.promote import say_why
 from registry.register import MANIFEST_PATH, register
 from registry.roles import anybody
+from registry.text import DESCRIPTION_CHARACTERS
 from registry.version import Version, VersionRef
 from registry.whole import recorded_manifest
 from tests.fakes import FakeHistory, FakeModelRegistry, logged_model
@@ -72,6 +73,15 @@ def test_the_description_shows_the_headline_metrics(tmp_path: Path):
     registry = Remembering(folder=tmp_path)
     recorded(registry)
     assert "| holdout_accuracy | 0.9666 |" in registry.description
+
+
+def test_a_description_is_no_longer_than_the_registry_keeps(tmp_path: Path):
+    """A source may be a query of any length, and a training that is done is not to be lost for it."""
+    registry = FakeModelRegistry(folder=tmp_path)
+    long = logged_model(tags={"slipway.data_source": f"sql:wh:SELECT {'x' * 9_000}"})
+    made = register(long, model="iris", registry=registry, note=lambda *_: None)
+    assert len(made.description) == DESCRIPTION_CHARACTERS
+    assert "| holdout_accuracy | 0.9666 |" in made.description
 
 
 def test_the_ledger_has_the_manifest(tmp_path: Path):

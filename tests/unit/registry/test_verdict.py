@@ -8,6 +8,7 @@ from hypothesis import given
 
 from registry.errors import InvalidInput
 from registry.report import MARK, describe, to_html
+from registry.text import REASON_CHARACTERS
 from registry.verdict import Finding, Outcome, Verdict, finding_from
 
 outcomes = st.lists(st.sampled_from(list(Outcome)), min_size=1, max_size=6)
@@ -90,3 +91,45 @@ def test_the_description_has_one_line_for_each_stage():
     assert "**PASS**" in second
     assert "production-3" not in second
     assert "[report](#/page/production-4.html)" in second
+
+
+def test_the_description_keeps_what_people_wrote_and_what_the_registry_can_hold():
+    """Without room for a link the line goes without it, and without room for the line nothing is written."""
+    page = f"#/page/{'p' * 80}.html"
+    for room in range(0, 200, 7):
+        words = "x" * (5_000 - room)
+        whole = len(describe(words, verdict(Outcome.PASS), page, at_most=9_999))
+        found = describe(words, verdict(Outcome.PASS), page)
+        assert (found or "").startswith(words) or whole - len(f", [report]({page})") > 5_000
+        assert len(found or "") <= 5_000
+        assert ("[report]" in (found or "")) == (whole <= 5_000)
+    assert describe("x" * 4_990, verdict(Outcome.PASS), page) is None
+    assert describe("x" * 6_000, verdict(Outcome.PASS), page) is None
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"low": "<script>", "high": 1, "difference": 0, "threshold": 0},
+        {"low": 10**400, "high": 1, "difference": 0, "threshold": 0},
+        {"low": 0, "high": float("nan"), "difference": 0, "threshold": 0},
+        {"low": 0, "high": 1, "difference": 0},
+        {"slices": 5, "threshold": 0},
+        {"slices": [5, {"low": 0}], "threshold": 0},
+    ],
+)
+def test_what_is_no_interval_is_not_drawn(details: dict):
+    """A client may put anything into the details of a finding."""
+    page = to_html(verdict(Finding(check="<script>", outcome=Outcome.FAIL, reason="r", details=details)))
+    assert "<svg" not in page
+    assert "<script" not in page
+
+
+def test_a_finding_is_written_as_far_as_every_database_can_hold_it():
+    """Its words may be what a model printed."""
+    finding = Finding(check="own", outcome=Outcome.ERROR, reason="a\0b\ud800" + "x" * 9_000, details={"said": ["\0"]})
+    document = finding.to_document()
+    assert document["reason"].startswith("a\ufffdb\ufffdxx")
+    assert len(document["reason"]) == REASON_CHARACTERS
+    assert document["details"] == {"said": ["\ufffd"]}
+    assert finding_from(document).to_document() == document
