@@ -130,7 +130,8 @@ class LedgerDecisions:
         if before is None:
             registry.require_fixed(version)
         location = registry.location(version)
-        files = manifest or manifest_of(registry.stored_files(location))
+        given = manifest if before is None else None  # whoever says that files were moved is not believed what they are
+        files = given or manifest_of(registry.stored_files(location))
         if before is not None and files != before:
             raise Corrupt(
                 f"{version} is recorded with other files: {'; '.join(differences(before, files)[:NAMED_AT_MOST])}",

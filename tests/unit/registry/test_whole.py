@@ -122,6 +122,10 @@ def test_files_that_were_moved_keep_what_was_known_of_them(tmp_path: Path):
     bench.registry.folders["elsewhere"] = bench.folders[2]
     with pytest.raises(Conflict, match="MLflow serves it from elsewhere"):
         require(bench, about(bench))
+    touch(bench.folders[2])
+    with pytest.raises(Corrupt, match="m/2 is recorded with other files"):
+        bench.decisions.register(VersionRef(model="m", number=2), "moved", recorded_manifest(about(bench)))
+    (bench.folders[2] / "MLmodel").write_text((bench.folders[2] / "MLmodel").read_text()[:-1])
     bench.decisions.register(VersionRef(model="m", number=2), "moved")
     require(bench, about(bench))
     assert recorded_provenance(about(bench)) == before
