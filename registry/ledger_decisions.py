@@ -36,7 +36,14 @@ from registry.stages import find_stage
 from registry.status import StageStatus, status_of
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef
-from registry.whole import NAMED_AT_MOST, recorded_location, recorded_manifest, records_about, require_whole
+from registry.whole import (
+    NAMED_AT_MOST,
+    recorded_location,
+    recorded_manifest,
+    records_about,
+    require_known_place,
+    require_whole,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -259,6 +266,7 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
         event = promotion(now, version, stage, why, grounds)
         about = ledger.history.about(now.model_uid, version.number)
         require_last_word(about, stage, now.policy.stages[stage].verdict_by, seq=grounds.seq)
+        require_known_place(version, about, ledger.registry)
         require_whole(version, about, ledger.registry, else_do="promote another version")
         return event
 
