@@ -30,7 +30,7 @@ from registry.provenance import holdout_digest, origin_of, recorded_provenance
 from registry.rows import content_digest, row_ids
 from registry.verdict import Finding, Outcome, Verdict, finding_from
 from registry.version import Version
-from registry.whole import place_to_read, recorded_manifest, require_served
+from registry.whole import place_to_read, recorded_manifest, require_known_place
 
 CHECKS: Mapping[str, Callable[[Evidence, Any], Sequence[Finding]]] = {
     "artifact": artifact.check,
@@ -126,7 +126,7 @@ def gathered(
     there = gate.ledger.registry.numbered(situation.model, [occupant] if occupant else [])
     current = situation.state.stage_of(version.number)
     events = [each.event for each in gate.ledger.history.about(situation.model_uid, version.number)]
-    require_served(version, gate.ledger.history.about(situation.model_uid, version.number), gate.ledger.registry)
+    require_known_place(version, gate.ledger.history.about(situation.model_uid, version.number), gate.ledger.registry)
     candidate = _subject(version, situation, gate)
     with tempfile.TemporaryDirectory(prefix="slipway-gate-") as folder:
         wanted = {(rule.data, rule.target) for rule in rules.values() if isinstance(rule, RowsRule)}

@@ -41,7 +41,14 @@ from registry.status import Problem, Status, status_of
 from registry.text import REASON_CHARACTERS, cleaned, require_reason
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef, deleted_version
-from registry.whole import NAMED_AT_MOST, recorded_location, recorded_manifest, records_about, require_whole
+from registry.whole import (
+    NAMED_AT_MOST,
+    recorded_location,
+    recorded_manifest,
+    records_about,
+    require_known_place,
+    require_whole,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,7 +159,8 @@ class LedgerDecisions:
         if before is None:
             registry.require_fixed(version)
         location = registry.location(version)
-        files = manifest or manifest_of(registry.stored_files(location))
+        given = manifest if before is None else None  # whoever says that files were moved is not believed what they are
+        files = given or manifest_of(registry.stored_files(location))
         if before is not None and files != before:
             raise Corrupt(
                 f"{version} is recorded with other files: {'; '.join(differences(before, files)[:NAMED_AT_MOST])}",
@@ -336,6 +344,7 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
         event = promotion(now, version, stage, why, grounds)
         about = ledger.history.about(now.model_uid, version.number)
         require_last_word(about, stage, now.policy.stages[stage].verdict_by, seq=grounds.seq)
+        require_known_place(version, about, ledger.registry)
         ledger.hold(version)
         require_whole(version, about, ledger.registry, else_do="promote another version")
         return event

@@ -29,7 +29,7 @@ def require_whole(version: Version, about: Sequence[Record], registry: ModelRegi
     Raises
     ------
     Conflict
-        MLflow serves other files than were recorded, or finds them by a name that may come to mean others.
+        MLflow serves the version from elsewhere than was recorded.
     NotFound
         Nothing is stored any more.
     Corrupt
@@ -61,23 +61,32 @@ def place_to_read(version: Version, about: Sequence[Record], registry: ModelRegi
     return recorded_location(about) or registry.location(version)
 
 
-def require_served(version: Version, about: Sequence[Record], registry: ModelRegistry) -> None:
-    """Refuse a version that MLflow serves from elsewhere than the ledger has it.
+def require_known_place(version: Version, about: Sequence[Record], registry: ModelRegistry) -> None:
+    """Refuse to judge or promote a version of which nobody knows what MLflow will serve tomorrow.
 
-    One that was recorded before locations were is held by its manifest alone; one that was never recorded has to lie
-    where no name can lead elsewhere.
+    One that was never recorded has to lie where no name can lead elsewhere; one that was recorded before places were is
+    held by its manifest. A rollback asks for less: it goes back to what was served before.
 
     Raises
     ------
     Conflict
-        It is served from elsewhere, or may be tomorrow.
+        It is served from elsewhere than was recorded, or may be tomorrow.
+    """
+    require_served(version, about, registry)
+    if recorded_manifest(about) is None:
+        registry.require_fixed(version)
+
+
+def require_served(version: Version, about: Sequence[Record], registry: ModelRegistry) -> None:
+    """Refuse a version that MLflow serves from elsewhere than the ledger has it.
+
+    Raises
+    ------
+    Conflict
+        It does.
     """
     recorded = recorded_location(about)
-    if recorded is None:
-        if recorded_manifest(about) is None:
-            registry.require_fixed(version)
-        return
-    served = registry.location(version)
+    served = registry.location(version) if recorded else None
     if served != recorded:
         raise Conflict(
             f"{version} is recorded with its files at {recorded}, and MLflow serves it from {served}",

@@ -211,6 +211,9 @@ def test_a_run_that_is_rewritten_after_registration_is_found(
     REWRITES[what](MlflowClient(), MlflowClient().get_model_version("iris", "2").run_id, place)
     assert call("promote", "iris/2", "--to", "production", "--reason", "x") == 3
     assert "was rewritten after the version was registered" in capsys.readouterr().err
+    evaluate = ("evaluate", "iris/2", "--data", "sklearn:iris", "--target", "target")
+    assert call(*evaluate) == (0 if what == "metric" else 1)
+    assert ("is not what was recorded" in capsys.readouterr().err) == (what != "metric")
 
 
 def test_a_later_fail_replaces_a_pass(place: Path, capsys: pytest.CaptureFixture[str]):

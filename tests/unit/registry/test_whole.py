@@ -13,7 +13,7 @@ from registry.manifest import manifest_of
 from registry.model_registry import Measured
 from registry.provenance import recorded_provenance
 from registry.version import VersionRef
-from registry.whole import place_to_read, recorded_location, recorded_manifest, require_whole
+from registry.whole import place_to_read, recorded_location, recorded_manifest, require_known_place, require_whole
 from tests.fakes import logged_model
 from tests.unit.registry.test_checks import stored
 from tests.unit.registry.test_gate import Bench, touch
@@ -87,9 +87,11 @@ def test_what_an_old_slipway_recorded_is_held_by_its_manifest(tmp_path: Path):
     version = bench.registry.version(VersionRef(model="m", number=3))
     assert (recorded_location(records), place_to_read(version, records, bench.registry)) == (None, "models:/m-3")
     bench.registry.doubtful.add("m/3")
-    require_whole(version, records, bench.registry, else_do="x")
+    require_known_place(version, records, bench.registry)
     with pytest.raises(Conflict, match="may lead elsewhere"):
-        require_whole(version, (), bench.registry, else_do="x")
+        require_known_place(version, (), bench.registry)
+    for known in (records, ()):
+        require_whole(version, known, bench.registry, else_do="x")
     touch(bench.folders[3])
     with pytest.raises(Corrupt, match="changed: MLmodel"):
         require_whole(version, records, bench.registry, else_do="x")
@@ -122,6 +124,10 @@ def test_files_that_were_moved_keep_what_was_known_of_them(tmp_path: Path):
     bench.registry.folders["elsewhere"] = bench.folders[2]
     with pytest.raises(Conflict, match="MLflow serves it from elsewhere"):
         require(bench, about(bench))
+    touch(bench.folders[2])
+    with pytest.raises(Corrupt, match="m/2 is recorded with other files"):
+        bench.decisions.register(VersionRef(model="m", number=2), "moved", recorded_manifest(about(bench)))
+    (bench.folders[2] / "MLmodel").write_text((bench.folders[2] / "MLmodel").read_text()[:-1])
     bench.decisions.register(VersionRef(model="m", number=2), "moved")
     require(bench, about(bench))
     assert recorded_provenance(about(bench)) == before
