@@ -37,7 +37,7 @@ from registry.sql_migrate import open_history
 
 
 def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
-    """Return the ledger that the settings name; commands have MLflow's tables made before, an engine never makes any."""
+    """Return the ledger that the settings name; commands have MLflow's tables made before, engines never make any."""
     settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
     registry = MlflowRegistry(cached_files(settings, folder))
     if decided_at_server(environ, folder):
