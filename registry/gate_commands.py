@@ -13,6 +13,7 @@ from registry.decide import Situation, look
 from registry.decisions import Decisions
 from registry.gate import Gate, assess, still_valid
 from registry.gate_wiring import open_gate
+from registry.mlflow_store import prepare_tables
 from registry.outside import Outside
 from registry.promote import (
     Grounds,
@@ -42,6 +43,7 @@ to_option = click.option("--to", required=True, metavar="STAGE", help="The stage
 def gate(outside: Outside, version: str, to: str, as_json: bool) -> int:
     """Make the checks that the policy asks for, and move nothing."""
     warm_up()
+    prepare_tables()
     opened, decisions = open_gate(open_ledger(os.environ, Path.cwd()), outside), outside.decisions()
     found = opened.ledger.registry.version(parse_ref(version))
     situation = decisions.situation(found.model, opened.ledger)
@@ -77,6 +79,7 @@ def promote(
     """Move a version into a stage, if the gate lets it."""
     why = who(reason)
     warm_up()
+    prepare_tables()
     opened, decisions = open_gate(open_ledger(os.environ, Path.cwd()), outside), outside.decisions()
     found = opened.ledger.registry.version(parse_ref(version))
     standing = look if dry_run else decisions.situation

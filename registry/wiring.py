@@ -37,9 +37,8 @@ from registry.sql_migrate import open_history
 
 
 def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
-    """Return the ledger that the settings name; MLflow's tables are made first where they are missing."""
+    """Return the ledger that the settings name; commands have MLflow's tables made before, engines never make any."""
     settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
-    prepare_tables()
     registry = MlflowRegistry(cached_files(settings, folder))
     if decided_at_server(environ, folder):
         server = SlipwayServer(registry_uri(environ), environ)
@@ -63,6 +62,7 @@ def open_decisions() -> Decisions:
     folder = Path.cwd()
     if decided_at_server(os.environ, folder):
         return http_decisions.open_decisions()
+    prepare_tables()
     ledger, url = open_ledger(os.environ, folder), history_url(os.environ, folder)
     return LedgerDecisions(ledger=ledger, who=who, may=anybody, beats=lambda: SqlHeartbeats(url).all())
 

@@ -1,6 +1,6 @@
 """Small datasets for tests, read as training reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,11 @@ def sources(*, client: object = None, connections: Mapping[str, str] | None = No
     )
 
 
-def dataset_of(frame: pd.DataFrame, target: str, folder: Path) -> Dataset:
+def dataset_of(frame: pd.DataFrame, target: str, folder: Path, *, missing_words: Sequence[str] = ()) -> Dataset:
     """Return a frame as the dataset that reading it from Parquet gives."""
     path = folder / "rows.parquet"
     frame.to_parquet(path, index=False)
-    return load(str(path), target, sources=sources())
+    return load(str(path), target, sources=sources(), missing_words=missing_words)
 
 
 def customers(rows: int = 400, seed: int = 0) -> pd.DataFrame:

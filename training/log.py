@@ -235,9 +235,9 @@ def _signature_positions(features: pd.DataFrame) -> list[int]:
 
 
 def _typical_row(features: pd.DataFrame) -> pd.DataFrame:
-    """Return one row that is nobody's: medians, and each other column's commonest value."""
+    """Return one row that is nobody's: medians, and each other column's commonest value, or missing."""
     typical = {
-        name: column.median() if pd.api.types.is_float_dtype(column) else column.mode().iloc[0]
+        name: column.median() if pd.api.types.is_float_dtype(column) else next(iter(column.mode()), np.nan)
         for name, column in features.items()
     }
     return pd.DataFrame([typical]).astype(features.dtypes.to_dict())

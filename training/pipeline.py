@@ -50,7 +50,12 @@ def _categories(missing_words: Sequence[str], *, trees: bool) -> Pipeline:
     means_missing: dict[str, float | str | None] = {"impute": np.nan, "impute_none": None}
     means_missing |= {f"impute_word_{place}": word for place, word in enumerate(missing_words, start=1)}
     impute = [
-        (name, SimpleImputer(missing_values=value, strategy="constant", fill_value=MISSING_CATEGORY))
+        (
+            name,
+            SimpleImputer(
+                missing_values=value, strategy="constant", fill_value=MISSING_CATEGORY, keep_empty_features=True
+            ),
+        )
         for name, value in means_missing.items()
     ]
     encoder = (

@@ -60,8 +60,12 @@ def test_the_whole_life_of_a_version(
     at(strict, tmp_path, monkeypatch)
     (tmp_path / "promotion.yaml").write_text("stages: {anything: {checks: {lineage: {}}}}")
     for estimator in ("knn", "random_forest"):
-        words = ("--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", estimator)
+        words = ("--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", estimator, "--json")
+        capsys.readouterr()
         assert call("train", *words) == 0
+        said = capsys.readouterr()
+        assert json.loads(said.out)["version"].startswith("iris/"), "one document, without MLflow's links"
+        assert "View run" in said.err
     assert call("gate", "iris/1", "--to", "staging") == 0
     said = capsys.readouterr()
     assert "warning: the policy of iris in your folder is not the server's" in said.err
