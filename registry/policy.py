@@ -113,10 +113,11 @@ class ServableRule(Rule):
 class ArtifactRule(Rule):
     """Stored files are those that were registered, in formats that may be loaded.
 
-    `allow` lists formats that run code when they are loaded and are accepted all the same.
+    `allow` lists formats that run code when they are loaded, or are not proved to run none (`unproven`), and are
+    accepted all the same.
     """
 
-    allow: tuple[Literal["pickle", "cloudpickle", "torch", "code", "unreviewed", "unknown"], ...] = ()
+    allow: tuple[Literal["pickle", "cloudpickle", "torch", "code", "unreviewed", "unknown", "unproven"], ...] = ()
 
 
 class LineageRule(Rule):

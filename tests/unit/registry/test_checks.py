@@ -38,7 +38,10 @@ from tests.unit.registry.test_history import event
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 COLUMN = {"type": "double", "name": "x", "required": True}
 OUTPUT = [{"type": "long", "required": True}]
-SKLEARN = {"sklearn": {"serialization_format": "skops"}, "python_function": {"loader_module": "mlflow.sklearn"}}
+SKLEARN = {
+    "sklearn": {"pickled_model": "model.skops", "serialization_format": "skops"},
+    "python_function": {"loader_module": "mlflow.sklearn", "model_path": "model.skops"},
+}
 
 
 class Threshold:
@@ -61,8 +64,10 @@ class Threshold:
 def stored(
     folder: Path, *, inputs: list | None = None, outputs: list | None = None, flavors: dict | None = None
 ) -> Path:
-    """Write what MLflow stores of a model: its MLmodel."""
+    """Write what MLflow stores of a model: its MLmodel, and a file of skops."""
     folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / "model.skops", "w") as archive:
+        archive.writestr("schema.json", json.dumps({"__module__": "m", "__class__": "C", "protocol": 2}))
     signature = {"inputs": json.dumps([COLUMN] if inputs is None else inputs), "outputs": json.dumps(outputs or OUTPUT)}
     (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors or SKLEARN, "signature": signature}))
     return folder
@@ -244,20 +249,23 @@ def test_artifact_cannot_tell_without_a_manifest_and_refuses_without_files(evide
     assert only(artifact.check(gone, ArtifactRule())).outcome is Outcome.FAIL
 
 
+PICKLED = {"pickled_model": "m.dat", "serialization_format": "pickle"}
+
+
 @pytest.mark.parametrize(
     ("flavors", "file", "content", "format"),
     [
-        ({**SKLEARN, "sklearn": {"serialization_format": "cloudpickle"}}, "model.pkl", b"\x80\x05.", "cloudpickle"),
+        (SKLEARN, "requirements.txt", b"mlflow\n", None),
         (SKLEARN, "hidden.bin", b"\x80\x04.", "pickle"),
-        ({**SKLEARN, "sklearn": {"pickled_model": "m.dat", "serialization_format": "pickle"}}, "m.dat", b"(", "pickle"),
-        ({**SKLEARN, "sklearn": {"pickled_model": "m.skops", "serialization_format": "skops"}}, "m.skops", b"PK", None),
+        (SKLEARN, "notes.md", b"x", "unproven"),
+        ({"sklearn": PICKLED}, "m.dat", b"(", "pickle"),
+        ({"sklearn": {**PICKLED, "serialization_format": "cloudpickle"}}, "m.dat", b"\x80\x05.", "cloudpickle"),
         ({"python_function": {"loader_module": "mlflow.sklearn", "code": "code"}}, "x", b"", "code"),
         ({"python_function": {"loader_module": "my.loader"}}, "x", b"", "unknown"),
-        ({"python_function": {"loader_module": "mlflow.onnx"}}, "model.onnx", b"\x08\x07", None),
     ],
 )
 def test_artifact_judges_the_format(evidence: Evidence, flavors: dict, file: str, content: bytes, format: str | None):
-    """What runs code on loading needs the policy's word, whatever the file is called."""
+    """What may run code on loading needs the policy's word, whatever the file is called."""
     folder = stored(evidence.candidate.folder, flavors=flavors)
     (folder / file).write_bytes(content)
     refused = artifact.check(evidence, ArtifactRule())[1]
@@ -269,14 +277,12 @@ def test_artifact_judges_the_format(evidence: Evidence, flavors: dict, file: str
         assert "which the policy allows" in allowed.reason
 
 
-def test_artifact_knows_pytorchs_archives_and_strange_types(evidence: Evidence):
-    """A pickle within a zip, and types that skops would have to be told to trust."""
-    with zipfile.ZipFile(evidence.candidate.folder / "weights.bin", "w") as archive:
-        archive.writestr("archive/data.pkl", b"x")
-    tools = replace(evidence.tools, untrusted=lambda folder: ["sklearn.tree._tree.Tree", "evil.Type"])
+def test_artifact_names_the_types_that_nobody_reviewed(evidence: Evidence):
+    """Those that skops would have to be told to trust."""
+    tools = replace(evidence.tools, untrusted=lambda file: ["sklearn.tree._tree.Tree", "evil.Type"])
     refused = artifact.check(replace(evidence, tools=tools), ArtifactRule())[1]
-    assert "skops would have to trust evil.Type" in refused.reason
-    assert "weights.bin is PyTorch's pickle" in refused.reason
+    assert "skops would have to trust evil.Type: it could" in refused.reason
+    assert refused.details == {"risky": [{"format": "unreviewed", "what": "skops would have to trust evil.Type"}]}
 
 
 OPTIONAL = {"type": "double", "name": "z", "required": False}
