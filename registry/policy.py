@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from registry.errors import InvalidInput
 from registry.nearest import did_you_mean
+from registry.signature import Acceptable
 from registry.stages import require_stage_names
 
 ANYWHERE = "any"
@@ -98,7 +99,12 @@ class SlicesRule(RowsRule):
 
 
 class ContractRule(Rule):
-    """The signature still takes what the champion's took."""
+    """The signature still takes what the champion's took, and answers of the same form.
+
+    `accept` names changes that are accepted all the same: `input_order`, where no caller sends values by place.
+    """
+
+    accept: tuple[Acceptable, ...] = ()
 
 
 class ServableRule(Rule):

@@ -62,13 +62,19 @@ class Threshold:
 
 
 def stored(
-    folder: Path, *, inputs: list | None = None, outputs: list | None = None, flavors: dict | None = None
+    folder: Path,
+    *,
+    inputs: list | None = None,
+    outputs: list | None = None,
+    params: list | None = None,
+    flavors: dict | None = None,
 ) -> Path:
     """Write what MLflow stores of a model: its MLmodel, and a file of skops."""
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(folder / "model.skops", "w") as archive:
         archive.writestr("schema.json", json.dumps({"__module__": "m", "__class__": "C", "protocol": 2}))
     signature = {"inputs": json.dumps([COLUMN] if inputs is None else inputs), "outputs": json.dumps(outputs or OUTPUT)}
+    signature["params"] = json.dumps(params) if params else None
     (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors or SKLEARN, "signature": signature}))
     return folder
 
@@ -285,6 +291,11 @@ def test_artifact_names_the_types_that_nobody_reviewed(evidence: Evidence):
     assert refused.details == {"risky": [{"format": "unreviewed", "what": "skops would have to trust evil.Type"}]}
 
 
+def tensor(dtype: str, *shape: int) -> dict:
+    """Return an output as MLflow stores that of an array."""
+    return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": list(shape)}}
+
+
 OPTIONAL = {"type": "double", "name": "z", "required": False}
 
 
@@ -298,6 +309,12 @@ OPTIONAL = {"type": "double", "name": "z", "required": False}
         ([COLUMN, {**OPTIONAL, "required": True}], OUTPUT, "input 'z' is new and required"),
         ([{**COLUMN, "type": "long"}], OUTPUT, "input 'x' was double, is long"),
         ([COLUMN], [{"type": "string", "required": True}], "the output was long, is string"),
+        ([COLUMN], [{"type": "double", "required": True}], "the output was long, is double"),
+        ([COLUMN], [{"type": "long", "name": "label", "required": True}], "the output was long, is long"),
+        ([COLUMN], [tensor("int32", -1)], None),
+        ([COLUMN], [{"type": "integer", "required": True}], None),
+        ([COLUMN], [tensor("int64", -1, 2)], "the output was long, is int64[-1, 2]"),
+        ([{**COLUMN, "name": "X"}], OUTPUT, "input 'x' is gone; input 'X' is new and required"),
     ],
 )
 def test_contract_finds_what_breaks_callers(evidence: Evidence, inputs: list, outputs: list, said: str | None):
@@ -306,6 +323,88 @@ def test_contract_finds_what_breaks_callers(evidence: Evidence, inputs: list, ou
     found = contract.check(evidence, ContractRule())[0]
     assert found.outcome is (Outcome.FAIL if said else Outcome.PASS)
     assert (said or "takes and gives what m/1 did") in found.reason
+
+
+A, B, Z = ({"type": "double", "name": name, "required": name != "z"} for name in "abz")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        ([A, B], [B, A], True),
+        ([A, B], [A, B, Z], False),
+        ([A, B], [A, Z, B], True),
+        ([A, B], [Z, A, B], True),
+        ([A, Z, B], [A, B, Z], True),
+        ([{"type": "double"}, {"type": "double"}], [{"type": "double"}, {"type": "double"}], False),
+    ],
+)
+def test_contract_holds_the_order_of_inputs_unless_the_policy_accepts_another(
+    evidence: Evidence, before: list, after: list, moved: bool
+):
+    """Whoever sends values by place would get other answers, without an error."""
+    stored(evidence.champion.folder, inputs=before)
+    stored(evidence.candidate.folder, inputs=after)
+    found = contract.check(evidence, ContractRule())[0]
+    assert (found.outcome is Outcome.FAIL) == moved
+    assert ("values sent by place go to others" in found.reason) == moved
+    assert ("the policy accepts it: contract: {accept: [input_order]}" in found.reason) == moved
+    accepted = contract.check(evidence, ContractRule(accept=("input_order",)))[0]
+    assert accepted.outcome is Outcome.PASS
+    assert ("accepted by the policy: the inputs in their order" in accepted.reason) == moved
+
+
+def test_contract_accepts_nothing_but_what_is_named(evidence: Evidence):
+    """An input that is gone stays one."""
+    stored(evidence.champion.folder, inputs=[A, B])
+    stored(evidence.candidate.folder, inputs=[B])
+    found = contract.check(evidence, ContractRule(accept=("input_order",)))[0]
+    assert (found.outcome, "input 'a' is gone" in found.reason) == (Outcome.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "answers", "outcome"),
+    [
+        ("object", "str", ["no", "yes"], Outcome.PASS),
+        ("str", "object", ["no", None], Outcome.PASS),
+        ("object", "object", [1, 2], Outcome.FAIL),
+        ("str", "object", [1, 2], Outcome.FAIL),
+        ("str", "object", [["no"], ["yes"]], Outcome.FAIL),
+        ("str", "str", [1, 2], Outcome.PASS),
+    ],
+)
+def test_contract_compares_what_callers_see(
+    evidence: Evidence, before: str, after: str, answers: list, outcome: Outcome
+):
+    """Text is text in JSON, however it was stored; where the types do not tell, the answers do."""
+
+    class Says(Threshold):
+        def predict(self, features: pd.DataFrame) -> np.ndarray:
+            return np.array(self.at, dtype=object)
+
+    stored(evidence.champion.folder, outputs=[tensor(before, -1)])
+    stored(evidence.candidate.folder, outputs=[tensor(after, -1)])
+    models = {str(evidence.champion.folder): Says(["no", "yes"]), str(evidence.candidate.folder): Says(answers)}
+    tools = replace(evidence.tools, load_as_served=lambda folder: models[str(folder)])
+    signatures, replayed = contract.check(replace(evidence, tools=tools), ContractRule())
+    assert (signatures.outcome, replayed.outcome) == (Outcome.PASS, outcome)
+
+
+@pytest.mark.parametrize(("before", "after"), [("float64", "float32"), ("int64", "int32"), ("str", "<U3")])
+def test_contract_takes_numbers_of_another_width_as_the_same(evidence: Evidence, before: str, after: str):
+    """JSON has no width."""
+    stored(evidence.champion.folder, outputs=[tensor(before, -1)])
+    stored(evidence.candidate.folder, outputs=[tensor(after, -1)])
+    assert contract.check(evidence, ContractRule())[0].outcome is Outcome.PASS
+
+
+def test_contract_finds_a_parameter_that_became_a_list(evidence: Evidence):
+    """Its type is the same."""
+    for version, shape in ((evidence.champion, None), (evidence.candidate, [-1])):
+        param = {"name": "k", "type": "long", "default": None, "shape": shape}
+        stored(version.folder, params=[param])
+    found = contract.check(evidence, ContractRule())[0]
+    assert (found.outcome, "parameter 'k' is gone or changed" in found.reason) == (Outcome.FAIL, True)
 
 
 def test_contract_sends_the_champions_example_through_the_candidate(evidence: Evidence):
