@@ -30,9 +30,17 @@ class Strict(BaseModel):
 
 
 class Rule(Strict):
-    """What every check has: how long it may take."""
+    """What every check has: how long it may take, and what its process may have.
+
+    `network` lets it reach more than loopback, `environment` names variables that it gets beside the harmless ones.
+    `max_memory_mb` and `max_processes` bound it and all that it starts, while it runs.
+    """
 
     timeout_s: float = Field(default=300, gt=0)
+    network: bool = False
+    environment: tuple[str, ...] = ()
+    max_memory_mb: float = Field(default=8192, gt=0)
+    max_processes: int = Field(default=512, ge=1)
 
 
 class Limit(Strict):
