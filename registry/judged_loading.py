@@ -15,7 +15,11 @@ from typing import Any
 
 from registry.errors import NotApproved
 from registry.formats import RiskyPart, risky_parts
+from registry.policy import Policy
 from registry.skops_types import untrusted_types
+from registry.version import Version
+
+NAMED_AT_MOST = 5
 
 _refused: ContextVar[str] = ContextVar("what is loaded with unpickling refused", default="")
 
@@ -41,6 +45,28 @@ def held_to_its_format(folder: Path) -> Iterator[tuple[RiskyPart, ...]]:
         yield risky
     finally:
         _refused.reset(before)
+
+
+def require_allowed(version: Version, folder: Path, policy: Policy) -> None:
+    """Refuse to load a model that may run code where no stage of its policy would let it in.
+
+    A policy whose stages do not ask for the check artifact has no rule on formats.
+
+    Raises
+    ------
+    NotApproved
+        It may run code, and the policy does not allow that.
+    """
+    rules = [stage.checks.artifact for stage in policy.stages.values() if stage.checks.artifact]
+    risky = risky_parts(folder, untrusted_types) if rules else ()
+    formats = sorted({part.format for part in risky})
+    if risky and not any(set(formats) <= set(rule.allow) for rule in rules):
+        what, named = "; ".join(part.what for part in risky[:NAMED_AT_MOST]), ", ".join(formats)
+        raise NotApproved(
+            f"{version} is not loaded, since it could run code: {what}",
+            code="format-not-allowed",
+            hint=f"where that is wanted, the policy of {version.model} allows it: artifact: {{allow: [{named}]}}",
+        )
 
 
 @cache

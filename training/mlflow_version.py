@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from registry.decide import Ledger
+from registry.judged_loading import require_allowed
 from registry.mlflow_model import StoredModel, load_model
 from registry.version import Version
 from registry.whole import records_about, require_whole
@@ -48,9 +49,11 @@ class StoredVersion:
 def load_version(version: Version, ledger: Ledger) -> StoredVersion:
     """Load a version: scikit-learn's own object where it has that flavor, MLflow's wrapper else.
 
-    Its files are compared with what the ledger recorded before anything of them is loaded; raises as `require_whole`.
+    Before anything of its files is loaded, they are compared with what the ledger recorded, and their format with what
+    the policy allows; raises as `require_whole` and `require_allowed`.
     """
     about = records_about(version, ledger)
     folder = require_whole(version, about, ledger.registry, else_do="evaluate another version")
+    require_allowed(version, folder, ledger.policies().of(version.model))
     holdout = ledger.registry.run_files(version.run_id, "holdout") if version.run_id else None
     return StoredVersion(version, load_model(str(folder)), holdout)
