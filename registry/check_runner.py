@@ -159,13 +159,14 @@ def _child(answers: Connection, job: bytes, rule: Rule, environment: dict[str, s
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     confined = _confine(rule, environment)
-    threading.Thread(target=_end_unheard, args=(answers.fileno(),), daemon=True).start()
+    family = Family(leader=os.getpid(), network=confined.network)
+    threading.Thread(target=_end_unheard, args=(answers.fileno(), family, home), daemon=True).start()
     try:
         answers.send_bytes(json.dumps(asdict(confined)).encode())
         found = [finding.to_document() for finding in made(pickle.loads(job))]
         answers.send_bytes(json.dumps(found).encode())
     finally:
-        kill(Family(leader=os.getpid(), network=confined.network), but=os.getpid())
+        kill(family, but=family.leader)
 
 
 def _confine(rule: Rule, environment: dict[str, str]) -> Confined:
@@ -181,12 +182,14 @@ def _said(home: Path) -> Path:
     return home / "said"
 
 
-def _end_unheard(answers: int) -> None:
-    """Ask this process to end when nobody is left who reads its answer."""
+def _end_unheard(answers: int, family: Family, home: Path) -> None:
+    """End this process and all that it has started when nobody is left who reads its answer, whatever it is at."""
     reader = select.poll()
     reader.register(answers, 0)  # that the other end was closed is always told
     reader.poll()
-    os.kill(os.getpid(), signal.SIGTERM)
+    kill(family, but=family.leader)
+    shutil.rmtree(home, ignore_errors=True)
+    os._exit(1)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

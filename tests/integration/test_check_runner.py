@@ -165,12 +165,17 @@ def hang_in(folder: str) -> None:
 def test_a_check_ends_when_nobody_waits_for_it_any_more(tmp_path: Path):
     """Whoever kills a promotion leaves no check running."""
     program = f"from tests.integration.test_check_runner import hang_in; hang_in({str(tmp_path)!r})"
-    waiting = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    homes = tmp_path / "homes"
+    homes.mkdir()
+    environment = {**os.environ, "TMPDIR": str(homes)}
+    waiting = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2], env=environment)
     wait_for((tmp_path / "check").is_file, within_s=120)
     started = [int((tmp_path / name).read_text()) for name in ("check", "child")]
+    assert list(homes.glob("slipway-check-*"))
     waiting.kill()
     waiting.wait()
     wait_for(lambda: not any(map(alive, started)), within_s=20)
+    assert not list(homes.glob("slipway-check-*"))
 
 
 MODEL = """

@@ -14,6 +14,7 @@ import yaml
 
 from registry.check_runner import Job, made
 from registry.checks import approval, artifact, champion, contract, lineage, metric, own, servable, slices, soak
+from registry.errors import InvalidInput
 from registry.events import EventKind
 from registry.evidence import Evidence, Rows, Served, Subject, Tools
 from registry.manifest import manifest_of
@@ -612,6 +613,21 @@ def test_ones_own_program_is_asked_in_json(evidence: Evidence, program: str, out
     (found,) = made(job)
     assert (found.check, found.outcome) == ("fair", outcome)
     assert said in found.reason
+
+
+@pytest.mark.parametrize(
+    ("granted", "said"),
+    [
+        ({}, "it had no network (network: true) and none of your variables (environment: [NAME, …])"),
+        ({"network": True, "environment": ("TOKEN",)}, "it had the network and environment: [TOKEN] (environment:"),
+    ],
+)
+def test_ones_own_program_that_fails_is_told_what_it_had(evidence: Evidence, granted: dict, said: str):
+    """It may have worked before checks were confined, and the policy's author has to know what to grant."""
+    rule = OwnRule(command=(sys.executable, "-c", "raise SystemExit('no luck')"), **granted)
+    with pytest.raises(InvalidInput) as refused:
+        own.check(evidence, rule, name="fair")
+    assert f"ended with status 1: no luck; {said}" in refused.value.message
 
 
 def always(asked: dict) -> dict:
