@@ -226,7 +226,7 @@ def _collect(ended: Running) -> Sequence[Finding]:
         if ended.over:
             _stop(ended) if time.monotonic() >= ended.deadline else _kill(ended)
             return [_error(ended.job, ended.over)]
-        answer = ended.answers.recv_bytes(ANSWER_AT_MOST_BYTES)
+        answer = _answer(ended)
         _stop(ended)
         return [with_open_network(finding, ended.confined) for finding in _understood(answer, ended.job)]
     except (EOFError, OSError):
@@ -236,6 +236,17 @@ def _collect(ended: Running) -> Sequence[Finding]:
         return [_error(ended.job, f"it died with status {code}{f': {said}' if said else ''}")]
     finally:
         shutil.rmtree(ended.home, ignore_errors=True)
+
+
+def _answer(ended: Running) -> bytes:
+    """Read what a check has begun to say; one that does not come to an end in its time is killed, which closes it."""
+    left_s = max(LOOK_EVERY_S, ended.deadline - time.monotonic())
+    too_late = threading.Timer(left_s, kill, (ended.family,))
+    too_late.start()
+    try:
+        return ended.answers.recv_bytes(ANSWER_AT_MOST_BYTES)
+    finally:
+        too_late.cancel()
 
 
 def _understood(answer: bytes, job: Job) -> Sequence[Finding]:

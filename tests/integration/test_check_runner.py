@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -357,12 +358,16 @@ def test_memory_and_processes_of_a_check_are_bounded_while_it_runs(
 def answers_itself(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
     """Write into the pipe what would run where it is unpickled, or a finding of another check."""
     connection = next(each for each in gc.get_objects() if isinstance(each, Connection) and each.writable)
-    connection.send_bytes(Path(evidence.promoter, "answer").read_bytes())
+    answer = Path(evidence.promoter, "answer").read_bytes()
+    if answer:
+        connection.send_bytes(answer)
+    else:
+        os.write(connection.fileno(), struct.pack("!i", 1000))  # the length of what never comes
     time.sleep(600)
     return ()
 
 
-@pytest.mark.parametrize("forged", ["pickle", "other check", "no finding"])
+@pytest.mark.parametrize("forged", ["pickle", "other check", "no finding", "half an answer"])
 def test_what_a_hostile_process_answers_runs_nothing_and_names_no_other_check(
     evidence: Evidence, tmp_path: Path, forged: str
 ):
@@ -372,9 +377,10 @@ def test_what_a_hostile_process_answers_runs_nothing_and_names_no_other_check(
         "pickle": payload(tmp_path / "canary", 4),
         "other check": json.dumps([other]).encode(),
         "no finding": b"3",
+        "half an answer": b"",
     }
     (tmp_path / "answer").write_bytes(answers[forged])
-    (found,) = run_checks([Job(name="mine", check=answers_itself, evidence=evidence, rule=Rule(timeout_s=60))])
+    (found,) = run_checks([Job(name="mine", check=answers_itself, evidence=evidence, rule=Rule(timeout_s=LIMIT_S))])
     assert found.check == "mine"
     assert (found.outcome is Outcome.ERROR) == (forged != "other check")
     assert not (tmp_path / "canary").exists()
