@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import yaml
 
-from registry.answers import json_kind
+from registry.json_forms import json_kind
 
 # A column of the first type may become one of the others: every value of it is still taken.
 WIDER: Mapping[str, frozenset[str]] = {

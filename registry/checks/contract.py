@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from registry.answers import json_form, plain
 from registry.evidence import Evidence, Subject
+from registry.json_forms import json_form, plain
 from registry.policy import ContractRule
 from registry.signature import Signature, breaks, same_declared, stored_signature
 from registry.verdict import Finding, Outcome

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from registry.answers import plain
 from registry.evidence import Evidence, Served
+from registry.json_forms import plain
 from registry.policy import ServableRule
 from registry.verdict import Finding, Outcome
 

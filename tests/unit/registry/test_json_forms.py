@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.answers import json_form, plain
+from registry.json_forms import json_form, plain
 
 
 @pytest.mark.parametrize(
