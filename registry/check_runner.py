@@ -1,33 +1,49 @@
 """How checks are made: each in a process of its own with a time limit, as many at once as there are processors.
 
 The processes come from a server that has imported the heavy libraries once and has no threads, so that starting one
-is cheap and native code is safe after the fork. A check that raises, dies or takes too long is an ERROR.
+is cheap and native code is safe after the fork. Each process is confined (`registry.confinement`) before it reads what
+it is to check, and answers in JSON: to unpickle what came out of a process that loaded a model would be to load it
+here. A check that raises, dies, takes too long, too much memory or too many processes is an ERROR.
 """
 
 import contextlib
+import json
 import multiprocessing
 import os
+import pickle
 import select
+import shutil
 import signal
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import Any
 
+from registry.confinement import bound_memory, environment_for_checks, leave_the_network, take_environment
 from registry.errors import SlipwayError
 from registry.evidence import Evidence
 from registry.policy import Rule
-from registry.verdict import Finding, Outcome
+from registry.process_family import Family, adopt_orphans, exact_bytes, kill, own_network, size_of
+from registry.verdict import Finding, Outcome, finding_from
 
-PRELOADED = ["registry.mlflow_model", "registry.checks.champion", "registry.checks.slices", "sklearn.ensemble"]
+PRELOADED = [
+    "registry.skops_types",
+    "registry.mlflow_model",
+    "registry.checks.champion",
+    "registry.checks.slices",
+    "sklearn.ensemble",
+]
 STOP_WITHIN_S = 15.0
+LOOK_EVERY_S = 0.1
+MEGABYTE = 1_000_000
+ANSWER_AT_MOST_BYTES = 64 * MEGABYTE
 SAID_CHARACTERS = 500
 CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -44,15 +60,38 @@ class Job:
     rule: Rule
 
 
+@dataclass(frozen=True, slots=True)
+class Confined:
+    """What the process of a check says of itself before it begins.
+
+    `network` names its own network, `None` where it shares that of others; `why_open` says why, where it should not.
+    """
+
+    network: str | None
+    why_open: str | None
+
+
 @dataclass(slots=True)
 class Running:
-    """A check that is being made."""
+    """A check that is being made; `over` says which bound it has passed."""
 
     job: Job
     process: ForkServerProcess
     answers: Connection
-    said: IO[bytes]
+    home: Path
+    confined: Confined
     deadline: float
+    over: str | None = None
+
+    @property
+    def family(self) -> Family:
+        """Return its processes."""
+        return Family(leader=self.process.pid or 0, network=self.confined.network)
+
+    @property
+    def said(self) -> Path:
+        """Return the file with what it prints."""
+        return _said(self.home)
 
 
 def warm_up() -> None:
@@ -77,6 +116,7 @@ def run_checks(jobs: Sequence[Job]) -> list[Finding]:
     finally:
         for left in running.values():
             _stop(left)
+            shutil.rmtree(left.home, ignore_errors=True)
     return [finding for place in sorted(found) for finding in found[place]]
 
 
@@ -96,35 +136,60 @@ def made(job: Job) -> Sequence[Finding]:
 
 
 def _start(job: Job) -> Running:
+    """Start a check, and wait until its process is confined; one that dies before has closed its end."""
     ours, theirs = CONTEXT.Pipe(duplex=False)
-    said = tempfile.NamedTemporaryFile(prefix="slipway-check-")  # noqa: SIM115 (closed when the check has ended)
-    process = CONTEXT.Process(target=_child, args=(theirs, job, Path(said.name)))
+    home = Path(tempfile.mkdtemp(prefix="slipway-check-"))
+    environment = environment_for_checks(os.environ, job.rule.environment, home)
+    process = CONTEXT.Process(target=_child, args=(theirs, pickle.dumps(job), job.rule, environment, home))
     process.start()
     theirs.close()
-    deadline = time.monotonic() + job.rule.timeout_s
-    return Running(job=job, process=process, answers=ours, said=said, deadline=deadline)
+    confined = Confined(network=None, why_open=None)
+    with contextlib.suppress(EOFError):
+        if ours.poll(job.rule.timeout_s):
+            confined = Confined(**json.loads(ours.recv_bytes()))  # said before anything of a model is loaded
+    deadline = time.monotonic() + job.rule.timeout_s  # from here on, since the first one waits for the server's imports
+    return Running(job=job, process=process, answers=ours, home=home, confined=confined, deadline=deadline)
 
 
-def _child(answers: Connection, job: Job, said: Path) -> None:
+def _child(answers: Connection, job: bytes, rule: Rule, environment: dict[str, str], home: Path) -> None:
     """Make a check in a session of its own, what it prints going into a file; it ends with whoever waits for it."""
     os.setsid()
     signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_end_unheard, args=(answers.fileno(),), daemon=True).start()
-    with said.open("wb") as file:
+    with _said(home).open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    confined = _confine(rule, environment)
+    family = Family(leader=os.getpid(), network=confined.network)
+    threading.Thread(target=_end_unheard, args=(answers.fileno(), family, home), daemon=True).start()
     try:
-        answers.send(list(made(job)))
+        answers.send_bytes(json.dumps(asdict(confined)).encode())
+        found = [finding.to_document() for finding in made(pickle.loads(job))]
+        answers.send_bytes(json.dumps(found).encode())
     finally:
-        _kill_others(os.getpid())
+        kill(family, but=family.leader)
 
 
-def _end_unheard(answers: int) -> None:
-    """Ask this process to end when nobody is left who reads its answer."""
+def _confine(rule: Rule, environment: dict[str, str]) -> Confined:
+    take_environment(environment)
+    tempfile.tempdir = None  # the server that this process comes from may have asked for it already
+    adopt_orphans()
+    why_open = None if rule.network else leave_the_network()
+    bound_memory(int(rule.max_memory_mb * MEGABYTE))
+    return Confined(network=None if rule.network or why_open else own_network(), why_open=why_open)
+
+
+def _said(home: Path) -> Path:
+    return home / "said"
+
+
+def _end_unheard(answers: int, family: Family, home: Path) -> None:
+    """End this process and all that it has started when nobody is left who reads its answer, whatever it is at."""
     reader = select.poll()
     reader.register(answers, 0)  # that the other end was closed is always told
     reader.poll()
-    os.kill(os.getpid(), signal.SIGTERM)
+    kill(family, but=family.leader)
+    shutil.rmtree(home, ignore_errors=True)
+    os._exit(1)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -133,67 +198,88 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def _ended(running: dict[int, Running]) -> list[int]:
-    """Wait until a check has answered, died or is out of time; return which."""
+    """Wait a moment, or until a check has answered or died; return which have, or have passed a bound."""
     next_deadline = min(each.deadline for each in running.values())
-    ready = wait([each.answers for each in running.values()], max(0.0, next_deadline - time.monotonic()))
-    now = time.monotonic()
-    return [place for place, each in running.items() if each.answers in ready or now >= each.deadline]
+    wait_s = min(LOOK_EVERY_S, max(0.0, next_deadline - time.monotonic()))
+    ready = wait([each.answers for each in running.values()], wait_s)
+    for each in running.values():
+        each.over = None if each.answers in ready else _over(each)
+    return [place for place, each in running.items() if each.answers in ready or each.over]
+
+
+def _over(running: Running) -> str | None:
+    """Return which bound a check has passed, in words."""
+    rule = running.job.rule
+    if time.monotonic() >= running.deadline:
+        return f"it took longer than {rule.timeout_s:g} s"
+    processes, resident_bytes = size_of(running.family)
+    if processes > rule.max_processes:
+        return f"it ran more than {rule.max_processes} processes at once; max_processes in its rule allows more"
+    most_bytes = rule.max_memory_mb * MEGABYTE
+    if resident_bytes > most_bytes and exact_bytes(running.family) > most_bytes:
+        return f"it took more than {rule.max_memory_mb:g} MB of memory; max_memory_mb in its rule allows more"
+    return None
 
 
 def _collect(ended: Running) -> Sequence[Finding]:
     try:
-        if not ended.answers.poll():
-            _stop(ended)
-            return [_error(ended.job, f"it took longer than {ended.job.rule.timeout_s:g} s")]
-        answer: Sequence[Finding] = ended.answers.recv()
+        if ended.over:
+            _stop(ended) if time.monotonic() >= ended.deadline else _kill(ended)
+            return [_error(ended.job, ended.over)]
+        answer = _answer(ended)
         _stop(ended)
-        return answer
+        return [with_open_network(finding, ended.confined) for finding in _understood(answer, ended.job)]
     except (EOFError, OSError):
         _stop(ended)
         code = ended.process.exitcode
-        said = Path(ended.said.name).read_text(errors="replace").strip()[-SAID_CHARACTERS:]
+        said = ended.said.read_text(errors="replace").strip()[-SAID_CHARACTERS:] if ended.said.is_file() else ""
         return [_error(ended.job, f"it died with status {code}{f': {said}' if said else ''}")]
     finally:
-        ended.said.close()
+        shutil.rmtree(ended.home, ignore_errors=True)
+
+
+def _answer(ended: Running) -> bytes:
+    """Read what a check has begun to say; one that does not come to an end in its time is killed, which closes it."""
+    left_s = max(LOOK_EVERY_S, ended.deadline - time.monotonic())
+    too_late = threading.Timer(left_s, kill, (ended.family,))
+    too_late.start()
+    try:
+        return ended.answers.recv_bytes(ANSWER_AT_MOST_BYTES)
+    finally:
+        too_late.cancel()
+
+
+def _understood(answer: bytes, job: Job) -> Sequence[Finding]:
+    """Return the findings of a check; another shape than its own code gives comes from what it loaded."""
+    try:
+        return [replace(finding_from(document), check=job.name) for document in json.loads(answer)]
+    except (ValueError, TypeError, KeyError, SlipwayError) as error:
+        return [_error(job, f"its process answered what is no finding: {type(error).__name__}")]
+
+
+def with_open_network(finding: Finding, confined: Confined) -> Finding:
+    """Say in a finding that its process could reach the network, where it should not have."""
+    if confined.why_open is None:
+        return finding
+    said = f"checked in a process that could reach the network: {confined.why_open}"
+    return replace(finding, details={**finding.details, "not_isolated": said})
 
 
 def _stop(running: Running) -> None:
-    """Let the process end what it has started, then end its whole session."""
+    """Let the process end what it has started, then end all that came from it."""
     process = running.process
     if process.is_alive() and not running.answers.poll():
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid or 0, signal.SIGTERM)
     process.join(STOP_WITHIN_S)
-    _kill_session(process.pid or 0)
-    process.join()
+    _kill(running)
+
+
+def _kill(running: Running) -> None:
+    """End a check and all that came from it at once: one that takes too much would take more meanwhile."""
+    kill(running.family)
+    running.process.join()
     running.answers.close()
-
-
-def _kill_session(session: int) -> None:
-    """Kill every process of a session: its leader's group and, where /proc tells, whoever made a group of its own."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(session, signal.SIGKILL)
-    _kill_others(session)
-
-
-def _kill_others(session: int) -> None:
-    """Kill the processes of a session but this one, until none is left: one may start another meanwhile."""
-    deadline = time.monotonic() + STOP_WITHIN_S
-    while (others := set(_members(session)) - {os.getpid()}) and time.monotonic() < deadline:
-        for member in others:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(member, signal.SIGKILL)
-
-
-def _members(session: int) -> list[int]:
-    """Return the living processes of a session; none where the system has no /proc."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, _, of, *_ = stat.read_text().rpartition(")")[2].split()
-            if int(of) == session and state not in "ZX":
-                found.append(int(stat.parent.name))
-    return found
 
 
 def _error(job: Job, reason: str) -> Finding:

@@ -127,7 +127,7 @@ class Tools:
 
     `load` loads a model for measuring, `load_as_served` as a scoring server does; `example` returns the stored input
     example; `serve` starts a scoring server on a folder, sends a body some times, and stops it; `untrusted` returns the
-    types that the safe format of a folder's model would have to be told to trust.
+    types that skops would have to be told to trust to load a file.
     """
 
     load: Callable[[str], Model]

@@ -1,4 +1,7 @@
-"""The door to a stored model: load it, and give it rows in the types that its signature declares."""
+"""The door to a stored model: load it, and give it rows in the types that its signature declares.
+
+What is judged to run no code is loaded with unpickling refused: `registry.judged_loading`.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +13,7 @@ import pandas as pd
 from mlflow.models import Model
 from mlflow.types import DataType, Schema
 
+from registry.judged_loading import held_to_its_format
 from registry.mlflow_errors import translated
 
 WHOLE_NUMBERS = {DataType.integer: "int32", DataType.long: "int64"}
@@ -35,17 +39,20 @@ class StoredModel:
 
 
 @translated()
-def load_model(uri: str) -> StoredModel:
-    """Load a model from a folder or a URI of MLflow's."""
-    info = Model.load(uri)
+def load_model(folder: str) -> StoredModel:
+    """Load the model in a folder."""
+    info = Model.load(folder)
     load = mlflow.sklearn.load_model if "sklearn" in info.flavors else mlflow.pyfunc.load_model
-    return StoredModel(load(uri), _types_of(info.signature.inputs if info.signature else None))
+    with held_to_its_format(Path(folder)):
+        model = load(folder)
+    return StoredModel(model, _types_of(info.signature.inputs if info.signature else None))
 
 
 @translated()
 def load_as_served(folder: Path) -> Any:
     """Load a model as MLflow's scoring server does: its `predict` enforces the signature."""
-    return mlflow.pyfunc.load_model(str(folder))
+    with held_to_its_format(folder):
+        return mlflow.pyfunc.load_model(str(folder))
 
 
 @translated()

@@ -25,6 +25,7 @@ from pydantic import (
 
 from registry.errors import InvalidInput
 from registry.nearest import did_you_mean
+from registry.signature import Acceptable
 from registry.stages import require_stage_names
 
 ANYWHERE = "any"
@@ -49,9 +50,17 @@ class Strict(BaseModel):
 
 
 class Rule(Strict):
-    """What every check has: how long it may take."""
+    """What every check has: how long it may take, and what its process may have.
+
+    `network` lets it reach more than loopback, `environment` names variables that it gets beside the harmless ones.
+    `max_memory_mb` and `max_processes` bound it and all that it starts, while it runs.
+    """
 
     timeout_s: float = Field(default=300, gt=0)
+    network: bool = False
+    environment: tuple[str, ...] = ()
+    max_memory_mb: float = Field(default=8192, gt=0)
+    max_processes: int = Field(default=512, ge=1)
 
 
 class Limit(Strict):
@@ -144,7 +153,12 @@ def _require_quantile(metric: Metric | None, quantile: float | None) -> None:
 
 
 class ContractRule(Rule):
-    """The signature still takes what the champion's took."""
+    """The signature still takes what the champion's took, and answers of the same form.
+
+    `accept` names changes that are accepted all the same: `input_order`, where no caller sends values by place.
+    """
+
+    accept: tuple[Acceptable, ...] = ()
 
 
 class ServableRule(Rule):
@@ -159,10 +173,11 @@ class ServableRule(Rule):
 class ArtifactRule(Rule):
     """Stored files are those that were registered, in formats that may be loaded.
 
-    `allow` lists formats that run code when they are loaded and are accepted all the same.
+    `allow` lists formats that run code when they are loaded, or are not proved to run none (`unproven`), and are
+    accepted all the same.
     """
 
-    allow: tuple[Literal["pickle", "cloudpickle", "torch", "code", "unreviewed", "unknown"], ...] = ()
+    allow: tuple[Literal["pickle", "cloudpickle", "torch", "code", "unreviewed", "unknown", "unproven"], ...] = ()
 
 
 class LineageRule(Rule):

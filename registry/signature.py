@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+
+from registry.json_forms import json_kind
 
 # A column of the first type may become one of the others: every value of it is still taken.
 WIDER: Mapping[str, frozenset[str]] = {
@@ -15,6 +17,7 @@ WIDER: Mapping[str, frozenset[str]] = {
     "long": frozenset(),
     "float": frozenset({"double"}),
 }
+NAMED_AT_MOST = 8
 # In MLmodel, beside the signature: whose types MLflow leaves to the model's own code.
 TYPE_HINT_FLAGS = ("is_signature_from_type_hint", "type_hint_from_example")
 
@@ -65,13 +68,50 @@ def stored_signature(folder: Path) -> Signature | None:
     )
 
 
-def breaks(before: Signature, after: Signature) -> tuple[str, ...]:
-    """Return one line for each thing that somebody who calls `before` would stumble over in `after`."""
-    return (
+Acceptable = Literal["input_order"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Break:
+    """Something that callers would stumble over; `kind` is set where a policy may accept it."""
+
+    what: str
+    kind: Acceptable | None = None
+
+
+def breaks(before: Signature, after: Signature) -> tuple[Break, ...]:
+    """Return each thing that somebody who calls `before` would stumble over in `after`, or be answered otherwise by."""
+    said = (
         *_input_breaks(before.inputs, after.inputs),
         *_output_breaks(before.outputs, after.outputs),
         *_param_breaks(before.params, after.params),
     )
+    return (*(Break(what=each) for each in said), *_order_breaks(before, after))
+
+
+def _order_breaks(before: Signature, after: Signature) -> list[Break]:
+    """Find values that go to another input where they are sent by place: Spark's UDFs, arrays, tables without names."""
+    now = [field.name for field in after.inputs]
+    kept = [field.name for field in before.inputs if field.name in now]
+    if not before.has_names or kept == now[: len(kept)]:
+        return []
+    words = f"the inputs in their order were {_listed(kept)}, are {_listed(now)}: values sent by place go to others"
+    return [Break(what=words, kind="input_order")]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+    return f"{', '.join(names[:NAMED_AT_MOST])}{more}"
+
+
+def same_declared(before: Signature, after: Signature) -> bool:
+    """Return whether the outputs are declared by the very same types, which tell what JSON shows of them.
+
+    What an `object` is, only an answer tells.
+    """
+    if any(field.type == "object" for field in (*before.outputs, *after.outputs)):
+        return False
+    return [(f.name, f.type, f.shape) for f in before.outputs] == [(f.name, f.type, f.shape) for f in after.outputs]
 
 
 def _input_breaks(before: Sequence[Field], after: Sequence[Field]) -> list[str]:
@@ -94,15 +134,21 @@ def _takes_all_of(wide: Field, narrow: Field) -> bool:
 
 
 def _output_breaks(before: Sequence[Field], after: Sequence[Field]) -> list[str]:
-    was, now = [(f.name, f.type, f.shape) for f in before], [(f.name, f.type, f.shape) for f in after]
-    if was == now:
+    if [_seen(field, before) for field in before] == [_seen(field, after) for field in after]:
         return []
     return [f"the output was {', '.join(map(_of, before))}, is {', '.join(map(_of, after))}"]
 
 
+def _seen(output: Field, outputs: Sequence[Field]) -> tuple[str, str, tuple[int, ...] | None]:
+    """Return what a caller sees of an output: one column without a name is a list of values, as a vector is."""
+    is_column = output.shape is None and len(outputs) == 1 and output.name == "0"
+    return output.name, json_kind(output.type), (-1,) if is_column else output.shape
+
+
 def _param_breaks(before: Sequence[Field], after: Sequence[Field]) -> list[str]:
-    now = {field.name: field.type for field in after}
-    return [f"parameter '{field.name}' is gone or changed" for field in before if now.get(field.name) != field.type]
+    now = {field.name: (field.type, field.shape) for field in after}
+    changed = [field.name for field in before if now.get(field.name) != (field.type, field.shape)]
+    return [f"parameter '{name}' is gone or changed" for name in changed]
 
 
 def _fields(stored: str | None) -> tuple[Field, ...]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from registry.decide import Ledger
 from registry.errors import Corrupt
+from registry.judged_loading import require_allowed
 from registry.mlflow_model import StoredModel, load_model
 from registry.provenance import holdout_digest, recorded_provenance
 from registry.version import Version
@@ -60,11 +61,13 @@ class StoredVersion:
 def load_version(version: Version, ledger: Ledger) -> StoredVersion:
     """Load a version: scikit-learn's own object where it has that flavor, MLflow's wrapper else.
 
-    Its files are compared with what the ledger recorded before anything of them is loaded; raises as `require_whole`,
-    and Corrupt where its run says something else of the rows that it was trained on than when it was registered.
+    Before anything of its files is loaded, they are compared with what the ledger recorded, and their format with what
+    the policy allows; raises as `require_whole` and `require_allowed`, and Corrupt where its run says something else of
+    the rows that it was trained on than when it was registered.
     """
     about = records_about(version, ledger)
     folder = require_whole(version, about, ledger.registry, else_do="evaluate another version")
+    require_allowed(version, folder, ledger.policies().of(version.model))
     holdout = ledger.registry.run_files(version.run_id, "holdout") if version.run_id else None
     recorded = recorded_provenance(about)
     if recorded is not None and recorded.holdout != holdout_digest(holdout):

@@ -45,15 +45,18 @@ def _same_files(candidate: Subject, folder: Path) -> Finding:
 
 
 def _formats(evidence: Evidence, folder: Path, rule: ArtifactRule) -> Finding:
-    types = list(evidence.tools.untrusted(folder))
-    risky = risky_parts(folder, types)
+    risky = risky_parts(folder, evidence.tools.untrusted)
     refused = [part for part in risky if part.format not in rule.allow]
     if refused:
         allowed = ", ".join(sorted({part.format for part in refused}))
         what = "; ".join(part.what for part in refused[:NAMED_AT_MOST])
-        reason = f"{what}: it would run code on loading; store it as skops, or allow it in the policy: [{allowed}]"
+        reason = (
+            f"{what}: it could run code on loading; store it as skops, with nothing undeclared beside it, or allow it "
+            f"in the policy: [{allowed}]"
+        )
     elif risky:
-        reason = f"runs code on loading, which the policy allows: {'; '.join(part.what for part in risky)}"
+        what = "; ".join(part.what for part in risky[:NAMED_AT_MOST])
+        reason = f"could run code on loading, which the policy allows: {what}"
     else:
         reason = "stored in formats that run no code on loading"
     return Finding(
@@ -63,5 +66,5 @@ def _formats(evidence: Evidence, folder: Path, rule: ArtifactRule) -> Finding:
         measured=", ".join(sorted({part.format for part in risky})) or "safe",
         limit=", ".join(rule.allow) or "safe",
         direction="equals",
-        details={"types_that_skops_has_to_trust": types},
+        details={"risky": [{"format": part.format, "what": part.what} for part in risky]},
     )

@@ -1,40 +1,52 @@
-"""contract: who calls the champion can call the candidate."""
+"""contract: who calls the champion can call the candidate, and sees answers of the same form."""
 
 from pathlib import Path
+from typing import Any
 
 from registry.evidence import Evidence, Subject
+from registry.json_forms import json_form, plain
 from registry.policy import ContractRule
-from registry.signature import breaks, stored_signature
+from registry.signature import Signature, breaks, same_declared, stored_signature
 from registry.verdict import Finding, Outcome
 
 
 def check(evidence: Evidence, rule: ContractRule) -> tuple[Finding, ...]:
     """Compare the signatures, and send the champion's input example through the candidate."""
     candidate, champion = evidence.candidate, evidence.champion
-    if candidate.folder is None or stored_signature(candidate.folder) is None:
+    after = stored_signature(candidate.folder) if candidate.folder else None
+    if candidate.folder is None or after is None:
         reason = "it has no signature: log it with one (mlflow.models.infer_signature), or callers cannot be checked"
         return (_finding(Outcome.INCONCLUSIVE, reason),)
     if champion is None:
         return (_finding(Outcome.PASS, f"nothing is in {evidence.stage} yet: there are no callers to break"),)
     if champion.folder is None:
         return (_finding(Outcome.INCONCLUSIVE, f"{champion.absence}, to compare with"),)
-    return (_signatures(candidate.folder, champion), _replay(evidence, candidate.folder, champion))
+    before = stored_signature(champion.folder)
+    if before is None:
+        without = _finding(Outcome.INCONCLUSIVE, f"{champion.version} has no signature to compare with")
+        return (without, _replay(evidence, candidate.folder, champion, compare_forms=True))
+    return (
+        _signatures(before, after, champion, rule),
+        _replay(evidence, candidate.folder, champion, compare_forms=not same_declared(before, after)),
+    )
 
 
-def _signatures(candidate: Path, champion: Subject) -> Finding:
-    after = stored_signature(candidate)
-    before = stored_signature(champion.folder) if champion.folder else None
-    if before is None or after is None:
-        return _finding(Outcome.INCONCLUSIVE, f"{champion.version} has no signature to compare with")
-    broken = breaks(before, after)
+def _signatures(before: Signature, after: Signature, champion: Subject, rule: ContractRule) -> Finding:
+    found = breaks(before, after)
+    accepted = [each.what for each in found if each.kind in rule.accept]
+    broken = [each for each in found if each.kind not in rule.accept]
     if broken:
-        return _finding(Outcome.FAIL, f"callers of {champion.version} would break: {'; '.join(broken)}", len(broken))
-    return _finding(Outcome.PASS, f"takes and gives what {champion.version} did", 0)
+        ways = sorted({f"contract: {{accept: [{each.kind}]}}" for each in broken if each.kind})
+        way_on = f"; where nobody does, the policy accepts it: {', '.join(ways)}" if ways else ""
+        what = "; ".join(each.what for each in broken)
+        return _finding(Outcome.FAIL, f"callers of {champion.version} would break: {what}{way_on}", len(broken))
+    but = f"; accepted by the policy: {'; '.join(accepted)}" if accepted else ""
+    return _finding(Outcome.PASS, f"takes and gives what {champion.version} did{but}", 0)
 
 
-def _replay(evidence: Evidence, candidate: Path, champion: Subject) -> Finding:
+def _replay(evidence: Evidence, candidate: Path, champion: Subject, *, compare_forms: bool) -> Finding:
     example = evidence.tools.example(champion.folder) if champion.folder else None
-    if example is None:
+    if example is None or champion.folder is None:
         return _finding(Outcome.PASS, f"{champion.version} has no input example to send; signatures were compared")
     try:
         answer = evidence.tools.load_as_served(candidate).predict(example)
@@ -44,7 +56,17 @@ def _replay(evidence: Evidence, candidate: Path, champion: Subject) -> Finding:
     if len(answer) != len(example):
         reason = f"{len(example)} rows of {champion.version}'s input example gave {len(answer)} answers"
         return _finding(Outcome.FAIL, reason)
+    if compare_forms and (
+        other := _other_form(answer, evidence.tools.load_as_served(champion.folder).predict(example))
+    ):
+        return _finding(Outcome.FAIL, f"callers of {champion.version} would break: {other}")
     return _finding(Outcome.PASS, f"answers the input example of {champion.version}", n=len(example))
+
+
+def _other_form(answer: Any, champions: Any) -> str | None:
+    """Return in words how two answers differ in JSON; `None` where they have one form."""
+    now, was = json_form(plain(answer)), json_form(plain(champions))
+    return None if now == was else f"the answer was a {was}, is a {now}"
 
 
 def _finding(outcome: Outcome, reason: str, broken: int | None = None, n: int | None = None) -> Finding:

@@ -38,7 +38,7 @@ def check(evidence: Evidence, rule: OwnRule, *, name: str) -> tuple[Finding, ...
         finding holds, or its words cannot be recorded.
     """
     asked = question(evidence, rule)
-    answer = _ask_program(rule.command, asked, rule.timeout_s) if rule.command else _ask_function(rule, asked)
+    answer = _ask_program(rule.command, asked, rule) if rule.command else _ask_function(rule, asked)
     try:
         found = Answer.model_validate(answer)
     except ValidationError as error:
@@ -87,20 +87,29 @@ def question(evidence: Evidence, rule: OwnRule) -> dict[str, Any]:
     }
 
 
-def _ask_program(command: tuple[str, ...], asked: Mapping[str, Any], timeout_s: float) -> Any:
+def _ask_program(command: tuple[str, ...], asked: Mapping[str, Any], rule: OwnRule) -> Any:
     try:
         done = subprocess.run(
-            command, input=json.dumps(asked), capture_output=True, text=True, timeout=timeout_s, check=False
+            command, input=json.dumps(asked), capture_output=True, text=True, timeout=rule.timeout_s, check=False
         )
     except FileNotFoundError:
         raise InvalidInput(f"there is no program '{command[0]}'", code="no-such-check", hint=None) from None
     if done.returncode:
         said = done.stderr.strip()[-300:]
-        raise InvalidInput(f"{command[0]} ended with status {done.returncode}: {said}", code="check-failed", hint=None)
+        raise InvalidInput(
+            f"{command[0]} ended with status {done.returncode}: {said}{_without(rule)}", code="check-failed", hint=None
+        )
     try:
         return json.loads(done.stdout)
     except ValueError:
         return done.stdout
+
+
+def _without(rule: OwnRule) -> str:
+    """Return in words what a program that failed may have missed."""
+    variables = f"environment: [{', '.join(rule.environment)}]" if rule.environment else "none of your variables"
+    network = "the network" if rule.network else "no network (network: true)"
+    return f"; it had {network} and {variables} (environment: [NAME, …])"
 
 
 def _ask_function(rule: OwnRule, asked: Mapping[str, Any]) -> Any:

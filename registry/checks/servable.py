@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from registry.evidence import Evidence, Served
+from registry.json_forms import plain
 from registry.policy import ServableRule
 from registry.verdict import Finding, Outcome
 
@@ -33,7 +33,7 @@ def check(evidence: Evidence, rule: ServableRule) -> tuple[Finding, ...]:
 
 
 def _answers(served: Served, expected: Any) -> Finding:
-    wanted = _plain(expected)
+    wanted = plain(expected)
     for body in served.bodies:
         found = body.get("predictions") if isinstance(body, dict) else body
         if not _same(found, wanted):
@@ -63,12 +63,6 @@ def _budget(what: str, value: float, limit: float, unit: str, served: Served) ->
         direction="at most",
         n=len(served.bodies),
     )
-
-
-def _plain(answer: Any) -> Any:
-    if isinstance(answer, pd.DataFrame):
-        return answer.to_dict(orient="records")
-    return answer.tolist() if isinstance(answer, np.ndarray | pd.Series) else answer
 
 
 def _same(a: Any, b: Any) -> bool:

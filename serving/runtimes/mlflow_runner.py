@@ -23,6 +23,7 @@ from mlflow.pyfunc.context import Context, set_prediction_context
 from mlflow.pyfunc.model import _PythonModelPyfuncWrapper
 
 from registry.errors import InvalidInput
+from registry.judged_loading import held_to_its_format
 from registry.mlflow_errors import translated
 from registry.signature import stored_signature
 from serving.runtimes.columns import Columns, is_plain
@@ -171,6 +172,10 @@ def open_mlflow(stored: Stored, model_folder: Path) -> MlflowRunner:
 
 @translated()
 def load(folder: Path) -> PyFuncModel:
-    """Load the model in a folder, whatever its flavor; what is wrong with its libraries, `libraries` says sooner."""
-    model: PyFuncModel = mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)
+    """Load the model in a folder, whatever its flavor; what is wrong with its libraries, `libraries` says sooner.
+
+    What the gate judges to run no code is loaded here with unpickling refused: the same judgement, made again.
+    """
+    with held_to_its_format(folder):
+        model: PyFuncModel = mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)
     return model

@@ -1,12 +1,18 @@
 """Checks in processes of their own: what they answer, and what happens when they do not."""
 
+import gc
+import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import mlflow
@@ -14,13 +20,14 @@ import pandas as pd
 import pytest
 from mlflow.models import infer_signature
 
-from registry.check_runner import Job, run_checks
+from registry.check_runner import Confined, Job, run_checks, with_open_network
 from registry.checks import servable
 from registry.evidence import Evidence, Tools
 from registry.mlflow_model import input_example, load_as_served
 from registry.policy import Rule, ServableRule
 from registry.verdict import Finding, Outcome
 from serving.probe import serve_once
+from tests.hostile_models import payload
 from tests.processes import wait_for
 from tests.unit.registry.test_checks import subject
 
@@ -159,12 +166,17 @@ def hang_in(folder: str) -> None:
 def test_a_check_ends_when_nobody_waits_for_it_any_more(tmp_path: Path):
     """Whoever kills a promotion leaves no check running."""
     program = f"from tests.integration.test_check_runner import hang_in; hang_in({str(tmp_path)!r})"
-    waiting = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    homes = tmp_path / "homes"
+    homes.mkdir()
+    environment = {**os.environ, "TMPDIR": str(homes)}
+    waiting = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2], env=environment)
     wait_for((tmp_path / "check").is_file, within_s=120)
     started = [int((tmp_path / name).read_text()) for name in ("check", "child")]
+    assert list(homes.glob("slipway-check-*"))
     waiting.kill()
     waiting.wait()
     wait_for(lambda: not any(map(alive, started)), within_s=20)
+    assert not list(homes.glob("slipway-check-*"))
 
 
 MODEL = """
@@ -204,3 +216,171 @@ def test_nothing_is_left_of_a_model_whose_server_leaves_children_behind(evidence
     assert [finding.outcome.name for finding in found] == ["PASS"] * 4, [finding.reason for finding in found]
     assert len(os.listdir(left)) >= 2
     assert left_in(left) == []
+
+
+def tells(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Tell what this process has: its variables, its folders, and whose environment it can read."""
+    found = {
+        "environment": dict(os.environ),
+        "temporary": tempfile.gettempdir(),
+        "parents": [pid for pid in (os.getppid(), int(evidence.policy_digest)) if _environment_of(pid)],
+    }
+    return (Finding(check="tells", outcome=Outcome.PASS, reason="", details=found),)
+
+
+def _environment_of(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/environ").read_bytes()
+    except PermissionError:
+        return b""
+
+
+def test_a_check_has_no_secrets_and_a_home_that_is_thrown_away(evidence: Evidence, monkeypatch: pytest.MonkeyPatch):
+    """Neither its own variables nor those of the processes that started it; a rule may name some."""
+    secrets = ("AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD", "SLIPWAY_REGISTRY__HISTORY_URI", "PGPASSWORD", "X")
+    for name in secrets:
+        monkeypatch.setenv(name, "secret")
+    given = replace(evidence, policy_digest=str(os.getpid()))
+    rules = (Rule(timeout_s=60), Rule(timeout_s=60, environment=("X", "NOT_SET")))
+    found = [run_checks([Job(name="tells", check=tells, evidence=given, rule=rule)])[0] for rule in rules]
+    for finding, named in zip(found, (set(), {"X"}), strict=True):
+        assert finding.outcome is Outcome.PASS
+        environment = finding.details["environment"]
+        assert {name for name in secrets if name in environment} == named
+        assert environment["PATH"] == os.environ["PATH"]
+        assert environment["HOME"] == environment["TMPDIR"] == finding.details["temporary"] != os.environ["HOME"]
+        assert not Path(environment["HOME"]).exists()
+        assert finding.details["parents"] == []
+
+
+def connects(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Knock at a server outside, and at one of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        socket.create_connection(own.getsockname(), timeout=5).close()
+    try:
+        socket.create_connection(("127.0.0.1", int(evidence.policy_digest)), timeout=5).close()
+    except OSError as error:
+        return (Finding(check="connects", outcome=Outcome.FAIL, reason=str(error)),)
+    return (Finding(check="connects", outcome=Outcome.PASS, reason="somebody answered"),)
+
+
+def test_a_check_reaches_loopback_of_its_own_and_nothing_else(evidence: Evidence):
+    """Unless its rule says so."""
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        given = replace(evidence, policy_digest=str(outside.getsockname()[1]))
+        rules = (Rule(timeout_s=60), Rule(timeout_s=60, network=True))
+        found = [run_checks([Job(name="connects", check=connects, evidence=given, rule=rule)])[0] for rule in rules]
+    assert [finding.outcome.name for finding in found] == ["FAIL", "PASS"]
+    assert [dict(finding.details) for finding in found] == [{}, {}]
+
+
+AS_NOBODY = """
+import ctypes, encodings.idna, os, socket, sys
+from registry.confinement import leave_the_network
+os.setgid(65534), os.setuid(65534)
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, as a process is that was started by this user
+print(leave_the_network(), os.getuid())
+with socket.create_server(("127.0.0.1", 0)) as own:
+    socket.create_connection(own.getsockname()).close()
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5)
+except OSError as error:
+    print("alone")
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="whoever is no administrator is tested by the others")
+def test_an_ordinary_user_leaves_the_network_too():
+    """By a user namespace, where only its own number is mapped."""
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        words = [sys.executable, "-c", AS_NOBODY, str(outside.getsockname()[1])]
+        said = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    assert said.stdout.splitlines() == ["None 65534", "alone"]
+
+
+def test_where_the_system_refuses_a_network_of_its_own_the_finding_says_so():
+    """The check is made all the same: a container may have no way."""
+    confined = Confined(network=None, why_open="the system refuses a network namespace: Operation not permitted")
+    said = with_open_network(Finding(check="c", outcome=Outcome.PASS, reason="", details={"more": 1}), confined)
+    assert said.details == {
+        "more": 1,
+        "not_isolated": "checked in a process that could reach the network: "
+        "the system refuses a network namespace: Operation not permitted",
+    }
+
+
+def grows(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Fork children that each take some memory, none of them much; their session is their own."""
+    _fork_children(Path(evidence.promoter), 15, megabytes=60)
+    time.sleep(600)
+    return ()
+
+
+def multiplies(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Fork many children."""
+    _fork_children(Path(evidence.promoter), 40, megabytes=0)
+    time.sleep(600)
+    return ()
+
+
+def _fork_children(folder: Path, count: int, *, megabytes: int) -> None:
+    for _ in range(count):
+        if os.fork() == 0:
+            os.setsid()
+            (folder / str(os.getpid())).touch()
+            held = bytearray(os.urandom(1) * (megabytes * 1_000_000))
+            time.sleep(600)
+            os._exit(len(held))
+
+
+def swallows(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Ask for more memory at once than there may be."""
+    return (Finding(check="swallows", outcome=Outcome.PASS, reason=str(len(bytearray(2_000_000_000)))),)
+
+
+@pytest.mark.parametrize(
+    ("check", "bounds", "said"),
+    [
+        (grows, {"max_memory_mb": 700}, "it took more than 700 MB of memory; max_memory_mb in its rule allows more"),
+        (multiplies, {"max_processes": 20}, "it ran more than 20 processes at once; max_processes in its rule allows"),
+        (swallows, {"max_memory_mb": 1500}, "it crashed: MemoryError"),
+    ],
+)
+def test_memory_and_processes_of_a_check_are_bounded_while_it_runs(
+    evidence: Evidence, tmp_path: Path, check, bounds: dict, said: str
+):
+    """Of all that it starts together, whatever session that is in; it is not waited for until it ends by itself."""
+    (found,) = run_checks([Job(name="check", check=check, evidence=evidence, rule=Rule(timeout_s=60, **bounds))])
+    assert (found.outcome, said in found.reason) == (Outcome.ERROR, True), found.reason
+    wait_for(lambda: not left_in(tmp_path), within_s=10)
+
+
+def answers_itself(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Write into the pipe what would run where it is unpickled, or a finding of another check."""
+    connection = next(each for each in gc.get_objects() if isinstance(each, Connection) and each.writable)
+    answer = Path(evidence.promoter, "answer").read_bytes()
+    if answer:
+        connection.send_bytes(answer)
+    else:
+        os.write(connection.fileno(), struct.pack("!i", 1000))  # the length of what never comes
+    time.sleep(600)
+    return ()
+
+
+@pytest.mark.parametrize("forged", ["pickle", "other check", "no finding", "half an answer"])
+def test_what_a_hostile_process_answers_runs_nothing_and_names_no_other_check(
+    evidence: Evidence, tmp_path: Path, forged: str
+):
+    """The process of a check may be a model's by then."""
+    other = {"check": "artifact", "outcome": "PASS", "reason": "all is well"}
+    answers = {
+        "pickle": payload(tmp_path / "canary", 4),
+        "other check": json.dumps([other]).encode(),
+        "no finding": b"3",
+        "half an answer": b"",
+    }
+    (tmp_path / "answer").write_bytes(answers[forged])
+    (found,) = run_checks([Job(name="mine", check=answers_itself, evidence=evidence, rule=Rule(timeout_s=LIMIT_S))])
+    assert found.check == "mine"
+    assert (found.outcome is Outcome.ERROR) == (forged != "other check")
+    assert not (tmp_path / "canary").exists()

@@ -293,6 +293,7 @@ def test_a_version_trained_elsewhere_can_be_evaluated(store: Path, capsys: pytes
             name="m", python_model=Sum(), signature=signature, registered_model_name="sum", pip_requirements=["mlflow"]
         )
     rows.assign(target=[0, 0, 1, 1]).to_csv("rows.csv", index=False)
+    (store / "promotion.yaml").write_text("stages: {production: {checks: {artifact: {allow: [cloudpickle]}}}}")
     capsys.readouterr()
     assert run_command("evaluate", "sum/1", "--data", "rows.csv", "--target", "target", "--json") == 0
     found = json.loads(capsys.readouterr().out)

@@ -14,6 +14,7 @@ import yaml
 
 from registry.check_runner import Job, made
 from registry.checks import approval, artifact, champion, contract, metric, own, servable, slices, soak
+from registry.errors import InvalidInput
 from registry.events import EventKind
 from registry.evidence import Evidence, Rows, Served, Subject, Tools
 from registry.manifest import manifest_of
@@ -37,7 +38,10 @@ from tests.unit.registry.test_history import event
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 COLUMN = {"type": "double", "name": "x", "required": True}
 OUTPUT = [{"type": "long", "required": True}]
-SKLEARN = {"sklearn": {"serialization_format": "skops"}, "python_function": {"loader_module": "mlflow.sklearn"}}
+SKLEARN = {
+    "sklearn": {"pickled_model": "model.skops", "serialization_format": "skops"},
+    "python_function": {"loader_module": "mlflow.sklearn", "model_path": "model.skops"},
+}
 
 
 class Threshold:
@@ -58,11 +62,19 @@ class Threshold:
 
 
 def stored(
-    folder: Path, *, inputs: list | None = None, outputs: list | None = None, flavors: dict | None = None
+    folder: Path,
+    *,
+    inputs: list | None = None,
+    outputs: list | None = None,
+    params: list | None = None,
+    flavors: dict | None = None,
 ) -> Path:
-    """Write what MLflow stores of a model: its MLmodel."""
+    """Write what MLflow stores of a model: its MLmodel, and a file of skops."""
     folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / "model.skops", "w") as archive:
+        archive.writestr("schema.json", json.dumps({"__module__": "m", "__class__": "C", "protocol": 2}))
     signature = {"inputs": json.dumps([COLUMN] if inputs is None else inputs), "outputs": json.dumps(outputs or OUTPUT)}
+    signature["params"] = json.dumps(params) if params else None
     (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors or SKLEARN, "signature": signature}))
     return folder
 
@@ -231,20 +243,23 @@ def test_artifact_cannot_tell_without_a_manifest_and_refuses_without_files(evide
     assert only(artifact.check(gone, ArtifactRule())).outcome is Outcome.FAIL
 
 
+PICKLED = {"pickled_model": "m.dat", "serialization_format": "pickle"}
+
+
 @pytest.mark.parametrize(
     ("flavors", "file", "content", "format"),
     [
-        ({**SKLEARN, "sklearn": {"serialization_format": "cloudpickle"}}, "model.pkl", b"\x80\x05.", "cloudpickle"),
+        (SKLEARN, "requirements.txt", b"mlflow\n", None),
         (SKLEARN, "hidden.bin", b"\x80\x04.", "pickle"),
-        ({**SKLEARN, "sklearn": {"pickled_model": "m.dat", "serialization_format": "pickle"}}, "m.dat", b"(", "pickle"),
-        ({**SKLEARN, "sklearn": {"pickled_model": "m.skops", "serialization_format": "skops"}}, "m.skops", b"PK", None),
+        (SKLEARN, "notes.md", b"x", "unproven"),
+        ({"sklearn": PICKLED}, "m.dat", b"(", "pickle"),
+        ({"sklearn": {**PICKLED, "serialization_format": "cloudpickle"}}, "m.dat", b"\x80\x05.", "cloudpickle"),
         ({"python_function": {"loader_module": "mlflow.sklearn", "code": "code"}}, "x", b"", "code"),
         ({"python_function": {"loader_module": "my.loader"}}, "x", b"", "unknown"),
-        ({"python_function": {"loader_module": "mlflow.onnx"}}, "model.onnx", b"\x08\x07", None),
     ],
 )
 def test_artifact_judges_the_format(evidence: Evidence, flavors: dict, file: str, content: bytes, format: str | None):
-    """What runs code on loading needs the policy's word, whatever the file is called."""
+    """What may run code on loading needs the policy's word, whatever the file is called."""
     folder = stored(evidence.candidate.folder, flavors=flavors)
     (folder / file).write_bytes(content)
     refused = artifact.check(evidence, ArtifactRule())[1]
@@ -256,14 +271,17 @@ def test_artifact_judges_the_format(evidence: Evidence, flavors: dict, file: str
         assert "which the policy allows" in allowed.reason
 
 
-def test_artifact_knows_pytorchs_archives_and_strange_types(evidence: Evidence):
-    """A pickle within a zip, and types that skops would have to be told to trust."""
-    with zipfile.ZipFile(evidence.candidate.folder / "weights.bin", "w") as archive:
-        archive.writestr("archive/data.pkl", b"x")
-    tools = replace(evidence.tools, untrusted=lambda folder: ["sklearn.tree._tree.Tree", "evil.Type"])
+def test_artifact_names_the_types_that_nobody_reviewed(evidence: Evidence):
+    """Those that skops would have to be told to trust."""
+    tools = replace(evidence.tools, untrusted=lambda file: ["sklearn.tree._tree.Tree", "evil.Type"])
     refused = artifact.check(replace(evidence, tools=tools), ArtifactRule())[1]
-    assert "skops would have to trust evil.Type" in refused.reason
-    assert "weights.bin is PyTorch's pickle" in refused.reason
+    assert "skops would have to trust evil.Type: it could" in refused.reason
+    assert refused.details == {"risky": [{"format": "unreviewed", "what": "skops would have to trust evil.Type"}]}
+
+
+def tensor(dtype: str, *shape: int) -> dict:
+    """Return an output as MLflow stores that of an array."""
+    return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": list(shape)}}
 
 
 OPTIONAL = {"type": "double", "name": "z", "required": False}
@@ -279,6 +297,12 @@ OPTIONAL = {"type": "double", "name": "z", "required": False}
         ([COLUMN, {**OPTIONAL, "required": True}], OUTPUT, "input 'z' is new and required"),
         ([{**COLUMN, "type": "long"}], OUTPUT, "input 'x' was double, is long"),
         ([COLUMN], [{"type": "string", "required": True}], "the output was long, is string"),
+        ([COLUMN], [{"type": "double", "required": True}], "the output was long, is double"),
+        ([COLUMN], [{"type": "long", "name": "label", "required": True}], "the output was long, is long"),
+        ([COLUMN], [tensor("int32", -1)], None),
+        ([COLUMN], [{"type": "integer", "required": True}], None),
+        ([COLUMN], [tensor("int64", -1, 2)], "the output was long, is int64[-1, 2]"),
+        ([{**COLUMN, "name": "X"}], OUTPUT, "input 'x' is gone; input 'X' is new and required"),
     ],
 )
 def test_contract_finds_what_breaks_callers(evidence: Evidence, inputs: list, outputs: list, said: str | None):
@@ -287,6 +311,88 @@ def test_contract_finds_what_breaks_callers(evidence: Evidence, inputs: list, ou
     found = contract.check(evidence, ContractRule())[0]
     assert found.outcome is (Outcome.FAIL if said else Outcome.PASS)
     assert (said or "takes and gives what m/1 did") in found.reason
+
+
+A, B, Z = ({"type": "double", "name": name, "required": name != "z"} for name in "abz")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        ([A, B], [B, A], True),
+        ([A, B], [A, B, Z], False),
+        ([A, B], [A, Z, B], True),
+        ([A, B], [Z, A, B], True),
+        ([A, Z, B], [A, B, Z], True),
+        ([{"type": "double"}, {"type": "double"}], [{"type": "double"}, {"type": "double"}], False),
+    ],
+)
+def test_contract_holds_the_order_of_inputs_unless_the_policy_accepts_another(
+    evidence: Evidence, before: list, after: list, moved: bool
+):
+    """Whoever sends values by place would get other answers, without an error."""
+    stored(evidence.champion.folder, inputs=before)
+    stored(evidence.candidate.folder, inputs=after)
+    found = contract.check(evidence, ContractRule())[0]
+    assert (found.outcome is Outcome.FAIL) == moved
+    assert ("values sent by place go to others" in found.reason) == moved
+    assert ("the policy accepts it: contract: {accept: [input_order]}" in found.reason) == moved
+    accepted = contract.check(evidence, ContractRule(accept=("input_order",)))[0]
+    assert accepted.outcome is Outcome.PASS
+    assert ("accepted by the policy: the inputs in their order" in accepted.reason) == moved
+
+
+def test_contract_accepts_nothing_but_what_is_named(evidence: Evidence):
+    """An input that is gone stays one."""
+    stored(evidence.champion.folder, inputs=[A, B])
+    stored(evidence.candidate.folder, inputs=[B])
+    found = contract.check(evidence, ContractRule(accept=("input_order",)))[0]
+    assert (found.outcome, "input 'a' is gone" in found.reason) == (Outcome.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "answers", "outcome"),
+    [
+        ("object", "str", ["no", "yes"], Outcome.PASS),
+        ("str", "object", ["no", None], Outcome.PASS),
+        ("object", "object", [1, 2], Outcome.FAIL),
+        ("str", "object", [1, 2], Outcome.FAIL),
+        ("str", "object", [["no"], ["yes"]], Outcome.FAIL),
+        ("str", "str", [1, 2], Outcome.PASS),
+    ],
+)
+def test_contract_compares_what_callers_see(
+    evidence: Evidence, before: str, after: str, answers: list, outcome: Outcome
+):
+    """Text is text in JSON, however it was stored; where the types do not tell, the answers do."""
+
+    class Says(Threshold):
+        def predict(self, features: pd.DataFrame) -> np.ndarray:
+            return np.array(self.at, dtype=object)
+
+    stored(evidence.champion.folder, outputs=[tensor(before, -1)])
+    stored(evidence.candidate.folder, outputs=[tensor(after, -1)])
+    models = {str(evidence.champion.folder): Says(["no", "yes"]), str(evidence.candidate.folder): Says(answers)}
+    tools = replace(evidence.tools, load_as_served=lambda folder: models[str(folder)])
+    signatures, replayed = contract.check(replace(evidence, tools=tools), ContractRule())
+    assert (signatures.outcome, replayed.outcome) == (Outcome.PASS, outcome)
+
+
+@pytest.mark.parametrize(("before", "after"), [("float64", "float32"), ("int64", "int32"), ("str", "<U3")])
+def test_contract_takes_numbers_of_another_width_as_the_same(evidence: Evidence, before: str, after: str):
+    """JSON has no width."""
+    stored(evidence.champion.folder, outputs=[tensor(before, -1)])
+    stored(evidence.candidate.folder, outputs=[tensor(after, -1)])
+    assert contract.check(evidence, ContractRule())[0].outcome is Outcome.PASS
+
+
+def test_contract_finds_a_parameter_that_became_a_list(evidence: Evidence):
+    """Its type is the same."""
+    for version, shape in ((evidence.champion, None), (evidence.candidate, [-1])):
+        param = {"name": "k", "type": "long", "default": None, "shape": shape}
+        stored(version.folder, params=[param])
+    found = contract.check(evidence, ContractRule())[0]
+    assert (found.outcome, "parameter 'k' is gone or changed" in found.reason) == (Outcome.FAIL, True)
 
 
 def test_contract_sends_the_champions_example_through_the_candidate(evidence: Evidence):
@@ -519,6 +625,21 @@ def test_ones_own_program_is_asked_in_json(evidence: Evidence, program: str, out
     (found,) = made(job)
     assert (found.check, found.outcome) == ("fair", outcome)
     assert said in found.reason
+
+
+@pytest.mark.parametrize(
+    ("granted", "said"),
+    [
+        ({}, "it had no network (network: true) and none of your variables (environment: [NAME, …])"),
+        ({"network": True, "environment": ("TOKEN",)}, "it had the network and environment: [TOKEN] (environment:"),
+    ],
+)
+def test_ones_own_program_that_fails_is_told_what_it_had(evidence: Evidence, granted: dict, said: str):
+    """It may have worked before checks were confined, and the policy's author has to know what to grant."""
+    rule = OwnRule(command=(sys.executable, "-c", "raise SystemExit('no luck')"), **granted)
+    with pytest.raises(InvalidInput) as refused:
+        own.check(evidence, rule, name="fair")
+    assert f"ended with status 1: no luck; {said}" in refused.value.message
 
 
 def always(asked: dict) -> dict:

@@ -1,6 +1,7 @@
 """The gate on stand-ins: which checks are made, and how long a recorded verdict holds."""
 
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from datetime import timedelta
@@ -269,18 +270,16 @@ def test_files_that_change_between_verdict_and_decision_are_not_promoted(tmp_pat
     bench = Bench(tmp_path, {"artifact": {}})
     verdict = bench.assess()
     before = look("m", bench.ledger).seq
-    untouched = (bench.folders[2] / "MLmodel").read_text()
+    untouched = shutil.copytree(bench.folders[2], tmp_path / "untouched")
     touch(bench.folders[2])
     with pytest.raises(Corrupt, match="m/2 is not stored as it was registered: changed: MLmodel") as refused:
         bench.decide(verdict)
     assert refused.value.hint == "restore its files, or promote another version"
-    (bench.folders[2] / "MLmodel").unlink()
-    bench.folders[2].rmdir()
+    shutil.rmtree(bench.folders[2])
     with pytest.raises(NotFound, match="m/2 has no stored files any more"):
         bench.decide(verdict)
     assert (look("m", bench.ledger).seq, bench.shown()[2]) == (before, ([], None))
-    bench.folders[2].mkdir()
-    (bench.folders[2] / "MLmodel").write_text(untouched)
+    shutil.copytree(untouched, bench.folders[2])
     bench.decide(verdict)
     assert bench.shown()[2] == (["production"], "Production")
 

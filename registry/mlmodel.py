@@ -1,0 +1,62 @@
+"""The file `MLmodel`, which tells MLflow what to open and how: read as MLflow reads it, and refused where that is open.
+
+MLflow takes the last of two equal keys, and opens the file in the encoding of its machine. What another reader could
+understand otherwise is no ground for a judgement.
+"""
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from registry.errors import NotApproved
+
+FILE = "MLmodel"
+PYFUNC = "python_function"
+
+
+class _OneMeaning(yaml.SafeLoader):
+    """YAML's safe loader, which MLflow uses, less keys that are there twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return a mapping; refuse one with a key twice."""
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+            raise yaml.constructor.ConstructorError(problem=f"the key {twice[0]!r} is there twice")
+        return super().construct_mapping(node, deep)
+
+
+def read_mlmodel(folder: Path) -> Mapping[str, Any]:
+    """Return what a stored model's `MLmodel` says; its `flavors` map names to mappings.
+
+    Raises
+    ------
+    NotApproved
+        It is missing, a link, not plain UTF-8, no YAML, ambiguous, or has no flavors.
+    """
+    path = folder / FILE
+    if path.is_symlink() or not path.is_file():
+        raise _unreadable("there is no such file")
+    content = path.read_bytes()
+    if content.startswith(b"\xef\xbb\xbf"):
+        raise _unreadable("it begins with a byte order mark")
+    try:
+        document: Any = yaml.load(content.decode("utf-8"), _OneMeaning)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _unreadable(" ".join(str(error).split())[:300]) from error
+    if not isinstance(document, dict) or not _are_flavors(document.get("flavors")):
+        raise _unreadable("it names no flavors")
+    return document
+
+
+def _are_flavors(found: object) -> bool:
+    return isinstance(found, dict) and all(isinstance(k, str) and isinstance(v, dict) for k, v in found.items())
+
+
+def _unreadable(why: str) -> NotApproved:
+    return NotApproved(
+        f"MLmodel cannot be read without doubt: {why}",
+        code="mlmodel-unreadable",
+        hint="log the model anew with MLflow, which writes it",
+    )
