@@ -21,8 +21,8 @@ ALPHA = 0.05
 SIZES = (30, 50, 100, 1_000, 10_000)
 REPEATS = 200
 REPEATS_OF_LARGE = 50
-AGAIN = 50
-AGAIN_ROWS = 40_000
+AGAIN = 30
+AGAIN_ROWS = 20_000
 SLICES = 10
 SLICE_MARGIN = 0.05
 INTRODUCTION = f"""## Decisions
@@ -117,6 +117,8 @@ def champion_row(case: Case, n: int) -> list[str]:
     worse = [decided(n, -2 * case.margin)[0] for _ in range(repeats)]
     asked = [rows for outcome, rows in equal if outcome is Outcome.INCONCLUSIVE]
     simulated = [rows for rows in asked[:AGAIN] if rows and rows <= AGAIN_ROWS] if case.grows else []
+    if 2 * len(simulated) < len(asked[:AGAIN]):
+        simulated = []  # those that ask for few are not like the others
     again = [decided(rows, 0.0)[0] for rows in simulated]
     return row(n, [outcome for outcome, _ in equal], worse, asked, again)
 
