@@ -351,7 +351,7 @@ def _weighted(
         RandomWeights(
             excess=lambda t: Excess(rows=shares - t, worst=-reach - t, best=reach - t),
             clusters=clusters or alone(len(shares)),
-            centre=candidate - champion if shares.any() else 0.0,
+            centre=float(shares.mean()),
             within=(-reach, reach),
         ),
         champion=champion,

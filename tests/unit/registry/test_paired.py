@@ -113,6 +113,9 @@ def test_a_mean_loss_is_compared_by_its_rows():
     paired = mean_loss(worse, better)
     assert paired.difference == pytest.approx(worse.mean() - better.mean())
     assert paired.interval(0.05)[0] > 0
+    bounded = bounded_loss(worse, better, largest=10.0)
+    assert bounded.difference == pytest.approx(worse.mean() - better.mean())
+    assert bounded.interval(0.05)[0] < bounded.difference < bounded.interval(0.05)[1]
     rooted = mean_loss(worse**2, better**2, rooted=True)
     assert rooted.champion == pytest.approx(np.sqrt((worse**2).mean()))
 
@@ -276,6 +279,8 @@ def test_a_lower_bar_is_never_harder_to_pass(champion: list[float], seed: int):
     assert (np.diff(surprises) >= -1e-6).all()
     low, high = compared.interval(0.05)
     assert low <= compared.difference <= high
+    assert compared.p_above(low + 0.01) > 0.049
+    assert compared.p_below(high - 0.01) > 0.049
     assert compared.p_above(low - 0.01) <= 0.05
     assert compared.p_below(high + 0.01) <= 0.05
 
