@@ -32,8 +32,9 @@ How often `champion` decides wrongly or not at all, simulated: at each number of
 It is meant to refuse at most 5 % of the first and to pass at most 5 % of the second. With few rows it mostly says
 INCONCLUSIVE, and how many rows would decide (the median is shown; "no" where it says that nobody can tell, since single
 rows weigh too much). The last column says how often it is INCONCLUSIVE again when an equal candidate is measured on as
-many, which is meant to be at most 20 %; it is empty where so many rows (over {AGAIN_ROWS:,}) were not simulated. It is more where next to nothing was seen: a
-few copied rows, or fewer than ten rows of a class, which the checks do not compare at all."""
+many, which is meant to be at most 20 %; it is empty where so many rows (over {AGAIN_ROWS:,}) were not simulated, and it
+is more where next to nothing was seen: a few copied rows, or fewer than ten rows of a class, which the checks do not
+compare at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
