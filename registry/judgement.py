@@ -62,6 +62,11 @@ def decide(paired: Paired, threshold: float, *, margin: float, alpha: float) -> 
     return Outcome.INCONCLUSIVE, rows
 
 
+def without_error(paired: Paired) -> bool:
+    """Return whether both have a loss of 0, on every row; of what is better when higher, 0 is no lack of error."""
+    return paired.is_loss and paired.champion == paired.candidate == 0 and paired.n_differing == 0
+
+
 def rows_to_decide(paired: Paired, *, margin: float, alpha: float) -> int | None:
     """Return how many rows would decide between differences that are a margin away from the threshold.
 

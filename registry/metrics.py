@@ -18,7 +18,7 @@ DIRECTIONS: Mapping[str, Direction] = {
     **dict.fromkeys(HIGHER, Direction.HIGHER_IS_BETTER),
     **dict.fromkeys(LOWER, Direction.LOWER_IS_BETTER),
 }
-# MLflow (3.17) stores an infinity as the largest double, of its sign; on MySQL, as a number just below it.
+# MLflow (3.17) stores an infinity as the largest double, of its sign; a database may round its last digits.
 NO_MEASUREMENT_FROM = 1.797e308
 SIDES = ("train_", "cv_", "holdout_", "eval_")
 HEADLINE: Mapping[str, tuple[str, ...]] = {

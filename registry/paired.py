@@ -30,6 +30,8 @@ BEYOND_ALL = 1e300  # an infinity would make what follows no number
 class Paired:
     """A comparison on n rows in `n_clusters` clusters, of which the two differ on `n_differing` rows.
 
+    `is_loss` says that of `champion` and `candidate` the lower one is better.
+
     `interval(alpha)` returns the ends of an interval, each wrong with probability `alpha`. `p_above(t)` is small when
     the rows show that the true difference is above t, `p_below(t)` when they show that it is below.
 
@@ -43,6 +45,7 @@ class Paired:
     n: int
     n_clusters: int
     n_differing: int
+    is_loss: bool
     method: str
     spread: float
     reach: Callable[[float], float]
@@ -84,6 +87,7 @@ def accuracy(champion_right: Flags, candidate_right: Flags, *, clusters: Cluster
         n=n,
         n_clusters=n,
         n_differing=gained + lost,
+        is_loss=False,
         method="score interval for paired proportions (Tango, 1998)",
         # The spread is that of an upper bound of the differing share: few rows may show none of it by chance.
         spread=float(np.sqrt(upper_share(gained + lost, n, 0.2))),
@@ -138,6 +142,7 @@ def balanced_accuracy(
         n=n,
         n_clusters=n,
         n_differing=sum(part.n_differing for part in parts),
+        is_loss=False,
         method="score intervals by class, combined (Tango, 1998; Zou and Donner, 2008)",
         spread=spread,
         reach=lambda margin: 0.0,
@@ -201,6 +206,7 @@ def mean_loss(
         reach=lambda margin: bound / (2 * candidate + margin) if rooted else bound,
         tail=max(tail_index(champion_losses), tail_index(candidate_losses)),
         method="random weights (Gaffke, 2005), a row may lose what the worst one lost",
+        is_loss=True,
     )
 
 
@@ -218,6 +224,7 @@ def bounded_loss(
         reach=largest,
         clusters=clusters,
         method=f"random weights (Gaffke, 2005), a row may lose up to {largest:.3g}",
+        is_loss=True,
     )
 
 
@@ -330,14 +337,21 @@ def _each_class(
 
 
 def _weighted(
-    *, champion: float, candidate: float, shares: Floats, reach: float, clusters: Clusters | None, method: str
+    *,
+    champion: float,
+    candidate: float,
+    shares: Floats,
+    reach: float,
+    clusters: Clusters | None,
+    method: str,
+    is_loss: bool = False,
 ) -> Paired:
     """Return the comparison of which each row's share, shape (n,) and within ±reach, has the difference as its mean."""
     return _from_weights(
         RandomWeights(
             excess=lambda t: Excess(rows=shares - t, worst=-reach - t, best=reach - t),
             clusters=clusters or alone(len(shares)),
-            centre=candidate - champion if shares.any() else 0.0,
+            centre=float(shares.mean()),
             within=(-reach, reach),
         ),
         champion=champion,
@@ -346,6 +360,7 @@ def _weighted(
         reach=lambda margin: reach,
         tail=0.0,
         method=method,
+        is_loss=is_loss,
     )
 
 
@@ -358,6 +373,7 @@ def _from_weights(
     reach: Callable[[float], float],
     tail: float,
     method: str,
+    is_loss: bool,
 ) -> Paired:
     n, n_clusters = len(shares), weights.clusters.count
     sums = weights.clusters.sums(shares - shares.mean())
@@ -371,6 +387,7 @@ def _from_weights(
         n=n,
         n_clusters=n_clusters,
         n_differing=int((np.abs(shares) > UNDIFFERING).sum()),
+        is_loss=is_loss,
         method=method,
         spread=float(spread),
         reach=lambda margin: reach(margin) * weights.clusters.size,

@@ -148,4 +148,4 @@ def _crossing(above: Callable[[float], float], low: float, high: float) -> float
         return low
     if above(high) <= 0:
         return high
-    return float(optimize.brentq(above, low, high, xtol=1e-9 * max(1e-9, high - low), rtol=1e-8))
+    return float(optimize.brentq(above, low, high, xtol=1e-7 * max(1e-9, high - low), rtol=1e-6))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from registry.answers import CannotCompare, without_comparison
 from registry.evidence import Evidence
 from registry.head_to_head import HeadToHead, head_to_head
-from registry.judgement import Judged, judge
+from registry.judgement import Judged, judge, without_error
 from registry.metric_pairs import COMPARISONS, DEFAULT_METRICS, Margin, compare
 from registry.metrics import Direction, direction_of
 from registry.paired import Paired
@@ -34,12 +34,12 @@ def check(evidence: Evidence, rule: ChampionRule) -> tuple[Finding, ...]:
 
 
 def _without_error(paired: Paired, judged: Judged) -> tuple[Judged, str]:
-    """Judge by a share of a champion's error where it has none: as good is as good as can be, and no margin is left."""
-    if paired.champion == paired.candidate and paired.n_differing == 0:
+    """Judge by a share of a champion's value where that is 0, so that no margin is left."""
+    if without_error(paired):
         return replace(judged, outcome=Outcome.PASS, rows_to_decide=None), "neither has any error on these rows"
-    if judged.outcome is Outcome.FAIL:
-        return judged, "shown to be worse than a champion without error"
-    said = "a share of an error of 0 is no margin: give one in the policy (margin: …)"
+    if judged.outcome is not Outcome.INCONCLUSIVE:
+        return judged, _said(judged, 0.0)
+    said = "a share of the champion's 0 is no margin: give one in the policy (margin: …)"
     return replace(judged, outcome=Outcome.INCONCLUSIVE, rows_to_decide=None), said
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from registry.answers import CannotCompare, without_comparison
 from registry.evidence import Evidence
 from registry.head_to_head import HeadToHead, head_to_head
-from registry.judgement import Judged, holm, judge
+from registry.judgement import Judged, holm, judge, without_error
 from registry.metric_pairs import COMPARISONS, SLICE_METRICS, Margin, compare
 from registry.paired import Paired
 from registry.policy import Metric, SlicesRule
@@ -54,8 +54,10 @@ def _compared(both: HeadToHead, rule: SlicesRule) -> Finding:
     metric = rule.metric or SLICE_METRICS[both.is_classification]
     whole = compare(metric, both, quantile=rule.quantile or 0.5)
     margin = _margin(rule, metric).of(whole.champion)
+    if margin == 0 and without_error(whole):
+        return Finding(check="slices", outcome=Outcome.PASS, reason=f"neither has any error on these rows{both.note}")
     if margin == 0:
-        raise CannotCompare("the champion has no error, and a share of that is no margin: give one (margin: …)")
+        raise CannotCompare("a share of the champion's 0 is no margin: give one in the policy (margin: …)")
     found, small = [], []
     for name, members in parts:
         part = _compared_part(both.part(members), metric, rule)

@@ -198,11 +198,26 @@ def test_a_champion_without_error_is_compared_all_the_same(tmp_path: Path, name:
 
     assert found(times(10.0), relative).outcome is Outcome.PASS
     assert found(times(10.0 + 1e-13), relative).outcome is Outcome.PASS
+    given = evidence_of(tmp_path, exact(400), times(10.0), times(10.0), kind="regression")
+    assert only(slices.check(given, SlicesRule(columns=("x",)))).outcome is Outcome.PASS
     assert found(times(10.0, many), relative).outcome is Outcome.FAIL
     untold = found(times(10.0, few), relative)
     assert (untold.outcome, "margin: …" in untold.reason) == (Outcome.INCONCLUSIVE, True)
     assert found(times(10.0), absolute).outcome is (Outcome.PASS if name == "mae" else Outcome.INCONCLUSIVE)
     assert found(times(12.5), absolute).outcome is Outcome.FAIL
+
+
+def test_a_champion_that_is_never_right_is_not_without_error(tmp_path: Path):
+    """A share of its accuracy is no margin either, and as bad is not as good as can be."""
+    frame = ids(400).assign(y=lambda rows: rows.id % 2)
+    wrong = Answers(lambda features: 1 - features.id.to_numpy() % 2)
+    given = evidence_of(tmp_path, frame, wrong, wrong)
+    for check, rule in (
+        (champion, ChampionRule(relative_margin=0.05)),
+        (slices, SlicesRule(columns=("x",), relative_margin=0.05)),
+    ):
+        found = only(check.check(given, rule))
+        assert (found.outcome, "margin: …" in found.reason) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_errors_beyond_all_size_are_said_and_not_computed_with(tmp_path: Path):
