@@ -9,19 +9,22 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializationInfo,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from registry.errors import InvalidInput
 from registry.nearest import did_you_mean
@@ -29,6 +32,7 @@ from registry.signature import Acceptable
 from registry.stages import require_stage_names
 
 ANYWHERE = "any"
+OF_A_DIGEST = {"for": "digest"}
 Metric = Literal[
     "accuracy",
     "balanced_accuracy",
@@ -44,9 +48,18 @@ Metric = Literal[
 
 
 class Strict(BaseModel):
-    """A part of the policy: frozen, and without keys that nobody knows."""
+    """A part of the policy: frozen, without keys that nobody knows, and with limits that are numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `margin: yes`, which would be taken for 1."""
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and bool not in (wanted, *get_args(wanted)):
+            raise ValueError(f"{str(value).lower()} is a truth value, and something else is wanted here")
+        return value
 
 
 class Rule(Strict):
@@ -56,11 +69,25 @@ class Rule(Strict):
     `max_memory_mb` and `max_processes` bound it and all that it starts, while it runs.
     """
 
+    added: ClassVar[frozenset[str]] = frozenset({"network", "environment", "max_memory_mb", "max_processes"})
+
     timeout_s: float = Field(default=300, gt=0)
     network: bool = False
     environment: tuple[str, ...] = ()
     max_memory_mb: float = Field(default=8192, gt=0)
     max_processes: int = Field(default=512, ge=1)
+
+    @model_serializer(mode="wrap")
+    def _demanded(self, serialized: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Leave keys that were added later and are not used out of a digest: what was decided before still holds."""
+        shown: dict[str, Any] = serialized(self)
+        if info.context != OF_A_DIGEST:
+            return shown
+        fields = type(self).model_fields
+        return {key: value for key, value in shown.items() if not self._is_as_before(key, fields)}
+
+    def _is_as_before(self, key: str, fields: Mapping[str, FieldInfo]) -> bool:
+        return key in self.added and getattr(self, key) == fields[key].default
 
 
 class Limit(Strict):
@@ -88,12 +115,6 @@ class RowsRule(Rule):
     data: str | None = None
     target: str | None = None
     min_rows: int = Field(default=30, ge=10)
-    added: ClassVar[tuple[str, ...]] = ()
-
-    @model_serializer(mode="wrap")
-    def _as_it_was(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out keys that were added later and are not used: what was decided under a policy still holds."""
-        return {key: value for key, value in serialized(self).items() if key not in self.added or value is not None}
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
@@ -116,7 +137,7 @@ class ChampionRule(RowsRule):
     superiority: bool = False
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     quantile: float | None = Field(default=None, gt=0, lt=1)
-    added: ClassVar[tuple[str, ...]] = ("quantile",)
+    added: ClassVar[frozenset[str]] = Rule.added | {"quantile"}
 
     @model_validator(mode="after")
     def _one_margin(self) -> Self:
@@ -139,7 +160,7 @@ class SlicesRule(RowsRule):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     metric: Metric | None = None
     quantile: float | None = Field(default=None, gt=0, lt=1)
-    added: ClassVar[tuple[str, ...]] = ("metric", "quantile")
+    added: ClassVar[frozenset[str]] = Rule.added | {"metric", "quantile"}
 
     @model_validator(mode="after")
     def _quantile_of_pinball(self) -> Self:
@@ -159,6 +180,7 @@ class ContractRule(Rule):
     """
 
     accept: tuple[Acceptable, ...] = ()
+    added: ClassVar[frozenset[str]] = Rule.added | {"accept"}
 
 
 class ServableRule(Rule):
@@ -306,7 +328,9 @@ class Policy(Strict):
     @property
     def digest(self) -> str:
         """Return `sha256:…` of everything that the policy demands; who serves has no part in any verdict."""
-        demanded = self.model_dump(mode="json", exclude={"stages": {"__all__": {"roles": {"engine"}}}})
+        demanded = self.model_dump(
+            mode="json", context=OF_A_DIGEST, exclude={"stages": {"__all__": {"roles": {"engine"}}}}
+        )
         text = json.dumps(demanded, sort_keys=False, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 

@@ -106,6 +106,29 @@ def test_a_stage_may_be_entered_from_elsewhere():
     assert [found.sources_of(name) for name in "abcd"] == [(), ("a",), None, ("a",)]
 
 
+@pytest.mark.parametrize("margin", [True, False, float("inf"), float("nan"), "much", [0.1]])
+def test_a_limit_is_a_finite_number(margin: object):
+    """An infinite margin, or the 1 that a truth value would be taken for, lets everything pass."""
+    with pytest.raises(InvalidInput, match=r"stages.production.checks.champion.margin"):
+        PolicyBook({"stages": {"production": {"checks": {"champion": {"margin": margin}}}}}, source="x")
+
+
+@pytest.mark.parametrize(
+    ("check", "key", "value"),
+    [("artifact", "max_memory_mb", 100), ("contract", "accept", ["input_order"]), ("champion", "network", True)],
+)
+def test_a_key_that_is_used_changes_the_digest(check: str, key: str, value: object):
+    """What a check may reach, and what is accepted, is part of what was decided under; its default is not."""
+    default = default_policy().default.stages["production"].checks
+
+    def digest(**more: object) -> str:
+        rule = {"timeout_s": 300, **more}
+        return PolicyBook({"stages": {"production": {"checks": {check: rule}}}}, source="x").default.digest
+
+    assert getattr(default, check) is not None
+    assert digest(**{key: value}) != digest()
+
+
 def test_what_was_decided_under_a_policy_holds_when_keys_are_added():
     """The digests are those of before `quantile`, and before `metric` of slices; a key that is used changes them."""
     rules = {"champion": {"metric": "mae", "margin": 0.1}, "slices": {"columns": ["a"]}}
