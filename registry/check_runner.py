@@ -30,7 +30,7 @@ from registry.confinement import bound_memory, environment_for_checks, leave_the
 from registry.errors import SlipwayError
 from registry.evidence import Evidence
 from registry.policy import Rule
-from registry.process_family import Family, adopt_orphans, exact_bytes, kill, own_network, size_of
+from registry.process_family import Family, adopt_orphans, exact_bytes, hold_network, kill, own_network, size_of
 from registry.verdict import Finding, Outcome, finding_from
 
 PRELOADED = [
@@ -45,6 +45,7 @@ LOOK_EVERY_S = 0.1
 MEGABYTE = 1_000_000
 ANSWER_AT_MOST_BYTES = 64 * MEGABYTE
 SAID_CHARACTERS = 500
+GO_ON = b"go on"
 CONTEXT = multiprocessing.get_context("forkserver")
 
 Check = Callable[[Evidence, Any], Sequence[Finding]]
@@ -73,20 +74,22 @@ class Confined:
 
 @dataclass(slots=True)
 class Running:
-    """A check that is being made; `over` says which bound it has passed."""
+    """A check that is being made; `over` says which bound it has passed, `handle` keeps its network's name its own."""
 
     job: Job
     process: ForkServerProcess
     answers: Connection
     home: Path
     confined: Confined
+    handle: int | None
     deadline: float
     over: str | None = None
 
     @property
     def family(self) -> Family:
         """Return its processes."""
-        return Family(leader=self.process.pid or 0, network=self.confined.network)
+        network = self.confined.network if self.handle is not None else None
+        return Family(leader=self.process.pid or 0, network=network)
 
     @property
     def said(self) -> Path:
@@ -95,9 +98,18 @@ class Running:
 
 
 def warm_up() -> None:
-    """Start the server that checks come from, so that it imports while the evidence is gathered."""
+    """Start the server that checks come from, so that it imports while the evidence is gathered.
+
+    It never has the variables of this process: what they were can be read in /proc and in the memory of every process
+    that was forked from it.
+    """
     CONTEXT.set_forkserver_preload(PRELOADED)
-    ensure_running()
+    ours = dict(os.environ)
+    take_environment(environment_for_checks(ours, (), Path(tempfile.gettempdir())))
+    try:
+        ensure_running()
+    finally:
+        take_environment(ours)
 
 
 def run_checks(jobs: Sequence[Job]) -> list[Finding]:
@@ -137,18 +149,22 @@ def made(job: Job) -> Sequence[Finding]:
 
 def _start(job: Job) -> Running:
     """Start a check, and wait until its process is confined; one that dies before has closed its end."""
-    ours, theirs = CONTEXT.Pipe(duplex=False)
+    ours, theirs = CONTEXT.Pipe()
     home = Path(tempfile.mkdtemp(prefix="slipway-check-"))
     environment = environment_for_checks(os.environ, job.rule.environment, home)
     process = CONTEXT.Process(target=_child, args=(theirs, pickle.dumps(job), job.rule, environment, home))
     process.start()
     theirs.close()
-    confined = Confined(network=None, why_open=None)
-    with contextlib.suppress(EOFError):
+    confined, handle = Confined(network=None, why_open=None), None
+    with contextlib.suppress(EOFError, OSError):
         if ours.poll(job.rule.timeout_s):
             confined = Confined(**json.loads(ours.recv_bytes()))  # said before anything of a model is loaded
+            handle = hold_network(process.pid or 0, confined.network) if confined.network else None
+            ours.send_bytes(GO_ON)
     deadline = time.monotonic() + job.rule.timeout_s  # from here on, since the first one waits for the server's imports
-    return Running(job=job, process=process, answers=ours, home=home, confined=confined, deadline=deadline)
+    return Running(
+        job=job, process=process, answers=ours, home=home, confined=confined, handle=handle, deadline=deadline
+    )
 
 
 def _child(answers: Connection, job: bytes, rule: Rule, environment: dict[str, str], home: Path) -> None:
@@ -163,6 +179,7 @@ def _child(answers: Connection, job: bytes, rule: Rule, environment: dict[str, s
     threading.Thread(target=_end_unheard, args=(answers.fileno(), family, home), daemon=True).start()
     try:
         answers.send_bytes(json.dumps(asdict(confined)).encode())
+        answers.recv_bytes()
         found = [finding.to_document() for finding in made(pickle.loads(job))]
         answers.send_bytes(json.dumps(found).encode())
     finally:
@@ -280,6 +297,8 @@ def _kill(running: Running) -> None:
     kill(running.family)
     running.process.join()
     running.answers.close()
+    if running.handle is not None:
+        os.close(running.handle)
 
 
 def _error(job: Job, reason: str) -> Finding:

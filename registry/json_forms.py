@@ -5,21 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-WHOLE, NUMBER, TEXT, TRUTH = "whole numbers", "numbers", "text", "truth values"
-# What MLflow and numpy call a type → what JSON shows of it. An `object` is text where our own estimators answer it.
-JSON_KINDS = {
-    **dict.fromkeys(
-        ["integer", "long", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))], WHOLE
-    ),
-    **dict.fromkeys(["float", "double", "float16", "float32", "float64"], NUMBER),
-    **dict.fromkeys(["string", "str", "object"], TEXT),
-    **dict.fromkeys(["boolean", "bool"], TRUTH),
-}
-
-
-def json_kind(stored_type: str) -> str:
-    """Return what JSON shows of a type; a type that is none of the plain ones stays by its name."""
-    return TEXT if stored_type.startswith("<U") else JSON_KINDS.get(stored_type, stored_type)
+from registry.signature import NUMBER, TEXT, TRUTH, WHOLE
 
 
 def plain(answer: Any) -> Any:

@@ -44,6 +44,22 @@ def own_network() -> str | None:
     return _network_of(os.getpid())
 
 
+def hold_network(process: int, name: str) -> int | None:
+    """Return an open handle on the network that a process says it has; `None` where it has another, or is gone.
+
+    A name is given again as soon as nobody holds what had it: without a handle, whoever kills a family that has ended
+    would kill the next one to be given its name.
+    """
+    try:
+        handle = os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    if name == f"net:[{os.fstat(handle).st_ino}]":
+        return handle
+    os.close(handle)
+    return None
+
+
 def size_of(family: Family) -> tuple[int, int]:
     """Return how many processes a family has, and how many bytes of memory they hold, shared ones once for each."""
     members = _members(family, by_network=False)

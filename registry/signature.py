@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import yaml
 
-from registry.json_forms import json_kind
-
 # A column of the first type may become one of the others: every value of it is still taken.
 WIDER: Mapping[str, frozenset[str]] = {
     "boolean": frozenset(),
@@ -18,6 +16,16 @@ WIDER: Mapping[str, frozenset[str]] = {
     "float": frozenset({"double"}),
 }
 NAMED_AT_MOST = 8
+WHOLE, NUMBER, TEXT, TRUTH = "whole numbers", "numbers", "text", "truth values"
+# What MLflow and numpy call a type → what JSON shows of it. An `object` is text where our own estimators answer it.
+JSON_KINDS = {
+    **dict.fromkeys(
+        ["integer", "long", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))], WHOLE
+    ),
+    **dict.fromkeys(["float", "double", "float16", "float32", "float64"], NUMBER),
+    **dict.fromkeys(["string", "str", "object"], TEXT),
+    **dict.fromkeys(["boolean", "bool"], TRUTH),
+}
 # In MLmodel, beside the signature: whose types MLflow leaves to the model's own code.
 TYPE_HINT_FLAGS = ("is_signature_from_type_hint", "type_hint_from_example")
 
@@ -102,6 +110,11 @@ def _order_breaks(before: Signature, after: Signature) -> list[Break]:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
     return f"{', '.join(names[:NAMED_AT_MOST])}{more}"
+
+
+def json_kind(stored_type: str) -> str:
+    """Return what JSON shows of a type; a type that is none of the plain ones stays by its name."""
+    return TEXT if stored_type.startswith("<U") else JSON_KINDS.get(stored_type, stored_type)
 
 
 def same_declared(before: Signature, after: Signature) -> bool:

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -22,9 +23,11 @@ from mlflow.models import infer_signature
 
 from registry.check_runner import Confined, Job, run_checks, with_open_network
 from registry.checks import servable
+from registry.confinement import leave_the_network
 from registry.evidence import Evidence, Tools
 from registry.mlflow_model import input_example, load_as_served
 from registry.policy import Rule, ServableRule
+from registry.process_family import hold_network, own_network
 from registry.verdict import Finding, Outcome
 from serving.probe import serve_once
 from tests.hostile_models import payload
@@ -251,6 +254,65 @@ def test_a_check_has_no_secrets_and_a_home_that_is_thrown_away(evidence: Evidenc
         assert environment["HOME"] == environment["TMPDIR"] == finding.details["temporary"] != os.environ["HOME"]
         assert not Path(environment["HOME"]).exists()
         assert finding.details["parents"] == []
+
+
+def reads_its_block(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Tell the variables that the system keeps for this process, whatever it has forgotten itself."""
+    names = [each.partition(b"=")[0].decode() for each in _environment_of(os.getpid()).split(b"\0") if each]
+    return (Finding(check="reads", outcome=Outcome.PASS, reason=" ".join(names)),)
+
+
+def test_the_process_that_checks_come_from_never_had_a_secret():
+    """A process keeps the variables with which it was started in a place that it cannot clear: /proc/PID/environ."""
+    program = (
+        "from registry.check_runner import Job, run_checks\n"
+        "from registry.policy import Rule\n"
+        "from tests.integration.test_check_runner import reads_its_block as check\n"
+        "import os\n"
+        "found = run_checks([Job(name='reads', check=check, evidence=None, rule=Rule(timeout_s=60))])\n"
+        "print(found[0].reason, 'and ours:', os.environ['PGPASSWORD'])\n"
+    )
+    environment = {**os.environ, "PGPASSWORD": "secret"}
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "PATH" in said.split()
+    assert "PGPASSWORD" not in said
+    assert said.endswith("and ours: secret\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no network namespaces")
+def test_the_name_of_a_network_stays_with_a_check_until_all_of_it_was_ended():
+    """Names are given again at once: who ends one check would else kill another that has its network's name by now."""
+    names = []
+    handles = []
+    for keep in (True, True, True, False, False, False, False, False):
+        ours, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("fork").Process(target=_stay_in_a_network_of_its_own, args=(theirs,))
+        process.start()
+        names.append(ours.recv())
+        if names[-1] is None:
+            pytest.skip("the system refuses a network of its own")
+        if keep:
+            handles.append(hold_network(process.pid, names[-1]))
+        assert hold_network(process.pid, "net:[1]") is None
+        ours.send("go on")
+        process.join()
+        assert hold_network(process.pid, names[-1]) is None
+    assert len(set(names[:4])) == 4
+    assert not set(names[:3]) & set(names[3:])
+    for handle in handles:
+        os.close(handle)
+
+
+def _stay_in_a_network_of_its_own(answers: Connection) -> None:
+    answers.send(own_network() if leave_the_network() is None else None)
+    answers.recv()
 
 
 def connects(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
