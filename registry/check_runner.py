@@ -26,7 +26,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from registry.confinement import bound_memory, environment_for_checks, leave_the_network, take_environment
+from registry.confinement import (
+    bound_memory,
+    environment_for_checks,
+    leave_the_network,
+    take_environment,
+    write_below,
+)
 from registry.errors import SlipwayError
 from registry.evidence import Evidence
 from registry.policy import Rule
@@ -65,7 +71,8 @@ class Job:
 class Confined:
     """What the process of a check says of itself before it begins.
 
-    `network` names its own network, `None` where it shares that of others; `why_open` says why, where it should not.
+    `network` names its own network, `None` where it shares that of others; `why_open` says why it could reach more than
+    it should, where it can.
     """
 
     network: str | None
@@ -174,9 +181,12 @@ def _child(answers: Connection, job: bytes, rule: Rule, environment: dict[str, s
     with _said(home).open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    confined = _confine(rule, environment)
+    confined = _confine(rule, environment, home)
     family = Family(leader=os.getpid(), network=confined.network)
     threading.Thread(target=_end_unheard, args=(answers.fileno(), family, home), daemon=True).start()
+    bound_memory(
+        int(rule.max_memory_mb * MEGABYTE)
+    )  # a thread that cannot be given memory would be waited for for ever
     try:
         answers.send_bytes(json.dumps(asdict(confined)).encode())
         answers.recv_bytes()
@@ -186,13 +196,16 @@ def _child(answers: Connection, job: bytes, rule: Rule, environment: dict[str, s
         kill(family, but=family.leader)
 
 
-def _confine(rule: Rule, environment: dict[str, str]) -> Confined:
+def _confine(rule: Rule, environment: dict[str, str], home: Path) -> Confined:
+    """Confine this process; a program of the policy's author may write where its user may."""
     take_environment(environment)
     tempfile.tempdir = None  # the server that this process comes from may have asked for it already
     adopt_orphans()
     why_open = None if rule.network else leave_the_network()
-    bound_memory(int(rule.max_memory_mb * MEGABYTE))
-    return Confined(network=None if rule.network or why_open else own_network(), why_open=why_open)
+    network = None if rule.network or why_open else own_network()
+    if network and not rule.writes_files:
+        why_open = write_below(home)
+    return Confined(network=network, why_open=why_open)
 
 
 def _said(home: Path) -> Path:
@@ -245,7 +258,7 @@ def _collect(ended: Running) -> Sequence[Finding]:
             return [_error(ended.job, ended.over)]
         answer = _answer(ended)
         _stop(ended)
-        return [with_open_network(finding, ended.confined) for finding in _understood(answer, ended.job)]
+        return [with_what_was_open(finding, ended.confined) for finding in _understood(answer, ended.job)]
     except (EOFError, OSError):
         _stop(ended)
         code = ended.process.exitcode
@@ -274,11 +287,11 @@ def _understood(answer: bytes, job: Job) -> Sequence[Finding]:
         return [_error(job, f"its process answered what is no finding: {type(error).__name__}")]
 
 
-def with_open_network(finding: Finding, confined: Confined) -> Finding:
-    """Say in a finding that its process could reach the network, where it should not have."""
+def with_what_was_open(finding: Finding, confined: Confined) -> Finding:
+    """Say in a finding that its process could reach the network, or write files, where it should not have."""
     if confined.why_open is None:
         return finding
-    said = f"checked in a process that could reach the network: {confined.why_open}"
+    said = f"checked in a process that could reach more than it should: {confined.why_open}"
     return replace(finding, details={**finding.details, "not_isolated": said})
 
 

@@ -3,7 +3,8 @@
 A model under test may be hostile in a way that no judgement of its format knows. Its process gets the variables that
 are listed here and no others, an empty folder as its home and for temporary files, and, on Linux, a network of its own
 with nothing but loopback, within a user namespace of its own, where it cannot read the environment of the processes
-that started it. It keeps the user's access to files: which of them hold secrets, nobody can know.
+that started it. It may read the user's files, since nobody can know which of them hold secrets; it writes none but
+those in its home.
 """
 
 import ctypes
@@ -13,7 +14,8 @@ import resource
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 # What a process needs to run Python and native libraries as its parent does, and where nobody keeps a secret.
@@ -34,7 +36,17 @@ KEPT = frozenset(
     }
 )
 KEPT_PREFIXES = ("LC_", "PYTHON", "OMP_", "OPENBLAS_", "MKL_", "BLIS_", "NUMEXPR_", "VECLIB_")
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+MOUNT_ATTR_RDONLY = 1
+SYS_MOUNT_SETATTR = 442  # on every processor; no C library before 2.36 has a name for it
+ATTRIBUTES = struct.Struct("QQQQ")
+PR_SET_NO_NEW_PRIVS = 38
+CAPABILITY_VERSION = 0x20080522
+# The rights of an administrator over the files of others: what a check reads without them, it reads with them.
+CAPABILITIES_KEPT = sum(1 << number for number in (0, 1, 2, 3, 5))  # chown, dac_override, dac_read_search, fowner, kill
+SHARED_MEMORY = Path("/dev/shm")
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 INTERFACE = struct.Struct("16sH22x")
 
@@ -75,6 +87,48 @@ def leave_the_network() -> str | None:
         return f"the system refuses a network namespace: {refused}"
     _bring_up_loopback()
     return None
+
+
+def write_below(home: Path) -> str | None:
+    """Have this process, and what it starts, write files below a folder alone; return why it could not be.
+
+    What it writes elsewhere could run outside: a `.pth` among the packages runs with the next Python. It must be in a
+    user namespace of its own, or be an administrator; the rights by which it could take this back are given up.
+    """
+    refused = _unshare(CLONE_NEWNS)
+    if refused:
+        return f"the system refuses a mount namespace: {refused}"
+    libc = ctypes.CDLL(None, use_errno=True)
+    writable = [home, *([SHARED_MEMORY] if SHARED_MEMORY.is_dir() else [])]
+    steps: list[Callable[[], int]] = [
+        lambda: libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None),
+        *(partial(libc.mount, os.fsencode(each), os.fsencode(each), None, MS_BIND, None) for each in writable[:1]),
+        *(partial(libc.mount, b"tmpfs", os.fsencode(each), b"tmpfs", 0, None) for each in writable[1:]),
+        lambda: _set_attributes(libc, Path("/"), MOUNT_ATTR_RDONLY, 0, AT_RECURSIVE),
+        *(partial(_set_attributes, libc, each, 0, MOUNT_ATTR_RDONLY, 0) for each in writable),
+        lambda: libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+        lambda: _keep_capabilities(libc),
+    ]
+    for step in steps:
+        if step():
+            return f"the system does not let files be read only: {os.strerror(ctypes.get_errno())}"
+    return None
+
+
+def _set_attributes(libc: ctypes.CDLL, place: Path, add: int, remove: int, flags: int) -> int:
+    attributes = ATTRIBUTES.pack(add, remove, 0, 0)
+    where, size = os.fsencode(place), len(attributes)
+    return int(libc.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, where, flags, attributes, ctypes.c_size_t(size)))
+
+
+def _keep_capabilities(libc: ctypes.CDLL) -> int:
+    """Give up what is not kept, of what there is: with the right to mount, files could be made writable again."""
+    header = struct.pack("Ii", CAPABILITY_VERSION, 0)
+    there = ctypes.create_string_buffer(24)
+    if libc.capget(header, there):
+        return -1
+    kept = [each & CAPABILITIES_KEPT for each in struct.unpack("3I", there.raw[:12])]
+    return int(libc.capset(header, struct.pack("6I", *kept, 0, 0, 0)))
 
 
 def _unshare(flags: int) -> str | None:

@@ -70,6 +70,7 @@ class Rule(Strict):
     """
 
     added: ClassVar[frozenset[str]] = frozenset({"network", "environment", "max_memory_mb", "max_processes"})
+    writes_files: ClassVar[bool] = False
 
     timeout_s: float = Field(default=300, gt=0)
     network: bool = False
@@ -223,6 +224,8 @@ class ApprovalRule(Rule):
 
 class OwnRule(RowsRule):
     """One's own check: a command that reads JSON and answers JSON, or an entry point `module:function`."""
+
+    writes_files: ClassVar[bool] = True
 
     command: tuple[str, ...] | None = None
     entry_point: str | None = None

@@ -1,5 +1,6 @@
 """Checks in processes of their own: what they answer, and what happens when they do not."""
 
+import ctypes
 import gc
 import json
 import multiprocessing
@@ -21,18 +22,25 @@ import pandas as pd
 import pytest
 from mlflow.models import infer_signature
 
-from registry.check_runner import Confined, Job, run_checks, with_open_network
+from registry.check_runner import Confined, Job, run_checks, with_what_was_open
 from registry.checks import servable
 from registry.confinement import leave_the_network
 from registry.evidence import Evidence, Tools
 from registry.mlflow_model import input_example, load_as_served
-from registry.policy import Rule, ServableRule
+from registry.policy import OwnRule, Rule, ServableRule
 from registry.process_family import hold_network, own_network
 from registry.verdict import Finding, Outcome
 from serving.probe import serve_once
 from tests.hostile_models import payload
 from tests.processes import wait_for
 from tests.unit.registry.test_checks import subject
+
+
+class NotingServable(ServableRule):
+    """A rule whose check may write files, as one's own may: the model notes which processes it has started."""
+
+    writes_files = True
+
 
 LIMIT_S = 8  # enough to start a process on a busy machine
 
@@ -132,7 +140,12 @@ def test_each_check_answers_in_order_whatever_became_of_the_others(
     """A crash, a death and a time limit are ERRORs that say so; nothing that a check started lives on."""
     checks = {"hangs": hangs, "raises": raises, "passes": passes, "dies": dies}
     jobs = [
-        Job(name=name, check=check, evidence=evidence, rule=Rule(timeout_s=LIMIT_S if name == "hangs" else 60))
+        Job(
+            name=name,
+            check=check,
+            evidence=evidence,
+            rule=OwnRule(command=("any",), timeout_s=LIMIT_S if name == "hangs" else 60),
+        )
         for name, check in checks.items()
     ]
     found = run_checks(jobs)
@@ -155,7 +168,9 @@ def test_what_a_check_started_ends_with_it_however_it_ends(
 ):
     """Also in process groups of their own, and whoever ignores being asked."""
     monkeypatch.setattr("registry.check_runner.STOP_WITHIN_S", 1.0)
-    (found,) = run_checks([Job(name="check", check=check, evidence=evidence, rule=Rule(timeout_s=LIMIT_S))])
+    (found,) = run_checks(
+        [Job(name="check", check=check, evidence=evidence, rule=OwnRule(command=("any",), timeout_s=LIMIT_S))]
+    )
     assert (found.outcome, found.reason) == (Outcome.ERROR, said)
     assert len(os.listdir(tmp_path)) == 2
     assert left_in(tmp_path) == []
@@ -163,7 +178,16 @@ def test_what_a_check_started_ends_with_it_however_it_ends(
 
 def hang_in(folder: str) -> None:
     """Make a check that never ends."""
-    run_checks([Job(name="hangs", check=hangs, evidence=evidence_in(Path(folder)), rule=Rule(timeout_s=600))])
+    run_checks(
+        [
+            Job(
+                name="hangs",
+                check=hangs,
+                evidence=evidence_in(Path(folder)),
+                rule=OwnRule(command=("any",), timeout_s=600),
+            )
+        ]
+    )
 
 
 def test_a_check_ends_when_nobody_waits_for_it_any_more(tmp_path: Path):
@@ -173,8 +197,9 @@ def test_a_check_ends_when_nobody_waits_for_it_any_more(tmp_path: Path):
     homes.mkdir()
     environment = {**os.environ, "TMPDIR": str(homes)}
     waiting = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2], env=environment)
-    wait_for((tmp_path / "check").is_file, within_s=120)
-    started = [int((tmp_path / name).read_text()) for name in ("check", "child")]
+    notes = [tmp_path / name for name in ("check", "child")]
+    wait_for(lambda: all(note.is_file() and note.read_text() for note in notes), within_s=120)
+    started = [int(note.read_text()) for note in notes]
     assert list(homes.glob("slipway-check-*"))
     waiting.kill()
     waiting.wait()
@@ -214,7 +239,7 @@ def test_nothing_is_left_of_a_model_whose_server_leaves_children_behind(evidence
     )
     tools = replace(evidence.tools, load_as_served=load_as_served, example=input_example, serve=serve_once)
     given = replace(evidence, candidate=subject(1, folder), tools=tools)
-    rule = ServableRule(requests=2, load_s=240, p99_ms=60_000)
+    rule = NotingServable(requests=2, load_s=240, p99_ms=60_000)
     found = run_checks([Job(name="servable", check=servable.check, evidence=given, rule=rule)])
     assert [finding.outcome.name for finding in found] == ["PASS"] * 4, [finding.reason for finding in found]
     assert len(os.listdir(left)) >= 2
@@ -254,6 +279,35 @@ def test_a_check_has_no_secrets_and_a_home_that_is_thrown_away(evidence: Evidenc
         assert environment["HOME"] == environment["TMPDIR"] == finding.details["temporary"] != os.environ["HOME"]
         assert not Path(environment["HOME"]).exists()
         assert finding.details["parents"] == []
+
+
+def writes(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Try to write where a user's files are, also after making everything writable again."""
+    outside = Path(evidence.policy_digest)
+    libc = ctypes.CDLL(None, use_errno=True)
+    said = []
+    for attempt in ("as it is", "mounted anew", "in other namespaces"):
+        if attempt == "mounted anew":
+            libc.mount(b"none", b"/", None, 0x20, None)  # MS_REMOUNT, without MS_RDONLY
+        if attempt == "in other namespaces":
+            libc.unshare(0x10000000 | 0x00020000)
+            libc.mount(b"none", b"/", None, 0x20, None)
+        try:
+            (outside / attempt).write_text("x")
+        except OSError:
+            said.append(attempt)
+    (Path(os.environ["HOME"]) / "note").write_text("x")
+    multiprocessing.Lock()
+    return (Finding(check="writes", outcome=Outcome.PASS, reason=", ".join(said)),)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no mount namespaces")
+def test_a_check_writes_files_in_its_home_alone(evidence: Evidence, tmp_path: Path):
+    """What it leaves among the packages or in the user's folder would run later, unconfined."""
+    given = replace(evidence, policy_digest=str(tmp_path))
+    (found,) = run_checks([Job(name="writes", check=writes, evidence=given, rule=Rule(timeout_s=60))])
+    assert found.reason == "as it is, mounted anew, in other namespaces"
+    assert list(tmp_path.iterdir()) == []
 
 
 def reads_its_block(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
@@ -363,10 +417,10 @@ def test_an_ordinary_user_leaves_the_network_too():
 def test_where_the_system_refuses_a_network_of_its_own_the_finding_says_so():
     """The check is made all the same: a container may have no way."""
     confined = Confined(network=None, why_open="the system refuses a network namespace: Operation not permitted")
-    said = with_open_network(Finding(check="c", outcome=Outcome.PASS, reason="", details={"more": 1}), confined)
+    said = with_what_was_open(Finding(check="c", outcome=Outcome.PASS, reason="", details={"more": 1}), confined)
     assert said.details == {
         "more": 1,
-        "not_isolated": "checked in a process that could reach the network: "
+        "not_isolated": "checked in a process that could reach more than it should: "
         "the system refuses a network namespace: Operation not permitted",
     }
 
@@ -412,7 +466,9 @@ def test_memory_and_processes_of_a_check_are_bounded_while_it_runs(
     evidence: Evidence, tmp_path: Path, check, bounds: dict, said: str
 ):
     """Of all that it starts together, whatever session that is in; it is not waited for until it ends by itself."""
-    (found,) = run_checks([Job(name="check", check=check, evidence=evidence, rule=Rule(timeout_s=60, **bounds))])
+    (found,) = run_checks(
+        [Job(name="check", check=check, evidence=evidence, rule=OwnRule(command=("any",), timeout_s=60, **bounds))]
+    )
     assert (found.outcome, said in found.reason) == (Outcome.ERROR, True), found.reason
     wait_for(lambda: not left_in(tmp_path), within_s=10)
 
