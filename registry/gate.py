@@ -23,7 +23,7 @@ from registry.errors import NotFound, SlipwayError
 from registry.evidence import Evidence, Rows, Subject, Tools
 from registry.history import Record
 from registry.last_word import counting
-from registry.manifest import differences, manifest_of
+from registry.manifest import copied, differences, manifest_of
 from registry.policy import OwnRule, RowsRule, Rule
 from registry.promote import Grounds
 from registry.provenance import holdout_digest, origin_of, recorded_provenance
@@ -120,21 +120,25 @@ def _may_pass_by_itself(finding: Finding, rules: Mapping[str, Rule]) -> bool:
 def gathered(
     version: Version, stage: str, situation: Situation, gate: Gate, *, promoter: str, now: datetime
 ) -> Iterator[Evidence]:
-    """Yield everything that the checks look at; rows lie in a folder that is gone afterwards."""
+    """Yield everything that the checks look at, in a folder that is gone afterwards.
+
+    Stored files are copied there first: what one check has judged is what the next one loads, whoever changes the store
+    meanwhile.
+    """
     rules = situation.policy.stages[stage].checks.rules()
     occupant = situation.occupant(stage)
     there = gate.ledger.registry.numbered(situation.model, [occupant] if occupant else [])
     current = situation.state.stage_of(version.number)
     events = [each.event for each in gate.ledger.history.about(situation.model_uid, version.number)]
     require_known_place(version, gate.ledger.history.about(situation.model_uid, version.number), gate.ledger.registry)
-    candidate = _subject(version, situation, gate)
     with tempfile.TemporaryDirectory(prefix="slipway-gate-") as folder:
+        candidate = _subject(version, situation, gate, Path(folder) / "candidate")
         wanted = {(rule.data, rule.target) for rule in rules.values() if isinstance(rule, RowsRule)}
         rows = {names: _rows(*names, candidate, gate, Path(folder) / f"{i}.parquet") for i, names in enumerate(wanted)}
         yield Evidence(
             stage=stage,
             candidate=candidate,
-            champion=_champion(there[0], situation, gate) if there else None,
+            champion=_champion(there[0], situation, gate, Path(folder) / "champion") if there else None,
             rows=rows,
             events=events,
             entered_at=situation.state.stages[current].since if current else None,
@@ -207,26 +211,28 @@ def _last_verdict(version: Version, stage: str, situation: Situation, ledger: Le
     return next(reversed(counting(about, stage, situation.policy.stages[stage].verdict_by)), None)
 
 
-def _champion(version: Version, situation: Situation, gate: Gate) -> Subject:
+def _champion(version: Version, situation: Situation, gate: Gate, into: Path) -> Subject:
     """Return the version in the stage; with other files than were registered it is not compared with, nor loaded."""
-    found = _subject(version, situation, gate)
+    found = _subject(version, situation, gate, into)
     if found.folder is None or found.manifest is None:
         return found
     differing = differences(found.manifest, manifest_of(found.folder))
     return replace(found, folder=None, damage=NOT_AS_REGISTERED.format(differing[0])) if differing else found
 
 
-def _subject(version: Version, situation: Situation, gate: Gate) -> Subject:
+def _subject(version: Version, situation: Situation, gate: Gate, into: Path) -> Subject:
+    """Gather what there is of a version, its files and those of its held-out rows copied into a folder."""
     registry = gate.ledger.registry
     about = gate.ledger.history.about(situation.model_uid, version.number)
     origin, folder = None, None
     try:
         location = place_to_read(version, about, registry)
         origin = origin_of(version, location, registry)
-        folder = registry.stored_files(location)
+        folder = copied(registry.stored_files(location), into / "files")
     except NotFound:
         pass  # that nothing is stored is for the checks to tell
-    holdout = registry.run_files(version.run_id, "holdout") if version.run_id else None
+    stored = registry.run_files(version.run_id, "holdout") if version.run_id else None
+    holdout = copied(stored, into / "holdout") if stored else None
     return Subject(
         version=version,
         folder=folder,

@@ -3,9 +3,12 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from registry.errors import Unavailable
 
 # MLflow writes it into a local store when a version is first loaded (3.17): no part of what was logged.
 NOT_LOGGED = frozenset({"registered_model_meta"})
@@ -46,6 +49,30 @@ def manifest_of(folder: Path) -> Manifest:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     named = [(path.relative_to(folder).as_posix(), path) for path in paths]
     return Manifest(files=tuple(_entry(name, path) for name, path in named if name not in NOT_LOGGED))
+
+
+def copied(folder: Path, into: Path) -> Path:
+    """Copy a folder as it is now, and return the copy: links stay links, and what is no file at all is left out.
+
+    Raises
+    ------
+    Unavailable
+        Somebody changes it meanwhile, or there is no room.
+    """
+    try:
+        shutil.copytree(folder, into, symlinks=True, ignore=_no_files)
+    except OSError as error:
+        raise Unavailable(
+            f"the files below {folder} cannot be copied, to be judged as they are now: {error}",
+            code="files-not-copied",
+            hint="see that nobody changes them and that there is room for temporary files (TMPDIR), then try again",
+        ) from error
+    return into
+
+
+def _no_files(place: str, names: list[str]) -> set[str]:
+    paths = {name: Path(place) / name for name in names}
+    return {name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())}
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """The gate on stand-ins: which checks are made, and how long a recorded verdict holds."""
 
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -12,11 +13,12 @@ import pytest
 
 from registry.check_runner import run_here
 from registry.decide import carry_out, look
-from registry.errors import Conflict, Corrupt, NotFound
+from registry.errors import Conflict, Corrupt, NotFound, Unavailable
 from registry.events import EventKind
 from registry.evidence import Rows, Tools
 from registry.gate import Gate, assess, gathered, still_valid
 from registry.ledger_decisions import deciding
+from registry.manifest import copied
 from registry.model_registry import Measured
 from registry.promote import Grounds
 from registry.record import record
@@ -282,6 +284,37 @@ def test_files_that_change_between_verdict_and_decision_are_not_promoted(tmp_pat
     shutil.copytree(untouched, bench.folders[2])
     bench.decide(verdict)
     assert bench.shown()[2] == (["production"], "Production")
+
+
+def test_what_one_check_has_judged_is_what_the_next_one_loads(tmp_path: Path):
+    """Files that are exchanged in the store after the first check, and put back after the last, are not judged by any."""
+    bench = Bench(tmp_path, CHECKS)
+    stored_text = (bench.folders[2] / "MLmodel").read_text()
+    seen = []
+
+    def exchanged(jobs) -> list[Finding]:
+        folder = jobs[0].evidence.candidate.folder
+        (bench.folders[2] / "MLmodel").write_text("another")
+        seen.append((folder / "MLmodel").read_text())
+        found = run_here(jobs)
+        (bench.folders[2] / "MLmodel").write_text(stored_text)
+        return found
+
+    bench.gate = replace(bench.gate, run_checks=exchanged)
+    assert bench.assess().outcome is Outcome.PASS
+    assert seen == [stored_text] * 2
+
+
+def test_files_that_cannot_be_copied_are_told(tmp_path: Path):
+    """What is neither file nor folder is left out; what disappears meanwhile is an error that says what to do."""
+    folder = stored(tmp_path / "m")
+    os.mkfifo(folder / "pipe")
+    (folder / "link").symlink_to("MLmodel")
+    made = copied(folder, tmp_path / "copy")
+    assert not (made / "pipe").exists()
+    assert (made / "link").is_symlink()
+    with pytest.raises(Unavailable, match="cannot be copied, to be judged as they are now"):
+        copied(tmp_path / "gone", tmp_path / "other")
 
 
 def test_a_verdict_is_recorded_whatever_becomes_of_its_report(tmp_path: Path):
