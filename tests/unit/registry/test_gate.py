@@ -287,7 +287,7 @@ def test_files_that_change_between_verdict_and_decision_are_not_promoted(tmp_pat
 
 
 def test_what_one_check_has_judged_is_what_the_next_one_loads(tmp_path: Path):
-    """Files that are exchanged in the store after the first check, and put back after the last, are not judged by any."""
+    """Files that are exchanged in the store after the first check, and put back after the last, deceive none."""
     bench = Bench(tmp_path, CHECKS)
     stored_text = (bench.folders[2] / "MLmodel").read_text()
     seen = []
