@@ -107,7 +107,7 @@ def _predictions(loaded: LoadedVersion, dataset: Dataset, target: pd.Series, tas
     features = loaded.fitting(_columns(loaded, dataset))
     try:
         return predictions(loaded.model, features, target, task=task)
-    except (ValueError, TypeError, MemoryError) as error:
+    except Exception as error:  # whatever the model is made of may raise whatever it likes
         wrong = beyond_floats(features)
         raise InvalidInput(
             f"{loaded.version} cannot predict these rows: {wrong or first_line(error)}",

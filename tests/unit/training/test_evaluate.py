@@ -1,0 +1,56 @@
+"""What a version that is measured may do: answer, or be told of by its name."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from registry.errors import InvalidInput
+from registry.version import deleted_version
+from training.dataset import Dataset
+from training.evaluate import evaluate
+
+
+class Raising:
+    """A model that raises on every row."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def predict(self, features: pd.DataFrame) -> Any:
+        raise self.error
+
+
+@dataclass
+class Loaded:
+    """A version that was loaded, of which nobody knows what it was trained on."""
+
+    version: Any
+    model: Any
+    columns: tuple[str, ...] = ("x",)
+
+    def train_ids(self) -> None:
+        return None
+
+    def missing_words(self) -> tuple[str, ...]:
+        return ()
+
+    def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
+        return features
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(AttributeError("no such thing\nline"), "no such thing"), (KeyError(), "KeyError"), (RuntimeError("r"), "r")],
+)
+def test_a_model_that_raises_is_an_error_of_the_rows_and_no_traceback(error: Exception, said: str):
+    """Whatever somebody else's model raises."""
+    frame = pd.DataFrame({"x": [1.0, 2.0], "y": [0, 1]})
+    ids = np.array([1, 2], dtype=np.uint64)
+    dataset = Dataset(frame=frame, target="y", name="d", source="d.csv", digest="d", schema=(), ids=ids)
+    version = deleted_version("churn", 1, datetime(2026, 1, 1, tzinfo=UTC))
+    with pytest.raises(InvalidInput, match=rf"^churn/1 cannot predict these rows: {said}$"):
+        evaluate(Loaded(version, Raising(error)), dataset)
