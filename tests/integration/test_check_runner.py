@@ -5,6 +5,7 @@ import gc
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -193,8 +194,7 @@ def hang_in(folder: str) -> None:
 def test_a_check_ends_when_nobody_waits_for_it_any_more(tmp_path: Path):
     """Whoever kills a promotion leaves no check running."""
     program = f"from tests.integration.test_check_runner import hang_in; hang_in({str(tmp_path)!r})"
-    homes = tmp_path / "homes"
-    homes.mkdir()
+    homes = Path(tempfile.mkdtemp(prefix="homes-"))  # a short path: a socket below it may have 107 characters
     environment = {**os.environ, "TMPDIR": str(homes)}
     waiting = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2], env=environment)
     notes = [tmp_path / name for name in ("check", "child")]
@@ -205,6 +205,7 @@ def test_a_check_ends_when_nobody_waits_for_it_any_more(tmp_path: Path):
     waiting.wait()
     wait_for(lambda: not any(map(alive, started)), within_s=20)
     assert not list(homes.glob("slipway-check-*"))
+    shutil.rmtree(homes)
 
 
 MODEL = """
