@@ -133,6 +133,15 @@ def refuse_alike(name: str, hold: Hold) -> NotApproved:
     )
 
 
+def refuse_among(asked: str, root: str) -> NotApproved:
+    """Return why no experiment has its artifacts among those of a run or logged model of another one."""
+    return NotApproved(
+        f"{asked}: a run or logged model of another experiment has its artifacts at {root}",
+        code="anothers-artifacts",
+        hint="choose a location that nothing lies around, or none: the server then finds one",
+    )
+
+
 def stage_of_label(label: str, stages: Iterable[str]) -> str | None:
     """Return the protected stage that has an MLflow stage."""
     return next((stage for stage in stages if (mlflow_stage_of(stage) or "").casefold() == label.casefold()), None)

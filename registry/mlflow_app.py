@@ -21,6 +21,7 @@ from mlflow.server import app as flask_app
 from mlflow.server.fastapi_app import app as fastapi_app
 from mlflow.server.handlers import STATIC_PREFIX_ENV_VAR, catch_mlflow_exception
 from mlflow.server.security_utils import get_allowed_origins_from_env, should_block_cors_request
+from mlflow.utils.uri import validate_path_is_safe
 from mlflow.utils.workspace_context import get_request_workspace
 from starlette.routing import Mount
 
@@ -131,7 +132,8 @@ def workspace() -> str:
 def guard_direct_uploads() -> None:
     """Guard the two routes by which MLflow's server writes, or lets write, where a run says that its artifacts are.
 
-    The first is held until its request is done; of the second nothing could be held.
+    The first is held until its request is done; of the second nothing could be held. Which file is meant MLflow (3.17)
+    finds by decoding the path once more.
     """
     if flask_request.endpoint == PRESIGNED_UPLOAD:
         raise no_presigned_uploads()
@@ -139,7 +141,7 @@ def guard_direct_uploads() -> None:
     if flask_request.endpoint == RUN_UPLOAD and run_id:
         g.slipway_held = ExitStack()
         with refusing():
-            path = flask_request.args.get("path", "")
+            path = validate_path_is_safe(flask_request.args.get("path", ""))  # type: ignore[no-untyped-call]
             g.slipway_held.enter_context(server_protection().run_file_may_change(run_id, path))
 
 

@@ -107,7 +107,8 @@ class RegistryGuard(SqlAlchemyStore):
     ) -> ModelVersion:
         """Create a version; a copy of one in a stage is in none, and whoever made it is on record."""
         with refusing():
-            self.protection.version_may_have(self._get_active_workspace(), name, [tag.key for tag in tags or []])
+            here, keys = self._get_active_workspace(), [tag.key for tag in tags or []]
+            self.protection.version_may_have(here, name, source, keys)
         return super().create_model_version(name, source, run_id, _by_caller(_new(name, tags)), *args, **more)
 
     def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:

@@ -1,6 +1,8 @@
 """The door to who stored some files, as MLflow's tracking knows it: by where they lie, not by what they say."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from mlflow import MlflowClient
@@ -9,43 +11,55 @@ from mlflow.exceptions import MlflowException
 from registry.model_registry import Origin
 
 # Where MLflow (3.17) keeps the files of a logged model and of a run, below an experiment's folder.
-OF_LOGGED_MODEL = re.compile(r"/models/(m-[0-9a-f]{32})/artifacts(?:/|$)")
-OF_RUN = re.compile(r"/([0-9a-f]{32})/artifacts(?:/|$)")
+ROOT = re.compile(r"/(?:models/(?P<model>m-[0-9a-f]{32})|(?P<run>[0-9a-f]{32}))/artifacts(?=/|$)")
 # Set by a guarded server, and by nobody else there.
 LOGGED_BY = "slipway.logged_by"
+NOBODY = ("", "unknown")  # as MLflow's clients (3.17) say where nobody is named
 
 
 def origin_of_location(location: str, client: MlflowClient) -> Origin | None:
-    """Return the logged model's source run, or the run, that keeps its files at a location or above it."""
-    try:
-        if found := OF_LOGGED_MODEL.search(location):
-            return _of_logged_model(found[1], location, client)
-        if found := OF_RUN.search(location):
-            return _of_run(found[1], location, client)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-    return None
+    """Return the logged model's source run, or the run, that keeps its files at a location or above it.
 
-
-def _of_logged_model(model_id: str, location: str, client: MlflowClient) -> Origin | None:
-    logged = client.get_logged_model(model_id)
-    if not _is_at(location, str(logged.artifact_location)):
+    An experiment may lie among the files of a run, and its runs with it: the innermost stored what is at the location,
+    and the people behind each of them could have.
+    """
+    around = list(_around(location, client))
+    if not around:
         return None
+    people = dict.fromkeys(person for each in around for person in each.people)
+    return replace(around[-1], people=tuple(people))
+
+
+def _around(location: str, client: MlflowClient) -> Iterator[Origin]:
+    """Yield each logged model and run that has its files at a location or above it, the outermost first."""
+    for found in ROOT.finditer(location):
+        try:
+            of = _of_logged_model(found["model"], client) if found["model"] else _of_run(found["run"], client)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            continue
+        origin, root = of
+        if _is_at(location, root):
+            yield origin
+
+
+def _of_logged_model(model_id: str, client: MlflowClient) -> tuple[Origin, str]:
+    logged = client.get_logged_model(model_id)
     by = logged.tags.get(LOGGED_BY)
-    return Origin(
+    origin = Origin(
         run_id=logged.source_run_id or None,
         experiment_id=str(logged.experiment_id),
         logged_at=datetime.fromtimestamp(logged.creation_timestamp / 1000, UTC),
         people=(by,) if by else (),
     )
+    return origin, str(logged.artifact_location)
 
 
-def _of_run(run_id: str, location: str, client: MlflowClient) -> Origin | None:
+def _of_run(run_id: str, client: MlflowClient) -> tuple[Origin, str]:
     info = client.get_run(run_id).info
-    if not _is_at(location, str(info.artifact_uri)):
-        return None
-    return Origin(run_id=run_id, experiment_id=str(info.experiment_id))
+    people = () if info.user_id in NOBODY else (str(info.user_id),)
+    return Origin(run_id=run_id, experiment_id=str(info.experiment_id), people=people), str(info.artifact_uri)
 
 
 def _is_at(location: str, root: str) -> bool:

@@ -1,21 +1,25 @@
 """Where bytes lie: whether one location of artifacts is the same as, inside or around another, however it is written.
 
 What a tracking server passes on (`mlflow-artifacts:/…`, or the server's own URL) lies below its artifacts destination.
+Folders are where the system finds them; a store of objects takes names as they are written, dots and all.
 Pure, save that local paths are resolved.
 """
 
 import os
 import posixpath
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 GUARDED = "slipway+"
-PROXIED_ROUTE = "/api/2.0/mlflow-artifacts/artifacts/"
+PROXIED_ROUTE = "api/2.0/mlflow-artifacts/artifacts/"  # below `/`, or as `/ajax-api/…`
+FOLDERS = "file"
 DEFAULT_WORKSPACE = "default"
 WORKSPACES = "workspaces"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Place:
     """A folder or file: where it is kept, and its path there."""
 
@@ -47,7 +51,8 @@ class Place:
 
     def below(self, path: str | None) -> "Place":
         """Return what lies under a path here."""
-        return Place(self.store, _parts("/".join([*self.parts, path or ""])))
+        whole = (*self.parts, *_as_written(path or ""))
+        return Place(self.store, _without_detours(whole) if self.store == FOLDERS else whole)
 
 
 def unguarded(uri: str) -> str:
@@ -60,24 +65,38 @@ def unguarded(uri: str) -> str:
 
 
 def place_of(location: str, *, destination: str | None, workspace: str = DEFAULT_WORKSPACE) -> Place | None:
-    """Return the place that a location names; `None` for one that names none (`models:/…`), or that nobody serves.
+    """Return the place where MLflow's stores find a location; `None` for one that names none (`models:/…`).
 
-    `destination` is where the server keeps what it passes on, `workspace` whose artifacts these are.
+    `destination` is where the server keeps what it passes on, `workspace` whose artifacts these are. Nobody serves what
+    is passed on without a destination.
     """
     proxied = proxied_path(location)
     if proxied is not None:
-        if destination is None:
-            return None
-        kept = place_of(destination, destination=None)
+        kept = place_of(destination, destination=None) if destination is not None else None
         return kept.below(in_workspace(proxied, workspace)) if kept else None
     location = unguarded(location)
     split = urlsplit(location)
     if split.scheme in ("models", "runs") or not location:
         return None
-    if split.scheme in ("", "file"):
-        path = unquote(split.path) if split.scheme else location
-        return Place("file", _parts(os.path.realpath(path)))
-    return Place(f"{split.scheme.lower()}://{split.netloc}", _parts(split.path))
+    if split.scheme in ("", FOLDERS):
+        return _folder(unquote(split.path if split.scheme else location))  # without a scheme, MLflow decodes it too
+    return Place(f"{split.scheme.lower()}://{split.netloc.lower()}", _as_written(split.path.removeprefix("/")))
+
+
+def places_named(location: str, *, destination: str | None, workspace: str = DEFAULT_WORKSPACE) -> tuple[Place, ...]:
+    """Return every place that somebody may take a location for, the one of `place_of` first.
+
+    A path is decoded by some clients, servers and stores and not by others, once or more, and so are its detours (`..`,
+    `//`) followed or not.
+    """
+    first = place_of(location, destination=destination, workspace=workspace)
+    if first is None:
+        return ()
+    split = urlsplit(unguarded(location))
+    found = [first]
+    if "%" in location and split.scheme in ("", FOLDERS):
+        found.append(_folder(split.path if split.scheme else unguarded(location)))
+    return tuple(dict.fromkeys([first, *(reading for each in found for reading in _readings(each))]))
 
 
 def proxied_path(location: str) -> str | None:
@@ -85,8 +104,13 @@ def proxied_path(location: str) -> str | None:
     split = urlsplit(location)
     if split.scheme == "mlflow-artifacts":
         return split.path.lstrip("/")
-    if split.scheme in ("http", "https") and PROXIED_ROUTE in split.path:
-        return split.path.partition(PROXIED_ROUTE)[2]
+    if split.scheme in ("http", "https"):
+        for path in _decodings(split.path):
+            before, route, below = path.partition(PROXIED_ROUTE)
+            if not route:
+                before, route, below = re.sub("/{2,}", "/", path).partition(PROXIED_ROUTE)
+            if route and before.endswith(("/", "/ajax-")):
+                return below
     return None
 
 
@@ -97,5 +121,39 @@ def in_workspace(path: str, workspace: str) -> str:
     return f"{WORKSPACES}/{workspace}/{path}"
 
 
-def _parts(path: str) -> tuple[str, ...]:
-    return tuple(part for part in posixpath.normpath(path).split("/") if part not in ("", "."))
+def _folder(path: str) -> Place:
+    return Place(FOLDERS, _without_detours(_as_written(os.path.realpath(path))))
+
+
+def _readings(place: Place) -> Iterator[Place]:
+    """Yield a place, what its path decodes to, and each of them without its detours."""
+    for path in _decodings("/".join(place.parts)):
+        yield Place(place.store, _as_written(path))
+        yield Place(place.store, _without_detours(_as_written(path)))
+
+
+def _decodings(path: str) -> Iterator[str]:
+    """Yield a path as it is written, and decoded until there is nothing left to decode."""
+    yield path
+    while (decoded := unquote(path)) != path:
+        yield decoded
+        path = decoded
+
+
+def _as_written(path: str) -> tuple[str, ...]:
+    """Return the parts of a path, also those that name nothing; slashes at its end only say that it is a folder.
+
+    >>> _as_written("a/../b/"), _as_written("a//b")
+    (('a', '..', 'b'), ('a', '', 'b'))
+    """
+    path = path.rstrip("/")
+    return tuple(path.split("/")) if path else ()
+
+
+def _without_detours(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the parts of what a path leads to where `.` and `..` are followed.
+
+    >>> _without_detours(("a", ".", "", "..", "b"))
+    ('b',)
+    """
+    return tuple(part for part in posixpath.normpath("/" + "/".join(parts)).split("/") if part)

@@ -8,7 +8,7 @@ It is one long thing: each guarded call of MLflow's is one short method, and all
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from registry.guard import (
     is_ours,
     names_alike,
     refuse_alike,
+    refuse_among,
     refuse_lookalike,
     refuse_to_label,
     refuse_to_move_alias,
@@ -39,7 +40,8 @@ from registry.guard import (
 from registry.history import History, fold
 from registry.identity import RegisteredModel, uid_of
 from registry.place_index import PlaceIndex
-from registry.places import DEFAULT_WORKSPACE, Place, place_of
+from registry.places import DEFAULT_WORKSPACE, Place, places_named
+from registry.plain_locations import require_plain
 from registry.policy import PolicyBook
 from registry.stages import mlflow_stage_of
 from registry.write_locks import WriteLocks
@@ -95,6 +97,9 @@ class Tables(Protocol):
 
     def run_root(self, run_id: str) -> str | None:
         """Return where a run keeps its artifacts."""
+
+    def artifact_roots(self, ids: Collection[str]) -> tuple[str, ...]:
+        """Return where those runs and logged models keep their artifacts that have one of the identifiers."""
 
 
 class KeptVersions(Protocol):
@@ -210,8 +215,9 @@ class Protection:
         if not shown.is_prompt:
             require_not_ours(asked, keys)
 
-    def version_may_have(self, workspace: str, name: str, keys: Sequence[str]) -> None:
-        """Refuse to make a version of a model that has the tag of a prompt's."""
+    def version_may_have(self, workspace: str, name: str, source: str, keys: Sequence[str]) -> None:
+        """Refuse to make a version of a model that has the tag of a prompt's, or of files at an unclear location."""
+        require_plain(source, f"no version of {name} is made of files")
         if PROMPT_TAG in keys:
             shown = self.tables.model(workspace, name)
             if shown is not None and not shown.is_prompt:
@@ -275,10 +281,13 @@ class Protection:
             self.require_free(target)
             yield
 
-    def run_file_may_change(self, run_id: str, path: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def run_file_may_change(self, run_id: str, path: str) -> Iterator[None]:
         """Refuse to store a run's artifact where that is part of a version in a protected stage."""
-        root = self._place(self.tables.run_root(run_id))
-        return self.file_may_change(root and root.below(path))
+        with ExitStack() as held:
+            for root in sorted(self._places(self.tables.run_root(run_id))):
+                held.enter_context(self.file_may_change(root.below(path)))
+            yield
 
     @contextmanager
     def files_stay(self, workspace: str, name: str, number: int) -> Iterator[None]:
@@ -289,11 +298,20 @@ class Protection:
             yield
 
     def location_may_be_used(self, location: str, workspace: str) -> None:
-        """Refuse an experiment whose runs would keep their artifacts inside of a version in a protected stage."""
-        target = self._place(location, workspace)
-        if target is not None:
+        """Refuse an experiment whose runs would keep their artifacts among those of others.
+
+        Those are versions in protected stages, and any run or logged model: a new experiment has none of its own.
+        """
+        asked = "no experiment keeps its artifacts"
+        require_plain(location, asked)
+        for target in self._places(location, workspace):
             held = self._held_where(target.is_in, self.kept.index().around(target))
-            require_unheld(f"no experiment keeps its artifacts at {location}", held)
+            require_unheld(f"{asked} at {location}", held)
+            for root in self.tables.artifact_roots(target.parts):
+                if any(
+                    target.is_in(each) for there in (workspace, DEFAULT_WORKSPACE) for each in self._places(root, there)
+                ):
+                    raise refuse_among(f"{asked} at {location}", root)
 
     def _held_where(self, applies: Callable[[Place], bool], kept: Sequence[Stored]) -> tuple[Hold, ...]:
         """Return the versions in protected stages of which some place is meant, and those of the kept ones."""
@@ -311,8 +329,8 @@ class Protection:
         )
         return with_formers((hold for hold in found if hold is not None), formers)
 
-    def _place(self, location: str | None, workspace: str = DEFAULT_WORKSPACE) -> Place | None:
-        return place_of(location, destination=self.destination(), workspace=workspace) if location else None
+    def _places(self, location: str | None, workspace: str = DEFAULT_WORKSPACE) -> tuple[Place, ...]:
+        return places_named(location, destination=self.destination(), workspace=workspace) if location else ()
 
     def _uid(self, shown: ShownModel) -> str:
         return uid_of(shown.model, self.history, lambda name: self._named(shown.model.workspace, name))
@@ -374,8 +392,7 @@ def places_of(stored: Stored, destination: str | None) -> Iterator[Place]:
     """Yield where a version's files lie, and where those of its run that verdicts rest on."""
     roots = [(location, "") for location in stored.locations]
     for root, path in [*roots, *((stored.run_root or "", path) for path in RESTS_ON)]:
-        place = place_of(root, destination=destination, workspace=stored.key.workspace) if root else None
-        if place is not None:
+        for place in places_named(root, destination=destination, workspace=stored.key.workspace) if root else ():
             yield place.below(path)
 
 

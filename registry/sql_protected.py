@@ -145,6 +145,13 @@ class ProtectedTables:
         with self._engine.connect() as connection:
             return connection.scalar(sa.select(RUNS.c.artifact_uri).where(RUNS.c.run_uuid == run_id))
 
+    def artifact_roots(self, ids: Collection[str]) -> tuple[str, ...]:
+        """Return where those runs and logged models keep their artifacts that have one of the identifiers."""
+        of_runs = sa.select(RUNS.c.artifact_uri).where(RUNS.c.run_uuid.in_(ids))
+        of_models = sa.select(LOGGED.c.artifact_location).where(LOGGED.c.model_id.in_(ids))
+        with self._engine.connect() as connection:
+            return tuple(root for root in connection.scalars(sa.union(of_runs, of_models)) if root)
+
     def _versions(self, condition: sa.ColumnElement[bool]) -> tuple[VersionKey, ...]:
         columns = (VERSIONS.c.workspace, VERSIONS.c.name, VERSIONS.c.version)
         query = sa.select(*columns).select_from(WITH_ORIGINS).where(condition, VERSIONS.c.current_stage != DELETED)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -211,6 +212,31 @@ def test_the_origin_of_files_is_told_by_where_they_lie(store: Path):
     assert registry.origin(f"{of_run}/model").run_id == logged.run_id
     for elsewhere in (f"{of_run}/../../other", f"{of_run}-more/x", "/0/" + 32 * "0" + "/artifacts/model", "/tmp/model"):
         assert registry.origin(elsewhere) is None, elsewhere
+
+
+def test_files_are_those_of_the_innermost_run_and_of_all_people_around(store: Path):
+    """Whoever keeps an experiment among the files of another's run does not hide behind it, nor does that one."""
+    client = MlflowClient()
+    outer = store_run(client, "0", "carl")
+    inside = client.create_experiment("inside", outer.artifact_uri)
+    inner = store_run(client, inside, "ann")
+    logged = client.create_logged_model(inside, name="m", source_run_id=inner.run_id)
+    for location, run in (
+        (f"{inner.artifact_uri}/model", inner),
+        (f"{outer.artifact_uri}/model", outer),
+        (logged.artifact_location, inner),
+        (f"{inner.artifact_uri}/{32 * '0'}/artifacts/model", inner),
+    ):
+        found = MlflowRegistry().origin(location)
+        assert (found.run_id, found.experiment_id) == (run.run_id, run.experiment_id), location
+        people = ("carl", "ann") if location.startswith(inner.artifact_uri) else ("carl",)
+        assert found.people == people, location
+
+
+def store_run(client: MlflowClient, experiment_id: str, user: str) -> Any:
+    """Make a run of a user's, as a server does that knows its users."""
+    made = client._tracking_client.store.create_run(experiment_id, user, start_time=0, tags=[], run_name="r")
+    return made.info
 
 
 def test_what_a_run_was_given_and_who_opened_it_are_recorded(store: Path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.places import Place, place_of, unguarded
+from registry.places import Place, place_of, places_named, unguarded
 
 BUCKET = "slipway+s3://bucket/mlflow"
 PROTECTED = "mlflow-artifacts:/0/models/m-1/artifacts"
@@ -22,7 +22,7 @@ def at(location: str, destination: str | None = BUCKET, workspace: str = "defaul
         "mlflow-artifacts://host:5000/0/models/m-1/artifacts/",
         "http://host:5000/api/2.0/mlflow-artifacts/artifacts/0/models/m-1/artifacts",
         "s3://bucket/mlflow/0/models/m-1/artifacts",
-        "s3://bucket//mlflow/./0/models/x/../m-1/artifacts",
+        "s3://BUCKET/mlflow/0/models/m-1/artifacts/",
         "slipway+s3://bucket/mlflow/0/models/m-1/artifacts",
         "S3://bucket/mlflow/0/models/m-1/artifacts",
     ],
@@ -77,6 +77,57 @@ def test_a_link_is_the_folder_that_it_leads_to(tmp_path: Path):
 def test_what_names_no_place_is_none(location: str):
     """It has to be resolved by whoever knows runs and models."""
     assert at(location) is None
+
+
+@pytest.mark.parametrize("path", ["0/models/x/../m-1/artifacts", "0/./models/m-1/artifacts", "0//models/m-1/artifacts"])
+def test_a_store_of_objects_takes_names_as_they_are_written(path: str):
+    """A key with dots in it lies where it begins, and a folder is where the system says."""
+    key = at(f"s3://bucket/mlflow/{path}")
+    assert key.parts == ("mlflow", *path.split("/"))
+    assert at("s3://bucket/mlflow/0").below(path.removeprefix("0/")) == key
+    assert at(f"/srv/{path}") == at("/srv/0/models/m-1/artifacts")
+
+
+def test_what_climbs_out_of_a_key_still_lies_in_it():
+    """What is stored there is listed among the objects of the version, and nobody can remove it."""
+    assert at("s3://bucket/mlflow/0/models/m-1/artifacts/../../zzz").is_in(at(PROTECTED))
+
+
+def test_slashes_at_the_end_hide_nothing():
+    """MLflow takes them off before it deletes what is below."""
+    assert at("s3://bucket/mlflow/0").below("models//").touches(at(PROTECTED))
+
+
+def test_a_path_without_a_scheme_is_decoded_as_mlflow_does():
+    """MLflow writes to what is left of it."""
+    assert at("/srv/%31/m%6fdel") == at("/srv/1/model") == at("file:///srv/1/m%6Fdel")
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "mlflow-artifacts:/0/mod%65ls/m-1/artifacts",
+        "mlflow-artifacts:/0/mod%2565ls/m-1/artifacts",
+        "mlflow-artifacts:/0%2Fmodels/m-1/artifacts",
+        "mlflow-artifacts:/0/./models//m-1/artifacts?x=1#y",
+        "http://host/api/2.0/mlflow%2Dartifacts/artifacts/0/models/m-1/artifacts",
+        "http://host/ajax-api/2.0//mlflow-artifacts/artifacts/0/models/m-1/artifacts",
+        "s3://bucket/mlflow/0/%6dodels/m-1/artifacts",
+        "s3://bucket//mlflow/./0/models/x/../m-1/artifacts",
+    ],
+)
+def test_a_location_may_be_taken_for_all_that_it_decodes_to(spelling: str):
+    """Servers, clients and stores decode in different places: each of them is meant."""
+    named = places_named(spelling, destination=BUCKET)
+    assert at(PROTECTED) in named
+    assert named[0] == at(spelling)
+
+
+def test_a_local_path_is_also_what_is_written(tmp_path: Path):
+    """Both the folder with the code in its name and the one that the code stands for."""
+    named = places_named(f"{tmp_path}/%2531", destination=None)
+    assert {place.parts[-1] for place in named} == {"%2531", "%31", "1"}
+    assert places_named("models:/m/1", destination=None) == ()
 
 
 def test_without_a_destination_nothing_is_passed_on():

@@ -36,6 +36,8 @@ class FakeTables:
     prompts: set[str] = field(default_factory=set)
     labels: dict[int, str] = field(default_factory=dict)
     locations: dict[int, str] = field(default_factory=dict)
+    root: str = "mlflow-artifacts:/0/r"
+    roots: dict[str, str] = field(default_factory=dict)
 
     def model(self, workspace: str, name: str) -> ShownModel | None:
         if name in self.prompts:
@@ -80,7 +82,10 @@ class FakeTables:
         )
 
     def run_root(self, run_id: str) -> str | None:
-        return "mlflow-artifacts:/0/r"
+        return self.root
+
+    def artifact_roots(self, ids) -> tuple[str, ...]:
+        return tuple(self.roots[each] for each in ids if each in self.roots)
 
     @staticmethod
     def _keys(*numbers: str) -> tuple[VersionKey, ...]:
@@ -341,9 +346,9 @@ def test_a_model_does_not_become_a_prompt(guarded: Guarded):
 def test_a_version_of_a_model_is_no_prompts(guarded: Guarded):
     """MLflow hides all versions of a model of which one says so; a prompt's versions do."""
     guarded.tables.prompts.add("p")
-    refused(lambda: guarded.protection.version_may_have(HERE, "m", [PROMPT_TAG]), "a version of m")
-    guarded.protection.version_may_have(HERE, "p", [PROMPT_TAG])
-    guarded.protection.version_may_have(HERE, "m", ["slipway.manifest"])
+    refused(lambda: guarded.protection.version_may_have(HERE, "m", "x", [PROMPT_TAG]), "a version of m")
+    guarded.protection.version_may_have(HERE, "p", "x", [PROMPT_TAG])
+    guarded.protection.version_may_have(HERE, "m", "x", ["slipway.manifest"])
 
 
 def test_prompts_are_left_alone(guarded: Guarded):
@@ -388,6 +393,62 @@ def test_no_experiment_writes_into_a_version(guarded: Guarded):
     refused(lambda: may("s3://bucket/0/models/m-2/deep", HERE), "no experiment keeps its artifacts")
     may("s3://bucket/0", HERE)
     may("s3://other", HERE)
+
+
+@pytest.mark.parametrize(
+    "location", ["s3://bucket/0/models/m-2/../../zzz", "s3://bucket/0/m%6fdels/m-9", "mlflow-artifacts:/0//x"]
+)
+def test_no_experiment_lies_where_it_does_not_seem_to(guarded: Guarded, location: str):
+    """Whether anything is protected there or not."""
+    with pytest.raises(NotApproved) as found:
+        guarded.protection.location_may_be_used(location, HERE)
+    assert found.value.code == "unclear-location"
+
+
+@pytest.mark.parametrize("kept", ["0/mod%65ls/m-2", "0/mod%2565ls/m-2", "0/./models//m-2"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_version_is_guarded_wherever_its_source_may_lead(guarded: Guarded, kept: str, number: int):
+    """One that is there already: at what is written, and at what it is decoded to."""
+    kept = kept.replace("m-2", f"m-{number}")
+    guarded.tables.locations[number] = f"mlflow-artifacts:/{kept}"
+    guarded.protection = replace(
+        guarded.protection, kept=Kept(guarded.tables, guarded.desk.history, lambda: "s3://bucket")
+    )
+    for path in (f"0/models/m-{number}/MLmodel", f"{kept}/MLmodel"):
+        place = place_of(f"s3://bucket/{path}", destination=None)
+        refused(lambda: guarded.protection.require_free(place), f"m/{number}")  # noqa: B023
+
+
+def test_an_upload_is_guarded_wherever_its_run_may_lead(guarded: Guarded):
+    """A run that was made before such locations were refused."""
+    may = guarded.protection.run_file_may_change
+    for root in ("s3://bucket/0/m%6fdels/m-2", "s3://bucket/0/models/m-2/../../zzz", "s3://bucket/9/../0/models/m-2"):
+        guarded.tables.root = root
+        refused(lambda: enter(may("run9", "x.txt")), "m/2")
+
+
+@pytest.mark.parametrize("source", ["mlflow-artifacts:/0/r/artifacts/mod%65l", "s3://bucket/0/../1"])
+def test_no_version_is_made_of_what_some_decode(guarded: Guarded, source: str):
+    """Others would write what it is made of."""
+    with pytest.raises(NotApproved) as found:
+        guarded.protection.version_may_have(HERE, "m", source, [])
+    assert found.value.code == "unclear-location"
+    guarded.protection.version_may_have(HERE, "m", "mlflow-artifacts:/0/r/artifacts/model", [])
+
+
+OWNED = "s3://bucket/7/" + 32 * "a" + "/artifacts"
+
+
+@pytest.mark.parametrize("below", ["", "/deep", "/" + 32 * "b" + "/artifacts"])
+def test_no_experiment_lies_among_the_artifacts_of_a_run(guarded: Guarded, below: str):
+    """Its runs would add files to another's, promoted or not; beside them is free."""
+    guarded.tables.roots[32 * "a"] = OWNED
+    with pytest.raises(NotApproved) as found:
+        guarded.protection.location_may_be_used(OWNED.replace("s3://bucket", "mlflow-artifacts:") + below, HERE)
+    assert found.value.code == "anothers-artifacts"
+    assert OWNED in found.value.message
+    for free in ("s3://bucket/7", "s3://bucket/8/" + 32 * "a" + "/artifacts", OWNED + "-more"):
+        guarded.protection.location_may_be_used(free, HERE)
 
 
 def test_tags_that_say_a_stage_are_known():
