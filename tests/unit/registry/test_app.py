@@ -16,7 +16,7 @@ from registry.decide import Ledger, look
 from registry.errors import NotApproved, SlipwayError
 from registry.events import EventKind
 from registry.manifest import manifest_of
-from registry.model_registry import Measured
+from registry.model_registry import Measured, Origin
 from registry.version import parse_ref
 from tests.asgi import ask
 from tests.fakes import FakeClaims, FakeHeartbeats, logged_model
@@ -86,6 +86,7 @@ class Office(Desk):
         number = len(self.registry.known.get("m", {})) + 1
         self.registry.folders[f"models:/m-{number}"] = folder
         self.registry.recorded[f"r{number}"] = Measured(metrics={}, params={}, user="tina", status="FINISHED")
+        self.registry.origins[f"models:/m-{number}"] = Origin(run_id=f"r{number}", experiment_id=None)
         logged = logged_model(run_id=f"r{number}", model_uri=f"models:/m-{number}")
         self.registry.create_version(logged, model="m", description="", tags={})
         self.decisions.register(parse_ref(f"m/{number}"), "trained", manifest_of(folder))
