@@ -3,7 +3,7 @@
 Decisions are those of `registry.ledger_decisions`; here is who may ask for them, and on what verdicts they rest.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -106,16 +106,23 @@ class Api:
             "beats": [each.to_document() for each in self._keeper.heartbeats().all() if self._sees(user, each.model)]
         }
 
-    def beat(self, request: Request, body: BeatsBody) -> dict[str, int]:
-        """Write an engine's word over its earlier one."""
+    def beat(self, request: Request, body: BeatsBody) -> dict[str, Any]:
+        """Write an engine's word over its earlier one: that on models and stages whose engine it may be.
+
+        The others are named with why; where it may be no engine of any, all is refused.
+        """
         user = self._keeper.access.user(request)
         said = [replace(heartbeat_from(each.model_dump()), at=self._keeper.now()) for each in body.beats]
-        self._require_engine(user, said)
+        refused = self._refused(user, said)
+        taken = [each for each in said if (each.model, each.stage) not in refused]
+        if not taken:
+            raise next(iter(refused.values()))
         if user is not None:
-            for engine in {each.engine for each in said}:
+            for engine in {each.engine for each in taken}:
                 self._require_claim(engine, user, self._keeper.claims().claim(engine, user))
-        self._keeper.heartbeats().beat(said)
-        return {"written": len(said)}
+        self._keeper.heartbeats().beat(taken)
+        told = [{"model": model, "stage": stage, **error.to_document()} for (model, stage), error in refused.items()]
+        return {"written": len(taken), "refused": told}
 
     def leave(self, request: Request, body: LeaveBody) -> dict[str, str]:
         """Take an engine's rows away: it stops."""
@@ -334,6 +341,16 @@ class Api:
             return answer
         note = f"the policy of {model} in your folder is not the server's ({book.source}); the server's holds"
         return replace(answer, notes=(*answer.notes, note))
+
+    def _refused(self, user: str | None, beats: Sequence[Heartbeat]) -> dict[tuple[str, str], NotApproved]:
+        """Return why somebody is no engine of a model's stage, for each of which they are none."""
+        refused = {}
+        for key in dict.fromkeys((each.model, each.stage) for each in beats):
+            try:
+                self._require_engine(user, [each for each in beats if (each.model, each.stage) == key])
+            except NotApproved as error:
+                refused[key] = error
+        return refused
 
     def _require_engine(self, user: str | None, beats: Iterable[Heartbeat]) -> None:
         """Refuse the word of somebody who is no engine of these stages."""

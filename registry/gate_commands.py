@@ -59,7 +59,7 @@ def gate(outside: Outside, version: str, to: str, as_json: bool) -> int:
         print_document({**verdict.to_document(), "seq": noted.seq})
     else:
         show(verdict)
-        say(f"recorded as event {noted.seq}; the report is with the version's run")
+        say(f"recorded as event {noted.seq}")
         say_notes(noted)
         say(f"next: {what_next(verdict)}")
     return EXIT_CODES[verdict.outcome]
@@ -132,8 +132,11 @@ def grounds_for(
         return kept
     require_voucher(situation, stage, why.actor)
     verdict = _assessed(version, stage, situation, opened, why)
-    seq = decisions.record(verdict, version).seq if decisions else situation.seq
-    return Grounds(verdict=verdict, seq=seq, by=why.actor)
+    if decisions is None:
+        return Grounds(verdict=verdict, seq=situation.seq, by=why.actor)
+    noted = decisions.record(verdict, version)
+    say_notes(noted)
+    return Grounds(verdict=verdict, seq=noted.seq, by=why.actor)
 
 
 def _assessed(version: Version, stage: str, situation: Situation, opened: Gate, why: Who) -> Verdict:

@@ -54,7 +54,10 @@ class Heartbeats(Protocol):
     """Where engines leave their word."""
 
     def beat(self, beats: Sequence[Heartbeat]) -> None:
-        """Write an engine's word over its earlier one; raises Unavailable when that cannot be written."""
+        """Write an engine's word over its earlier one; raises Unavailable when that cannot be written.
+
+        Raises NotApproved where it may speak of some models only: its word on those is written.
+        """
 
     def leave(self, engine: str) -> None:
         """Take an engine's rows away: it stops."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from registry.errors import NotApproved
 from registry.heartbeats import Heartbeat, heartbeat_from
 from registry.http_server import SlipwayServer
 
@@ -13,8 +14,19 @@ class HttpHeartbeats:
         self._server = server
 
     def beat(self, beats: Sequence[Heartbeat]) -> None:
-        """Write an engine's word over its earlier one."""
-        self._server.post("/heartbeats", {"beats": [beat.to_document() for beat in beats]})
+        """Write an engine's word over its earlier one.
+
+        Raises
+        ------
+        NotApproved
+            The server took none of it, or not that on the models that are named.
+        """
+        answer = self._server.post("/heartbeats", {"beats": [beat.to_document() for beat in beats]})
+        refused = answer.get("refused", ())  # a server of an earlier Slipway takes all or nothing
+        if refused:
+            said = "; ".join(f"{each['model']}@{each['stage']}: {each['error']['message']}" for each in refused)
+            first = refused[0]["error"]
+            raise NotApproved(f"the server takes none on {said}", code=first["code"], hint=first["hint"])
 
     def leave(self, engine: str) -> None:
         """Take an engine's rows away."""

@@ -30,7 +30,7 @@ class MlflowAliases:
 
     def models_with(self, alias: str) -> tuple[str, ...]:
         """Return the models that have a version with the alias."""
-        return tuple(version.model for version in MlflowRegistry().models_with_alias(alias))
+        return tuple(model.name for model in MlflowRegistry().models() if alias in model.aliases)
 
     def models(self, names: Collection[str]) -> Mapping[str, RegisteredModel]:
         """Return the models that have these names."""

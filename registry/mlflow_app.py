@@ -105,7 +105,9 @@ def keeper(access: Access) -> Keeper:
                 held.enter_context(protection.files_stay(workspace(), version.model, version.number))
 
             yield Ledger(
-                registry=ServerRegistry(database_of_server(), files),
+                registry=ServerRegistry(
+                    database_of_server(), files, require_outside_versions=protection.require_outside_versions
+                ),
                 history=protection.history,
                 policies=protection.policies,
                 mirror_stages=settings.mirror_stages,

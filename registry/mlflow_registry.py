@@ -1,16 +1,17 @@
 """The door to MLflow's model registry."""
 
+import posixpath
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, LifecycleStage, Run
+from mlflow.entities import DatasetInput, FileInfo, LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 from mlflow.exceptions import MlflowException
@@ -31,6 +32,7 @@ from registry.text import require_name, require_new_name
 from registry.version import LoggedModel, Version, VersionRef
 
 PAGE = 1000
+MODEL_FILE = "MLmodel"
 Found = TypeVar("Found")
 
 
@@ -247,6 +249,7 @@ class MlflowRegistry:
     @translated()
     def log_text(self, run_id: str, text: str, path: str) -> None:
         """Store a text among a run's artifacts."""
+        require_no_model_around(path, partial(self._client.list_artifacts, run_id))
         self._client.log_text(run_id, text, path)
 
     def _model(self, name: str) -> MlflowModel:
@@ -303,6 +306,25 @@ class MlflowRegistry:
         )
 
 
+def require_no_model_around(path: str, files_of: Callable[[str | None], Iterable[FileInfo]]) -> None:
+    """Refuse to store an artifact in a model's folder: it would be among the model's files.
+
+    `files_of` lists what lies in a folder.
+
+    Raises
+    ------
+    Conflict
+        A folder around the path, the root among them, has a model.
+    """
+    for above in ("", *map(str, reversed(PurePosixPath(path).parents[:-1]))):
+        if any(posixpath.basename(each.path) == MODEL_FILE and not each.is_dir for each in files_of(above or None)):
+            raise Conflict(
+                f"a model lies in {above or 'the root'} of the run's artifacts, and {path} would be among its files",
+                code="inside-a-model",
+                hint="log models into folders of their own: mlflow.<flavor>.log_model(…)",
+            )
+
+
 def _all_of(search: Callable[..., PagedList[Found]]) -> Iterator[Found]:
     """Yield what a search of MLflow finds, page after page as it is asked for."""
     token: str | None = None
@@ -356,7 +378,7 @@ def _quoted(name: str) -> str:
 
 
 def _require_model(folder: Path, model_uri: str) -> None:
-    if not (folder / "MLmodel").is_file():
+    if not (folder / MODEL_FILE).is_file():
         raise NotFound(f"nothing is stored at {model_uri} any more", code="artifacts-gone", hint=None)
 
 

@@ -6,6 +6,7 @@ Artifacts that clients reach through the server are reached directly here, where
 import os
 import posixpath
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
@@ -17,15 +18,16 @@ from registry.errors import NotFound, Unavailable
 from registry.mlflow_errors import translated
 from registry.mlflow_files import Cached
 from registry.mlflow_location import location_of
-from registry.mlflow_registry import LightClient, MlflowRegistry
+from registry.mlflow_registry import LightClient, MlflowRegistry, require_no_model_around
 from registry.places import DEFAULT_WORKSPACE, in_workspace, proxied_path, unguarded
 
 
 class ServerRegistry(MlflowRegistry):
     """The `ModelRegistry` inside a tracking server, on the database behind its registry."""
 
-    def __init__(self, url: str, cached: Cached) -> None:
+    def __init__(self, url: str, cached: Cached, *, require_outside_versions: Callable[[str, str], None]) -> None:
         super().__init__(cached, LightClient(url, url))
+        self._require_outside_versions = require_outside_versions
 
     @translated()
     def stored_files(self, model_uri: str) -> Path:
@@ -47,12 +49,15 @@ class ServerRegistry(MlflowRegistry):
 
     @translated()
     def log_text(self, run_id: str, text: str, path: str) -> None:
-        """Store a text among a run's artifacts."""
+        """Store a text among a run's artifacts; never among the files of a version that is protected, or of a model."""
+        self._require_outside_versions(run_id, path)
         root = _kept(str(self._client.get_run(run_id).info.artifact_uri))
+        repository = get_artifact_repository(root)
+        require_no_model_around(path, repository.list_artifacts)
         folder, name = posixpath.split(path)
         with tempfile.TemporaryDirectory(prefix="slipway-") as scratch:
             (Path(scratch) / name).write_text(text)
-            get_artifact_repository(root).log_artifact(str(Path(scratch) / name), folder or None)
+            repository.log_artifact(str(Path(scratch) / name), folder or None)
 
 
 def _kept(location: str) -> str:

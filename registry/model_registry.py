@@ -136,4 +136,7 @@ class ModelRegistry(Protocol):
         """Return a local folder with the files below a path of a run's artifacts; `None` where there are none."""
 
     def log_text(self, run_id: str, text: str, path: str) -> None:
-        """Store a text among a run's artifacts."""
+        """Store a text among a run's artifacts.
+
+        Raises `Conflict` where a model lies in a folder around it: it would be among that model's files.
+        """

@@ -4,14 +4,17 @@ Asked each second, so what was worked out of a model's history is kept until its
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from registry.aliases import Aliases, AliasHolder, Wanted
-from registry.errors import NotFound
+from registry.errors import NotFound, SlipwayError
 from registry.history import History, ModelState, fold
 from registry.identity import RegisteredModel, uid_of
+from registry.one_by_one import each_for_itself
+
+ASK_APART_WITHIN_S = 10.0
 
 
 class ReadHistory(History, Protocol):
@@ -29,13 +32,15 @@ class Placement:
     """A stage of a model, as the registry and as the history have it.
 
     `holder` has the alias; `occupant` is the version that the history has there. The history may have spoken of the
-    stage, `is_recorded`, and have nothing there, or have a version there, `number`, that is gone.
+    stage, `is_recorded`, and have nothing there, or have a version there, `number`, that is gone. `trouble` is why it
+    could not be looked at, where that is this model's own: then nothing is known of it.
     """
 
     holder: AliasHolder | None
     occupant: AliasHolder | None = None
     number: int | None = None
     is_recorded: bool = False
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class _Known:
     model_uid: str | None
     seq: int
     state: ModelState | None
+    trouble: SlipwayError | None = None
 
 
 class Placements:
@@ -84,24 +90,55 @@ class Placements:
     def look(self, wanted: Collection[Wanted]) -> Mapping[Wanted, Placement]:
         """Return each (model, stage) as it is now. The aliases come first: a decision is recorded before its alias.
 
-        Raises Unavailable when registry or history are not there.
+        What one model is refused or broken for is told with it alone. Raises what all are refused or broken for, and
+        Unavailable when registry or history are not there.
         """
-        holders = self._aliases.holders(wanted)
+        models = list(dict.fromkeys(model for model, _ in wanted))
+        found, troubles = self._look(wanted, models)
+        if models and len(troubles) == len(models):
+            raise troubles[models[0]]
+        troubled = {
+            each: Placement(holder=None, trouble=troubles[each[0]].message) for each in wanted if each[0] in troubles
+        }
+        return {**{each: placed for each, placed in found.items() if placed.holder or placed.is_recorded}, **troubled}
+
+    def _look(
+        self, wanted: Collection[Wanted], models: Sequence[str]
+    ) -> tuple[dict[Wanted, Placement], dict[str, SlipwayError]]:
+        began = self._clock()
+
+        def in_time() -> bool:
+            return self._clock() - began < ASK_APART_WITHIN_S
+
+        def holders_of(some: Collection[str]) -> Mapping[str, Mapping[str, AliasHolder | None]]:
+            stages = {model: [stage for each, stage in wanted if each == model] for model in some}
+            held = self._aliases.holders([(model, stage) for model in some for stage in stages[model]])
+            return {model: {stage: held.get((model, stage)) for stage in stages[model]} for model in some}
+
+        holders, troubles = each_for_itself(models, holders_of, in_time=in_time)
         history = self._history
         if history is not None and not self._is_there:
             self._is_there = history.is_there()
         if history is None or not self._is_there:
-            return {each: Placement(holder=holder) for each, holder in holders.items()}
-        by_model: dict[str, dict[str, AliasHolder | None]] = {}
-        for model, stage in wanted:
-            by_model.setdefault(model, {})[stage] = holders.get((model, stage))
-        self._ask(by_model, history)
-        found = {each: self._placement(each, holders.get(each)) for each in wanted}
-        return {each: placed for each, placed in found.items() if placed.holder or placed.is_recorded}
+            found = {(model, stage): held for model, stages in holders.items() for stage, held in stages.items()}
+            return {each: Placement(holder=holder) for each, holder in found.items()}, troubles
+        self._ask(holders, history, in_time)
+
+        def placed_of(some: Collection[str]) -> Mapping[str, Mapping[str, Placement]]:
+            return {
+                model: {stage: self._placement((model, stage), held) for stage, held in holders[model].items()}
+                for model in some
+            }
+
+        placed, more = each_for_itself(list(holders), placed_of, in_time=in_time)
+        return {(model, stage): each for model, some in placed.items() for stage, each in some.items()}, troubles | more
 
     def _placement(self, wanted: Wanted, holder: AliasHolder | None) -> Placement:
         model, stage = wanted
-        state = self._known[model].state
+        known = self._known[model]
+        if known.trouble is not None:
+            raise known.trouble
+        state = known.state
         if state is None or stage not in state.stacks:
             return Placement(holder=holder)
         there = state.stages.get(stage)
@@ -111,21 +148,46 @@ class Placements:
         occupant = holder if same else self._aliases.numbered(model, there.version)
         return Placement(holder=holder, occupant=occupant, number=there.version, is_recorded=True)
 
-    def _ask(self, models: Mapping[str, Mapping[str, AliasHolder | None]], history: ReadHistory) -> None:
+    def _ask(
+        self,
+        models: Mapping[str, Mapping[str, AliasHolder | None]],
+        history: ReadHistory,
+        in_time: Callable[[], bool],
+    ) -> None:
         """Ask the history of the models that it is time for: one question to each side, however many they are."""
         now = self._clock()
         due = [model for model, holders in models.items() if not self._is_fresh(model, holders, now)]
-        found = self._aliases.models(due) if due else {}
-        uids = {name: self._uid(model, history) for name, model in found.items()}
-        seqs = history.last_seqs(uids.values()) if uids else {}
-        for model in due:
-            uid, before = uids.get(model), self._known.get(model)
-            seq = seqs.get(uid, 0) if uid else 0
-            if before is not None and (before.model_uid, before.seq) == (uid, seq):
-                state = before.state
-            else:
-                state = fold(history.moves(uid)) if uid and seq else None
-            self._known[model] = _Known(now, models[model], uid, seq, state)
+
+        def known_of(some: Collection[str]) -> Mapping[str, _Known]:
+            found = self._aliases.models(some)
+            uids = {name: self._uid(model, history) for name, model in found.items()}
+            seqs = history.last_seqs(uids.values()) if uids else {}
+            return {
+                model: self._known_now(model, models[model], uids.get(model), seqs, now=now, history=history)
+                for model in some
+            }
+
+        if due:
+            known, troubles = each_for_itself(due, known_of, in_time=in_time)
+            troubled = {model: _Known(now, models[model], None, 0, None, error) for model, error in troubles.items()}
+            self._known |= known | troubled
+
+    def _known_now(
+        self,
+        model: str,
+        holders: Mapping[str, AliasHolder | None],
+        uid: str | None,
+        seqs: Mapping[str, int],
+        *,
+        now: float,
+        history: ReadHistory,
+    ) -> _Known:
+        before, seq = self._known.get(model), seqs.get(uid, 0) if uid else 0
+        if before is not None and (before.model_uid, before.seq) == (uid, seq):
+            state = before.state
+        else:
+            state = fold(history.moves(uid)) if uid and seq else None
+        return _Known(now, holders, uid, seq, state)
 
     def _is_fresh(self, model: str, holders: Mapping[str, AliasHolder | None], now: float) -> bool:
         known = self._known.get(model)

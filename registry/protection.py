@@ -289,6 +289,16 @@ class Protection:
                 held.enter_context(self.file_may_change(root.below(path)))
             yield
 
+    def require_outside_versions(self, run_id: str, path: str) -> None:
+        """Refuse a run's artifact that would lie among the files of a version in a protected stage, or a former one.
+
+        Slipway's own reports lie where what verdicts rest on is: that is no reason to refuse them.
+        """
+        for root in self._places(self.tables.run_root(run_id)):
+            target = root.below(path)
+            held = self._held_where(target.is_in, self.kept.index().around(target), files_only=True)
+            require_unheld(f"{path} of run {run_id} is not stored", held)
+
     @contextmanager
     def files_stay(self, workspace: str, name: str, number: int) -> Iterator[None]:
         """Have a version's files as they are: what is being stored is waited for, and what comes next waits."""
@@ -313,19 +323,26 @@ class Protection:
                 ):
                     raise refuse_among(f"{asked} at {location}", root)
 
-    def _held_where(self, applies: Callable[[Place], bool], kept: Sequence[Stored]) -> tuple[Hold, ...]:
+    def _held_where(
+        self,
+        applies: Callable[[Place], bool],
+        kept: Sequence[Stored],
+        *,
+        files_only: bool = False,
+    ) -> tuple[Hold, ...]:
         """Return the versions in protected stages of which some place is meant, and those of the kept ones."""
         book = self.policies()
         stages = {stage: None for policy in (book.default, *map(book.of, book.models)) for stage in policy.names}
         found = (
             _held_as(stored, book.of(stored.key.model).names)
             for stored in self.tables.stored(tuple(stages))
-            if any(map(applies, places_of(stored, self.destination())))
+            if any(map(applies, places_of(stored, self.destination(), files_only=files_only)))
         )
         formers = (
             former_hold(each.key.model, each.key.number, each.word)
             for each in kept
             if each.word in book.of(each.key.model).names
+            and (not files_only or any(map(applies, places_of(each, self.destination(), files_only=True))))
         )
         return with_formers((hold for hold in found if hold is not None), formers)
 
@@ -388,10 +405,11 @@ class Protection:
             yield [each for each in again if each is not None]
 
 
-def places_of(stored: Stored, destination: str | None) -> Iterator[Place]:
-    """Yield where a version's files lie, and where those of its run that verdicts rest on."""
-    roots = [(location, "") for location in stored.locations]
-    for root, path in [*roots, *((stored.run_root or "", path) for path in RESTS_ON)]:
+def places_of(stored: Stored, destination: str | None, *, files_only: bool = False) -> Iterator[Place]:
+    """Yield where a version's files lie, and unless only they count, where those of its run that verdicts rest on."""
+    files = [(location, "") for location in stored.locations]
+    grounds = [] if files_only else [(stored.run_root or "", path) for path in RESTS_ON]
+    for root, path in [*files, *grounds]:
         for place in places_named(root, destination=destination, workspace=stored.key.workspace) if root else ():
             yield place.below(path)
 

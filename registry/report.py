@@ -42,16 +42,16 @@ def to_html(verdict: Verdict) -> str:
     )
 
 
-def describe(current: str, verdict: Verdict, page: str, *, at_most: int = DESCRIPTION_CHARACTERS) -> str | None:
+def describe(current: str, verdict: Verdict, page: str | None, *, at_most: int = DESCRIPTION_CHARACTERS) -> str | None:
     """Return a version's description with a line for each stage's last verdict, linked to its page in MLflow's UI.
 
-    Where that would have more characters than the registry keeps, the line goes without its link. What people wrote is
-    never cut: `None` where there is no room even so.
+    Where there is no page, or no room for a link, the line goes without. What people wrote is never cut: `None` where
+    there is no room even so.
     """
     before, _, gates = current.partition(MARK)
     kept = [line for line in gates.strip().splitlines() if line and not line.startswith(f"- {verdict.stage}:")]
     line = f"- {verdict.stage}: **{verdict.outcome.name}**, {verdict.at:%Y-%m-%d %H:%M} UTC"
-    for added in (f"{line}, [report]({page})", line):
+    for added in (*([f"{line}, [report]({page})"] if page else []), line):
         described = "\n".join([before.rstrip(), "", MARK, "", *kept, added]).lstrip()
         if len(described) <= at_most:
             return described

@@ -47,12 +47,16 @@ class Followed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What a look at registry and history leads to: the version to serve, if any, and what is to be said of it."""
+    """What a look at registry and history leads to: the version to serve, if any, and what is to be said of it.
+
+    `trouble` is why this model could not be looked at: what is in place goes on, as in an outage.
+    """
 
     sighting: Sighting | None
     is_recorded: bool = True
     dispute: str | None = None
     withheld: str | None = None
+    trouble: str | None = None
 
 
 def seen_of(target: Target, placed: Placement | None, *, require_history: bool) -> Seen:
@@ -62,6 +66,8 @@ def seen_of(target: Target, placed: Placement | None, *, require_history: bool) 
     """
     if placed is None:
         return Seen(sighting=None)
+    if placed.trouble is not None:
+        return Seen(sighting=None, trouble=f"{target.model} cannot be looked at: {placed.trouble}")
     held = placed.holder
     if not placed.is_recorded:
         if held is None or not require_history:
@@ -98,9 +104,11 @@ def looked(followed: Followed, seen: Seen) -> Followed:
 
 def next_step(followed: Followed, look: Seen, now: float) -> tuple[Step, Followed]:
     """Return what to do, and what is known of the target after looking."""
+    there = f"keeping {followed.in_place.number}" if followed.in_place else "nothing to serve"
+    if look.trouble is not None:
+        return Step.KEEP, replace(followed, problem=f"{look.trouble}; {there}")
     followed, seen = looked(followed, look), look.sighting
     if seen is None:
-        there = f"keeping {followed.in_place.number}" if followed.in_place else "nothing to serve"
         empty = f"no version of {followed.target.model} is in {followed.target.stage} in the registry"
         problem = f"{look.withheld or look.dispute or empty}; {there}"
         return Step.KEEP, replace(followed, failed=None, failures=0, problem=problem)

@@ -1,7 +1,9 @@
 """The versions that `slipway up` runs scoring servers for: those that the history put there, as an engine has it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from registry.errors import NotApproved, NotFound
 from registry.model_registry import ModelRegistry
 from registry.occupants import Placement, Placements
 from registry.version import Version, VersionRef
@@ -14,7 +16,8 @@ UNRECORDED = "an alias put it there, and no decision"
 class InProduction:
     """Looks at a stage of all models, and says what is not as it was decided, each time that changes.
 
-    A model that had a version there is looked at from then on, also when its alias is gone.
+    A model that had a version there is looked at from then on, also when its alias is gone. One that cannot be looked
+    at keeps the version that it had.
     """
 
     def __init__(
@@ -26,6 +29,7 @@ class InProduction:
         self._say = say
         self._models: set[str] = set()
         self._said: dict[str, str | None] = {}
+        self._seen: dict[str, Version | None] = {}
 
     def __call__(self) -> Sequence[Version]:
         """Return the versions to serve now, ordered by model."""
@@ -36,13 +40,18 @@ class InProduction:
     def _version(self, model: str, placed: Mapping[tuple[str, str], Placement]) -> Version | None:
         target = Target(model, self._stage)
         seen = seen_of(target, placed.get((model, self._stage)), require_history=False)
+        if seen.sighting is not None:
+            try:
+                self._seen[model] = self._registry.version(VersionRef(model=model, number=seen.sighting.number))
+            except (NotApproved, NotFound) as error:
+                seen = replace(seen, trouble=f"{model}/{seen.sighting.number} cannot be read: {error.message}")
+        elif seen.trouble is None:
+            self._seen[model] = None
         self._tell(target, seen)
-        if seen.sighting is None:
-            return None
-        return self._registry.version(VersionRef(model=model, number=seen.sighting.number))
+        return self._seen.get(model)
 
     def _tell(self, target: Target, seen: Seen) -> None:
-        said = seen.withheld or seen.dispute or (None if seen.is_recorded else UNRECORDED)
+        said = seen.trouble or seen.withheld or seen.dispute or (None if seen.is_recorded else UNRECORDED)
         if said != self._said.get(target.model):
             self._said[target.model] = said
             if said:

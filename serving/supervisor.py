@@ -156,12 +156,13 @@ class Supervisor:
 
     async def _follow(self, target: Target, seen: Mapping[Target, Seen] | None) -> None:
         followed = self._followed[target]
-        if seen is None:
-            if followed.in_place is None:
-                await self._start_from_memory(followed)
-        else:
-            found = seen.get(target, Seen(sighting=None))
-            self._break_off_unless(target, found.sighting)
+        found = None if seen is None else seen.get(target, Seen(sighting=None))
+        if (found is None or found.trouble is not None) and followed.in_place is None:
+            await self._start_from_memory(followed)
+            followed = self._followed[target]
+        if found is not None:
+            if found.trouble is None:
+                self._break_off_unless(target, found.sighting)
             step, followed = next_step(followed, found, time.monotonic())
             self._followed[target] = followed
             await self._tell(target)  # before it answers: that no decision put it there is said with its first answer
@@ -317,7 +318,7 @@ class Supervisor:
             except SlipwayError as error:
                 if not self._beats_fail:
                     told = f" ({error.hint})" if error.hint else ""
-                    log.warning("heartbeats cannot be written, and serving goes on: %s%s", error.message, told)
+                    log.warning("heartbeats cannot all be written, and serving goes on: %s%s", error.message, told)
                 self._beats_fail = True
             await _set_within(self._beating, self._settings.beat_s)
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.events import Event, first_hash
@@ -156,6 +156,9 @@ class FakeModelRegistry:
         return folder if folder.is_dir() else None
 
     def log_text(self, run_id: str, text: str, path: str) -> None:
+        for above in PurePosixPath(path).parents:
+            if (self.folder / run_id / above / "MLmodel").is_file():
+                raise Conflict(f"a model lies in {above}", code="inside-a-model", hint=None)
         self.writes.append("log_text")
         self.texts[run_id, path] = text
 

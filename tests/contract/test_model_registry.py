@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,13 @@ class Kit:
         log: Callable[[], LoggedModel],
         add_prompt: Callable[[str], None],
         store: Callable[[LoggedModel, Path], None],
+        run_with_model_in: Callable[[str, Path], str],
     ) -> None:
         self.registry = registry
         self.log = log
         self.add_prompt = add_prompt
         self.store = store
+        self.run_with_model_in = run_with_model_in
 
     def create(self, model: str = "m", **tags: str):
         """Register the next version."""
@@ -57,16 +60,38 @@ def add_prompt_to_mlflow(name: str) -> None:
     MlflowClient().register_prompt(name, "say {{x}}")
 
 
+def model_in_a_run_of_mlflows(folder: str, _: Path) -> str:
+    """Store a model's first file in a folder of a run's artifacts, and return the run."""
+    with mlflow.start_run() as run:
+        mlflow.log_text("flavors: {}", f"{folder}/MLmodel" if folder else "MLmodel")
+    return run.info.run_id
+
+
+def model_in_a_run_of(fake: FakeModelRegistry, folder: str, runs: Path) -> str:
+    """Store it where the stand-in keeps its runs."""
+    fake.folder = runs
+    run_id = f"run-{folder.replace('/', '-')}"
+    (runs / run_id / folder).mkdir(parents=True)
+    (runs / run_id / folder / "MLmodel").write_text("flavors: {}")
+    return run_id
+
+
 @pytest.fixture(params=["fake", "mlflow"])
 def kit(request: pytest.FixtureRequest) -> Kit:
     """Return each registry in turn."""
     if request.param == "fake":
         fake = FakeModelRegistry(folder=Path("nothing is here"))
         return Kit(
-            fake, logged_model, fake.prompts.add, lambda logged, folder: fake.folders.update({logged.model_uri: folder})
+            fake,
+            logged_model,
+            fake.prompts.add,
+            lambda logged, folder: fake.folders.update({logged.model_uri: folder}),
+            partial(model_in_a_run_of, fake),
         )
     request.getfixturevalue("store")
-    return Kit(MlflowRegistry(), log_through_mlflow, add_prompt_to_mlflow, store_through_mlflow)
+    return Kit(
+        MlflowRegistry(), log_through_mlflow, add_prompt_to_mlflow, store_through_mlflow, model_in_a_run_of_mlflows
+    )
 
 
 def ref(number: int | None = None, alias: str | None = None, model: str = "m") -> VersionRef:
@@ -117,7 +142,7 @@ def test_what_runs_recorded_is_the_same_for_many_as_for_each(kit: Kit):
 def test_a_deleted_run_recorded_nothing(store: Path):
     """Asked for alone or among others."""
     registry = MlflowRegistry()
-    kit = Kit(registry, log_through_mlflow, add_prompt_to_mlflow, store_through_mlflow)
+    kit = Kit(registry, log_through_mlflow, add_prompt_to_mlflow, store_through_mlflow, model_in_a_run_of_mlflows)
     deleted, kept = kit.create(), kit.create()
     MlflowClient().delete_run(deleted.run_id)
     nothing = Measured(metrics={}, params={})
@@ -273,3 +298,15 @@ def test_what_is_not_stored_is_said(kit: Kit, tmp_path: Path):
         kit.registry.stored_files(uri)
     with pytest.raises(NotFound):
         kit.registry.fetch_files(uri, tmp_path, None)
+
+
+def test_no_text_is_stored_in_a_folder_of_a_model(kit: Kit, tmp_path: Path):
+    """Wherever around the text it lies, also at the root of its run's artifacts; beside it there is room."""
+    for folder in ("", "slipway", "slipway/gate"):
+        run_id = kit.run_with_model_in(folder, tmp_path)
+        with pytest.raises(Conflict) as refused:
+            kit.registry.log_text(run_id, "x", "slipway/gate/m/1.json")
+        assert refused.value.code == "inside-a-model"
+        if folder:
+            kit.registry.log_text(run_id, "x", "beside.json")
+    kit.registry.log_text(kit.run_with_model_in("model", tmp_path), "x", "slipway/gate/m/1.json")

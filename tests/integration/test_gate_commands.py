@@ -79,9 +79,11 @@ def test_the_default_policy_lets_a_better_one_in_and_a_worse_one_not(store: Path
     assert "error: digits/3 does not enter production: champion FAIL: accuracy" in capsys.readouterr().err
     version = MlflowClient().get_model_version("digits", "3")
     assert "- production: **FAIL**" in version.description
-    page = f"#/experiments/0/runs/{version.run_id}/artifacts/slipway/gate/production-14.html"
+    (folder,) = MlflowClient().list_artifacts(version.run_id, "slipway/gate")
+    assert folder.path.startswith("slipway/gate/digits-")
+    page = f"#/experiments/0/runs/{version.run_id}/artifacts/{folder.path}/3/production-14.html"
     assert f"[report]({page})" in version.description
-    reports = [file.path for file in MlflowClient().list_artifacts(version.run_id, "slipway/gate")]
+    reports = [file.path for file in MlflowClient().list_artifacts(version.run_id, f"{folder.path}/3")]
     assert [path.rpartition(".")[2] for path in reports if "production" in path] == ["html", "json"]
     assert MlflowClient().get_model_version_by_alias("digits", "production").version == 2
     tags = MlflowClient().get_model_version("digits", "2").tags

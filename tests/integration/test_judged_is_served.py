@@ -29,7 +29,8 @@ def place(request: pytest.FixtureRequest, store: Path, monkeypatch: pytest.Monke
     if request.param == "postgresql":
         template = request.getfixturevalue("postgres_template")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("postgres").create_database(template))
-    mlflow.set_experiment("judged")
+    mlflow.create_experiment("judged")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "judged")  # set_experiment would be kept for the tests that follow
     return store
 
 

@@ -16,7 +16,7 @@ from registry.decide import Ledger, look
 from registry.errors import NotApproved, SlipwayError
 from registry.events import EventKind
 from registry.manifest import manifest_of
-from registry.model_registry import Measured
+from registry.model_registry import Measured, Origin
 from registry.version import parse_ref
 from tests.asgi import ask
 from tests.fakes import FakeClaims, FakeHeartbeats, logged_model
@@ -34,6 +34,7 @@ class FakeAccess:
     known: set[str] | None = None
     editors: set[str] = field(default_factory=set)
     blind: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
     administrators: set[str] = field(default_factory=set)
 
     def user(self, request: Request) -> str | None:
@@ -47,6 +48,8 @@ class FakeAccess:
     def may(self, user: str | None, model: str, *, edit: bool) -> bool:
         if self.known is None:
             return True
+        if model in self.denied:
+            return False
         return user in self.editors if edit else user not in self.blind
 
     def administers(self, user: str) -> bool:
@@ -83,6 +86,7 @@ class Office(Desk):
         number = len(self.registry.known.get("m", {})) + 1
         self.registry.folders[f"models:/m-{number}"] = folder
         self.registry.recorded[f"r{number}"] = Measured(metrics={}, params={}, user="tina", status="FINISHED")
+        self.registry.origins[f"models:/m-{number}"] = Origin(run_id=f"r{number}", experiment_id=None)
         logged = logged_model(run_id=f"r{number}", model_uri=f"models:/m-{number}")
         self.registry.create_version(logged, model="m", description="", tags={})
         self.decisions.register(parse_ref(f"m/{number}"), "trained", manifest_of(folder))
@@ -433,7 +437,7 @@ def beat(version: int, at: datetime) -> dict[str, Any]:
 def test_engines_leave_their_word_and_status_repeats_it(office: Office):
     """Also the answer to a decision says who serves the stage."""
     office.moved(1, "production")
-    assert office.post("/heartbeats", {"beats": [beat(1, office.now)]}).document == {"written": 1}
+    assert office.post("/heartbeats", {"beats": [beat(1, office.now)]}).document == {"written": 1, "refused": []}
     (row,) = office.get("/status").document["stages"]
     assert row["served"] == [f"http://engine: 1 since {office.now:%H:%M:%S}"]
     done = office.moved(2, "production")
@@ -450,6 +454,20 @@ def test_an_engines_word_on_a_model_that_its_user_may_not_see_is_refused(staffed
     assert staffed.post("/heartbeats", beats, "ed").status == 200
     assert staffed.get("/heartbeats", "nina").document == {"beats": []}
     assert code(staffed.post("/heartbeats/leave", {"engine": "e"}, "stranger")) == (401, "not-authenticated")
+
+
+def test_an_engines_word_is_taken_on_the_models_that_it_may_speak_of(staffed: Office):
+    """The others are named with why: one model's owner silences an engine about that model alone."""
+    unknown = {**beat(1, staffed.now), "model": "denied"}
+    beats = {"beats": [unknown, beat(1, staffed.now)]}
+    staffed.access.denied = {"denied"}
+    done = staffed.post("/heartbeats", beats, "ed")
+    assert (done.status, done.document["written"]) == (200, 1)
+    (refused,) = done.document["refused"]
+    assert (refused["model"], refused["stage"]) == ("denied", "production")
+    assert refused["error"]["code"] == "not-yours-to-see"
+    assert [each.model for each in staffed.heartbeats.all()] == ["m"]
+    assert code(staffed.post("/heartbeats", {"beats": [unknown]}, "ed")) == (403, "not-yours-to-see")
 
 
 def test_a_reader_speaks_for_no_engine(staffed: Office):

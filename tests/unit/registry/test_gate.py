@@ -19,7 +19,7 @@ from registry.evidence import Rows, Tools
 from registry.gate import Gate, assess, gathered, still_valid
 from registry.ledger_decisions import deciding
 from registry.manifest import copied
-from registry.model_registry import Measured
+from registry.model_registry import Measured, Origin
 from registry.promote import Grounds
 from registry.record import record
 from registry.register import register
@@ -46,9 +46,22 @@ def nothing(*_: object) -> None:
 class Bench(Desk):
     """A desk with a gate: two versions with files of their own, registered by Slipway."""
 
-    def __init__(self, folder: Path, checks: dict, *, runs: Path = Path("no runs")) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        checks: dict,
+        *,
+        runs: Path = Path("no runs"),
+        stored_by: str | None = None,
+        is_known: bool = True,
+    ) -> None:
         super().__init__(0)
         self.registry.folder = runs
+        if stored_by is not None:
+            there = Measured(metrics={}, params={}, status="FINISHED", experiment_id="0")
+            self.registry.recorded = dict.fromkeys(("r2", stored_by), there)
+        if stored_by is not None and is_known:
+            self.registry.origins["models:/m-2"] = Origin(run_id=stored_by, experiment_id="0")
         self.check(checks)
         self.rows = pd.DataFrame({"x": [1.0], "y": [0]})
         self.folders = {number: stored(folder / str(number)) for number in (1, 2)}
@@ -319,8 +332,7 @@ def test_files_that_cannot_be_copied_are_told(tmp_path: Path):
 
 def test_a_verdict_is_recorded_whatever_becomes_of_its_report(tmp_path: Path):
     """The answer says which part could not be written, and leaves a description alone that has no room."""
-    bench = Bench(tmp_path, CHECKS)
-    bench.registry.recorded["r2"] = Measured(metrics={}, params={}, status="FINISHED", experiment_id="0")
+    bench = Bench(tmp_path, CHECKS, stored_by="r2")
     bench.registry.set_description("m", 2, "x" * 4_990)
     version, verdict = bench.registry.version(VersionRef(model="m", number=2)), bench.assess()
     done = record(verdict, version, bench.ledger, actor="petra", authenticated=False)
@@ -331,5 +343,7 @@ def test_a_verdict_is_recorded_whatever_becomes_of_its_report(tmp_path: Path):
     bench.registry.set_description("m", 2, "words")
     broken = replace(bench.ledger, registry=Refusing(bench.registry, "log_text", "set_description"))
     done = record(verdict, version, broken, actor="petra", authenticated=False)
-    assert [note.partition(" could not")[0] for note in done.notes] == ["the report"] * 2 + ["the link to the report"]
+    assert [note.partition(" could not")[0] for note in done.notes] == ["the report"] * 2 + [
+        "the verdict's line in the description"
+    ]
     assert bench.history.records(look("m", bench.ledger).model_uid)[-1].seq == done.seq

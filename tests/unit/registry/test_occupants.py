@@ -3,12 +3,16 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+import pytest
+
 from registry.aliases import AliasHolder, Wanted
+from registry.decide import look as look_at
+from registry.errors import Corrupt, NotApproved, NotFound, SlipwayError, Unavailable
 from registry.history import Record
 from registry.identity import RegisteredModel
 from registry.occupants import Placement, Placements
 from registry.version import parse_ref
-from tests.fakes import FakeHistory
+from tests.fakes import FakeHistory, logged_model
 from tests.unit.registry.test_promote import Desk
 
 PRODUCTION = ("m", "production")
@@ -20,8 +24,12 @@ class FakeAliases:
 
     desk: Desk
     names: dict[str, str] = field(default_factory=lambda: {"m": "m"})
+    refused: dict[str, SlipwayError] = field(default_factory=dict)
 
     def holders(self, wanted: Collection[Wanted]) -> Mapping[Wanted, AliasHolder]:
+        for model, _ in wanted:
+            if model in self.refused:
+                raise self.refused[model]
         known = {name: self.desk.registry.model(of).aliases for name, of in self.names.items()}
         found = {each: known.get(each[0], {}).get(each[1]) for each in wanted}
         return {each: held(number) for each, number in found.items() if number is not None}
@@ -184,3 +192,94 @@ def test_a_server_is_asked_when_an_alias_moved_or_time_went_by():
     now[0] = 19.5
     look(found)
     assert history.asked
+
+
+OTHER = ("other", "production")
+REFUSALS = {
+    NotApproved: NotApproved("403", code="mlflow-permission-denied", hint=None),
+    NotFound: NotFound("404", code="mlflow-resource-does-not-exist", hint=None),
+    Corrupt: Corrupt("a stored event cannot be read", code="unreadable-event", hint=None),
+    Unavailable: Unavailable("500", code="mlflow-internal-error", hint=None),
+}
+
+
+@dataclass
+class Stumbling(Counted):
+    """A history that raises about one model, by one of its calls."""
+
+    uid: str = ""
+    by: str = ""
+    error: SlipwayError = REFUSALS[Corrupt]
+
+    def moves(self, model_uid: str) -> tuple[Record, ...]:
+        self._may("moves", [model_uid])
+        return super().moves(model_uid)
+
+    def last_seqs(self, model_uids: Collection[str]) -> dict[str, int]:
+        self._may("last_seqs", model_uids)
+        return super().last_seqs(model_uids)
+
+    def head(self, model_uid: str):
+        self._may("head", [model_uid])
+        return self.inner.head(model_uid)
+
+    def _may(self, call: str, model_uids: Collection[str]) -> None:
+        if call == self.by and self.uid in model_uids:
+            raise self.error
+
+
+def two_models() -> Desk:
+    """Return a desk with m/1 and other/1 in production, by the history."""
+    desk = Desk()
+    desk.promote(1, "production")
+    desk.registry.create_version(logged_model(), model="other", description="", tags={})
+    return desk
+
+
+@pytest.mark.parametrize("kind", list(REFUSALS))
+def test_a_model_that_is_refused_is_its_own_trouble(kind: type[SlipwayError]):
+    """Its owner, or what broke there, stops nobody from following the others; what all are refused is raised."""
+    found, _, aliases = placements(two_models())
+    aliases.names |= {"other": "other"}
+    aliases.refused = {"other": REFUSALS[kind]}
+    seen = found.look([OTHER, PRODUCTION])
+    assert seen[PRODUCTION] == Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True)
+    assert seen[OTHER] == Placement(holder=None, trouble=REFUSALS[kind].message)
+    aliases.refused = {"other": REFUSALS[kind], "m": REFUSALS[kind]}
+    with pytest.raises(kind):
+        found.look([OTHER, PRODUCTION])
+    aliases.refused = {}
+    assert OTHER not in found.look([OTHER, PRODUCTION])
+
+
+@pytest.mark.parametrize("kind", list(REFUSALS))
+@pytest.mark.parametrize("call", ["moves", "last_seqs", "head"])
+def test_a_history_that_cannot_be_read_is_its_models_own_trouble(call: str, kind: type[SlipwayError]):
+    """Whichever question about it fails; it is followed again once it can be read."""
+    desk = two_models()
+    uid, aliases = look_at("m", desk.ledger).model_uid, FakeAliases(desk, {"m": "m", "other": "other"})
+    history = Stumbling(desk.history, uid=uid, by=call, error=REFUSALS[kind])
+    desk.registry.set_alias("other", "production", 1)
+    found = Placements(aliases, history)
+    seen = found.look([PRODUCTION, OTHER])
+    assert seen[PRODUCTION].trouble == REFUSALS[kind].message
+    assert seen[OTHER] == Placement(holder=held(1))
+    history.by = ""
+    assert found.look([PRODUCTION, OTHER])[PRODUCTION].number == 1
+
+
+def test_a_registry_that_answers_nothing_is_not_asked_about_each():
+    """Each question may take its whole time; then it is an outage, not the trouble of many models."""
+    now = [0.0]
+
+    class Slow(FakeAliases):
+        def holders(self, wanted: Collection[Wanted]) -> Mapping[Wanted, AliasHolder]:
+            now[0] += 30.0
+            asked.append(len(wanted))
+            raise REFUSALS[Unavailable]
+
+    asked: list[int] = []
+    found = Placements(Slow(Desk()), None, clock=lambda: now[0])
+    with pytest.raises(Unavailable):
+        found.look([PRODUCTION, OTHER])
+    assert asked == [2]

@@ -110,7 +110,9 @@ def test_status_answers_for_all_others_and_tells_what_is_wrong_with_one():
     desk, _ = desk_refusing("set_tags")
     desk.registry.create_version(logged("m2"), model="other", description="", tags={})
     desk.registry.set_alias("other", "production", 1)
-    done = decisions_of(desk).rollback("m", "bad", stage=None, from_version=2, to_version=None, dry_run=False)
+    done = decisions_of(desk).rollback(
+        "m", "bad", stage=None, from_version=2, to_version=None, skip_damaged=False, dry_run=False
+    )
     assert done.version == "m/1"
     assert any("the registry does not take what the history says: tags of" in note for note in done.notes)
     found = decisions_of(desk).status()
@@ -197,7 +199,9 @@ def deleted(desk: Desk, *numbers: int) -> None:
 def test_from_a_version_that_was_deleted_everything_goes_on():
     """It is rolled back from, demoted, archived, or another takes its place: the history says it was there."""
     ways = {
-        "rollback": lambda d: d.rollback("m", "x", stage=None, from_version=2, to_version=None, dry_run=False),
+        "rollback": lambda d: d.rollback(
+            "m", "x", stage=None, from_version=2, to_version=None, skip_damaged=False, dry_run=False
+        ),
         "demote": lambda d: d.demote(parse_ref("m/2"), "x", to=None, dry_run=False),
     }
     for name, way in ways.items():
@@ -218,16 +222,19 @@ def test_from_a_version_that_was_deleted_everything_goes_on():
     assert status_of(desk.registry.model("m"), desk.ledger).stages[0].wrong is None
 
 
-def test_a_rollback_passes_over_versions_that_were_deleted():
-    """There is nothing to go back to in them."""
+def test_a_rollback_goes_past_deleted_versions_on_request():
+    """There is nothing to go back to in them, and another than the last one is put back by nobody's silence."""
     desk = Desk(4)
     for number in (1, 2, 3, 4):
         desk.promote(number, "production")
     deleted(desk, 2, 3)
-    decision = going_back("production", desk.who(), desk.ledger)
+    with pytest.raises(NotFound, match="no version 3") as found:
+        propose("m", going_back("production", desk.who(), desk.ledger), desk.ledger)
+    assert "--skip-damaged" in found.value.hint
+    decision = going_back("production", desk.who(), desk.ledger, skip_damaged=True)
     assert propose("m", decision, desk.ledger).event.version == 1
     deleted(desk, 1)
-    with pytest.raises(NotFound, match="no version of m was in production before 4"):
+    with pytest.raises(NotFound, match="no version of m that was in production is as it was registered"):
         carry_out("m", decision, desk.ledger)
 
 

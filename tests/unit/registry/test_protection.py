@@ -458,3 +458,15 @@ def test_tags_that_say_a_stage_are_known():
     tags = {tag for tag in desk.registry.versions("m")[-1].tags if tag.startswith("slipway.")}
     assert STAGE_TAG in tags
     assert tags | {"slipway.head"} == PROJECTED_TAGS
+
+
+def test_slipways_own_report_lies_in_no_version_that_is_protected(guarded: Guarded):
+    """Also not in one that only was in its stage; beside their files is where it belongs."""
+    report = "slipway/gate/x-1/1/staging-2.json"
+    guarded.protection.require_outside_versions("r", report)
+    for number, where in ((2, "r"), (2, ""), (1, "r"), (2, "r/slipway"), (2, "r/slipway/gate/x-1")):
+        guarded.tables.locations = {number: f"mlflow-artifacts:/0/{where}"}
+        with pytest.raises(NotApproved, match=rf"of run r is not stored: m/{number} "):
+            replace(
+                guarded.protection, kept=Kept(guarded.tables, guarded.desk.history, lambda: "s3://bucket")
+            ).require_outside_versions("r", report)

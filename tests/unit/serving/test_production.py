@@ -1,8 +1,10 @@
 """`slipway up` runs scoring servers for what the history has in production, and says where an alias says otherwise."""
 
+from registry.errors import NotApproved
 from registry.occupants import Placements
 from registry.version import parse_ref
 from serving.production import InProduction
+from tests.fakes import logged_model
 from tests.unit.registry.test_occupants import Counted, FakeAliases
 from tests.unit.registry.test_promote import Desk
 
@@ -42,3 +44,24 @@ def test_what_an_alias_alone_says_runs_and_is_said():
     look, said = looking(desk)
     assert [str(each) for each in look()] == ["m/2"]
     assert said == ["warning: m@production: an alias put it there, and no decision"]
+
+
+def test_a_model_that_cannot_be_looked_at_keeps_its_scoring_server():
+    """And stops nobody else's; it is said once, and followed again once it can be looked at."""
+    desk = Desk()
+    desk.promote(1, "production")
+    desk.registry.create_version(logged_model(), model="other", description="", tags={})
+    desk.registry.set_alias("other", "production", 1)
+    aliases, said = FakeAliases(desk, {"m": "m", "other": "other"}), []
+    look = InProduction("production", Placements(aliases, Counted(desk.history)), desk.registry, say=said.append)
+    assert [str(each) for each in look()] == ["m/1", "other/1"]
+    aliases.refused = {"other": NotApproved("403", code="denied", hint=None)}
+    desk.promote(2, "production")
+    for _ in range(2):
+        assert [str(each) for each in look()] == ["m/2", "other/1"]
+    assert said[-1] == "warning: other@production: other cannot be looked at: 403"
+    assert len(said) == 2
+    aliases.refused = {}
+    desk.registry.create_version(logged_model(), model="other", description="", tags={})
+    desk.registry.set_alias("other", "production", 2)
+    assert [str(each) for each in look()] == ["m/2", "other/2"]

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from registry.aliases import AliasHolder
 from registry.errors import NotApproved, SlipwayError, Unavailable
+from registry.occupants import Placement
+from serving.following import Followed
+from serving.prepared import Prepared
 from serving.settings import ServingSettings
 from serving.supervisor import Supervisor
-from serving.target import Target
+from serving.target import Sighting, Target
 from tests.fakes import FakeHeartbeats
 
 
@@ -37,8 +41,9 @@ def test_an_engine_that_may_not_speak_goes_on_and_says_why_once(
         engine="e",
         address="http://e",
         registry="sqlite:///nowhere.db",
-        aliases=None,
+        placements=None,
         heartbeats=refusing,
+        decided_at_server=False,
     )
 
     async def beat_for_a_while() -> None:
@@ -53,3 +58,55 @@ def test_an_engine_that_may_not_speak_goes_on_and_says_why_once(
         asyncio.run(beat_for_a_while())
     (said,) = [record.getMessage() for record in caplog.records if "heartbeats" in record.getMessage()]
     assert said.endswith("not your role (have the policy list you)")
+
+
+class Pool:
+    """Workers that keep what they were told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict]] = []
+
+    async def ask_all(self, word: str, fields: dict) -> None:
+        self.told.append((word, fields))
+
+
+class Looked:
+    """Placements of two models, one of which has its own trouble."""
+
+    has_history = True
+
+    def look(self, wanted: object) -> dict:
+        held = AliasHolder(number=2, identity="default/2")
+        there = Placement(holder=held, occupant=held, number=2, is_recorded=True)
+        return {("denied", "production"): Placement(holder=None, trouble="403"), ("m", "production"): there}
+
+
+def test_one_models_trouble_stops_no_other_and_leaves_its_own_in_place(tmp_path: Path):
+    """The other one moves on; the one that is refused goes on with what it has, and says so."""
+    targets = (Target("denied", "production"), Target("m", "production"))
+    supervisor = Supervisor(
+        targets,
+        ServingSettings(cache=tmp_path),
+        engine="e",
+        address="http://e",
+        registry="sqlite:///nowhere.db",
+        placements=Looked(),
+        heartbeats=None,
+        decided_at_server=True,
+    )
+    supervisor.pool = Pool()
+    moved = []
+
+    async def move(followed: Followed, seen: Sighting) -> Followed:
+        moved.append((followed.target.model, seen.number))
+        return followed
+
+    supervisor._move = move
+    before = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
+    supervisor._followed[targets[0]] = Followed(target=targets[0], in_place=before)
+    asyncio.run(supervisor.look())
+    assert moved == [("m", 2)]
+    described = {each["name"]: each for each in map(supervisor._described, supervisor._followed.values())}
+    assert described["denied"]["version"] == 1
+    assert described["denied"]["problem"] == "denied cannot be looked at: 403; keeping 1"
+    assert described["m"]["problem"] is None
