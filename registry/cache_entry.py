@@ -91,7 +91,10 @@ class CacheEntry:
 
     def last_used_s(self) -> float:
         """Return when the entry was last used, in seconds since 1970; 0 where that is not known."""
-        return self.lock.stat().st_mtime if self.lock.exists() else 0.0
+        try:
+            return self.lock.stat().st_mtime
+        except FileNotFoundError:  # somebody else made room meanwhile
+            return 0.0
 
     def manifest(self) -> Manifest | None:
         """Return the manifest of the sealed files; `None` without a seal."""

@@ -179,7 +179,7 @@ def test_twenty_promote_at_once_through_four_workers(strict: GuardedServer, tmp_
         recorded = {"version": str(made), "reason": "made here"}
         assert strict.ask("POST", "slipway/registrations", recorded).status == 200
     place = Place(folder=tmp_path, uri=strict.url)
-    at_once = CONTEXT.Barrier(len(PROMOTERS), timeout=240)
+    at_once = CONTEXT.Barrier(len(PROMOTERS), timeout=600)
     processes = [start(promote_at_server_when, place, "race", number, at_once) for number in PROMOTERS]
     for process in processes:
         process.join(300)
