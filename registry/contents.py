@@ -43,10 +43,7 @@ def is_pickle(path: Path) -> bool:
 
 def is_torch(path: Path) -> bool:
     """Return whether a file is a zip with a pickle inside, as PyTorch writes them."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith(".pkl") for name in archive.namelist())
+    return any(name.endswith(".pkl") for name in _members(path))
 
 
 def is_json(path: Path) -> bool:
@@ -79,19 +76,10 @@ def is_parquet(path: Path) -> bool:
 def is_skops(path: Path) -> bool:
     """Return whether a file is a zip with the schema of skops and nothing that skops did not write.
 
-    Which types the schema names is another question: `registry.skops_types`.
+    What the schema says is another question: `registry.skops_nodes`; and which types it names: `registry.skops_types`.
     """
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        if "schema.json" not in names or not all(SKOPS_MEMBER.fullmatch(name) for name in names):
-            return False
-        try:
-            schema = json.loads(archive.read("schema.json"))
-        except (ValueError, RecursionError, zipfile.BadZipFile):
-            return False
-    return isinstance(schema, dict) and {"__module__", "__class__", "protocol"} <= schema.keys()
+    names = _members(path)
+    return "schema.json" in names and all(SKOPS_MEMBER.fullmatch(name) for name in names)
 
 
 def is_xgboost(path: Path) -> bool:
@@ -131,6 +119,17 @@ def onnx_files(path: Path) -> tuple[str, ...] | None:
     if not domains <= set(ONNX_DOMAINS) or any(node.op_type in ONNX_NAMES_CODE for node in nodes):
         return None
     return tuple(sorted({value for message in _messages(model, onnx.TensorProto) for value in _location(message)}))
+
+
+def _members(path: Path) -> list[str]:
+    """Return the names of the files in a zip; none where it is no zip, or a broken one."""
+    if not zipfile.is_zipfile(path):
+        return []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return []
 
 
 def _nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:

@@ -1,15 +1,16 @@
 """In which formats a model is stored, and which of them run code when they are loaded.
 
 Safe is what is proved: `MLmodel` names one loader that is known, which opens one file that is in the folder under just
-that name, and the file's own content is in a format of numbers and structure: skops with types that were reviewed,
-ONNX, and the own formats of XGBoost, LightGBM and CatBoost. Pickle and its kin can hold any code; whoever loads the
-file runs it. What is neither declared nor known to be written by MLflow is not proved.
+that name, and the file's own content is in a format of numbers and structure: skops with types that were reviewed and
+no value that says what is called, ONNX, and the own formats of XGBoost, LightGBM and CatBoost. Pickle and its kin can
+hold any code; whoever loads the file runs it. What is neither declared nor known to be written by MLflow is not proved.
 """
 
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from registry.contents import is_json, is_parquet, is_pickle, is_skops, is_text,
 from registry.errors import NotApproved
 from registry.loaders import LOADERS, PREDICT_FNS, PYFUNC_KEYS, Conf, Loader
 from registry.mlmodel import FILE, PYFUNC, read_mlmodel
+from registry.skops_nodes import NotAsWrittenError, read_skops
+from registry.skops_places import strange_values
 
 # Types that skops cannot know to be harmless and that were read for this list: data holders of scikit-learn in Cython,
 # without code that runs on loading. Nothing is added because a model has it.
@@ -34,6 +37,7 @@ REVIEWED_TYPES = (
 )
 PYTHON_MODEL = "mlflow.pyfunc.model"
 SKOPS = "skops"
+MOST_VALUES = 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 EXAMPLE, SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
 # What MLflow writes beside a model, and reads as the text that it is.
@@ -184,8 +188,21 @@ def _by_model_file(
         path = folder / str(name)
         if not (is_skops(path) if serialization == SKOPS else loader.is_own(path, conf)):
             yield _unproven(f"{name} is not in the format that is declared")
-        elif strange := sorted(set(untrusted(path)) - set(REVIEWED_TYPES)) if serialization == SKOPS else []:
-            yield RiskyPart(format="unreviewed", what=f"skops would have to trust {', '.join(strange)}")
+        elif serialization == SKOPS:
+            yield from _by_skops(path, untrusted)
+
+
+def _by_skops(path: Path, untrusted: Untrusted) -> Iterator[RiskyPart]:
+    """Yield what nobody reviewed of a skops file: the types that it makes, and values that say what is called."""
+    try:
+        model = read_skops(path)
+        strange = sorted(set(untrusted(path)) - set(REVIEWED_TYPES))
+    except NotAsWrittenError as error:
+        yield _unproven(f"{path.name} is not as skops writes it: {error}")
+        return
+    if strange:
+        yield _unreviewed(f"skops would have to trust {', '.join(strange)}")
+    yield from map(_unreviewed, islice(strange_values(model), MOST_VALUES))
 
 
 def _named(native: str, flavors: Flavors) -> list[object]:
@@ -274,6 +291,10 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _unknown(what: str) -> RiskyPart:
     return RiskyPart(format="unknown", what=what)
+
+
+def _unreviewed(what: str) -> RiskyPart:
+    return RiskyPart(format="unreviewed", what=what)
 
 
 def _unproven(what: str) -> RiskyPart:

@@ -13,10 +13,13 @@ import mlflow.sklearn
 import numpy as np
 import onnx
 import pandas as pd
+import skops.io
 import yaml
 from mlflow.models import infer_signature
 from onnx import TensorProto, helper
 from sklearn.linear_model import LogisticRegression
+
+from tests.hostile_skops import writer
 
 Attack = Callable[[Path, Path], None]
 ROWS = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "b": [1.0, 0.0, 1.0, 0.0]})
@@ -230,6 +233,11 @@ def trusted_by_mlmodel(folder: Path, canary: Path) -> None:
     change(folder, sklearn={"skops_trusted_types": ["os.system"]})
 
 
+def skops_that_writes(folder: Path, canary: Path) -> None:
+    """Store types that skops knows, which make the canary when they are asked."""
+    skops.io.dump(writer(canary, b"written"), folder / "model.skops")
+
+
 def _with_type(path: Path, module: str, name: str) -> bytes:
     with zipfile.ZipFile(path) as archive:
         members = {each: archive.read(each) for each in archive.namelist()}
@@ -405,7 +413,7 @@ ATTACKS: dict[str, tuple[Attack, ...]] = {
     ),
     "torch": (zip_with_a_pickle, undeclared("weights.bin", lambda canary: _torch(payload(canary, 2)))),
     "code": (sklearn_code, own_loader),
-    "unreviewed": (reviewed_name_elsewhere, trusted_by_mlmodel),
+    "unreviewed": (reviewed_name_elsewhere, trusted_by_mlmodel, skops_that_writes),
     "unknown": (
         path_of_skops_only,
         another_mlmodel,

@@ -51,14 +51,14 @@ def _formats(evidence: Evidence, folder: Path, rule: ArtifactRule) -> Finding:
         allowed = ", ".join(sorted({part.format for part in refused}))
         what = "; ".join(part.what for part in refused[:NAMED_AT_MOST])
         reason = (
-            f"{what}: it could run code on loading; store it as skops, with nothing undeclared beside it, or allow it "
-            f"in the policy: [{allowed}]"
+            f"{what}: it could run code on loading or predicting; store it as skops, with nothing undeclared beside "
+            f"it, or allow it in the policy: [{allowed}]"
         )
     elif risky:
         what = "; ".join(part.what for part in risky[:NAMED_AT_MOST])
-        reason = f"could run code on loading, which the policy allows: {what}"
+        reason = f"could run code on loading or predicting, which the policy allows: {what}"
     else:
-        reason = "stored in formats that run no code on loading"
+        reason = "stored in formats that run no code on loading or predicting"
     return Finding(
         check="artifact",
         outcome=Outcome.FAIL if refused else Outcome.PASS,

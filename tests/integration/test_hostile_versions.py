@@ -58,6 +58,7 @@ EXPLOITS = (
     hostile_models.text_pickle_called_skops,
     hostile_models.cloudpickle_called_skops,
     hostile_models.trusted_by_mlmodel,
+    hostile_models.skops_that_writes,
 )
 
 
