@@ -34,8 +34,8 @@ class FakeAccess:
     known: set[str] | None = None
     editors: set[str] = field(default_factory=set)
     blind: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
     administrators: set[str] = field(default_factory=set)
-    hidden: set[str] = field(default_factory=set)
 
     def user(self, request: Request) -> str | None:
         name = request.headers.get("user")
@@ -48,7 +48,9 @@ class FakeAccess:
     def may(self, user: str | None, model: str, *, edit: bool) -> bool:
         if self.known is None:
             return True
-        return user in self.editors if edit else user not in self.blind and model not in self.hidden
+        if model in self.denied:
+            return False
+        return user in self.editors if edit else user not in self.blind
 
     def administers(self, user: str) -> bool:
         return user in self.administrators
@@ -522,9 +524,9 @@ def test_a_renamed_models_history_is_seen_by_whoever_sees_its_new_name(staffed: 
     assert staffed.get(path, "vera").status == 200
     staffed.registry.known["new"] = staffed.registry.known.pop("m")
     staffed.registry.created_ms["new"] = staffed.registry.created_ms.pop("m")
-    staffed.access.hidden = {"new"}
+    staffed.access.denied = {"new"}
     assert code(staffed.get(path, "vera")) == (403, "not-yours-to-see")
     assert "new" not in staffed.get(path, "vera").text
     assert staffed.get("/ledger/models", "vera").document == {"model_uids": []}
-    staffed.access.hidden = {"m"}
+    staffed.access.denied = {"m"}
     assert staffed.get(path, "vera").status == 200
