@@ -35,11 +35,11 @@ from registry.app_bodies import (
 )
 from registry.decide import Ledger, Situation, look, settled
 from registry.decisions import Noted, Receipt
-from registry.errors import InvalidInput, NotApproved
+from registry.errors import InvalidInput, NotApproved, NotFound
 from registry.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
 from registry.history import Record
 from registry.history_shown import parse_time, shown_at, shown_events, verified
-from registry.identity import uid_named
+from registry.identity import name_now, uid_named
 from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest
 from registry.promote import Grounds, Who, say_why
@@ -147,10 +147,8 @@ class Api:
         head: Annotated[Words | None, Query(description="With verify: a head SEQ:HASH that was noted earlier.")] = None,
     ) -> dict[str, Any]:
         """Tell who decided what, when and why."""
-        self._require_seen(request, model)
         with self._keeper.ledger() as ledger:
-            history = ledger.history
-            uid = uid_named(model, history, prefix=f"{self._keeper.workspace()}/")
+            history, uid = ledger.history, self._uid_seen(request, model, ledger)
             if verify:
                 return verified(model, uid, history, head)
             if at:
@@ -371,11 +369,24 @@ class Api:
     def _require_seen(self, request: Request, model: Name) -> None:
         self._require_sight(self._keeper.access.user(request), model)
 
+    def _uid_seen(self, request: Request, model: Name, ledger: Ledger) -> str:
+        """Return the identity that was known by a name; whether it may be seen is a matter of the name it has now."""
+        user = self._keeper.access.user(request)
+        try:
+            uid = uid_named(model, ledger.history, prefix=f"{self._keeper.workspace()}/")
+        except NotFound:
+            self._require_sight(user, model)
+            raise
+        if not self._sees(user, _name_of(uid, ledger)):
+            raise _unseen(model)
+        return uid
+
     def _require_seen_uid(self, request: Request, model_uid: str, ledger: Ledger) -> None:
         user = self._keeper.access.user(request)
         if not model_uid.startswith(f"{self._keeper.workspace()}/"):
             raise _unseen(model_uid)
-        self._require_sight(user, _name_of(model_uid, ledger))
+        if not self._sees(user, _name_of(model_uid, ledger)):
+            raise _unseen(model_uid)
 
     def _require_sight(self, user: str | None, model: str) -> None:
         if not self._sees(user, model):
@@ -386,8 +397,8 @@ class Api:
 
 
 def _name_of(model_uid: str, ledger: Ledger) -> str:
-    """Return the name that a model was last known by in the ledger."""
-    return ledger.history.name_of(model_uid) or model_uid.split("/", 2)[-1]
+    """Return the name that a model has now: MLflow's permissions go by it."""
+    return name_now(model_uid, ledger.history, ledger.registry.model, ledger.registry.models)
 
 
 def _manifest(text: str) -> Manifest:

@@ -7,15 +7,19 @@ HTTP status is decided at each edge, not here.
 
 from typing import Any
 
+from registry.masking import masked
+
 
 class SlipwayError(Exception):
     """Say what was asked, what was found and what to do.
 
     `code` is kebab-case and stable, for programs; `message` is one line, for people; `hint` is the
-    next command or step, and is always stated, if only as ``None``.
+    next command or step, and is always stated, if only as ``None``. No error says a password that
+    stands in a URL: what vendors say of their stores becomes a message, too.
     """
 
     def __init__(self, message: str, *, code: str, hint: str | None) -> None:
+        message = masked(message)
         super().__init__(message)
         self.message = message
         self.code = code

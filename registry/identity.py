@@ -5,7 +5,7 @@ time and so its identity; a deleted and re-created one has another, though its v
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from registry.errors import Conflict, InvalidInput, NotFound
@@ -47,6 +47,25 @@ def uid_of(model: RegisteredModel, history: History, find: Callable[[str], Regis
     known = history.model_uids(prefix=prefix)
     renamed = [uid for uid in known if not _is_there(uid.removeprefix(prefix), model.created_ms, find)]
     return renamed[0] if len(renamed) == 1 else mine
+
+
+def name_now(
+    model_uid: str,
+    history: History,
+    find: Callable[[str], RegisteredModel],
+    models: Callable[[], Iterable[RegisteredModel]],
+) -> str:
+    """Return the name that the model of an identity has now; of one that is gone, the name it was last known by.
+
+    The history learns of a rename when something is next decided. `find` returns the model that has a name, or raises;
+    `models` returns all, and is asked only where the model is not found by the name that the history knows.
+    """
+    _, created, first = model_uid.split("/", 2)
+    last = history.name_of(model_uid) or first
+    if _is_there(last, int(created), find):
+        return last
+    born_then = (each for each in models() if each.created_ms == int(created))
+    return next((each.name for each in born_then if uid_of(each, history, find) == model_uid), last)
 
 
 def require_uid(text: str) -> str:

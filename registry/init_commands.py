@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from registry.console import json_option, print_document, say
+from registry.masking import masked
 from registry.mlflow_store import database_uri, local_location, prepare_store
-from registry.server_settings import masked
 from registry.sql_examined import ExaminedDatabase
 from registry.sql_store import move_artifact_locations
 from registry.team import Prepared, missing, prepare

@@ -39,6 +39,12 @@ def translated() -> Iterator[None]:
         raise kind(message, code=code, hint=HINTS.get(kind)) from error
     except SlipwayError:
         raise
+    except ModuleNotFoundError as error:  # MLflow loads what a store needs when one is first asked for
+        raise Unavailable(
+            f"reading or storing there needs the package {error.name}, which is not installed here",
+            code="missing-package",
+            hint="install what MLflow needs for such a store where this runs, or keep the files in S3 or a folder",
+        ) from error
     except Exception as error:
         cause = cause_in_s3(error)
         if cause is None:

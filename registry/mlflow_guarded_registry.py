@@ -19,6 +19,7 @@ from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.server.constants import READ_REPLICA_BACKEND_STORE_URI_ENV_VAR
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+from mlflow.utils.validation import _validate_model_version
 
 from registry.guard import PROMPT_TAG, is_projected
 from registry.guard_wiring import open_protection
@@ -57,8 +58,9 @@ class RegistryGuard(SqlAlchemyStore):
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Set an alias that means no protected stage."""
+        number = _validate_model_version(version)
         with refusing():
-            self.protection.alias_may_move(self._get_active_workspace(), name, alias, to=int(version))
+            self.protection.alias_may_move(self._get_active_workspace(), name, alias, to=number)
         super().set_registered_model_alias(name, alias, version)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
@@ -71,13 +73,14 @@ class RegistryGuard(SqlAlchemyStore):
         self, name: str, version: str, stage: str, archive_existing_versions: bool
     ) -> ModelVersion:
         """Set MLflow's stage where it neither is nor becomes that of a protected stage."""
-        here = self._get_active_workspace()
-        with refusing(), self.protection.label_may_change(here, name, int(version), stage):
+        here, number = self._get_active_workspace(), _validate_model_version(version)
+        with refusing(), self.protection.label_may_change(here, name, number, stage):
             return super().transition_model_version_stage(name, version, stage, archive_existing_versions)
 
     def delete_model_version(self, name: str, version: str) -> None:
         """Delete a version that is in no protected stage."""
-        with refusing(), self.protection.version_may_go(self._get_active_workspace(), name, int(version)):
+        number = _validate_model_version(version)
+        with refusing(), self.protection.version_may_go(self._get_active_workspace(), name, number):
             super().delete_model_version(name, version)
 
     def delete_registered_model(self, name: str) -> None:

@@ -9,8 +9,8 @@ from registry.errors import Conflict, NotFound
 from registry.version import Version
 
 LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")
-NUMBERED = re.compile(r"models:/([^/@]+)/(\d+)")
-ALIASED = re.compile(r"models:/([^/@]+)@([^/@]+)")
+NUMBERED = re.compile(r"models:/([^/]+)/(\d+)")  # MLflow (3.17) lets a model's name hold an `@`
+ALIASED = re.compile(r"models:/([^/]+)@([^/@]+)")
 OF_RUN = re.compile(r"runs:/([^/]+)(?:/(.+?))?/?")
 SCHEME = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*:")
 REFERENCES_AT_MOST = 5

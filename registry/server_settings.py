@@ -3,7 +3,6 @@
 One place for the command that runs the server, the one that prepares what it needs, and the one that examines it.
 """
 
-import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -12,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from registry.settings import RegistrySettings
 
 EVERYWHERE = ("0.0.0.0", "::", "")
-PASSWORD = re.compile(r"(?<=://)([^:/@]*):.*@")
-PASSWORD_AFTERWARDS = re.compile(r"(?<=[?&]password=)[^&]*")
 
 
 class ServerSettings(BaseModel):
@@ -82,14 +79,3 @@ class TeamSettings(RegistrySettings):
     """The settings of the registry, with those of a team's server read too."""
 
     server: ServerSettings | None = None
-
-
-def masked(url: str) -> str:
-    """Return a database's URL without its password.
-
-    >>> masked("postgresql://ann:s3/cr@et@db/mlflow"), masked("postgresql://db/mlflow?user=ann&password=secret")
-    ('postgresql://ann:***@db/mlflow', 'postgresql://db/mlflow?user=ann&password=***')
-    >>> masked("postgresql://ann@db:5432/mlflow"), masked("sqlite:///mlflow.db")
-    ('postgresql://ann@db:5432/mlflow', 'sqlite:///mlflow.db')
-    """
-    return PASSWORD_AFTERWARDS.sub("***", PASSWORD.sub(r"\1:***@", url))

@@ -55,6 +55,15 @@ def require_name(text: str, what: str) -> str:
     return text
 
 
+def can_be_asked_for(name: str | None) -> bool:
+    """Return whether a name can be one in any database; PostgreSQL raises for others instead of finding nothing.
+
+    >>> can_be_asked_for("ann"), can_be_asked_for("an\\x00n"), can_be_asked_for(None)
+    (True, False, True)
+    """
+    return name is None or _is_storable(name)
+
+
 def require_new_name(text: str, what: str) -> str:
     """Return a name that somebody may give.
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from registry.auth_config import VARIABLE
+from registry.masking import masked
 from registry.places import GUARDED
-from registry.server_settings import ServerSettings, masked
+from registry.server_settings import ServerSettings
 from serving.up import Service
 
 SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"

@@ -186,6 +186,26 @@ def test_it_is_refused_with_403_and_the_command_to_use(
     assert shown(server, held) == before
 
 
+OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def test_an_upload_past_the_proxy_is_refused_however_its_path_is_written(server: GuardedServer, tmp_path: Path):
+    """MLflow decodes the path once more before it writes."""
+    client, model = server.client(), fresh()
+    run = client.create_run(client.create_experiment(fresh("e"), f"{tmp_path}/direct")).info
+    route = "ajax-api/2.0/mlflow/upload-artifact"
+    stored = server.ask("POST", query(route, run_uuid=run.run_id, path="model/MLmodel"), b"flavors: {}", **OCTETS)
+    assert stored.status == 200, stored
+    client.set_terminated(run.run_id)
+    client.create_registered_model(model)
+    made = client.create_model_version(model, f"{run.artifact_uri}/model", run.run_id)
+    server.in_stage(Made(model, int(made.version), run.run_id, "", run.experiment_id), "production")
+    for path in ("model/MLmodel", "m%6fdel/MLmodel", "m%256fdel/MLmodel", "./model/MLmodel"):
+        answer = server.ask("POST", query(route, run_uuid=run.run_id, path=path), b"other", **OCTETS)
+        assert answer.status == 403, (path, answer)
+    assert [each.read_text() for each in (tmp_path / "direct").rglob("MLmodel")] == ["flavors: {}"]
+
+
 @pytest.mark.parametrize("step", ["create", "complete"])
 def test_no_upload_goes_past_the_server(server: GuardedServer, held: Made, other: Made, step: str):
     """Neither in parts nor to an address, whether to a bucket or a folder."""

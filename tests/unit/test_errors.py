@@ -57,3 +57,28 @@ def test_people_see_two_lines(capsys: pytest.CaptureFixture[str]):
     """What is wrong, and what to do, on standard error."""
     slipway.report(NotFound("no model 'x'", code="unknown-model", hint="slipway versions"), as_json=False)
     assert capsys.readouterr() == ("", "error: no model 'x'\nhint: slipway versions\n")
+
+
+def test_a_package_that_a_store_needs_is_named():
+    """MLflow imports it when the store is first asked for."""
+    with pytest.raises(Unavailable) as caught, translated():
+        raise ModuleNotFoundError("No module named 'google'", name="google.cloud")
+    assert (caught.value.code, "google.cloud" in caught.value.message) == ("missing-package", True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "the store slipway+postgresql://ann:{secret}@db:5432/mlflow does not answer",
+        "postgresql+psycopg2://ann:{secret}/with@slash@db/mlflow",
+        "see 'https://ann:{secret}@host/path' and more",
+        "mssql://db/mlflow?odbc=x&password={secret}, and more",
+    ],
+)
+def test_no_error_says_a_password(said: str):
+    """Whatever a vendor put into its message."""
+    error = Unavailable(said.format(secret="s3cret"), code="x", hint=None)
+    assert "s3cret" not in f"{error} {error.message} {error.to_document()}"
+    assert "***" in error.message
+    plain = "no version at http://host:5000/m@production in ann@example.org"
+    assert Unavailable(plain, code="x", hint=None).message == plain

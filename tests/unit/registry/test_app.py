@@ -528,3 +528,20 @@ def test_a_long_history_is_given_in_pages(office: Office):
     asked = f"/ledger/records?model_uid={look('m', office.ledger).model_uid}&limit=2&after_seq="
     pages = [office.get(f"{asked}{after}").document["records"] for after in (0, 2, 3)]
     assert [[record["seq"] for record in page] for page in pages] == [[1, 2], [3], []]
+
+
+RENAMED = ("/models/m/history", "/ledger/records?model_uid=default/1/m", "/ledger/head?model_uid=default/1/m")
+
+
+@pytest.mark.parametrize("path", RENAMED)
+def test_a_renamed_models_history_is_seen_by_whoever_sees_its_new_name(staffed: Office, path: str):
+    """MLflow's permissions go with the name; the history learns of a rename only when something is next decided."""
+    assert staffed.get(path, "vera").status == 200
+    staffed.registry.known["new"] = staffed.registry.known.pop("m")
+    staffed.registry.created_ms["new"] = staffed.registry.created_ms.pop("m")
+    staffed.access.denied = {"new"}
+    assert code(staffed.get(path, "vera")) == (403, "not-yours-to-see")
+    assert "new" not in staffed.get(path, "vera").text
+    assert staffed.get("/ledger/models", "vera").document == {"model_uids": []}
+    staffed.access.denied = {"m"}
+    assert staffed.get(path, "vera").status == 200

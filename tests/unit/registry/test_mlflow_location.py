@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.mlflow_location import is_local
+from registry.mlflow_location import ALIASED, NUMBERED, is_local
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,10 @@ def test_paths_and_files_are_local(location: str):
 def test_what_has_another_scheme_is_not(location: str):
     """It is fetched into the cache."""
     assert not is_local(location)
+
+
+def test_a_models_name_may_hold_an_at_sign():
+    """MLflow makes such models; what follows the last one is the alias."""
+    assert NUMBERED.fullmatch("models:/churn@production/1").groups() == ("churn@production", "1")
+    assert ALIASED.fullmatch("models:/churn@production@live").groups() == ("churn@production", "live")
+    assert ALIASED.fullmatch("models:/churn@production/1") is None
