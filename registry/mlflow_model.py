@@ -1,6 +1,7 @@
 """The door to a stored model: load it, and give it rows in the types that its signature declares.
 
-What is judged to run no code is loaded with unpickling refused: `registry.judged_loading`.
+What is judged to run no code is loaded with unpickling refused: `registry.judged_loading`. What was loaded is looked
+through before anybody asks it: `registry.native_content`.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from mlflow.types import DataType, Schema
 
 from registry.judged_loading import held_to_its_format
 from registry.mlflow_errors import translated
+from registry.native_content import require_sound
 
 WHOLE_NUMBERS = {DataType.integer: "int32", DataType.long: "int64"}
 SMALL_FLOATS = {DataType.float: "float32"}
@@ -45,6 +47,7 @@ def load_model(folder: str) -> StoredModel:
     load = mlflow.sklearn.load_model if "sklearn" in info.flavors else mlflow.pyfunc.load_model
     with held_to_its_format(Path(folder)):
         model = load(folder)
+    require_sound(_scikit_learns(model))
     return StoredModel(model, _types_of(info.signature.inputs if info.signature else None))
 
 
@@ -52,7 +55,9 @@ def load_model(folder: str) -> StoredModel:
 def load_as_served(folder: Path) -> Any:
     """Load a model as MLflow's scoring server does: its `predict` enforces the signature."""
     with held_to_its_format(folder):
-        return mlflow.pyfunc.load_model(str(folder))
+        model = mlflow.pyfunc.load_model(str(folder))
+    require_sound(_scikit_learns(model))
+    return model
 
 
 @translated()
@@ -60,6 +65,11 @@ def input_example(folder: Path) -> pd.DataFrame | None:
     """Return the rows that were stored as an example of what the model takes; `None` without any."""
     example = Model.load(str(folder)).load_input_example(str(folder))
     return example if isinstance(example, pd.DataFrame) else None
+
+
+def _scikit_learns(model: Any) -> Any:
+    """Return scikit-learn's own object, where MLflow's wrapper is around it."""
+    return getattr(getattr(model, "_model_impl", None), "sklearn_model", model)
 
 
 def _cast(column: pd.Series, kind: DataType) -> str | None:

@@ -25,6 +25,7 @@ from mlflow.pyfunc.model import _PythonModelPyfuncWrapper
 from registry.errors import InvalidInput
 from registry.judged_loading import held_to_its_format
 from registry.mlflow_errors import translated
+from registry.native_content import require_sound
 from registry.signature import stored_signature
 from serving.runtimes.columns import Columns, is_plain
 from serving.runtimes.matrix_runner import unknown_method
@@ -175,7 +176,13 @@ def load(folder: Path) -> PyFuncModel:
     """Load the model in a folder, whatever its flavor; what is wrong with its libraries, `libraries` says sooner.
 
     What the gate judges to run no code is loaded here with unpickling refused: the same judgement, made again.
+
+    Raises
+    ------
+    NotApproved
+        scikit-learn's compiled code would be led out of the model's arrays.
     """
     with held_to_its_format(folder):
         model: PyFuncModel = mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)
+    require_sound(getattr(model._model_impl, "sklearn_model", None))
     return model

@@ -118,7 +118,7 @@ class _Attempts:
         prepared = self._tried("compiled", lambda: read_preparation(self._loaded.fitted, self._columns.fields))
         if prepared is None:
             return None
-        parts = self._tried("compiled", lambda: read_estimator(prepared.estimator))
+        parts = self._tried("compiled", lambda: _parts_of(prepared.estimator))
         hard = self._tried("verified", lambda: self._hard_rows(prepared, parts))
         if hard is None:
             return None
@@ -131,6 +131,8 @@ class _Attempts:
     def _tried(self, kind: str, attempt: Callable[[], Found]) -> Found | None:
         try:
             return attempt()
+        except NotApproved:
+            raise
         except NotCompilable as error:
             self.reasons.append(f"not {kind}: {error}")
         except Exception as error:  # a fault of ours, or of an estimator, costs speed and nothing else
@@ -175,6 +177,24 @@ class _Attempts:
             resident_bytes=grown,
         )
         return _written(replace(stored, report=report), self._place)
+
+
+def _parts_of(fitted: Any) -> EstimatorParts:
+    """Read a fitted estimator; where its own numbers lead out of its arrays, no runner may follow them.
+
+    Raises
+    ------
+    NotApproved
+        They do.
+    """
+    try:
+        return read_estimator(fitted)
+    except IndexError as error:
+        raise NotApproved(
+            f"the model's {type_name(fitted)} leads out of its own arrays: {error}",
+            code="content-unsound",
+            hint="fitting leaves no such thing: find out who wrote the file, and log a newly fitted model",
+        ) from error
 
 
 def compiled(loaded: Loaded, prepared: Prepared, parts: EstimatorParts) -> Stored:

@@ -6,6 +6,7 @@ from typing import Any
 
 from skops import io
 
+from registry.native_content import require_sound
 from serving.runtimes.estimators import Answer
 from serving.runtimes.matrix_runner import MatrixRunner, matrix_runner
 from serving.runtimes.stored import Stored
@@ -14,8 +15,15 @@ METHODS = ("predict", "predict_proba", "predict_log_proba")
 
 
 def open_prepared(stored: Stored, model_folder: Path) -> MatrixRunner:
-    """Open a prepared runner; the model's own files are not read."""
+    """Open a prepared runner; the model's own files are not read.
+
+    Raises
+    ------
+    NotApproved
+        An earlier release prepared what would lead compiled code out of the estimator's arrays.
+    """
     estimator = io.loads(stored.estimator, trusted=stored.opening["trusted"])
+    require_sound(estimator)
     return matrix_runner(stored, _answers(estimator))
 
 

@@ -1,0 +1,114 @@
+"""What a loaded model gives to native code: numbers that are used as places in memory, which nobody looks at there.
+
+scikit-learn's compiled code follows a tree's node to the child that the node names, and asks no bounds. A file of
+numbers alone, which runs no code when it is loaded, can so crash a process, or read what is beside the model. Whoever
+loads a model looks through it here before it predicts: everything that scikit-learn and NumPy would trust is within
+the arrays that it belongs to, as fitting leaves it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from registry.errors import NotApproved
+from registry.native_kernels import KERNELS
+from registry.native_matrices import MATRICES
+from registry.native_neighbors import NEIGHBORS
+from registry.native_random import RANDOM
+from registry.native_trees import STARTS, TREES
+
+SCALARS = (str, bytes, int, float, complex, type(None), np.generic)
+
+Check = Callable[[Any], Iterator[str]]
+
+# What is looked at is known by its full name, so that no part of scikit-learn is imported that the model does not have.
+CHECKS: Mapping[str, Check] = {**TREES, **NEIGHBORS, **KERNELS, **MATRICES, **RANDOM}
+
+
+def require_sound(model: Any) -> None:
+    """Refuse a loaded model that would lead native code out of its arrays.
+
+    Raises
+    ------
+    NotApproved
+        It would; the message names the part.
+    """
+    parts = list(_parts(model))
+    for checks_of in (_checks_of, _last_checks_of):
+        for part, name in parts:
+            wrong = _wrong(part, checks_of(type(part)))  # type: ignore[arg-type]
+            if wrong:
+                raise NotApproved(
+                    f"{name} {wrong}, and compiled code would follow it without looking",
+                    code="content-unsound",
+                    hint="fitting leaves no such thing: find out who wrote the file, and log a newly fitted model",
+                )
+
+
+def _wrong(part: Any, checks: Sequence[Check]) -> str | None:
+    """Return in words what is wrong with a part; whatever cannot even be looked at is not as fitting leaves it."""
+    try:
+        return next((found for check in checks for found in check(part)), None)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        return f"is not as fitting leaves it ({type(error).__name__}: {error})"
+
+
+@cache
+def _checks_of(kind: type) -> Sequence[Check]:
+    own = (_shadowing,) if kind.__module__.startswith("sklearn.") else ()
+    return (*own, *_named(kind, CHECKS))
+
+
+@cache
+def _last_checks_of(kind: type) -> Sequence[Check]:
+    return _named(kind, STARTS)
+
+
+def _named(kind: type, checks: Mapping[str, Check]) -> Sequence[Check]:
+    names = {f"{each.__module__}.{each.__qualname__}" for each in kind.__mro__}
+    return tuple(check for name, check in checks.items() if name in names)
+
+
+@cache
+def _is_sklearn(kind: type) -> bool:
+    return any(each.__module__.partition(".")[0] == "sklearn" for each in kind.__mro__)
+
+
+def _shadowing(part: Any) -> Iterator[str]:
+    """Say which of a part's methods its state replaces, such as the one that counts a request's columns."""
+    for name in getattr(part, "__dict__", ()):
+        if isinstance(getattr(type(part), name, None), FunctionType | property):
+            yield f"has something of its own in the place of its method {name}"
+
+
+def _parts(model: Any) -> Iterator[tuple[Any, str]]:
+    """Yield everything in a model that is not a plain value, with the way to it, each once."""
+    seen: set[int] = set()
+    waiting = [(model, "the model")]
+    while waiting:
+        part, name = waiting.pop()
+        if id(part) not in seen:
+            seen.add(id(part))
+            yield part, name
+            waiting.extend(_inside(part, name))
+
+
+def _inside(part: Any, name: str) -> Iterator[tuple[Any, str]]:
+    if isinstance(part, dict):
+        yield from ((value, f"{name}[{key!r}]") for key, value in part.items() if not isinstance(value, SCALARS))
+    elif isinstance(part, list | tuple | set | frozenset):
+        yield from ((value, f"{name}[{place}]") for place, value in enumerate(part) if not isinstance(value, SCALARS))
+    elif isinstance(part, np.ndarray):
+        yield from _inside(part.ravel().tolist(), name) if part.dtype.hasobject else ()
+    elif isinstance(part, MethodType):
+        yield part.__self__, f"{name}.__self__"
+    elif isinstance(part, partial):
+        yield from (
+            (value, f"{name}.{what}") for what in ("func", "args", "keywords") for value in [getattr(part, what)]
+        )
+    if not isinstance(part, type) and _is_sklearn(type(part)):  # type: ignore[arg-type]
+        state = getattr(part, "__dict__", {})
+        yield from ((value, f"{name}.{key}") for key, value in state.items() if not isinstance(value, SCALARS))
