@@ -7,12 +7,13 @@ that model's own settings merged, named by a digest.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -30,9 +31,12 @@ from registry.errors import InvalidInput
 from registry.nearest import did_you_mean
 from registry.signature import Acceptable
 from registry.stages import require_stage_names
+from registry.yaml_files import document_of, is_there
 
 ANYWHERE = "any"
 OF_A_DIGEST = {"for": "digest"}
+DAY_S = 86_400
+MOST_MB = 2**24  # 16 TiB
 Metric = Literal[
     "accuracy",
     "balanced_accuracy",
@@ -407,14 +411,14 @@ def load_policy(path: Path) -> PolicyBook:
     Raises
     ------
     InvalidInput
-        The file is no YAML, or not a policy.
+        The file cannot be read, is no YAML with one meaning, or not a policy.
     """
-    if not path.is_file():
+    if not is_there(path):
         return default_policy()
     try:
-        document = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise _wrong(str(path), [f"not YAML: {' '.join(str(error).split())}"]) from None
+        document = document_of(path)
+    except ValueError as error:
+        raise _wrong(str(path), [str(error)]) from None
     if not isinstance(document, dict) or not document.get("stages"):
         raise _wrong(str(path), ["it names no stages"])
     return PolicyBook(document, source=str(path))
