@@ -76,13 +76,20 @@ def parsed(content: bytes, *, text_keys: bool = False) -> Any:
 def _read(text: str, *, text_keys: bool) -> Any:
     loader = _OneMeaning(text)
     try:
-        node = loader.get_single_node()
+        node = _composed(loader)
         if node is None:
             return None
         loader.require_one_meaning(node, text_keys=text_keys)
         return loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def _composed(loader: "_OneMeaning") -> yaml.Node | None:
+    try:
+        return loader.get_single_node()
+    except (ValueError, OverflowError):
+        raise ValueError(f"line {loader.line + 1}: an escape sequence stands for no character") from None
 
 
 class _OneMeaning(yaml.SafeLoader):
@@ -124,6 +131,8 @@ class _OneMeaning(yaml.SafeLoader):
         """Return a value; one that cannot be made, such as an impossible date, is refused with its line."""
         try:
             value = super().construct_object(node, deep)
+            if isinstance(value, str):
+                value.encode()  # half of a surrogate pair, which an escape sequence may stand for, is no text
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             why = f"it is no {node.tag.rpartition(':')[2]}: {str(error).partition(';')[0]}"
             raise _problem(node, f"{why}; if text is meant, write it in quotes") from None

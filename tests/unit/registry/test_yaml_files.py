@@ -25,6 +25,9 @@ UNREADABLE = [
     (b"# a\nx: !!python/object:os.system {}", "line 2: could not determine a constructor"),
     (f"x: {DEEP}".encode(), "it is nested too deeply"),
     (b"# a\nx: \0", "line 2: it has the character #x0000, which is no text"),
+    (b'# a\nx: "\\UFFFFFFFF"', "line 2: an escape sequence stands for no character"),
+    (b'# a\nx: "\\UF0000000"', "line 2: an escape sequence stands for no character"),
+    (b'# a\nx: "\\ud800"', "line 2: it is no str: "),
     (b"# a\nx: [", "line 2: it is not YAML: "),
     (b"# a\nx: &a {y: *a}", "line 2: it contains itself"),
     (
