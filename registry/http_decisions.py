@@ -4,13 +4,15 @@ Nothing here imports MLflow: `slipway status` at a server is to answer at once.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from registry.actor import actor
 from registry.decide import Ledger, Situation, look
 from registry.decisions import Noted, Receipt
+from registry.errors import InvalidInput, NotFound
 from registry.http_server import SlipwayServer
 from registry.manifest import Manifest
 from registry.policy import PolicyBook, load_policy
@@ -19,16 +21,17 @@ from registry.settings import RegistrySettings, load_settings, policy_place, reg
 from registry.status import Status, status_from
 from registry.verdict import Verdict
 from registry.version import Version, VersionRef
+from registry.yaml_files import is_there
 
 
 class HttpDecisions:
     """The `Decisions` of a server.
 
-    `actor` is who asks, where the server knows no users; `policies` are those of the working folder, where it has any,
-    so that the server can say where it holds others.
+    `actor` is who asks, where the server knows no users; `policies` reads those of the working folder, where it has
+    any, so that the server can say where it holds others.
     """
 
-    def __init__(self, server: SlipwayServer, *, actor: str, policies: PolicyBook | None) -> None:
+    def __init__(self, server: SlipwayServer, *, actor: str, policies: Callable[[], PolicyBook | None]) -> None:
         self._server = server
         self._actor = actor
         self._policies = policies
@@ -81,6 +84,13 @@ class HttpDecisions:
         versions = {"from_version": from_version, "to_version": to_version}
         skipping = {"skip_damaged": True} if skip_damaged else {}
         body = {"model": model, "stage": stage, "reason": reason, "dry_run": dry_run, **versions, **skipping}
+        try:
+            self._policies()
+        except (InvalidInput, NotFound) as error:
+            done = HttpDecisions(self._server, actor=self._actor, policies=lambda: None)._decide(
+                "/rollbacks", model, body
+            )
+            return replace(done, notes=[f"{error.message}; the server decides under its own", *done.notes])
         return self._decide("/rollbacks", model, body)
 
     def adopt(self, ref: VersionRef, reason: str, *, dry_run: bool) -> Receipt:
@@ -103,16 +113,21 @@ class HttpDecisions:
         return Noted(**self._server.post(path, {**body, **self._from_here(model)}))
 
     def _from_here(self, model: str) -> dict[str, str | None]:
-        digest = self._policies.of(model).digest if self._policies else None
+        policies = self._policies()
+        digest = policies.of(model).digest if policies else None
         return {"actor": self._actor, "policy_digest": digest}
 
 
 def open_decisions() -> HttpDecisions:
     """Return the decisions of the server that the environment names."""
-    settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
-    file = policy_place(settings, Path.cwd())
-    server = SlipwayServer(registry_uri(os.environ), os.environ)
-    return HttpDecisions(server, actor=actor(), policies=load_policy(file) if file.is_file() else None)
+    folder = Path.cwd()
+    settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=folder)
+
+    def policies() -> PolicyBook | None:
+        file = policy_place(settings, folder)
+        return load_policy(file) if is_there(file) else None
+
+    return HttpDecisions(SlipwayServer(registry_uri(os.environ), os.environ), actor=actor(), policies=policies)
 
 
 def policies_of(server: SlipwayServer) -> PolicyBook:

@@ -441,7 +441,7 @@ def _whatever_the_policy(ledger: Ledger) -> tuple[Ledger, tuple[str, ...]]:
     """
     try:
         ledger.policies()
-    except InvalidInput as error:
+    except (InvalidInput, NotFound) as error:
         note = f"{error.message}; the stages are taken to be those of the default policy"
         return replace(ledger, policies=default_policy), (note,)
     return ledger, ()

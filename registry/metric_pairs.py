@@ -10,7 +10,7 @@ from registry import paired
 from registry.answers import CannotCompare, Said, require_finite, require_probabilities, require_scores
 from registry.head_to_head import HeadToHead
 from registry.paired import Paired
-from registry.policy import Metric
+from registry.policy import Metric, without_effect
 from registry.random_weights import Floats
 
 # A probability below counts as this. Without a bound a single row could cost any number of nats, and no number of rows
@@ -59,6 +59,18 @@ def compare(metric: Metric, both: HeadToHead, *, quantile: float) -> Paired:
         task = "classification" if both.is_classification else "regression"
         raise CannotCompare(f"{metric} does not measure {task}; the policy names another: metric: …")
     return comparison.of(both, quantile)
+
+
+def require_effect(metric: Metric, margin: float | None) -> None:
+    """Refuse a margin that forbids nothing, where only the task said which metric it is for.
+
+    Raises
+    ------
+    CannotCompare
+        No two values of the metric lie so far apart.
+    """
+    if margin is not None and (why := without_effect(metric, margin)):
+        raise CannotCompare(f"{why}; the policy names a smaller one: margin: …")
 
 
 def _right(both: HeadToHead, said: Said) -> npt.NDArray[np.bool_]:

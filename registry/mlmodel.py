@@ -4,27 +4,15 @@ MLflow takes the last of two equal keys, and opens the file in the encoding of i
 understand otherwise is no ground for a judgement.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from registry.errors import NotApproved
+from registry.yaml_files import parsed
 
 FILE = "MLmodel"
 PYFUNC = "python_function"
-
-
-class _OneMeaning(yaml.SafeLoader):
-    """YAML's safe loader, which MLflow uses, less keys that are there twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Return a mapping; refuse one with a key twice."""
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
-            raise yaml.constructor.ConstructorError(problem=f"the key {twice[0]!r} is there twice")
-        return super().construct_mapping(node, deep)
 
 
 def read_mlmodel(folder: Path) -> Mapping[str, Any]:
@@ -42,8 +30,8 @@ def read_mlmodel(folder: Path) -> Mapping[str, Any]:
     if content.startswith(b"\xef\xbb\xbf"):
         raise _unreadable("it begins with a byte order mark")
     try:
-        document: Any = yaml.load(content.decode("utf-8"), _OneMeaning)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        document: Any = parsed(content)
+    except ValueError as error:
         raise _unreadable(" ".join(str(error).split())[:300]) from error
     if not isinstance(document, dict) or not _are_flavors(document.get("flavors")):
         raise _unreadable("it names no flavors")

@@ -7,12 +7,13 @@ that model's own settings merged, named by a digest.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -30,9 +31,12 @@ from registry.errors import InvalidInput
 from registry.nearest import did_you_mean
 from registry.signature import Acceptable
 from registry.stages import require_stage_names
+from registry.yaml_files import document_of, is_there
 
 ANYWHERE = "any"
 OF_A_DIGEST = {"for": "digest"}
+DAY_S = 86_400
+MOST_MB = 2**24  # 16 TiB
 Metric = Literal[
     "accuracy",
     "balanced_accuracy",
@@ -45,6 +49,23 @@ Metric = Literal[
     "rmse",
     "pinball",
 ]
+# No two values of these lie further apart than 1, nor of log_loss than what a probability of 0.002 costs.
+FARTHEST: Mapping[Metric, float] = {
+    **dict.fromkeys(("accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision", "brier"), 1.0),
+    "log_loss": -math.log(0.002),
+}
+
+
+def _require_once(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    twice = [name for i, name in enumerate(names or ()) if name in (names or ())[:i]]
+    if twice:
+        raise ValueError(f"'{twice[0]}' is there twice")
+    return names
+
+
+Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
+Variable = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
+Once = AfterValidator(_require_once)
 
 
 class Strict(BaseModel):
@@ -72,11 +93,11 @@ class Rule(Strict):
     added: ClassVar[frozenset[str]] = frozenset({"network", "environment", "max_memory_mb", "max_processes"})
     writes_files: ClassVar[bool] = False
 
-    timeout_s: float = Field(default=300, gt=0)
+    timeout_s: float = Field(default=300, gt=0, le=DAY_S)
     network: bool = False
-    environment: tuple[str, ...] = ()
-    max_memory_mb: float = Field(default=8192, gt=0)
-    max_processes: int = Field(default=512, ge=1)
+    environment: Annotated[tuple[Variable, ...], Once] = ()
+    max_memory_mb: float = Field(default=8192, gt=0, le=MOST_MB)
+    max_processes: int = Field(default=512, ge=1, le=100_000)
 
     @model_serializer(mode="wrap")
     def _demanded(self, serialized: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
@@ -101,21 +122,23 @@ class Limit(Strict):
     def _bounded(self) -> Self:
         if self.min is None and self.max is None:
             raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"nothing is at least {self.min:g} and at most {self.max:g}")
         return self
 
 
 class MetricRule(Rule):
     """Metrics of the version's run within limits: `{holdout_accuracy: {min: 0.9}}`."""
 
-    limits: Mapping[str, Limit] = Field(min_length=1)
+    limits: Mapping[Name, Limit] = Field(min_length=1)
 
 
 class RowsRule(Rule):
     """Rows to measure on: the candidate's own held-out rows, or a dataset that the policy names."""
 
-    data: str | None = None
-    target: str | None = None
-    min_rows: int = Field(default=30, ge=10)
+    data: Name | None = None
+    target: Name | None = None
+    min_rows: int = Field(default=30, ge=10, le=1_000_000_000)
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
@@ -134,17 +157,15 @@ class ChampionRule(RowsRule):
 
     metric: Metric | None = None
     margin: float | None = Field(default=None, gt=0)
-    relative_margin: float | None = Field(default=None, gt=0)
+    relative_margin: float | None = Field(default=None, gt=0, lt=1)
     superiority: bool = False
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    confidence: float = Field(default=0.95, gt=0.5, le=0.9999)
     quantile: float | None = Field(default=None, gt=0, lt=1)
     added: ClassVar[frozenset[str]] = Rule.added | {"quantile"}
 
     @model_validator(mode="after")
     def _one_margin(self) -> Self:
-        if self.margin is not None and self.relative_margin is not None:
-            raise ValueError("give margin or relative_margin, not both")
-        _require_quantile(self.metric, self.quantile)
+        _require_one_margin(self)
         return self
 
 
@@ -154,24 +175,38 @@ class SlicesRule(RowsRule):
     `metric` is accuracy or mae where it is not given; else as for `champion`.
     """
 
-    columns: tuple[str, ...] = Field(min_length=1)
+    columns: Annotated[tuple[Name, ...], Once] = Field(min_length=1)
     bins: int = Field(default=4, ge=2, le=20)
     margin: float | None = Field(default=None, gt=0)
-    relative_margin: float | None = Field(default=None, gt=0)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    relative_margin: float | None = Field(default=None, gt=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0.5, le=0.9999)
     metric: Metric | None = None
     quantile: float | None = Field(default=None, gt=0, lt=1)
     added: ClassVar[frozenset[str]] = Rule.added | {"metric", "quantile"}
 
     @model_validator(mode="after")
-    def _quantile_of_pinball(self) -> Self:
-        _require_quantile(self.metric, self.quantile)
+    def _one_margin(self) -> Self:
+        _require_one_margin(self)
         return self
 
 
-def _require_quantile(metric: Metric | None, quantile: float | None) -> None:
-    if (metric == "pinball") != (quantile is not None):
+def _require_one_margin(rule: ChampionRule | SlicesRule) -> None:
+    if rule.margin is not None and rule.relative_margin is not None:
+        raise ValueError("give margin or relative_margin, not both")
+    if (rule.metric == "pinball") != (rule.quantile is not None):
         raise ValueError("metric: pinball and quantile are given together")
+    if rule.metric and rule.margin and (why := without_effect(rule.metric, rule.margin)):
+        raise ValueError(why)
+
+
+def without_effect(metric: Metric, margin: float) -> str | None:
+    """Return why a margin would let every candidate pass, where it would."""
+    farthest = FARTHEST.get(metric)
+    if farthest is None or margin < farthest:
+        return None
+    return (
+        f"no {metric} is worse than another by more than {farthest:.4g}, so that a margin of {margin:g} forbids nothing"
+    )
 
 
 class ContractRule(Rule):
@@ -180,17 +215,17 @@ class ContractRule(Rule):
     `accept` names changes that are accepted all the same: `input_order`, where no caller sends values by place.
     """
 
-    accept: tuple[Acceptable, ...] = ()
+    accept: Annotated[tuple[Acceptable, ...], Once] = ()
     added: ClassVar[frozenset[str]] = Rule.added | {"accept"}
 
 
 class ServableRule(Rule):
     """It can be served, and answers within budgets as the model itself does."""
 
-    requests: int = Field(default=20, ge=1)
-    p99_ms: float = Field(default=1000, gt=0)
-    memory_mb: float = Field(default=4096, gt=0)
-    load_s: float = Field(default=120, gt=0)
+    requests: int = Field(default=20, ge=1, le=100_000)
+    p99_ms: float = Field(default=1000, gt=0, le=1000 * DAY_S)
+    memory_mb: float = Field(default=4096, gt=0, le=MOST_MB)
+    load_s: float = Field(default=120, gt=0, le=DAY_S)
 
 
 class ArtifactRule(Rule):
@@ -200,25 +235,29 @@ class ArtifactRule(Rule):
     accepted all the same.
     """
 
-    allow: tuple[Literal["pickle", "cloudpickle", "torch", "code", "unreviewed", "unknown", "unproven"], ...] = ()
+    allow: Annotated[
+        tuple[Literal["pickle", "cloudpickle", "torch", "code", "unreviewed", "unknown", "unproven"], ...], Once
+    ] = ()
 
 
 class LineageRule(Rule):
     """Where the version comes from is recorded."""
 
-    require: tuple[Literal["run", "data", "git_commit", "clean_tree"], ...] = ("run", "data")
+    require: Annotated[tuple[Literal["run", "data", "git_commit", "clean_tree"], ...], Once] = Field(
+        default=("run", "data"), min_length=1
+    )
 
 
 class SoakRule(Rule):
     """It has been in the stage before for some time."""
 
-    hours: float = Field(gt=0)
+    hours: float = Field(gt=0, le=87_600)
 
 
 class ApprovalRule(Rule):
     """Others have approved it: neither its author nor the promoter."""
 
-    count: int = Field(default=1, ge=1)
+    count: int = Field(default=1, ge=1, le=1000)
     authenticated: bool = False
 
 
@@ -227,8 +266,8 @@ class OwnRule(RowsRule):
 
     writes_files: ClassVar[bool] = True
 
-    command: tuple[str, ...] | None = None
-    entry_point: str | None = None
+    command: tuple[Name, ...] | None = Field(default=None, min_length=1)
+    entry_point: str | None = Field(default=None, pattern=r"^[\w.]+:[\w.]+$")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -249,7 +288,7 @@ class Checks(Strict):
     slices: SlicesRule | None = None
     soak: SoakRule | None = None
     approval: ApprovalRule | None = None
-    own: Mapping[str, OwnRule] = Field(default_factory=dict)
+    own: Mapping[Name, OwnRule] = Field(default_factory=dict)
 
     def rules(self) -> dict[str, Rule]:
         """Return name → rule of the checks that are to be made."""
@@ -271,11 +310,11 @@ class Roles(Strict):
     `engine` says what it serves.
     """
 
-    assess: tuple[str, ...] | None = None
-    approve: tuple[str, ...] | None = None
-    promote: tuple[str, ...] | None = None
-    override: tuple[str, ...] | None = None
-    engine: tuple[str, ...] | None = None
+    assess: Annotated[tuple[Name, ...] | None, Once] = None
+    approve: Annotated[tuple[Name, ...] | None, Once] = None
+    promote: Annotated[tuple[Name, ...] | None, Once] = None
+    override: Annotated[tuple[Name, ...] | None, Once] = None
+    engine: Annotated[tuple[Name, ...] | None, Once] = None
 
 
 class StagePolicy(Strict):
@@ -288,7 +327,7 @@ class StagePolicy(Strict):
     enter_from: tuple[str, ...] | Literal["any"] | None = None
     checks: Checks
     allow_override: bool = False
-    verdict_by: tuple[str, ...] | None = Field(default=None, min_length=1)
+    verdict_by: Annotated[tuple[Name, ...] | None, Once] = Field(default=None, min_length=1)
     roles: Roles = Roles()
 
     @field_validator("enter_from", mode="before")
@@ -407,14 +446,14 @@ def load_policy(path: Path) -> PolicyBook:
     Raises
     ------
     InvalidInput
-        The file is no YAML, or not a policy.
+        The file cannot be read, is no YAML with one meaning, or not a policy.
     """
-    if not path.is_file():
+    if not is_there(path):
         return default_policy()
     try:
-        document = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise _wrong(str(path), [f"not YAML: {' '.join(str(error).split())}"]) from None
+        document = document_of(path)
+    except ValueError as error:
+        raise _wrong(str(path), [str(error)]) from None
     if not isinstance(document, dict) or not document.get("stages"):
         raise _wrong(str(path), ["it names no stages"])
     return PolicyBook(document, source=str(path))

@@ -12,6 +12,7 @@ from registry.http_decisions import policies_of
 from registry.http_server import SlipwayServer
 from registry.policy import Policy, PolicyBook, load_policy
 from registry.settings import RegistrySettings, decided_at_server, load_settings, policy_place, registry_uri
+from registry.yaml_files import is_there
 
 
 @click.group("policy", epilog="Example: slipway policy show cancer")
@@ -29,7 +30,7 @@ def check(file: Path | None, as_json: bool) -> None:
     if as_json:
         print_document({"source": book.source, "stages": list(book.default.names), "models": list(book.models)})
         return
-    if not place.is_file():
+    if not is_there(place):
         say(f"there is no {place}: the default policy applies")
     say(f"{book.source} is valid; stages: {' → '.join(book.default.names)}")
     for name in sorted(_missing_files([book.default, *map(book.of, book.models)])):

@@ -22,14 +22,14 @@ class PolicyFile:
             The file was changed to something that is no policy: then nothing is decided, whatever held before.
         """
         state = self._state()
-        if self._read is None or self._read[0] != state:
+        if self._read is None or state is None or self._read[0] != state:
             self._read = (state, load_policy(self._path))
         return self._read[1]
 
     def _state(self) -> tuple[int, int, int] | None:
-        """Return what changes with the file; `None` where there is none."""
+        """Return what changes with the file; `None` where that cannot be told, and where there is none."""
         try:
             found = os.stat(self._path)
-        except FileNotFoundError:
+        except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from registry.errors import InvalidInput, NotFound
 from registry.nearest import did_you_mean
+from registry.yaml_files import document_of, is_there, parsed
 
 FILE = "slipway.yaml"
 PREFIX = "SLIPWAY_"
@@ -93,7 +93,7 @@ def policy_place(settings: RegistrySettings, folder: Path) -> Path:
         A file is named, and is not there: the default policy in its place would be another than was meant.
     """
     place = folder / settings.policy
-    if "policy" in settings.model_fields_set and not place.is_file():
+    if "policy" in settings.model_fields_set and not is_there(place):
         raise NotFound(
             f"the settings name the policy {place}, and there is no such file",
             code="no-policy-file",
@@ -128,15 +128,15 @@ def load_settings(kind: type[SectionT], section: str, *, environ: Mapping[str, s
 
 
 def _file_section(path: Path, section: str) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
     try:
-        document = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise InvalidInput(
-            f"{path} is not YAML: {' '.join(str(error).split())}", code="wrong-settings", hint=None
-        ) from None
-    for key in document:
+        document = document_of(path)
+    except ValueError as error:
+        raise _unreadable(path, str(error)) from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise _unreadable(path, f"it has no sections; known: {', '.join(SECTIONS)}")
+    for key, found in document.items():
         if key not in SECTIONS:
             raise InvalidInput(
                 f"{path} has an unknown section '{key}'{did_you_mean(str(key), SECTIONS)}; "
@@ -144,7 +144,14 @@ def _file_section(path: Path, section: str) -> dict[str, Any]:
                 code="wrong-settings",
                 hint=None,
             )
+        if not isinstance(found, dict | None):
+            raise _unreadable(path, f"{key} is no mapping of settings")
     return document.get(section) or {}
+
+
+def _unreadable(path: Path, why: str) -> InvalidInput:
+    hint = "mend the file, or move it away: without it the environment and the defaults hold"
+    return InvalidInput(f"wrong settings in {path}: {why}", code="wrong-settings", hint=hint)
 
 
 def _refuse_unread(environ: Mapping[str, str], kind: type[Section], section: str) -> None:
@@ -186,8 +193,8 @@ def _environment_section(environ: Mapping[str, str], kind: type[Section], sectio
 def _value(text: str) -> Any:
     """Return what is written, as YAML where it is that."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parsed(text.encode())
+    except ValueError:
         return text
 
 

@@ -6,7 +6,7 @@ from registry.answers import CannotCompare, without_comparison
 from registry.evidence import Evidence
 from registry.head_to_head import HeadToHead, head_to_head
 from registry.judgement import Judged, judge, without_error
-from registry.metric_pairs import COMPARISONS, DEFAULT_METRICS, Margin, compare
+from registry.metric_pairs import COMPARISONS, DEFAULT_METRICS, Margin, compare, require_effect
 from registry.metrics import Direction, direction_of
 from registry.paired import Paired
 from registry.policy import ChampionRule, Metric
@@ -21,6 +21,7 @@ def check(evidence: Evidence, rule: ChampionRule) -> tuple[Finding, ...]:
     try:
         both = head_to_head(evidence, rule)
         metric = rule.metric or DEFAULT_METRICS[both.is_classification]
+        require_effect(metric, rule.margin)
         paired = compare(metric, both, quantile=rule.quantile or 0.5)
     except CannotCompare as why:
         return without_comparison("champion", why)

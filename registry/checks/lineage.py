@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from registry.evidence import Evidence, Subject
 from registry.policy import LineageRule
 from registry.verdict import Finding, Outcome
+from registry.yaml_files import parsed
 
 
 def check(evidence: Evidence, rule: LineageRule) -> tuple[Finding, ...]:
@@ -98,7 +97,7 @@ def _source(candidate: Subject, kind: str) -> str:
 def _claimed_run(folder: Path) -> str | None:
     """Return the run that MLmodel names; `None` where it names none."""
     path = folder / "MLmodel"
-    document: Any = yaml.safe_load(path.read_text()) if path.is_file() else None
+    document: Any = parsed(path.read_bytes()) if path.is_file() else None
     return document.get("run_id") or None if isinstance(document, dict) else None
 
 

@@ -17,7 +17,7 @@ from registry.answers import CannotCompare, without_comparison
 from registry.evidence import Evidence
 from registry.head_to_head import HeadToHead, head_to_head
 from registry.judgement import Judged, holm, judge, without_error
-from registry.metric_pairs import COMPARISONS, SLICE_METRICS, Margin, compare
+from registry.metric_pairs import COMPARISONS, SLICE_METRICS, Margin, compare, require_effect
 from registry.paired import Paired
 from registry.policy import Metric, SlicesRule
 from registry.verdict import Finding, Outcome
@@ -52,6 +52,7 @@ def _compared(both: HeadToHead, rule: SlicesRule) -> Finding:
         raise CannotCompare(f"the rows have no column {', '.join(missing)}; they have: {known}")
     parts = [part for column in rule.columns for part in slices_of(both.frame[column], rule.bins)]
     metric = rule.metric or SLICE_METRICS[both.is_classification]
+    require_effect(metric, rule.margin)
     whole = compare(metric, both, quantile=rule.quantile or 0.5)
     margin = _margin(rule, metric).of(whole.champion)
     if margin == 0 and without_error(whole):

@@ -354,3 +354,15 @@ def test_a_part_of_shuffled_targets_is_seen(tmp_path: Path, share: float):
     bad = Answers(lambda features: 1 - learned(false).predict(features))
     refused = champions_rows(evidence_of(tmp_path, false, bad, above(0.5)), true)
     assert only(champion.check(refused, ChampionRule())).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("check", ["champion", "slices"])
+def test_a_margin_that_forbids_nothing_decides_nothing(tmp_path: Path, check: str):
+    """Where only the task says that accuracy is measured: a margin of 5 was meant for another metric."""
+    frame = pd.DataFrame({"a": np.arange(400.0), "y": [0, 1] * 200})
+    right, wrong = Answers(lambda x: (x["a"] % 2).astype(int)), Answers(lambda x: ((x["a"] + 1) % 2).astype(int))
+    evidence = evidence_of(tmp_path, frame, wrong, right)
+    rules = {"champion": ChampionRule(margin=5), "slices": SlicesRule(columns=("a",), margin=5)}
+    found = only({"champion": champion, "slices": slices}[check].check(evidence, rules[check]))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "a margin of 5 forbids nothing" in found.reason

@@ -1,11 +1,16 @@
 """The policy is strict where it is read, and named by what it demands of one model."""
 
+import math
 from pathlib import Path
 
 import pytest
 
+from registry.decisions import Receipt
 from registry.errors import InvalidInput
-from registry.policy import DEFAULT, PolicyBook, default_policy, load_policy
+from registry.http_decisions import HttpDecisions
+from registry.metric_pairs import SMALLEST_PROBABILITY
+from registry.policy import DEFAULT, FARTHEST, PolicyBook, default_policy, load_policy
+from registry.version import parse_ref
 
 CHECKS = {"checks": {"lineage": {}}}
 
@@ -138,3 +143,108 @@ def test_what_was_decided_under_a_policy_holds_when_keys_are_added():
     rules["slices"] = {"columns": ["a"], "metric": "rmse"}
     changed = PolicyBook({"stages": {"production": {"checks": rules}}}, source="x")
     assert changed.default.digest != book.default.digest
+
+
+def rule(check: str, **keys: object) -> dict:
+    """Return a policy of one check."""
+    return {"stages": {"live": {"checks": {check: keys}}}}
+
+
+@pytest.mark.parametrize(
+    ("check", "key", "value"),
+    [
+        *(("lineage", "timeout_s", value) for value in (0, -1, float("inf"), 1e9, 10**400)),
+        *(("lineage", "max_memory_mb", value) for value in (0, float("inf"), 1e30)),
+        *(("lineage", "max_processes", value) for value in (0, 1.5, 10**9)),
+        ("lineage", "environment", ["A", "A"]),
+        ("lineage", "environment", ["A=B"]),
+        ("lineage", "environment", [""]),
+        ("lineage", "require", []),
+        ("lineage", "require", ["run", "run"]),
+        ("artifact", "allow", ["pickle", "pickle"]),
+        ("contract", "accept", ["input_order", "input_order"]),
+        *(("soak", "hours", value) for value in (0, -1, float("inf"), float("nan"), 1e9, True)),
+        *(("approval", "count", value) for value in (0, -1, 10**9, 1.5, True)),
+        *(("servable", "requests", value) for value in (0, 10**9)),
+        *(("servable", "p99_ms", value) for value in (0, float("inf"), 1e12)),
+        *(("servable", "memory_mb", value) for value in (0, float("inf"), 1e30)),
+        *(("servable", "load_s", value) for value in (0, float("inf"), 1e9)),
+        ("metric", "limits", {}),
+        *(("metric", "limits", {"accuracy": {"min": value}}) for value in (float("nan"), float("inf"), True)),
+        ("metric", "limits", {"accuracy": {"min": 0.9, "max": 0.8}}),
+        ("metric", "limits", {"": {"min": 0.9}}),
+        *(("champion", "confidence", value) for value in (0.5, 0.9999999, 1, float("nan"))),
+        *(("champion", "relative_margin", value) for value in (0, 1, 5, float("inf"), True)),
+        *(("champion", "min_rows", value) for value in (0, 9, 10**12)),
+        ("champion", "quantile", 1),
+        *(("slices", "columns", value) for value in ([], ["a", "a"], [""])),
+        *(("slices", "bins", value) for value in (1, 21, True)),
+        ("slices", "relative_margin", 1),
+        ("own", "x", {"command": []}),
+        ("own", "x", {"command": [""]}),
+        ("own", "x", {"entry_point": "module"}),
+        ("own", "x", {"command": ["x"], "data": "", "target": "y"}),
+        ("own", "", {"command": ["x"]}),
+    ],
+)
+def test_a_limit_that_holds_nothing_back_or_cannot_be_kept_is_refused(check: str, key: str, value: object):
+    """Each with its place; what fails later would be a check that passes all, or a crash."""
+    rest = {"columns": ["a"]} if check == "slices" and key != "columns" else {}
+    with pytest.raises(InvalidInput, match=rf"wrong policy in x: stages\.live\.checks\.{check}\.{key}"):
+        PolicyBook(rule(check, **rest, **{key: value}), source="x")
+
+
+@pytest.mark.parametrize("check", ["champion", "slices"])
+@pytest.mark.parametrize(
+    ("metric", "most"),
+    [(name, 1) for name in ("accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision", "brier")]
+    + [("log_loss", 6.3)],
+)
+def test_a_margin_as_wide_as_its_metric_is_refused(check: str, metric: str, most: float):
+    """No candidate could ever be worse than by that; an error in its own unit has no such bound."""
+    rest = {"columns": ["a"]} if check == "slices" else {}
+    with pytest.raises(InvalidInput, match=f"no {metric} is worse than another by more than .* forbids nothing"):
+        PolicyBook(rule(check, **rest, metric=metric, margin=most), source="x")
+    PolicyBook(rule(check, **rest, metric=metric, margin=0.5), source="x")
+    PolicyBook(rule(check, **rest, metric="mae", margin=50), source="x")
+
+
+def test_slices_take_one_margin():
+    """As the champion does; one of two would be left aside without a word."""
+    with pytest.raises(InvalidInput, match="give margin or relative_margin, not both"):
+        PolicyBook(rule("slices", columns=["a"], margin=0.1, relative_margin=0.1), source="x")
+
+
+def test_the_farthest_log_loss_is_that_of_the_smallest_probability():
+    """The policy and the measure say the same of it."""
+    assert FARTHEST["log_loss"] >= -math.log(SMALLEST_PROBABILITY)
+
+
+def test_lists_that_say_nobody_or_nothing_more_stay():
+    """They had a meaning before, and have it now."""
+    stages = {"live": {"checks": {"artifact": {"allow": []}}, "roles": {"assess": []}, "enter_from": []}}
+    assert book(stages=stages).default.stages["live"].roles.assess == ()
+
+
+def test_a_policy_that_is_unreadable_compares_nothing_at_a_server_and_keeps_no_rollback(tmp_path: Path):
+    """The server decides under its own; every other decision is refused."""
+    (tmp_path / "promotion.yaml").write_bytes(b"# \xe9")
+    asked: list[dict] = []
+
+    class Server:
+        def post(self, path: str, body: dict) -> dict:
+            asked.append(body)
+            return {**dict.fromkeys(Receipt.__dataclass_fields__), "notes": ["its own"]}
+
+    def policies() -> PolicyBook:
+        return load_policy(tmp_path / "promotion.yaml")
+
+    here = HttpDecisions(Server(), actor="ann", policies=policies)
+    anything = {"stage": None, "from_version": None, "to_version": None, "skip_damaged": False, "dry_run": False}
+    done = here.rollback("m", "errors doubled", **anything)
+    assert [body["policy_digest"] for body in asked] == [None]
+    assert "byte 0xe9 is not UTF-8" in done.notes[0]
+    assert done.notes[1:] == ["its own"]
+    with pytest.raises(InvalidInput, match="wrong policy"):
+        here.archive(parse_ref("m/1"), "x", dry_run=False)
+    assert len(asked) == 1

@@ -10,6 +10,7 @@ from registry.errors import Conflict, InvalidInput, NotFound, SlipwayError, Unav
 from registry.events import EventKind
 from registry.history import record_of
 from registry.ledger_decisions import LedgerDecisions, going_back
+from registry.policy import PolicyBook
 from registry.projection import TAG_CHARACTERS
 from registry.roles import anybody
 from registry.status import Problem, status_from, status_of
@@ -152,6 +153,27 @@ def test_status_answers_whatever_the_policy_says_and_whether_engines_can_be_hear
     assert [problem.model for problem in found.problems] == [None, None]
     assert "default policy" in found.problems[0].problem
     assert "what engines say cannot be read" in found.problems[1].problem
+
+
+@pytest.mark.parametrize("error", [InvalidInput, NotFound])
+def test_status_and_rollback_need_no_policy(error: type[SlipwayError]):
+    """Whether it cannot be read, or is not where the settings say."""
+    desk = Desk()
+    desk.promote(1, "production")
+    desk.promote(2, "production")
+
+    def policies() -> PolicyBook:
+        raise error("there is none", code="none", hint=None)
+
+    decisions = replace(decisions_of(desk), ledger=replace(desk.ledger, policies=policies))
+    found = decisions.status()
+    assert [row.version for row in found.stages] == ["2"]
+    assert "there is none; the stages are taken to be" in found.problems[0].problem
+    anything = {"stage": None, "from_version": 2, "to_version": None, "skip_damaged": False, "dry_run": False}
+    done = decisions.rollback("m", "errors doubled", **anything)
+    assert (done.version, "there is none" in done.notes[0]) == ("m/1", True)
+    with pytest.raises(error):
+        decisions.archive(parse_ref("m/2"), "x", dry_run=False)
 
 
 def test_a_stage_that_the_policy_has_no_more_is_shown_with_a_way_out():

@@ -1,0 +1,137 @@
+"""YAML that something is decided on has one meaning, or is refused with its line."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from registry.errors import InvalidInput
+from registry.policy import load_policy
+from registry.policy_file import PolicyFile
+from registry.settings import RegistrySettings, load_settings
+from registry.yaml_files import parsed
+
+POLICY = "stages: {production: {checks: {lineage: {}}}}\n"
+DEEP = "[" * 5000 + "]" * 5000
+UNREADABLE = [
+    (f"{POLICY}# caf\xe9".encode("latin-1"), "line 2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+    (POLICY.encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
+    (f"# a\nx: 2020-99-99\n{POLICY}".encode(), "line 2: it is no timestamp: .*; if text is meant, write it in quotes"),
+    (f"# a\nx: {'9' * 5000}\n{POLICY}".encode(), "line 2: it is no int: "),
+    (f"# a\nx: 0x{'f' * 5000}\n{POLICY}".encode(), "line 2: a number has too many digits"),
+    (b"# a\nx: !!bool perhaps", "line 2: it is no bool: "),
+    (b"# a\nx: !!timestamp soon", "line 2: it is no timestamp: "),
+    (b"# a\nx: !!python/object:os.system {}", "line 2: could not determine a constructor"),
+    (f"x: {DEEP}".encode(), "it is nested too deeply"),
+    (b"# a\nx: \0", "line 2: it has the character #x0000, which is no text"),
+    (b'# a\nx: "\\UFFFFFFFF"', "line 2: an escape sequence stands for no character"),
+    (b'# a\nx: "\\UF0000000"', "line 2: an escape sequence stands for no character"),
+    (b'# a\nx: "\\ud800"', "line 2: it is no str: "),
+    (b"# a\nx: [", "line 2: it is not YAML: "),
+    (b"# a\nx: &a {y: *a}", "line 2: it contains itself"),
+    (
+        "\n".join(["a0: &a0 [1]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9))]).encode(),
+        "stands for more than 1000000 values",
+    ),
+    (b"a: 1\nb: 2\na: 3", "line 3: the key 'a' is there twice"),
+    (b"a: {b: 1,\n b: 2}", "line 2: the key 'b' is there twice"),
+    (b"# a\n123: {}", "line 2: the key 123 is no text; write it in quotes: '123'"),
+    (b"x:\n  yes: {}", "line 2: the key yes is no text"),
+    (b"x:\n  1.5: {}", "line 2: the key 1.5 is no text"),
+    (b"x:\n  2020-01-01: {}", "line 2: the key 2020-01-01 is no text"),
+    (b"x:\n  null: {}", "line 2: the key null is no text"),
+    (b"x:\n  [a, b]: {}", "line 2: a key is no text"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), UNREADABLE, ids=[said for _, said in UNREADABLE])
+def test_what_has_not_one_meaning_is_refused_with_its_line(tmp_path: Path, content: bytes, said: str):
+    """In the policy and in the settings alike, naming the file."""
+    (tmp_path / "promotion.yaml").write_bytes(content)
+    (tmp_path / "slipway.yaml").write_bytes(content)
+    with pytest.raises(InvalidInput, match=f"wrong policy in .*promotion.yaml: .*{said}"):
+        load_policy(tmp_path / "promotion.yaml")
+    with pytest.raises(InvalidInput, match=f"wrong settings in .*slipway.yaml: .*{said}"):
+        load_settings(RegistrySettings, "registry", environ={}, folder=tmp_path)
+
+
+def load_both(folder: Path, name: str) -> object:
+    """Load the policy or the settings of a folder."""
+    if name == "promotion.yaml":
+        return PolicyFile(folder / name)()
+    return load_settings(RegistrySettings, "registry", environ={}, folder=folder)
+
+
+@pytest.mark.parametrize("name", ["promotion.yaml", "slipway.yaml"])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Path.mkdir, "it is no file; put a file in its place, or remove it"),
+        (os.mkfifo, "it is no file"),
+        (lambda path: path.symlink_to("nowhere.yaml"), r"it is a link to nowhere\.yaml, which is not there"),
+        (lambda path: path.symlink_to(path.name), "it cannot be read: Too many levels of symbolic links"),
+    ],
+)
+def test_what_is_no_file_is_refused_and_not_taken_for_none(
+    tmp_path: Path, name: str, make: Callable[[Path], object], said: str
+):
+    """The default in its place would be another than was meant; a server asks each time."""
+    make(tmp_path / name)
+    with pytest.raises(InvalidInput, match=f"wrong (policy|settings) in .*{name}: {said}"):
+        load_both(tmp_path, name)
+
+
+def test_a_server_meets_a_policy_that_became_a_link_to_nowhere(tmp_path: Path):
+    """Where there was none, and the default policy held."""
+    policies = PolicyFile(tmp_path / "promotion.yaml")
+    assert policies().source == "the default policy"
+    (tmp_path / "promotion.yaml").symlink_to("nowhere.yaml")
+    with pytest.raises(InvalidInput, match=r"it is a link to nowhere\.yaml, which is not there"):
+        policies()
+
+
+@pytest.mark.parametrize("text", ["[registry]", "registry", "7", "registry: 7", "registry: [policy]", "training: true"])
+def test_settings_are_sections_of_settings(tmp_path: Path, text: str):
+    """Whatever else is there is refused."""
+    (tmp_path / "slipway.yaml").write_text(text)
+    with pytest.raises(InvalidInput, match=r"it has no sections|is no mapping of settings"):
+        load_settings(RegistrySettings, "registry", environ={}, folder=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "registry:\n", "registry: {}\n"])
+def test_settings_may_be_empty(tmp_path: Path, text: str):
+    """The defaults hold then."""
+    (tmp_path / "slipway.yaml").write_text(text)
+    assert load_settings(RegistrySettings, "registry", environ={}, folder=tmp_path) == RegistrySettings()
+
+
+def test_a_secret_in_a_file_that_is_no_yaml_is_not_repeated(tmp_path: Path):
+    """What stands beside a mistake is not shown."""
+    (tmp_path / "slipway.yaml").write_text("registry: {history_uri: 'postgresql://me:hunter2@db/x', policy: @a}")
+    with pytest.raises(InvalidInput, match="line 1: it is not YAML") as refused:
+        load_settings(RegistrySettings, "registry", environ={}, folder=tmp_path)
+    assert "hunter2" not in refused.value.message
+
+
+@pytest.mark.parametrize("text", ["2020-99-99", "9" * 5000, DEEP])
+def test_a_variable_that_is_no_yaml_is_text(tmp_path: Path, text: str):
+    """So it was for what YAML cannot parse."""
+    environ = {"SLIPWAY_REGISTRY__POLICY": text}
+    assert str(load_settings(RegistrySettings, "registry", environ=environ, folder=tmp_path).policy) == text
+
+
+def test_anchors_and_merges_stay(tmp_path: Path):
+    """Their meaning is one: what is written beside a merge wins."""
+    text = """
+    base: &base {x: 1, y: {z: 1}}
+    deep: {inner: &inner {<<: *base, x: 2}}
+    other: {<<: *inner, x: 3}
+    same: *base
+    """
+    assert parsed(text.encode(), text_keys=True) == {
+        "base": {"x": 1, "y": {"z": 1}},
+        "deep": {"inner": {"x": 2, "y": {"z": 1}}},
+        "other": {"x": 3, "y": {"z": 1}},
+        "same": {"x": 1, "y": {"z": 1}},
+    }
