@@ -25,6 +25,7 @@ from registry.mlflow_errors import translated
 from registry.mlflow_files import Cached, MlflowFiles
 from registry.mlflow_location import location_of, require_fixed_location
 from registry.mlflow_origin import origin_of_location
+from registry.mlflow_races import repeated_after_races
 from registry.model_registry import Given, Measured, Origin
 from registry.nearest import did_you_mean
 from registry.stages import MLFLOW_NONE
@@ -139,13 +140,15 @@ class MlflowRegistry:
         """Register a stored model as the next version, creating the model where it is new."""
         is_new = self._create_model(model)
         try:
-            created = self._client.create_model_version(
-                name=model,
-                source=logged.model_uri,
-                run_id=logged.run_id,
-                tags=dict(tags),
-                description=description,
-                model_id=logged.model_id,
+            created = repeated_after_races(
+                lambda: self._client.create_model_version(
+                    name=model,
+                    source=logged.model_uri,
+                    run_id=logged.run_id,
+                    tags=dict(tags),
+                    description=description,
+                    model_id=logged.model_id,
+                )
             )
         except BaseException:
             if is_new and not self.versions(model, at_most=1):  # others may have registered theirs meanwhile

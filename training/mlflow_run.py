@@ -25,6 +25,7 @@ from mlflow.models import ModelSignature, infer_signature
 from registry.errors import InvalidInput, NotApproved, SlipwayError
 from registry.formats import REVIEWED_TYPES
 from registry.mlflow_errors import translated
+from registry.mlflow_races import repeated_after_races
 from training.dataset import Dataset
 from training.log import ModelToStore
 
@@ -69,7 +70,7 @@ class MlflowRun:
             digest=dataset.digest.removeprefix("sha256:")[:DIGEST_CHARACTERS],
         )
         with _without_hints():
-            mlflow.log_input(logged, context=context)
+            repeated_after_races(lambda: mlflow.log_input(logged, context=context))
 
     @translated()
     def log_model(self, model: ModelToStore) -> str:
@@ -139,7 +140,7 @@ def open_run(*, nested: bool = False) -> Iterator[MlflowRun]:
 def _start(*, nested: bool) -> mlflow.ActiveRun:
     try:
         with translated():
-            return mlflow.start_run(nested=nested)
+            return repeated_after_races(lambda: mlflow.start_run(nested=nested))
     except NotApproved as error:
         if error.code != "mlflow-permission-denied":
             raise

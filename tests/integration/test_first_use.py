@@ -5,17 +5,25 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
+import mlflow
 import pytest
 
 import slipway
 from registry.errors import Unavailable
 from registry.sql_first_use import made_once
+from tests.datasets import sources
 from tests.postgres import PostgresServer
+from training.data import load
+from training.dataset import Dataset
+from training.mlflow_run import open_run
 
 pytestmark = pytest.mark.slow
 TRAIN = ["train", "--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", "ridge", "--json"]
+RUNS, ROUNDS = 6, 5
 FIRST = [TRAIN, TRAIN, TRAIN, ["status", "--json"], ["versions", "none", "--json"], ["init", "--json"]]
 
 
@@ -58,3 +66,33 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
     """No traceback of the driver's."""
     with pytest.raises(Unavailable, match=r"no database can be made in .*/none: No such file"):
         made_once(f"sqlite:///{tmp_path}/none/mlflow.db", lambda: None, with_runs=True)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_first_runs_at_once_log_the_same_dataset_into_one_experiment(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+):
+    """Who loses MLflow's race to insert an experiment or a dataset finds the winner's; no run fails."""
+    postgres: PostgresServer | None = request.getfixturevalue("postgres") if database == "postgresql" else None
+    uri = postgres.create_database() if postgres else f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    mlflow.MlflowClient().search_experiments()  # makes the tables
+    dataset = load("sklearn:iris", "target", sources=sources())
+    for number in range(ROUNDS):
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", f"first-{number}")
+        together = Barrier(RUNS)
+        with ThreadPoolExecutor(RUNS) as pool:
+            logged = [pool.submit(log_together, together, dataset) for _ in range(RUNS)]
+        experiments = {mlflow.get_run(each.result()).info.experiment_id for each in logged}
+        assert len(experiments) == 1
+        inputs = [mlflow.get_run(each.result()).inputs.dataset_inputs for each in logged]
+        assert [len(each) for each in inputs] == [1] * RUNS
+
+
+def log_together(together: Barrier, dataset: Dataset) -> str:
+    """Open a run and log the dataset, each in the moment in which all others do."""
+    together.wait(60)
+    with open_run() as run:
+        together.wait(60)
+        run.log_dataset(dataset)
+    return run.run_id
