@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from registry.mlmodel import FILE, read_mlmodel
 
 # A column of the first type may become one of the others: every value of it is still taken.
 WIDER: Mapping[str, frozenset[str]] = {
@@ -61,8 +61,7 @@ class Signature:
 
 def stored_signature(folder: Path) -> Signature | None:
     """Return the signature of the model that is stored in a folder; `None` where it has none."""
-    path = folder / "MLmodel"
-    document = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    document = read_mlmodel(folder) if (folder / FILE).is_file() else {}
     stored = document.get("signature")
     if not stored or not stored.get("inputs"):
         return None

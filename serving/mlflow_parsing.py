@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.utils import _enforce_params_schema, _enforce_schema
@@ -26,6 +25,7 @@ from mlflow.pyfunc.scoring_server import (
 from mlflow.types import ParamSchema, ParamSpec, Schema
 
 from registry.errors import Corrupt, InvalidInput, SlipwayError
+from registry.mlmodel import read_mlmodel
 from registry.signature import Signature, stored_signature
 from serving.protocols.columns import is_of_columns
 from serving.protocols.content_type import BodyKind
@@ -67,9 +67,10 @@ class Judged:
 
 
 def stored_model(folder: Path) -> StoredModel:
-    """Return what is stored of a model; `Corrupt` where `MLmodel` cannot be read."""
+    """Return what is stored of a model; `NotApproved` or `Corrupt` where `MLmodel` cannot be read."""
+    document = read_mlmodel(folder)
     try:
-        metadata = Model.from_dict(yaml.safe_load((folder / "MLmodel").read_text()))
+        metadata = Model.from_dict(dict(document))
         return described(metadata, stored_signature(folder))
     except Exception as error:
         raise Corrupt(

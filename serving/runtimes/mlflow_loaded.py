@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel
 
 from registry.errors import NotApproved, SlipwayError
+from registry.mlmodel import FILE, PYFUNC, read_mlmodel
 from serving.runtimes.columns import Columns
 from serving.runtimes.mlflow_runner import columns_of, load, methods_of
-
-PYFUNC = "python_function"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +41,7 @@ class Loaded:
 
 def ships_code(folder: Path) -> bool:
     """Return whether the model brings modules of its own, without loading it."""
-    document = yaml.safe_load((folder / "MLmodel").read_text()) if (folder / "MLmodel").is_file() else {}
-    return bool(document.get("flavors", {}).get(PYFUNC, {}).get("code"))
+    return (folder / FILE).is_file() and bool(read_mlmodel(folder)["flavors"].get(PYFUNC, {}).get("code"))
 
 
 def stored_columns(folder: Path) -> Columns | None:
