@@ -5,13 +5,15 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
+# Each worker has a core: models that are fitted by threads of their own would only wait for each other.
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test test-long check format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
 
 .venv/.installed: requirements.lock setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -25,8 +27,11 @@ help:  ## list the targets
 demo: .venv/.installed  ## the main job, out loud: train twice, compare, promote, serve, score
 	docs/demo.sh
 
-test: .venv/.installed  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: .venv/.installed  ## all tests but the long ones
+	$(TEST)
+
+test-long: .venv/.installed  ## the long tests: many rounds of races, every combination, the demo on a team's stack
+	$(TEST) -m long
 
 check: .venv/.installed  ## format, lint, types, architecture
 	$(BIN)/ruff format --check .

@@ -5,7 +5,7 @@ alone, and shares what is above. So they wait for each other where one touches t
 """
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from registry.places import Place
@@ -27,18 +27,6 @@ class WriteLocks(Protocol):
 
         Raises Unavailable where somebody else stores there for half a minute.
         """
-
-
-class NoWriteLocks:
-    """Where no server stands between those who store files and those who decide."""
-
-    def shared(self, place: Place) -> AbstractContextManager[None]:
-        """Hold nothing."""
-        return nullcontext()
-
-    def alone(self, places: Iterable[Place]) -> AbstractContextManager[None]:
-        """Hold nothing."""
-        return nullcontext()
 
 
 def needed_to_store(place: Place) -> Mapping[Place, bool]:

@@ -24,7 +24,6 @@ from serving.worker_plan import WorkerPlan
 from serving.workers import WorkerPool
 
 BACKLOG = 2048
-FLAGS = ("host", "port", "workers", "stage", "accelerate", "cache", "max_body_mb", "poll_s", "log_json")
 
 
 @click.command("serve", epilog="Example: slipway serve cancer@production iris@staging --port 8080 --workers 2")

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -123,8 +123,3 @@ class WorkerPool:
                 await self._welcome(worker.peer)
             except Unavailable as error:
                 log.error("worker %d could not be told what is in place: %s", worker.process.pid, error.message)
-
-    @property
-    def pids(self) -> Sequence[int]:
-        """Return the process ids of the workers that live."""
-        return sorted(worker.process.pid for worker in self._workers)

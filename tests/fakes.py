@@ -1,8 +1,8 @@
 """Stand-ins for the ports; they pass the same contract tests as the real doors."""
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -14,6 +14,7 @@ from registry.history import MOVES, Head, Record, record_of
 from registry.identity import RegisteredModel
 from registry.manifest import Manifest
 from registry.model_registry import Measured, Origin
+from registry.places import Place
 from registry.version import LoggedModel, Version, VersionRef
 
 
@@ -291,3 +292,15 @@ def logged_model(**changes: object) -> LoggedModel:
         "headline": {"holdout_accuracy": 0.9666},
     }
     return LoggedModel(**{**fields, **changes})
+
+
+class NoWriteLocks:
+    """Where no server stands between those who store files and those who decide."""
+
+    def shared(self, place: Place) -> AbstractContextManager[None]:
+        """Hold nothing."""
+        return nullcontext()
+
+    def alone(self, places: Iterable[Place]) -> AbstractContextManager[None]:
+        """Hold nothing."""
+        return nullcontext()

@@ -13,7 +13,7 @@ from tests.postgres import PostgresServer
 from tests.processes import answers, wait_for
 from tests.team import PASSWORD, Team
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def test_the_demo_runs_through_the_server_alone(

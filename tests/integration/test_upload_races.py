@@ -13,7 +13,6 @@ from tests.ceph import CephServer
 from tests.guarded import Answer, GuardedServer, Made, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("upload races")]
-ROUNDS = 50  # on each of two stores
 UPLOADERS = 3
 OTHER = b"x" * 2_000_000
 
@@ -66,11 +65,12 @@ def race(server: GuardedServer, made: Made, pause_s: float) -> tuple[Answer, lis
         return deciding.result(), [each.result() for each in storing]
 
 
-def test_no_upload_gets_between_the_check_and_the_decision(racing: GuardedServer):
+@pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.long)])
+def test_no_upload_gets_between_the_check_and_the_decision(racing: GuardedServer, rounds: int):
     """Whenever it comes: promoted with what was registered, or refused for what came in between; nothing after it."""
     random, promoted = Random(0), 0
-    for number in range(ROUNDS):
-        made = racing.make(f"m-{number}")
+    for number in range(rounds):
+        made = racing.make(f"m-{rounds}-{number}")
         assert racing.ask("POST", "slipway/registrations", {"version": str(made), "reason": "x"}).status == 200
         assert racing.ask("POST", "slipway/verdicts", racing.verdict(made, "production")).status == 200
         decided, uploads = race(racing, made, random.random() * 0.05)
@@ -81,6 +81,6 @@ def test_no_upload_gets_between_the_check_and_the_decision(racing: GuardedServer
         else:
             assert "is not stored as it was registered" in decided.text, decided
             assert 200 in {each.status for each in uploads}
-    made = racing.in_stage(racing.make("last"), "production")
+    made = racing.in_stage(racing.make(f"m-{rounds}-last"), "production")
     assert upload(racing, made, "MLmodel").status == 403
-    assert promoted < ROUNDS, "no upload ever came first: nothing was raced"
+    assert promoted < rounds, "no upload ever came first: nothing was raced"

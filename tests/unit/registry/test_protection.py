@@ -14,8 +14,7 @@ from registry.policy import PolicyBook
 from registry.projection import PROJECTED_TAGS, STAGE_TAG
 from registry.protection import Protection, Stored, VersionKey
 from registry.version import parse_ref
-from registry.write_locks import NoWriteLocks
-from tests.fakes import logged_model
+from tests.fakes import NoWriteLocks, logged_model
 from tests.unit.registry.test_promote import LOOSE, Desk
 
 HERE = "default"

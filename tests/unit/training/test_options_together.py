@@ -2,8 +2,9 @@
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,11 +24,15 @@ OPTIONS = {
     "key": ["", "id", "group"],
     "time_column": ["", "day", "stamp"],
 }
-# What matters less alternates, so that each meets every other option.
-TOGETHER = [
-    {**dict(zip(OPTIONS, values, strict=True)), "cv": "02"[i % 2], "missing": ["", "NA"][i // 2 % 2]}
-    for i, values in enumerate(itertools.product(*OPTIONS.values()))
-]
+
+
+def together() -> Iterator[Any]:
+    """Yield every combination; what matters less alternates, and a third of them holds every pair of options."""
+    for number, places in enumerate(itertools.product(*(range(len(each)) for each in OPTIONS.values()))):
+        given = {name: values[place] for (name, values), place in zip(OPTIONS.items(), places, strict=True)}
+        given |= {"cv": "02"[number % 2], "missing": ["", "NA"][number // 2 % 2]}
+        marks = [pytest.mark.long] if sum(places) % 3 else []
+        yield pytest.param(given, marks=marks, id="-".join(value or "no" for value in given.values()))
 
 
 class RunInMemory:
@@ -83,7 +88,7 @@ def rows() -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("given", TOGETHER, ids=lambda given: "-".join(value or "no" for value in given.values()))
+@pytest.mark.parametrize("given", list(together()))
 def test_options_hold_together(tmp_path: Path, given: dict[str, str]):
     """Both sides, an example that the model answers, rows only where they may be stored, and the rule on record."""
     frame = rows()
