@@ -30,8 +30,9 @@ from registry.app_routes import Access, Keeper
 from registry.decide import Ledger
 from registry.errors import SlipwayError
 from registry.mlflow_guarded_artifacts import no_presigned_uploads
+from registry.mlflow_guarded_server import require_guarded_server
 from registry.mlflow_refusal import refusing
-from registry.mlflow_server import database_of_server, require_guarded_server, server_protection
+from registry.mlflow_server import database_of_server, server_protection
 from registry.mlflow_server_registry import ServerRegistry
 from registry.places import DEFAULT_WORKSPACE
 from registry.settings import RegistrySettings, history_place, load_settings

@@ -2,21 +2,35 @@
 
 What a version in a protected stage comes from cannot be deleted while it is there: its run, its logged model, the
 experiment of either. Slipway's tags of them stay as they are. On a server that knows its users, a run and a logged
-model are on record under whoever made them, whatever the client says.
+model are on record under whoever made them, whatever the client says. Where a trace's files lie is the server's word
+alone: it deletes and sends what lies there, past the guard of artifacts.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import ExperimentTag, LoggedModel, LoggedModelStatus, LoggedModelTag, Metric, Param, RunTag
+from mlflow.entities import (
+    ExperimentTag,
+    LoggedModel,
+    LoggedModelStatus,
+    LoggedModelTag,
+    Metric,
+    Param,
+    RunTag,
+    Span,
+    TraceInfo,
+)
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR, READ_REPLICA_BACKEND_STORE_URI_ENV_VAR
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+from mlflow.tracing.constant import SpanAttributeKey, TraceTagKey
+from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 
+from registry.errors import NotApproved
 from registry.guard import require_not_ours
 from registry.guard_wiring import open_protection
 from registry.mlflow_caller import caller
@@ -35,12 +49,19 @@ GUARDED = frozenset(
         "delete_logged_model_tag",
         "delete_run",
         "delete_tag",
+        "deprecated_end_trace_v2",
+        "deprecated_start_trace_v2",
         "finalize_logged_model",
         "log_batch",
+        "log_spans",
         "set_logged_model_tags",
         "set_tag",
+        "set_trace_tag",
+        "start_trace",
     }
 )
+# What MLflow (3.17) follows to a trace's files, when somebody reads or deletes it, whoever wrote it.
+PLACES_OF_TRACES = frozenset({MLFLOW_ARTIFACT_LOCATION, TraceTagKey.SPANS_LOCATION, TraceTagKey.ARCHIVE_LOCATION})
 
 
 class TrackingGuard(SqlAlchemyStore):
@@ -130,6 +151,43 @@ class TrackingGuard(SqlAlchemyStore):
             self.protection.logged_model_tags_may_change(model_id, [key])
         super().delete_logged_model_tag(model_id, key)
 
+    def start_trace(self, trace_info: TraceInfo) -> TraceInfo:
+        """Begin a trace whose files lie where the server keeps them, also where it is the copy of another."""
+        trace_info.tags = _without_places(trace_info.tags)
+        return super().start_trace(trace_info)
+
+    def deprecated_start_trace_v2(
+        self, experiment_id: str, timestamp_ms: int, request_metadata: dict[str, str], tags: Mapping[str, str]
+    ) -> Any:
+        """Begin a trace as older clients do."""
+        return super().deprecated_start_trace_v2(experiment_id, timestamp_ms, request_metadata, _without_places(tags))
+
+    def deprecated_end_trace_v2(
+        self,
+        request_id: str,
+        timestamp_ms: int,
+        status: Any,
+        request_metadata: dict[str, str],
+        tags: Mapping[str, str],
+    ) -> Any:
+        """End a trace as older clients do."""
+        return super().deprecated_end_trace_v2(
+            request_id, timestamp_ms, status, request_metadata, _without_places(tags)
+        )
+
+    def log_spans(self, location: str, spans: list[Span], *given: Any, **more: Any) -> list[Span]:
+        """Store spans, unless one would say by a tag where its trace's files lie."""
+        prefix = SpanAttributeKey.TRACE_TAG_PREFIX
+        _require_no_places(
+            name.removeprefix(prefix) for span in spans for name in span.attributes if name.startswith(prefix)
+        )
+        return super().log_spans(location, spans, *given, **more)
+
+    def set_trace_tag(self, trace_id: str, key: str, value: str) -> None:
+        """Set a tag, unless it says where the trace's files lie."""
+        _require_no_places([key])
+        super().set_trace_tag(trace_id, key, value)
+
     def _require_free_run_tags(self, run_id: str, keys: Sequence[str]) -> None:
         with refusing():
             self.protection.run_tags_may_change(run_id, keys)
@@ -138,6 +196,22 @@ class TrackingGuard(SqlAlchemyStore):
 def _require_not_the_maker(model_id: str, keys: Sequence[str]) -> None:
     """Refuse to rewrite who logged a model, in whatever stage it is: an approval may depend on it."""
     require_not_ours(f"logged model {model_id}", [key for key in keys if key.casefold() == LOGGED_BY])
+
+
+def _without_places(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return a trace's tags without those that the server writes: a client that copies a trace sends them along."""
+    return {key: value for key, value in tags.items() if key not in PLACES_OF_TRACES}
+
+
+def _require_no_places(keys: Iterable[str]) -> None:
+    for key in keys:
+        if key in PLACES_OF_TRACES:
+            with refusing():
+                raise NotApproved(
+                    f"the tag {key} of a trace is not set: the server says where a trace's files lie",
+                    code="server-owned-tag",
+                    hint=None,
+                )
 
 
 class GuardedTracking(TrackingGuard):

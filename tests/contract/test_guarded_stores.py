@@ -1,12 +1,20 @@
 """MLflow's own stores behind the guard, on both databases: what they answer to what is written wrongly."""
 
+import json
+import secrets
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowException
+from mlflow.entities import Span, TraceInfo, TraceLocation, TraceState
+from mlflow.entities.trace_status import TraceStatus
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext
 
 from registry.mlflow_guarded_registry import RegistryGuard, open_registry
-from registry.mlflow_guarded_tracking import open_tracking
+from registry.mlflow_guarded_tracking import TrackingGuard, open_tracking
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -52,3 +60,76 @@ def test_an_experiment_among_the_artifacts_of_others_is_refused(url: str, tmp_pa
                 store.create_experiment(f"in {location}", location)
             assert caught.value.get_http_status_code() == 403
     store.create_experiment("beside", f"{tmp_path}/mine/beside")
+
+
+def archived_at(place: Path) -> dict[str, str]:
+    """Return tags by which MLflow would look for a trace's files there."""
+    return {
+        "mlflow.trace.spansLocation": "ARCHIVE_REPO",
+        "mlflow.trace.archiveLocation": f"file://{place}",
+        "mine": "x",
+    }
+
+
+def trace_in(store: TrackingGuard, experiment: str, tags: dict[str, str]) -> str:
+    """Begin a trace with tags, and return its id."""
+    return store.start_trace(
+        TraceInfo(
+            trace_id=f"tr-{uuid.uuid4().hex}",
+            trace_location=TraceLocation.from_experiment_id(experiment),
+            request_time=1_700_000_000_000,
+            state=TraceState.OK,
+            tags=tags,
+        )
+    ).trace_id
+
+
+def older_trace_in(store: TrackingGuard, experiment: str, tags: dict[str, str]) -> str:
+    """Begin and end a trace as older clients do, with tags each time."""
+    started = store.deprecated_start_trace_v2(experiment, 1, {}, dict(tags))
+    store.deprecated_end_trace_v2(started.request_id, 2, TraceStatus.OK, {}, dict(tags))
+    return str(started.request_id)
+
+
+@pytest.mark.parametrize("begin", [trace_in, older_trace_in])
+def test_a_trace_names_no_place_whose_files_the_server_would_delete(
+    url: str, tmp_path: Path, begin: Callable[[TrackingGuard, str, dict[str, str]], str]
+):
+    """Nor by a tag that is set later, nor by a span; what a user's own tags say stays."""
+    victim = tmp_path / "victim" / "traces.pb"
+    victim.parent.mkdir()
+    victim.write_bytes(b"in production")
+    store = open_tracking(url, f"{tmp_path}/artifacts")
+    experiment = store.create_experiment("mine")
+    forged = archived_at(victim.parent)
+    trace = begin(store, experiment, {**forged, "mlflow.artifactLocation": f"file://{victim.parent}"})
+    tags = store.get_trace_info(trace).tags
+    assert tags["mine"] == "x"
+    assert not any(str(victim.parent) in value for value in tags.values())
+    for key, value in {**forged, "mlflow.artifactLocation": f"file://{victim.parent}"}.items():
+        if key != "mine":
+            with pytest.raises(MlflowException, match="the server says where") as caught:
+                store.set_trace_tag(trace, key, value)
+            assert caught.value.get_http_status_code() == 403
+            with pytest.raises(MlflowException, match="the server says where"):
+                store.log_spans(experiment, [span_with({f"mlflow.traceTag.{key}": value})])
+    store.log_spans(experiment, [span_with({"mlflow.traceTag.team": "a"})])
+    store.delete_traces(experiment, trace_ids=[trace])
+    assert victim.read_bytes() == b"in production"
+
+
+def span_with(attributes: dict[str, str]) -> Span:
+    """Return the root span of a new trace, as it comes over OTLP."""
+    trace_id, span_id = secrets.randbits(128), secrets.randbits(64)
+    return Span(
+        ReadableSpan(
+            name="root",
+            context=SpanContext(trace_id=trace_id, span_id=span_id, is_remote=False),
+            attributes={
+                "mlflow.traceRequestId": json.dumps(f"tr-{trace_id:032x}"),
+                **{name: json.dumps(value) for name, value in attributes.items()},
+            },
+            start_time=1,
+            end_time=2,
+        )
+    )

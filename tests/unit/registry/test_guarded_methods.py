@@ -37,11 +37,11 @@ delete_assessment delete_budget_policy delete_dataset delete_dataset_records del
 delete_gateway_endpoint delete_gateway_endpoint_tag delete_gateway_guardrail delete_gateway_model_definition
 delete_gateway_secret delete_label_schema delete_mcp_access_endpoint delete_mcp_server delete_mcp_server_alias
 delete_mcp_server_tag delete_mcp_server_version delete_mcp_server_version_tag delete_review_queue delete_scorer
-delete_trace_tag delete_traces deprecated_end_trace_v2 deprecated_start_trace_v2 detach_model_from_endpoint
-get_or_create_user_queue link_mcp_server_versions_to_trace link_traces_to_run log_spans log_spans_async
+delete_trace_tag delete_traces detach_model_from_endpoint
+get_or_create_user_queue link_mcp_server_versions_to_trace link_traces_to_run log_spans_async
 register_scorer remove_dataset_from_experiments remove_guardrail_from_endpoint remove_items_from_review_queue
 set_dataset_tags set_gateway_endpoint_tag set_mcp_server_alias set_mcp_server_tag set_mcp_server_version_tag
-set_review_queue_item_status set_trace_tag start_trace sum_gateway_trace_cost unlink_traces_from_run update_assessment
+set_review_queue_item_status sum_gateway_trace_cost unlink_traces_from_run update_assessment
 update_budget_policy update_endpoint_guardrail_config update_gateway_endpoint update_gateway_model_definition
 update_gateway_secret update_issue update_label_schema update_mcp_access_endpoint update_mcp_server
 update_mcp_server_version update_review_queue upsert_dataset_records upsert_online_scoring_config
@@ -55,7 +55,6 @@ set_tag_async shut_down_async_logging update_run_info
 """
 # To give up an upload leaves what is visible as it is.
 ARTIFACTS = "abort_multipart_upload flush_async_logging parse_s3_compliant_uri"
-WORKSPACES = "create_workspace update_workspace"
 STORES = {
     "registry": (
         mlflow_guarded_registry,
@@ -73,7 +72,7 @@ STORES = {
         mlflow_guarded_workspaces,
         mlflow_guarded_workspaces.GuardedWorkspaces,
         [Workspaces],
-        WORKSPACES,
+        "",
     ),
     "folder": (
         mlflow_guarded_artifacts,

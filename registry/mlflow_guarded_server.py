@@ -1,0 +1,48 @@
+"""Whether everything of a tracking server is guarded that has to be, asked once before it takes requests."""
+
+import os
+
+from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR, SERVE_ARTIFACTS_ENV_VAR
+from mlflow.server.handlers import (
+    _get_artifact_repo_mlflow_artifacts,
+    _get_model_registry_store,
+    _get_tracking_store,
+)
+
+from registry.errors import InvalidInput
+from registry.mlflow_guarded_artifacts import ArtifactGuard
+from registry.mlflow_server import HOW, server_protection
+from registry.protection import Protection
+
+
+def require_guarded_server() -> None:
+    """Refuse to offer decisions on a server whose stages anybody could move past them.
+
+    Raises
+    ------
+    InvalidInput
+        A part of the server is not guarded, or tracking and registry are in different databases.
+    """
+    registry, tracking = _get_model_registry_store(), _get_tracking_store()
+    server_protection()
+    if not isinstance(getattr(tracking, "protection", None), Protection):
+        raise InvalidInput("the tracking store of this server is not guarded", code="not-guarded", hint=HOW)
+    if getattr(tracking, "db_uri", None) != getattr(registry, "db_uri", None):
+        raise InvalidInput(
+            "tracking and registry of this server are in different databases, and the guard looks in one",
+            code="two-databases",
+            hint="give --backend-store-uri only",
+        )
+    if os.environ.get(SERVE_ARTIFACTS_ENV_VAR):
+        _require_guarded_artifacts(os.environ.get(ARTIFACTS_DESTINATION_ENV_VAR, ""))
+
+
+def _require_guarded_artifacts(kept_at: str) -> None:
+    """Ask what MLflow made of the words: it takes `slipway+/data` for a folder of that name, below its own."""
+    repository = _get_artifact_repo_mlflow_artifacts()  # type: ignore[no-untyped-call]
+    if not isinstance(repository, ArtifactGuard):
+        raise InvalidInput(
+            f"the artifacts that this server passes on are not guarded: they are kept at {kept_at or 'the default'}",
+            code="not-guarded",
+            hint=f"{HOW}, or slipway+file:///… for a folder; or --no-serve-artifacts",
+        )
