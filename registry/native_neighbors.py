@@ -88,8 +88,30 @@ def _clusters(fitted: Any) -> Iterator[str]:
         yield f"has centers of the shape {centers.shape} for {fitted.n_features_in_} features"
 
 
+def _bisected(fitted: Any) -> Iterator[str]:
+    waiting = [fitted._bisecting_tree] if "_bisecting_tree" in vars(fitted) else []
+    while waiting:
+        node = waiting.pop()
+        if np.shape(node.center) != (fitted.n_features_in_,):
+            yield f"has a center of the shape {np.shape(node.center)} for {fitted.n_features_in_} features"
+        waiting.extend(each for each in (node.left, node.right) if each is not None)
+
+
+def _subclusters(fitted: Any) -> Iterator[str]:
+    if "subcluster_centers_" not in vars(fitted):
+        return
+    shape, n_features = fitted.subcluster_centers_.shape, fitted.n_features_in_
+    if len(shape) != 2 or shape[1] != n_features:
+        yield f"has centers of the shape {shape} for {n_features} features"
+    for name in ("_subcluster_norms", "subcluster_labels_"):
+        if np.shape(getattr(fitted, name)) != shape[:1]:
+            yield f"has {name} of the shape {np.shape(getattr(fitted, name))} for {shape[0]} centers"
+
+
 NEIGHBORS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     **{f"{module}.BinaryTree{bits}": _point_tree for module in CORNERS for bits in (64, 32)},
     "sklearn.neighbors._base.NeighborsBase": _neighbors,
     "sklearn.cluster._kmeans._BaseKMeans": _clusters,
+    "sklearn.cluster._bisect_k_means.BisectingKMeans": _bisected,
+    "sklearn.cluster._birch.Birch": _subclusters,
 }

@@ -97,6 +97,23 @@ def _boosting(fitted: Any) -> Iterator[str]:
         if not _is(each, "sklearn.tree._classes.DecisionTreeRegressor"):
             yield f"has a {type(each).__name__} for its tree {stage}, {target}"
         yield from _width(fitted, each.tree_.n_features, f"its tree {stage}, {target}")
+    start = fitted.init_
+    if any(
+        hasattr(part, "get_params") for value in getattr(start, "__dict__", {}).values() for part in _members(value)
+    ):
+        yield f"starts from a {type(start).__name__} of other estimators, which may give another number of rows"
+
+
+def _members(value: Any) -> Iterator[Any]:
+    """Yield a value, and all that it holds where it is a list, a tuple, a mapping or an array of objects."""
+    yield value
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, np.ndarray):
+        value = value.ravel().tolist() if value.dtype.hasobject else []
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _members(each)
 
 
 def _boosting_start(fitted: Any) -> Iterator[str]:
@@ -154,6 +171,9 @@ def _features_of_predictor(predictor: Any, is_categorical: Flags) -> Iterator[st
 
 def _keeps_width(preprocessor: Any, n_features: int) -> Iterator[str]:
     """Hold what categories are encoded by to the one shape that fitting gives it: no column comes or goes."""
+    if not _is(preprocessor, "sklearn.compose._column_transformer.ColumnTransformer"):
+        yield f"encodes its features by a {type(preprocessor).__name__}"
+        return
     steps = [(step, np.asarray(columns)) for _, step, columns in preprocessor.transformers_ if np.any(columns)]
     are_known = all(
         _is(step, "sklearn.preprocessing._encoders.OrdinalEncoder") or _checks_alone(step) for step, _ in steps

@@ -15,8 +15,9 @@ import pytest
 import scipy.sparse
 from mlflow.models import infer_signature
 from sklearn.base import BaseEstimator
-from sklearn.cluster import KMeans
+from sklearn.cluster import Birch, BisectingKMeans, KMeans
 from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -27,10 +28,10 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, SVR, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
@@ -214,6 +215,28 @@ def precomputed() -> Any:
     return fitted
 
 
+def boosting_from_a_word() -> Any:
+    """Return boosting from a pipeline that gives one row for each word in its columns' names, whatever the rows."""
+    reduced = PCA(1).fit(X).set_output(transform="pandas")
+    words = CountVectorizer(token_pattern="[a-z0-9]+").fit(["pca0"])
+    start = Pipeline([("reduced", reduced), ("words", words), ("sum", Ridge().fit([[0.0], [1.0]], [0.0, 0.0]))])
+    return with_state(GradientBoostingRegressor(n_estimators=2).fit(X, Y), init_=start)
+
+
+def decoyed() -> Any:
+    """Return histogram boosting whose encoder is none, and has what one would be known by."""
+    steps = [("encoder", OrdinalEncoder().fit([[0]]), np.ones(3, dtype=bool))]
+    encoder = with_state(PCA(1).fit(X), transformers_=steps)
+    return with_state(HistGradientBoostingClassifier(max_iter=2).fit(X, Y), _preprocessor=encoder)
+
+
+def halved() -> Any:
+    """Return clusters made by halving, one of which has a center that is narrower than a row."""
+    fitted = BisectingKMeans(3, random_state=0).fit(X)
+    fitted._bisecting_tree.left.center = np.zeros(1)
+    return fitted
+
+
 HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "a tree of more features": (
         lambda: narrower(DecisionTreeClassifier().fit(X, Y)),
@@ -262,6 +285,13 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: with_state(boosting(), init_=DummyClassifier().fit(X, Y > 0)),
         r"starts from \(2,\) numbers, and adds 3",
     ),
+    "boosting from what may give other rows": (boosting_from_a_word, "starts from a Pipeline of other estimators"),
+    "a histogram's preparation by another": (decoyed, "encodes its features by a PCA"),
+    "clusters of clusters": (
+        lambda: with_state(Birch(n_clusters=None).fit(X), _subcluster_norms=np.zeros(1)),
+        r"has _subcluster_norms of the shape \(1,\) for",
+    ),
+    "halved clusters": (halved, r"has a center of the shape \(1,\) for 3 features"),
     "boosting of more": (lambda: with_state(boosting(), n_trees_per_iteration_=1), "trees, and 1 in a stage"),
     **{
         f"{kind.__name__}'s {what}": (
@@ -370,6 +400,8 @@ def test_every_estimator_that_training_knows_is_sound(estimator: BaseEstimator):
         HistGradientBoostingClassifier(max_iter=2, categorical_features=[0, 1, 2]).fit(X.round(1), Y),
         GradientBoostingClassifier(n_estimators=2, init=LogisticRegression()).fit(X, Y),
         GradientBoostingRegressor(n_estimators=2, init="zero").fit(X, Y),
+        BisectingKMeans(3, random_state=0).fit(X),
+        Birch(n_clusters=2).fit(X),
         RandomForestClassifier(3, max_leaf_nodes=5, ccp_alpha=0.01).fit(X, np.column_stack([Y, Y > 0])),
         SVC(kernel="precomputed").fit(X @ X.T, Y),
         SVC(kernel=lambda left, right: left @ right.T).fit(X, Y),
