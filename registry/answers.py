@@ -13,16 +13,21 @@ from registry.verdict import Finding, Outcome
 
 Scores = npt.NDArray[np.float64]
 SUM_WITHIN = 1e-3
+MEASURED = ("predict", "predict_proba")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """What a model says of n rows: `labels` has shape (n,), `scores` (n, k) in the order of `classes`, or `None`."""
+    """What a model says of n rows: `labels` has shape (n,), `scores` (n, k) in the order of `classes`, or `None`.
+
+    `method` is the one that answers callers: they get the labels, or else the scores.
+    """
 
     labels: npt.NDArray[Any]
     scores: Scores | None
     are_probabilities: bool
     classes: tuple[Any, ...]
+    method: str
 
     def of(self, members: npt.NDArray[np.bool_]) -> "Said":
         """Return what it says of some of the rows; `members` has shape (n,)."""
@@ -31,6 +36,7 @@ class Said:
             scores=None if self.scores is None else self.scores[members],
             are_probabilities=self.are_probabilities,
             classes=self.classes,
+            method=self.method,
         )
 
 
@@ -57,11 +63,16 @@ def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) ->
     Raises
     ------
     CannotCompare
-        The rows lack a column that it takes.
+        The rows lack a column that it takes, or callers are answered by what nothing here measures.
     WrongAnswers
         It does not give one label a row, or not one score a row and class.
     """
     stored = tools.load(str(folder))
+    if stored.method not in MEASURED:
+        raise CannotCompare(
+            f"{version} answers its callers by {stored.method}, and what is compared here are the answers of "
+            f"{' and '.join(MEASURED)}: log it with pyfunc_predict_fn={MEASURED[0]!r} or {MEASURED[1]!r}"
+        )
     wanted = stored.columns or tuple(features.columns)
     if missing := [name for name in wanted if name not in features.columns]:
         raise CannotCompare(f"the rows lack columns that {version} takes: {', '.join(missing)}")
@@ -72,6 +83,7 @@ def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) ->
         scores=_class_scores(stored.model, given, classes, version),
         are_probabilities=hasattr(stored.model, "predict_proba"),
         classes=classes,
+        method=stored.method,
     )
 
 

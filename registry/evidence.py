@@ -114,6 +114,10 @@ class Model(Protocol):
         """Return what predicts."""
 
     @property
+    def method(self) -> str:
+        """Return which of its methods answers callers."""
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Return the columns that it takes; none where its signature does not name them."""
 

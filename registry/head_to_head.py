@@ -11,9 +11,13 @@ import pandas as pd
 from registry.answers import CannotCompare, Said, as_numbers, require_known_labels, said
 from registry.disputed import doubts
 from registry.evidence import Evidence, Rows, Subject, TrainedOn
-from registry.policy import RowsRule
+from registry.policy import ChampionRule, SlicesRule
 from registry.random_weights import Clusters
 from registry.rows import row_ids
+
+CLASSIFICATION = "classification"
+TASKS = (CLASSIFICATION, "regression")
+OF_NUMBERS = ("mae", "rmse", "pinball")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +60,7 @@ class HeadToHead:
         return f"{n:,} rows, {n_clusters:,} distinct" + (f" by {self.clustered_by}" if self.clustered_by else "")
 
 
-def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
+def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> HeadToHead:
     """Score both versions on the rows that the rule names.
 
     Raises
@@ -84,7 +88,12 @@ def head_to_head(evidence: Evidence, rule: RowsRule) -> HeadToHead:
     names = (str(champion.version), str(candidate.version))
     theirs = said(evidence.tools, champion.folder, features, version=names[0])
     ours = said(evidence.tools, candidate.folder, features, version=names[1])
-    is_classification = _is_classification(candidate, y, ours)
+    if theirs.method != ours.method:
+        raise CannotCompare(
+            f"{names[0]} answers its callers by {theirs.method}, {names[1]} by {ours.method}: "
+            f"log it with pyfunc_predict_fn={theirs.method!r}"
+        )
+    is_classification = _is_classification(rule, champion, theirs, y)
     if is_classification:
         for name, answered in zip(names, (theirs, ours), strict=True):
             require_known_labels(answered, name)
@@ -178,8 +187,23 @@ def _require_common_labels(y: npt.NDArray[Any], version: str, answered: Said) ->
         raise CannotCompare(f"{version} answers {given}, and the rows' classes are {known}")
 
 
-def _is_classification(candidate: Subject, y: npt.NDArray[Any], answered: Said) -> bool:
-    task = candidate.provenance.task
-    if task:
-        return task == "classification"
-    return bool(answered.classes) or not np.issubdtype(y.dtype, np.number)
+def _is_classification(rule: ChampionRule | SlicesRule, champion: Subject, answered: Said, y: npt.NDArray[Any]) -> bool:
+    """Tell the task by what is in the stage and by the rows: what a candidate says of itself is for it to prove.
+
+    Raises
+    ------
+    CannotCompare
+        They do not tell, and the policy names no metric.
+    """
+    if answered.classes or not np.issubdtype(y.dtype, np.number):
+        return True
+    if champion.provenance.task in TASKS:
+        return champion.provenance.task == CLASSIFICATION
+    if not np.array_equal(y, np.round(y)):
+        return False
+    if rule.metric:
+        return rule.metric not in OF_NUMBERS
+    raise CannotCompare(
+        f"the targets are whole numbers, and nobody recorded whether {champion.version} calls classes by them or "
+        "foretells amounts: the policy names the metric (metric: accuracy, metric: rmse, …)"
+    )

@@ -1,7 +1,9 @@
-"""The door to a stored model: load it, and give it rows in the types that its signature declares.
+"""The door to a stored model: load it as it is served, and give it rows in the types that its signature declares.
 
-What is judged to run no code is loaded with unpickling refused: `registry.judged_loading`. What was loaded is looked
-through before anybody asks it: `registry.native_content`.
+`MLmodel` may name one file for scikit-learn's flavor and another for scoring servers, and another method: what is
+measured is therefore taken out of what a scoring server would load. What is judged to run no code is loaded with
+unpickling refused: `registry.judged_loading`. What was loaded is looked through before anybody asks it:
+`registry.native_content`.
 """
 
 from dataclasses import dataclass
@@ -9,25 +11,31 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
-import mlflow.sklearn
 import pandas as pd
 from mlflow.models import Model
+from mlflow.sklearn import _SklearnModelWrapper
 from mlflow.types import DataType, Schema
 
 from registry.judged_loading import held_to_its_format
 from registry.mlflow_errors import translated
+from registry.mlmodel import PYFUNC
 from registry.native_content import require_sound
 
+PREDICT = "predict"
 WHOLE_NUMBERS = {DataType.integer: "int32", DataType.long: "int64"}
 SMALL_FLOATS = {DataType.float: "float32"}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A loaded model: scikit-learn's own object where it has that flavor, MLflow's wrapper else."""
+    """A loaded model: scikit-learn's own object where that is served, MLflow's wrapper else.
+
+    `method` is the one by which the object answers callers.
+    """
 
     model: Any
     types: dict[str, DataType]
+    method: str = PREDICT
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -43,12 +51,10 @@ class StoredModel:
 @translated()
 def load_model(folder: str) -> StoredModel:
     """Load the model in a folder."""
-    info = Model.load(folder)
-    load = mlflow.sklearn.load_model if "sklearn" in info.flavors else mlflow.pyfunc.load_model
-    with held_to_its_format(Path(folder)):
-        model = load(folder)
-    require_sound(_scikit_learns(model))
-    return StoredModel(model, _types_of(info.signature.inputs if info.signature else None))
+    served = load_as_served(Path(folder))
+    signature, model = served.metadata.signature, _scikit_learns(served)
+    method = PREDICT if model is served else served.metadata.flavors[PYFUNC].get("predict_fn", PREDICT)
+    return StoredModel(model, _types_of(signature.inputs if signature else None), str(method))
 
 
 @translated()
@@ -69,7 +75,8 @@ def input_example(folder: Path) -> pd.DataFrame | None:
 
 def _scikit_learns(model: Any) -> Any:
     """Return scikit-learn's own object, where MLflow's wrapper is around it."""
-    return getattr(getattr(model, "_model_impl", None), "sklearn_model", model)
+    within = model._model_impl
+    return within.sklearn_model if isinstance(within, _SklearnModelWrapper) else model
 
 
 def _cast(column: pd.Series, kind: DataType) -> str | None:

@@ -116,16 +116,6 @@ def json_kind(stored_type: str) -> str:
     return TEXT if stored_type.startswith("<U") else JSON_KINDS.get(stored_type, stored_type)
 
 
-def same_declared(before: Signature, after: Signature) -> bool:
-    """Return whether the outputs are declared by the very same types, which tell what JSON shows of them.
-
-    What an `object` is, only an answer tells.
-    """
-    if any(field.type == "object" for field in (*before.outputs, *after.outputs)):
-        return False
-    return [(f.name, f.type, f.shape) for f in before.outputs] == [(f.name, f.type, f.shape) for f in after.outputs]
-
-
 def _input_breaks(before: Sequence[Field], after: Sequence[Field]) -> list[str]:
     now = {field.name: field for field in after}
     was = {field.name: field for field in before}

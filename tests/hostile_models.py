@@ -36,12 +36,12 @@ class Payload:
         return os.system, (f"touch {self._canary}",)
 
 
-def good_model(folder: Path) -> Path:
+def good_model(folder: Path, regularisation: float = 1.0) -> Path:
     """Write a model as MLflow does, with an example and an extra file, in skops."""
     extra = folder.parent / "profile.json"
     extra.write_text('{"rows": 4}')
     mlflow.sklearn.save_model(
-        LogisticRegression().fit(ROWS, LABELS),
+        LogisticRegression(C=regularisation).fit(ROWS, LABELS),
         folder,
         serialization_format="skops",
         signature=infer_signature(ROWS, pd.Series(LABELS)),

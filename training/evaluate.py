@@ -75,7 +75,7 @@ def evaluate(loaded: LoadedVersion, dataset: Dataset) -> Evaluation:
         The dataset lacks columns that the version takes, its target does not suit the task, or the model refuses rows.
     """
     target = dataset.frame[dataset.target]
-    task = Task(loaded.version.tags.get("slipway.task") or infer_task(target))
+    task = _task_of(loaded, target)
     refuse_target(target, classification=task is Task.CLASSIFICATION)
     said = _predictions(loaded, dataset, target, task)
     known = _rows_trained_on(loaded, dataset)
@@ -88,6 +88,14 @@ def evaluate(loaded: LoadedVersion, dataset: Dataset) -> Evaluation:
         why_unknown=known if isinstance(known, str) else None,
         predictions=said,
     )
+
+
+def _task_of(loaded: LoadedVersion, target: pd.Series) -> Task:
+    """Return what the model itself shows of its task, else what its version's tag says, else what the rows suggest."""
+    if len(getattr(loaded.model, "classes_", ())):
+        return Task.CLASSIFICATION
+    told = loaded.version.tags.get("slipway.task")
+    return Task(told) if told in set(Task) else infer_task(target)
 
 
 def _columns(loaded: LoadedVersion, dataset: Dataset) -> pd.DataFrame:

@@ -25,6 +25,7 @@ class Answering:
     """A model with answers that were made before."""
 
     columns = ("x",)
+    method = "predict"
 
     def __init__(self, labels, scores=None, classes=(0, 1)) -> None:
         self.model = self

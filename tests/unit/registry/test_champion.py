@@ -23,6 +23,7 @@ class Answers:
     """A model that answers what a function of the features says; with `classes`, with probabilities of two."""
 
     columns = ()
+    method = "predict"
 
     def __init__(self, labels, *, classes: tuple = (0, 1), probability=None) -> None:
         self.model = self
@@ -366,3 +367,56 @@ def test_a_margin_that_forbids_nothing_decides_nothing(tmp_path: Path, check: st
     found = only({"champion": champion, "slices": slices}[check].check(evidence, rules[check]))
     assert found.outcome is Outcome.INCONCLUSIVE
     assert "a margin of 5 forbids nothing" in found.reason
+
+
+def test_a_candidate_does_not_choose_by_a_tag_what_it_is_measured_by(tmp_path: Path):
+    """A classifier that calls itself a regressor is measured by its classes, against the champion's."""
+    given = evidence_of(tmp_path, ids(1000), Answers(lambda features: 0 * features.id.to_numpy()), above(0.5))
+    called = replace(given, candidate=task(given.candidate, "regression"))
+    found = only(champion.check(called, ChampionRule()))
+    assert (found.outcome, "accuracy" in found.reason) == (Outcome.FAIL, True)
+    assert only(slices.check(called, SlicesRule(columns=("id",)))).outcome is Outcome.FAIL
+
+
+def test_a_candidate_does_not_choose_by_its_classes_either(tmp_path: Path):
+    """Beside a champion that foretells amounts, both would always be wrong by name, and as good as each other."""
+    far = Answers(lambda features: 100 + features.x.to_numpy(), classes=(0, 1))
+    given = evidence_of(tmp_path, numbers(1000), far, times(10), kind="regression")
+    called = replace(given, candidate=task(given.candidate, "classification"))
+    found = only(champion.check(called, ChampionRule()))
+    assert (found.outcome, "rmse" in found.reason) == (Outcome.FAIL, True)
+
+
+def test_whole_numbers_that_nobody_called_anything_need_a_metric(tmp_path: Path):
+    """Classes or amounts: the policy says it by the metric that it names."""
+    given = evidence_of(tmp_path, ids(1000), above(0.5), Answers(above(0.5).labels, classes=()))
+    untold = replace(given.champion, version=replace(given.champion.version, tags={}))
+    given = replace(given, champion=untold)
+    found = only(champion.check(given, ChampionRule()))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "whether m/1 calls classes by them or foretells amounts: the policy names the metric" in found.reason
+    assert "accuracy" in only(champion.check(given, ChampionRule(metric="accuracy"))).reason
+    assert "rmse" in only(champion.check(given, ChampionRule(metric="rmse"))).reason
+    some = evidence_of(tmp_path, numbers(1000), times(10), times(10))
+    some = replace(some, champion=replace(some.champion, version=replace(some.champion.version, tags={})))
+    assert "rmse" in only(champion.check(some, ChampionRule())).reason
+
+
+@pytest.mark.parametrize(
+    ("candidates", "champions", "said"),
+    [
+        ("predict_proba", "predict", "m/1 answers its callers by predict, m/2 by predict_proba"),
+        ("predict", "predict_proba", "m/1 answers its callers by predict_proba, m/2 by predict"),
+        ("predict_log_proba", "predict", "m/2 answers its callers by predict_log_proba"),
+        ("predict_log_proba", "predict_log_proba", "m/1 answers its callers by predict_log_proba"),
+    ],
+)
+def test_what_is_measured_is_what_callers_get(tmp_path: Path, candidates: str, champions: str, said: str):
+    """As good by its labels, a candidate that answers something else is not let through."""
+    ours, theirs = above(0.5), above(0.5)
+    ours.method, theirs.method = candidates, champions
+    found = only(champion.check(evidence_of(tmp_path, ids(1000), ours, theirs), ChampionRule()))
+    assert (found.outcome, said in found.reason) == (Outcome.INCONCLUSIVE, True), found.reason
+    ours.method = theirs.method = "predict_proba"
+    found = only(champion.check(evidence_of(tmp_path, ids(1000), ours, theirs), ChampionRule()))
+    assert found.outcome is Outcome.PASS

@@ -52,6 +52,7 @@ class Threshold:
         self.at = at
         self.model = self
         self.columns = ("x",)
+        self.method = "predict"
         if classes:
             self.classes_ = (0, 1)
 
@@ -358,7 +359,8 @@ def test_contract_accepts_nothing_but_what_is_named(evidence: Evidence):
         ("object", "object", [1, 2], Outcome.FAIL),
         ("str", "object", [1, 2], Outcome.FAIL),
         ("str", "object", [["no"], ["yes"]], Outcome.FAIL),
-        ("str", "str", [1, 2], Outcome.PASS),
+        ("str", "str", [1, 2], Outcome.FAIL),
+        ("str", "str", [[-1.5, -0.3], [-0.1, -2.0]], Outcome.FAIL),
     ],
 )
 def test_contract_compares_what_callers_see(
@@ -518,9 +520,10 @@ def test_numbers_are_compared_only_where_there_are_some(evidence: Evidence):
 
     rows = evidence.rows[None, None]
     pd.read_parquet(rows.path).assign(y=lambda frame: frame.x.where(frame.index >= 10)).to_parquet(rows.path)
-    untold = replace(evidence.candidate.version, tags={})
     model = Guess(0.5, classes=False)
-    given = with_model(replace(evidence, candidate=replace(evidence.candidate, version=untold)), model)
+    loaded = {str(evidence.champion.folder): Threshold(0.5, classes=False), str(evidence.candidate.folder): model}
+    untold = replace(evidence.champion, version=replace(evidence.champion.version, tags={}))
+    given = replace(evidence, champion=untold, tools=replace(evidence.tools, load=loaded.__getitem__))
     assert only(champion.check(given, ChampionRule())).n == 390
     assert only(slices.check(given, SlicesRule(columns=("city",)))).n == 2
     model.above = 0.99
@@ -549,6 +552,7 @@ def test_slices_find_the_part_that_is_worse(evidence: Evidence):
 
     class WorseInRome(Threshold):
         columns = ("x", "city")
+        method = "predict"
 
         def predict(self, features: pd.DataFrame) -> np.ndarray:
             wrong = (features["city"] == "Rome") & (features["x"].rank() % 4 == 0)

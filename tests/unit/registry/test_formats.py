@@ -5,6 +5,7 @@ import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from registry.errors import NotApproved
@@ -130,3 +131,22 @@ def test_what_was_judged_safe_cannot_unpickle(folder: Path):
     with held_to_its_format(folder) as risky:
         assert pickle.loads(pickle.dumps(json.JSONDecodeError)) is json.JSONDecodeError
     assert [part.format for part in risky] == ["pickle"]
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba"])
+def test_the_method_that_is_served_is_known(folder: Path, method: str):
+    """It is another's word, in `MLmodel`, which of a model's methods answers callers."""
+    change(folder, python_function={"predict_fn": method})
+    stored = load_model(str(folder))
+    assert stored.method == method
+    assert np.array_equal(getattr(stored.model, method)(ROWS), load_as_served(folder).predict(ROWS))
+
+
+def test_what_is_measured_is_what_a_scoring_server_loads(folder: Path, tmp_path: Path):
+    """Where scikit-learn's flavor names another file than the one for scoring servers."""
+    other = good_model(tmp_path / "other", 1e-6)
+    shutil.copy(other / "model.skops", folder / "other.skops")
+    change(folder, python_function={"model_path": "other.skops"})
+    measured, served = load_model(str(folder)).model, load_as_served(folder)
+    assert np.array_equal(measured.predict(ROWS), served.predict(ROWS))
+    assert measured.C == 1e-6

@@ -1,6 +1,6 @@
 """What a version that is measured may do: answer, or be told of by its name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from registry.errors import InvalidInput
 from registry.version import deleted_version
 from training.dataset import Dataset
 from training.evaluate import evaluate
+from training.spec import Task
 
 
 class Raising:
@@ -54,3 +55,32 @@ def test_a_model_that_raises_is_an_error_of_the_rows_and_no_traceback(error: Exc
     version = deleted_version("churn", 1, datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(InvalidInput, match=rf"^churn/1 cannot predict these rows: {said}$"):
         evaluate(Loaded(version, Raising(error)), dataset)
+
+
+class Constant:
+    """A model that answers 1 to every row."""
+
+    def predict(self, features: pd.DataFrame) -> Any:
+        return np.ones(len(features), dtype=int)
+
+
+@pytest.mark.parametrize(
+    ("tag", "classes", "task"),
+    [
+        ("regression", (0, 1), Task.CLASSIFICATION),
+        ("regression", (), Task.REGRESSION),
+        ("whatever anybody wrote", (), Task.CLASSIFICATION),
+        (None, (), Task.CLASSIFICATION),
+    ],
+)
+def test_the_task_is_what_the_model_shows(tag: str | None, classes: tuple[int, ...], task: Task):
+    """Then what its version is tagged with, where that is a task; then what the rows suggest."""
+    frame = pd.DataFrame({"x": [1.0, 2.0], "y": [0, 1]})
+    ids = np.array([1, 2], dtype=np.uint64)
+    dataset = Dataset(frame=frame, target="y", name="d", source="d.csv", digest="d", schema=(), ids=ids)
+    version = replace(
+        deleted_version("churn", 1, datetime(2026, 1, 1, tzinfo=UTC)), tags={"slipway.task": tag} if tag else {}
+    )
+    model = Constant()
+    model.classes_ = classes
+    assert evaluate(Loaded(version, model), dataset).task is task
