@@ -142,6 +142,15 @@ def refuse_among(asked: str, root: str) -> NotApproved:
     )
 
 
+def refuse_by_place(asked: str) -> NotApproved:
+    """Return why no version is made of files that somebody names by where the server keeps them."""
+    return NotApproved(
+        f"{asked}: the server keeps files there, and they are not those of the run or logged model that it names",
+        code="kept-by-the-server",
+        hint="name them as the server does: runs:/RUN/…, models:/m-… or mlflow-artifacts:/…",
+    )
+
+
 def stage_of_label(label: str, stages: Iterable[str]) -> str | None:
     """Return the protected stage that has an MLflow stage."""
     return next((stage for stage in stages if (mlflow_stage_of(stage) or "").casefold() == label.casefold()), None)

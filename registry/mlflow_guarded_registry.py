@@ -106,13 +106,25 @@ class RegistryGuard(SqlAlchemyStore):
         return super().create_registered_model(name, _new(name, tags), description, deployment_job_id)
 
     def create_model_version(
-        self, name: str, source: str, run_id: str | None = None, tags: Any = None, *args: Any, **more: Any
+        self,
+        name: str,
+        source: str,
+        run_id: str | None = None,
+        tags: Any = None,
+        run_link: str | None = None,
+        description: str | None = None,
+        local_model_path: str | None = None,
+        model_id: str | None = None,
     ) -> ModelVersion:
         """Create a version; a copy of one in a stage is in none, and whoever made it is on record."""
         with refusing():
             here, keys = self._get_active_workspace(), [tag.key for tag in tags or []]
-            self.protection.version_may_have(here, name, source, keys)
-        return super().create_model_version(name, source, run_id, _by_caller(_new(name, tags)), *args, **more)
+            origins = [each for each in (run_id, model_id) if each]
+            self.protection.version_may_have(here, name, source, keys, origins=origins)
+        noted = _by_caller(_new(name, tags))
+        return super().create_model_version(
+            name, source, run_id, noted, run_link, description, local_model_path, model_id
+        )
 
     def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
         """Set a tag that is not Slipway's."""

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from registry.errors import InvalidInput
 from registry.policy import PolicyBook, load_policy
 
 
@@ -19,9 +20,16 @@ class PolicyFile:
         Raises
         ------
         InvalidInput
-            The file was changed to something that is no policy: then nothing is decided, whatever held before.
+            The file was changed to something that is no policy, or is gone: then nothing is decided, whatever held
+            before. Without it everybody would be judged by the default policy, which may ask for less.
         """
         state = self._state()
+        if state is None and self._read is not None and self._read[0] is not None:
+            raise InvalidInput(
+                f"the policy at {self._path} is gone, and was there",
+                code="policy-gone",
+                hint="put it back; to decide by the default policy, start the server again without it",
+            )
         if self._read is None or state is None or self._read[0] != state:
             self._read = (state, load_policy(self._path))
         return self._read[1]

@@ -24,6 +24,7 @@ from registry.guard import (
     names_alike,
     refuse_alike,
     refuse_among,
+    refuse_by_place,
     refuse_lookalike,
     refuse_to_label,
     refuse_to_move_alias,
@@ -40,7 +41,7 @@ from registry.guard import (
 from registry.history import History, fold
 from registry.identity import RegisteredModel, uid_of
 from registry.place_index import PlaceIndex
-from registry.places import DEFAULT_WORKSPACE, Place, places_named
+from registry.places import DEFAULT_WORKSPACE, Place, place_of, places_named, proxied_path
 from registry.plain_locations import require_plain
 from registry.policy import PolicyBook
 from registry.stages import mlflow_stage_of
@@ -215,9 +216,22 @@ class Protection:
         if not shown.is_prompt:
             require_not_ours(asked, keys)
 
-    def version_may_have(self, workspace: str, name: str, source: str, keys: Sequence[str]) -> None:
-        """Refuse to make a version of a model that has the tag of a prompt's, or of files at an unclear location."""
-        require_plain(source, f"no version of {name} is made of files")
+    def version_may_have(
+        self, workspace: str, name: str, source: str, keys: Sequence[str], *, origins: Sequence[str] = ()
+    ) -> None:
+        """Refuse to make a version of a model that has the tag of a prompt's, or of files that are not its origins'.
+
+        `origins` are the run and the logged model that it names. Of files that the server passes on, MLflow asks itself
+        whether they are theirs, but not where somebody calls them by the place where the server keeps them.
+        """
+        asked = f"no version of {name} is made of files"
+        require_plain(source, asked)
+        kept = place_of(self.destination() or "", destination=None)
+        if kept is not None and proxied_path(source) is None:
+            found = [place for place in self._places(source, workspace) if place.is_in(kept)]
+            roots = [each for root in self.tables.artifact_roots(origins) for each in self._places(root, workspace)]
+            if any(not any(map(place.is_in, roots)) for place in found):
+                raise refuse_by_place(f"{asked} at {source}")
         if PROMPT_TAG in keys:
             shown = self.tables.model(workspace, name)
             if shown is not None and not shown.is_prompt:

@@ -13,6 +13,7 @@ from registry.guard import PROMPT_TAG, ShownModel
 from registry.identity import RegisteredModel
 from registry.protection import Stored, VersionKey
 from registry.stages import MLFLOW_NONE, mlflow_stage_of
+from registry.text import can_be_asked_for
 
 DELETED = "Deleted_Internal"
 META = sa.MetaData()
@@ -77,6 +78,8 @@ class ProtectedTables:
 
     def model(self, workspace: str, name: str) -> ShownModel | None:
         """Return a model with its aliases and MLflow stages; `None` where there is none."""
+        if not can_be_asked_for(name):
+            return None
         with self._engine.connect() as connection:
             here = (MODELS.c.workspace == workspace, MODELS.c.name == name)
             created_ms = connection.scalar(sa.select(MODELS.c.creation_time).where(*here))
@@ -108,19 +111,20 @@ class ProtectedTables:
 
     def versions_of_run(self, run_id: str) -> tuple[VersionKey, ...]:
         """Return the versions that a run made, or whose stored model it made."""
-        return self._versions(sa.or_(VERSIONS.c.run_id == run_id, LOGGED.c.source_run_id == run_id))
+        return self._versions(run_id, sa.or_(VERSIONS.c.run_id == run_id, LOGGED.c.source_run_id == run_id))
 
     def versions_of_logged_model(self, model_id: str) -> tuple[VersionKey, ...]:
         """Return the versions, copies among them, whose files are a logged model's."""
-        return self._versions(LOGGED.c.model_id == model_id)
+        return self._versions(model_id, LOGGED.c.model_id == model_id)
 
     def versions_of_experiment(self, experiment_id: str) -> tuple[VersionKey, ...]:
         """Return the versions whose run or logged model is in an experiment."""
         number = sa.cast(sa.literal(str(experiment_id)), sa.String)
         return self._versions(
+            str(experiment_id),
             sa.or_(
                 sa.cast(RUNS.c.experiment_id, sa.String) == number, sa.cast(LOGGED.c.experiment_id, sa.String) == number
-            )
+            ),
         )
 
     def stored(self, stages: Collection[str]) -> tuple[Stored, ...]:
@@ -142,17 +146,22 @@ class ProtectedTables:
 
     def run_root(self, run_id: str) -> str | None:
         """Return where a run keeps its artifacts."""
+        if not can_be_asked_for(run_id):
+            return None
         with self._engine.connect() as connection:
             return connection.scalar(sa.select(RUNS.c.artifact_uri).where(RUNS.c.run_uuid == run_id))
 
     def artifact_roots(self, ids: Collection[str]) -> tuple[str, ...]:
         """Return where those runs and logged models keep their artifacts that have one of the identifiers."""
+        ids = [each for each in ids if can_be_asked_for(each)]
         of_runs = sa.select(RUNS.c.artifact_uri).where(RUNS.c.run_uuid.in_(ids))
         of_models = sa.select(LOGGED.c.artifact_location).where(LOGGED.c.model_id.in_(ids))
         with self._engine.connect() as connection:
             return tuple(root for root in connection.scalars(sa.union(of_runs, of_models)) if root)
 
-    def _versions(self, condition: sa.ColumnElement[bool]) -> tuple[VersionKey, ...]:
+    def _versions(self, asked: str, condition: sa.ColumnElement[bool]) -> tuple[VersionKey, ...]:
+        if not can_be_asked_for(asked):
+            return ()
         columns = (VERSIONS.c.workspace, VERSIONS.c.name, VERSIONS.c.version)
         query = sa.select(*columns).select_from(WITH_ORIGINS).where(condition, VERSIONS.c.current_stage != DELETED)
         with self._engine.connect() as connection:

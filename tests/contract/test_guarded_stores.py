@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowException
-from mlflow.entities import Span, TraceInfo, TraceLocation, TraceState
+from mlflow.entities import LoggedModelStatus, RunTag, Span, TraceInfo, TraceLocation, TraceState
 from mlflow.entities.trace_status import TraceStatus
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
@@ -133,3 +133,26 @@ def span_with(attributes: dict[str, str]) -> Span:
             end_time=2,
         )
     )
+
+
+NUL = "a\0b"
+NOWHERE = {
+    "a stage": lambda registry, _: registry.transition_model_version_stage(NUL, "1", "Staging", False),
+    "a version's deletion": lambda registry, _: registry.delete_model_version(NUL, "1"),
+    "a model's deletion": lambda registry, _: registry.delete_registered_model(NUL),
+    "a rename": lambda registry, _: registry.rename_registered_model(NUL, "b"),
+    "an alias": lambda registry, _: registry.set_registered_model_alias(NUL, "live", "1"),
+    "a run's deletion": lambda _, tracking: tracking.delete_run(NUL),
+    "an experiment's deletion": lambda _, tracking: tracking.delete_experiment(NUL),
+    "a run's tag": lambda _, tracking: tracking.log_batch(NUL, [], [], [RunTag("slipway.x", "y")]),
+    "a logged model's status": lambda _, tracking: tracking.finalize_logged_model(NUL, LoggedModelStatus.READY),
+    "a logged model's deletion": lambda _, tracking: tracking.delete_logged_model(NUL),
+}
+
+
+@pytest.mark.parametrize("call", NOWHERE)
+def test_a_name_that_no_database_could_hold_is_the_callers_fault(url: str, registry: RegistryGuard, call: str):
+    """Nothing has it: MLflow's own answer, and no error of the server's."""
+    with pytest.raises(MlflowException) as caught:
+        NOWHERE[call](registry, open_tracking(url))
+    assert 400 <= caught.value.get_http_status_code() < 500, caught.value

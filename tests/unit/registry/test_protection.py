@@ -435,6 +435,19 @@ def test_no_version_is_made_of_what_some_decode(guarded: Guarded, source: str):
     guarded.protection.version_may_have(HERE, "m", "mlflow-artifacts:/0/r/artifacts/model", [])
 
 
+def test_no_version_is_made_of_anothers_files_by_where_the_server_keeps_them(guarded: Guarded):
+    """MLflow asks whose they are only where they are called as the server passes them on, and shows them to anybody."""
+    guarded.tables.roots[32 * "a"] = OWNED
+    may = guarded.protection.version_may_have
+    for source in (OWNED, f"{OWNED}/model", "s3://bucket/8/other", "s3://bucket", "S3://Bucket/8/other"):
+        with pytest.raises(NotApproved) as found:
+            may(HERE, "m", source, [], origins=[32 * "b"])
+        assert found.value.code == "kept-by-the-server"
+    may(HERE, "m", f"{OWNED}/model", [], origins=[32 * "a"])
+    for elsewhere in ("s3://another/7", "mlflow-artifacts:/8/other", "models:/m/1", "runs:/x/model", "dummy-source"):
+        may(HERE, "m", elsewhere, [])
+
+
 OWNED = "s3://bucket/7/" + 32 * "a" + "/artifacts"
 
 

@@ -91,6 +91,19 @@ def test_a_server_meets_a_policy_that_became_a_link_to_nowhere(tmp_path: Path):
         policies()
 
 
+def test_a_server_whose_policy_is_gone_does_not_go_on_by_the_default(tmp_path: Path):
+    """Whoever could delete the file would else choose what is asked of a version; put back, it holds again."""
+    path = tmp_path / "promotion.yaml"
+    path.write_text("stages: {production: {checks: {approval: {}}}}")
+    policies = PolicyFile(path)
+    held = policies()
+    path.rename(tmp_path / "aside")
+    with pytest.raises(InvalidInput, match=r"the policy at .*promotion\.yaml is gone, and was there"):
+        policies()
+    (tmp_path / "aside").rename(path)
+    assert policies() == held
+
+
 @pytest.mark.parametrize("text", ["[registry]", "registry", "7", "registry: 7", "registry: [policy]", "training: true"])
 def test_settings_are_sections_of_settings(tmp_path: Path, text: str):
     """Whatever else is there is refused."""
