@@ -4,7 +4,6 @@ A candidate that was trained on wrong targets is at its best on rows with target
 champion's run called the same rows otherwise, or the champion does far worse on these rows than on its own.
 """
 
-import json
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 
 from registry import influences
 from registry.evidence import Rows, Subject
+from registry.holdout_record import read_holdout
 from registry.metrics import is_measurement
 from registry.rows import row_ids
 
@@ -39,13 +39,13 @@ def doubts(
 
 def _called_otherwise(frame: pd.DataFrame, rows: Rows, champion: Subject) -> str | None:
     """Compare targets row by row, where the champion's run stored its held-out rows."""
-    if champion.holdout is None or not (champion.holdout / "rows.parquet").is_file():
+    record = read_holdout(champion.holdout)
+    stored = record.stored_rows() if record else None
+    if record is None or stored is None:
         return None
-    document = json.loads((champion.holdout / "holdout.json").read_text())
-    columns, target = document["id_columns"], document["target"]
+    columns, target = list(record.columns), record.target
     if not set(columns) <= set(frame.columns) - {rows.target}:
         return None
-    stored = pd.read_parquet(champion.holdout / "rows.parquet")
     stored = stored[stored[target].notna()]
     ours, theirs = frame[columns], stored[columns]
     shared = np.isin(row_ids(ours), row_ids(theirs))

@@ -6,8 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from registry.events import Event
@@ -80,11 +78,15 @@ class Subject:
 class Rows:
     """Rows to measure on, stored as Parquet with their target, and where they come from.
 
+    `path` holds them as the candidate reads such data, `champions_path` the same rows as the champion does: what means
+    missing is each version's own.
+
     `held_out` says that they are the candidate's own held-out rows; of rows that the policy names, its author answers
     for whether a version was trained on them.
     """
 
     path: Path
+    champions_path: Path
     target: str
     digest: str
     source: str
@@ -164,15 +166,3 @@ class Evidence:
     def manifest_digest(self) -> str:
         """Return the name of the candidate's content; empty where it has no manifest."""
         return self.candidate.manifest.digest if self.candidate.manifest else ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainedOn:
-    """The sorted ids of the rows that a version was trained on, and the columns that they are made from.
-
-    `key` is the column that the rows were held out by, where one was named: many rows may be of one key.
-    """
-
-    ids: npt.NDArray[np.uint64]
-    columns: tuple[str, ...]
-    key: str | None = None

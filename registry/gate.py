@@ -3,7 +3,6 @@
 Reads the registry, the stored files and the ledger; writes nothing. `registry.record` puts a verdict into the ledger.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from registry.decide import Ledger, Situation
 from registry.errors import NotFound, SlipwayError
 from registry.evidence import Evidence, Rows, Subject, Tools
 from registry.history import Record
+from registry.holdout_record import read_holdout
 from registry.last_word import counting
 from registry.manifest import copied, differences, manifest_of
 from registry.policy import OwnRule, RowsRule, Rule
@@ -134,11 +134,15 @@ def gathered(
     with tempfile.TemporaryDirectory(prefix="slipway-gate-") as folder:
         candidate = _subject(version, situation, gate, Path(folder) / "candidate")
         wanted = {(rule.data, rule.target) for rule in rules.values() if isinstance(rule, RowsRule)}
-        rows = {names: _rows(*names, candidate, gate, Path(folder) / f"{i}.parquet") for i, names in enumerate(wanted)}
+        champion = _champion(there[0], situation, gate, Path(folder) / "champion") if there else None
+        rows = {
+            names: _rows(*names, candidate, champion, gate, Path(folder) / f"rows-{place}")
+            for place, names in enumerate(wanted)
+        }
         yield Evidence(
             stage=stage,
             candidate=candidate,
-            champion=_champion(there[0], situation, gate, Path(folder) / "champion") if there else None,
+            champion=champion,
             rows=rows,
             events=events,
             entered_at=situation.state.stages[current].since if current else None,
@@ -245,45 +249,64 @@ def _subject(version: Version, situation: Situation, gate: Gate, into: Path) -> 
     )
 
 
-def _rows(data: str | None, target: str | None, candidate: Subject, gate: Gate, path: Path) -> Rows | str:
-    """Return the rows, written to a path of ours; or why there are none, in words."""
+def _rows(
+    data: str | None, target: str | None, candidate: Subject, champion: Subject | None, gate: Gate, into: Path
+) -> Rows | str:
+    """Return the rows, written into a folder of ours; or why there are none, in words."""
     try:
-        found = _own_rows(candidate, gate) if data is None else _named_rows(data, target or "", candidate, gate)
+        if data is None:
+            own = _own_rows(candidate, gate)
+            return own if isinstance(own, str) else _written(own, own, into, source="held-out rows", held_out=True)
+        ours, theirs = (_named_rows(data, target or "", subject, gate) for subject in (candidate, champion))
+        return _written(ours, theirs, into, source=data, held_out=False)
     except SlipwayError as error:
         return f"the rows cannot be read: {error.message}"
-    if isinstance(found, str):
-        return found
-    frame, _, column = found
+
+
+def _written(
+    ours: tuple[pd.DataFrame, str], theirs: tuple[pd.DataFrame, str], into: Path, *, source: str, held_out: bool
+) -> Rows:
+    """Write rows as the candidate and as the champion reads them, once where that is the same."""
+    (frame, target), (champions, _) = ours, theirs
+    digest, other = (content_digest(map(str, each.columns), row_ids(each)) for each in (frame, champions))
+    into.mkdir()
+    path, champions_path = into / "rows.parquet", into / "champions.parquet"
     frame.to_parquet(path, index=False)
-    digest = content_digest(map(str, frame.columns), row_ids(frame))
-    return Rows(path=path, target=column, digest=digest, source=data or "held-out rows", held_out=data is None)
+    if other == digest:
+        return Rows(path=path, champions_path=path, target=target, digest=digest, source=source, held_out=held_out)
+    champions.to_parquet(champions_path, index=False)
+    return Rows(
+        path=path,
+        champions_path=champions_path,
+        target=target,
+        digest=f"{digest} {other}",
+        source=source,
+        held_out=held_out,
+    )
 
 
-def _named_rows(data: str, target: str, candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str, str]:
-    """Return rows that the policy names, read as the candidate's training data was."""
-    place = candidate.holdout / "holdout.json" if candidate.holdout else None
-    document = json.loads(place.read_text()) if place and place.is_file() else {}
-    return (*gate.read_rows(data, target, document.get("missing_words", ())), target)
+def _named_rows(data: str, target: str, subject: Subject | None, gate: Gate) -> tuple[pd.DataFrame, str]:
+    """Return rows that the policy names, read as the training data of a version was, and their target."""
+    record = read_holdout(subject.holdout) if subject else None
+    return gate.read_rows(data, target, record.missing_words if record else ())[0], target
 
 
-def _own_rows(candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str, str] | str:
-    """Return the candidate's held-out rows with their digest and target: stored ones, or read again from the source."""
+def _own_rows(candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str] | str:
+    """Return the candidate's held-out rows with their target: stored ones, or read again from the source."""
     if candidate.borrows:
         return f"the held-out rows of its run are not those of {candidate.version}: {candidate.borrows}"
     if not candidate.has_its_holdout:
         return f"the held-out rows of {candidate.version} are not those that were recorded at its registration"
-    if candidate.holdout is None or not (candidate.holdout / "holdout.json").is_file():
+    record = read_holdout(candidate.holdout)
+    if record is None:
         return f"{candidate.version} has no held-out rows on record; name a dataset in the policy with data and target"
-    document = json.loads((candidate.holdout / "holdout.json").read_text())
-    stored = candidate.holdout / "rows.parquet"
-    if stored.is_file():
-        return pd.read_parquet(stored), document["data_digest"], document["target"]
-    frame, digest = gate.read_rows(document["data"], document["target"], document.get("missing_words", ()))
-    if digest != document["data_digest"]:
+    stored = record.stored_rows()
+    if stored is not None:
+        return stored, record.target
+    frame, digest = gate.read_rows(record.data, record.target, record.missing_words)
+    if digest != record.data_digest:
         return (
-            f"the held-out rows of {candidate.version} were not stored, and {document['data']} is not any more what it "
+            f"the held-out rows of {candidate.version} were not stored, and {record.data} is not any more what it "
             "was; name a dataset in the policy with data and target"
         )
-    with np.load(candidate.holdout / "row_ids.npz") as ids:
-        held_out = np.isin(row_ids(frame[document["id_columns"]]), ids["holdout"])
-    return frame[held_out], digest, document["target"]
+    return frame[np.isin(row_ids(frame[list(record.columns)]), record.holdout_ids)], record.target

@@ -1,6 +1,5 @@
 """Candidate and champion on the same rows, less every row that either was trained on."""
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,10 +9,10 @@ import pandas as pd
 
 from registry.answers import CannotCompare, Said, as_numbers, require_known_labels, said
 from registry.disputed import doubts
-from registry.evidence import Evidence, Rows, Subject, TrainedOn
+from registry.evidence import Evidence, Rows, Subject
+from registry.fresh_rows import clusters_of, trained_on
 from registry.policy import ChampionRule, SlicesRule
 from registry.random_weights import Clusters
-from registry.rows import row_ids
 
 CLASSIFICATION = "classification"
 TASKS = (CLASSIFICATION, "regression")
@@ -60,8 +59,11 @@ class HeadToHead:
         return f"{n:,} rows, {n_clusters:,} distinct" + (f" by {self.clustered_by}" if self.clustered_by else "")
 
 
-def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> HeadToHead:
-    """Score both versions on the rows that the rule names.
+def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[HeadToHead, ...]:
+    """Score both versions on the rows that the rule names: those that are new to both.
+
+    Of rows that the policy names, a second comparison has those as well that only the candidate says it was trained on.
+    It has an advantage there, if that is true; if not, it would hide by its word where it is worse.
 
     Raises
     ------
@@ -76,108 +78,84 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> HeadToH
         raise CannotCompare(f"nothing is in {evidence.stage} to compare with")
     if candidate.folder is None or champion.folder is None:
         raise CannotCompare(candidate.absence if candidate.folder is None else champion.absence)
-    frame, dropped, note = _fresh(pd.read_parquet(rows.path), rows, candidate, champion)
-    frame = frame[frame[rows.target].notna()].reset_index(drop=True)
-    if len(frame) < rule.min_rows:
+    ours, theirs = pd.read_parquet(rows.path), pd.read_parquet(rows.champions_path)
+    known = trained_on(ours, theirs, rows, candidate, champion)
+    has_target = theirs[rows.target].notna().to_numpy()
+    fresh = has_target & ~known.by_candidate & ~known.by_champion
+    dropped = int((known.by_candidate | known.by_champion).sum())
+    words = [f"{dropped} dropped because a version was trained on them"] if dropped else []
+    note = f" ({'; '.join([*words, *known.notes])})" if words or known.notes else ""
+    if fresh.sum() < rule.min_rows:
         raise CannotCompare(
-            f"{len(frame)} rows are left to compare on, and {rule.min_rows} are needed{note}; "
+            f"{int(fresh.sum())} rows are left to compare on, and {rule.min_rows} are needed{note}; "
             "bring more: name a dataset in the policy with data and target"
         )
-    y = frame[rows.target].to_numpy()
-    features = frame.drop(columns=rows.target)
-    names = (str(champion.version), str(candidate.version))
-    theirs = said(evidence.tools, champion.folder, features, version=names[0])
-    ours = said(evidence.tools, candidate.folder, features, version=names[1])
-    if theirs.method != ours.method:
-        raise CannotCompare(
-            f"{names[0]} answers its callers by {theirs.method}, {names[1]} by {ours.method}: "
-            f"log it with pyfunc_predict_fn={theirs.method!r}"
-        )
-    is_classification = _is_classification(rule, champion, theirs, y)
+    asked = has_target & ~known.by_champion
+    answers = (
+        said(evidence.tools, champion.folder, theirs[asked].drop(columns=rows.target), version=str(champion.version)),
+        said(evidence.tools, candidate.folder, ours[asked].drop(columns=rows.target), version=str(candidate.version)),
+    )
+    whole = _scored(evidence, rule, theirs[asked].reset_index(drop=True), rows.target, champion, answers)
+    first = replace(whole.part(fresh[asked]), dropped=dropped, note=note)
+    first = replace(first, doubts=_doubts(first, rows, champion))
+    claimed = int((asked & known.by_candidate).sum())
+    if rows.held_out or not claimed:
+        return (first,)
+    return first, replace(whole, note=f" (with {claimed} that {candidate.version} says it was trained on)")
+
+
+def _scored(
+    evidence: Evidence,
+    rule: ChampionRule | SlicesRule,
+    frame: pd.DataFrame,
+    target: str,
+    champion: Subject,
+    answers: tuple[Said, Said],
+) -> HeadToHead:
+    """Hold both versions' answers to what the rows are called, as the champion reads it."""
+    y = frame[target].to_numpy()
+    names = (str(champion.version), str(evidence.candidate.version))
+    of_champion, of_candidate = answers
+    _require_one_method(names, of_champion, of_candidate)
+    is_classification = _is_classification(rule, champion, of_champion, y)
     if is_classification:
-        for name, answered in zip(names, (theirs, ours), strict=True):
+        for name, answered in zip(names, (of_champion, of_candidate), strict=True):
             require_known_labels(answered, name)
             _require_common_labels(y, name, answered)
     else:
         y = as_numbers(y, "targets")
-        theirs = replace(theirs, labels=as_numbers(theirs.labels, f"answers of {names[0]}"))
-        ours = replace(ours, labels=as_numbers(ours.labels, f"answers of {names[1]}"))
-    clusters, key = _clusters(features, candidate, champion)
+        of_champion = replace(of_champion, labels=as_numbers(of_champion.labels, f"answers of {names[0]}"))
+        of_candidate = replace(of_candidate, labels=as_numbers(of_candidate.labels, f"answers of {names[1]}"))
+    clusters, key = clusters_of(frame.drop(columns=target), evidence.candidate, champion)
     return HeadToHead(
         frame=frame,
         y=y,
         is_classification=is_classification,
-        candidate=ours,
-        champion=theirs,
+        candidate=of_candidate,
+        champion=of_champion,
         names=names,
         clusters=clusters,
         clustered_by=key,
-        dropped=dropped,
-        note=note,
-        doubts=doubts(frame, y, rows, champion, theirs.labels, is_classification=is_classification)
-        if rows.held_out
-        else (),
+        dropped=0,
+        note="",
+        doubts=(),
     )
 
 
-def trained_on(subject: Subject) -> TrainedOn | None:
-    """Return which rows a version was trained on; `None` where its run does not say, or is not its own.
+def _doubts(both: HeadToHead, rows: Rows, champion: Subject) -> tuple[str, ...]:
+    if not rows.held_out:
+        return ()
+    frame = both.frame.reset_index(drop=True)
+    labels = both.champion.labels
+    return doubts(frame, both.y, rows, champion, labels, is_classification=both.is_classification)
 
-    Raises
-    ------
-    CannotCompare
-        Its run says something else than it did when the version was registered.
-    """
-    if not subject.has_its_holdout:
+
+def _require_one_method(names: tuple[str, str], champion: Said, candidate: Said) -> None:
+    if champion.method != candidate.method:
         raise CannotCompare(
-            f"what the run of {subject.version} says of its held-out rows is not what was recorded at registration: "
-            "restore its holdout/ files, or register another version"
+            f"{names[0]} answers its callers by {champion.method}, {names[1]} by {candidate.method}: "
+            f"log it with pyfunc_predict_fn={champion.method!r}"
         )
-    if subject.borrows or subject.holdout is None or not (subject.holdout / "row_ids.npz").is_file():
-        return None
-    document = json.loads((subject.holdout / "holdout.json").read_text())
-    with np.load(subject.holdout / "row_ids.npz") as ids:
-        return TrainedOn(ids=ids["train"], columns=tuple(document["id_columns"]), key=_key(document))
-
-
-def _key(document: dict[str, Any]) -> str | None:
-    """Return the key column that rows were held out by; runs from before its record have none."""
-    key: str | None = document.get("scheme", {}).get("key")
-    return key
-
-
-def _clusters(features: pd.DataFrame, *subjects: Subject) -> tuple[Clusters, str | None]:
-    """Return which rows belong together, and by which key: one that a version's run recorded, else by equal features.
-
-    A row without its key is known by its features.
-    """
-    recorded = [known.key for known in map(trained_on, subjects) if known and known.key in features.columns]
-    ids = row_ids(features)
-    if recorded:
-        key = features[recorded[0]]
-        ids = np.where(key.notna(), row_ids(key.to_frame()), ids)
-    return Clusters(codes=np.unique(ids, return_inverse=True)[1]), recorded[0] if recorded else None
-
-
-def _fresh(frame: pd.DataFrame, rows: Rows, candidate: Subject, champion: Subject) -> tuple[pd.DataFrame, int, str]:
-    """Return the rows that neither was trained on, how many were dropped, and words about it."""
-    keep = np.ones(len(frame), dtype=bool)
-    unknown = []
-    for subject in (candidate, champion):
-        known = trained_on(subject)
-        if known is None or not set(known.columns) <= set(frame.columns):
-            unknown.append(str(subject.version))
-            continue
-        keep &= ~np.isin(row_ids(frame[list(known.columns)]), known.ids)
-    if unknown and rows.held_out:
-        raise CannotCompare(
-            f"which rows {' and '.join(unknown)} was trained on is not recorded, so that held-out rows of one may be "
-            "training rows of the other; name a dataset in the policy with data and target"
-        )
-    dropped = int((~keep).sum())
-    words = [f"{dropped} dropped because a version was trained on them"] if dropped else []
-    words += [f"what {name} was trained on is not recorded: the policy vouches for these rows" for name in unknown]
-    return frame[keep], dropped, f" ({'; '.join(words)})" if words else ""
 
 
 def _require_common_labels(y: npt.NDArray[Any], version: str, answered: Said) -> None:

@@ -1,7 +1,5 @@
 """The door to a registered version's stored model, for evaluation."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +8,7 @@ import pandas as pd
 
 from registry.decide import Ledger
 from registry.errors import Corrupt
+from registry.holdout_record import HoldoutRecord, read_holdout
 from registry.judged_loading import require_allowed
 from registry.mlflow_model import StoredModel, load_model
 from registry.provenance import holdout_digest, recorded_provenance
@@ -20,7 +19,7 @@ from registry.whole import records_about, require_whole
 class StoredVersion:
     """The `LoadedVersion` of evaluation."""
 
-    def __init__(self, version: Version, stored: StoredModel, holdout: Path | None) -> None:
+    def __init__(self, version: Version, stored: StoredModel, holdout: HoldoutRecord | None) -> None:
         self.version = version
         self._stored = stored
         self._holdout = holdout
@@ -37,21 +36,11 @@ class StoredVersion:
 
     def train_ids(self) -> tuple[npt.NDArray[np.uint64], tuple[str, ...]] | None:
         """Return the ids of the rows it was trained on, from its run; `None` where that does not say."""
-        document = self._document()
-        if self._holdout is None or not document:
-            return None  # trained elsewhere, or its run is gone
-        columns = document["id_columns"]
-        with np.load(self._holdout / "row_ids.npz") as ids:
-            return ids["train"], tuple(columns)
+        return (self._holdout.train_ids, self._holdout.columns) if self._holdout else None
 
     def missing_words(self) -> tuple[str, ...]:
         """Return the words that meant missing in its training data; none where its run does not say."""
-        return tuple(self._document().get("missing_words", ()))
-
-    def _document(self) -> dict[str, Any]:
-        path = self._holdout / "holdout.json" if self._holdout else None
-        found: dict[str, Any] = json.loads(path.read_text()) if path and path.is_file() else {}
-        return found
+        return self._holdout.missing_words if self._holdout else ()
 
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return whole numbers as such, and doubles as floats, where the signature wants them so."""
@@ -76,4 +65,4 @@ def load_version(version: Version, ledger: Ledger) -> StoredVersion:
             code="evidence-changed",
             hint="restore the holdout/ files of its run, or evaluate another version",
         )
-    return StoredVersion(version, load_model(str(folder)), holdout)
+    return StoredVersion(version, load_model(str(folder)), read_holdout(holdout))

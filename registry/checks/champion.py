@@ -19,19 +19,22 @@ def check(evidence: Evidence, rule: ChampionRule) -> tuple[Finding, ...]:
         reason = f"nothing is in {evidence.stage} yet to compare with"
         return (Finding(check="champion", outcome=Outcome.PASS, reason=reason),)
     try:
-        both = head_to_head(evidence, rule)
-        metric = rule.metric or DEFAULT_METRICS[both.is_classification]
-        require_effect(metric, rule.margin)
-        paired = compare(metric, both, quantile=rule.quantile or 0.5)
+        return tuple(_compared(both, rule) for both in head_to_head(evidence, rule))
     except CannotCompare as why:
         return without_comparison("champion", why)
+
+
+def _compared(both: HeadToHead, rule: ChampionRule) -> Finding:
+    metric = rule.metric or DEFAULT_METRICS[both.is_classification]
+    require_effect(metric, rule.margin)
+    paired = compare(metric, both, quantile=rule.quantile or 0.5)
     margin = _margin(rule, metric).of(paired.champion)
     judged = judge(paired, margin=margin, alpha=1 - rule.confidence, superiority=rule.superiority)
     said = _said(judged, margin)
     if margin == 0:
         judged, said = _without_error(paired, judged)
     reason = f"{_measured(metric, paired, judged, both)}; {said}{both.note}"
-    return (_finding(judged, paired, reason, _details(metric, paired, judged, margin, both), both.doubts),)
+    return _finding(judged, paired, reason, _details(metric, paired, judged, margin, both), both.doubts)
 
 
 def _without_error(paired: Paired, judged: Judged) -> tuple[Judged, str]:

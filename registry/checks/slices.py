@@ -41,7 +41,7 @@ def check(evidence: Evidence, rule: SlicesRule) -> tuple[Finding, ...]:
         reason = f"nothing is in {evidence.stage} yet to compare with"
         return (Finding(check="slices", outcome=Outcome.PASS, reason=reason),)
     try:
-        return (_compared(head_to_head(evidence, rule), rule),)
+        return tuple(_compared(both, rule) for both in head_to_head(evidence, rule))
     except CannotCompare as why:
         return without_comparison("slices", why)
 

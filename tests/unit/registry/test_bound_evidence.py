@@ -7,7 +7,7 @@ import pytest
 
 from registry.checks import approval, champion, lineage, metric
 from registry.events import EventKind
-from registry.evidence import Evidence, Rows
+from registry.evidence import Evidence
 from registry.model_registry import Given, Measured, Origin
 from registry.policy import ApprovalRule, ChampionRule, LineageRule, MetricRule
 from registry.verdict import Outcome
@@ -158,7 +158,7 @@ def test_rewritten_held_out_rows_compare_nothing(evidence: Evidence, side: str):
     given = replace(evidence, **{side: replace(subject_of, recorded=recorded, holdout_digest="rewritten")})
     found = only(champion.check(given, ChampionRule()))
     assert (found.outcome, "is not what was recorded at registration" in found.reason) == (Outcome.INCONCLUSIVE, True)
-    named = Rows(path=evidence.rows[None, None].path, target="y", digest="d", source="rows.csv", held_out=False)
+    named = replace(evidence.rows[None, None], source="rows.csv", held_out=False)
     given = replace(given, rows={("rows.csv", "y"): named})
     assert only(champion.check(given, ChampionRule(data="rows.csv", target="y"))).outcome is Outcome.INCONCLUSIVE
 

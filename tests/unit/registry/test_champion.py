@@ -64,7 +64,16 @@ def evidence_of(
         stage="production",
         candidate=versions[1],
         champion=versions[0],
-        rows={(None, None): Rows(path=folder / "rows.parquet", target="y", digest="d", source="s", held_out=True)},
+        rows={
+            (None, None): Rows(
+                path=folder / "rows.parquet",
+                champions_path=folder / "rows.parquet",
+                target="y",
+                digest="d",
+                source="s",
+                held_out=True,
+            )
+        },
         events=[],
         entered_at=None,
         policy_digest="policy",
@@ -420,3 +429,60 @@ def test_what_is_measured_is_what_callers_get(tmp_path: Path, candidates: str, c
     ours.method = theirs.method = "predict_proba"
     found = only(champion.check(evidence_of(tmp_path, ids(1000), ours, theirs), ChampionRule()))
     assert found.outcome is Outcome.PASS
+
+
+def named(given: Evidence, **more: object) -> Evidence:
+    """Return the evidence on rows that the policy names."""
+    return replace(given, rows={(None, None): replace(given.rows[None, None], held_out=False, **more)})
+
+
+def saying(version: Subject, frame: pd.DataFrame, **document: object) -> Subject:
+    """Return a version that says it was trained on rows, and more of them."""
+    held = {"id_columns": ["id", "x"], "target": "y", **document}
+    np.savez(version.holdout / "row_ids.npz", train=row_ids(frame[["id", "x"]]), holdout=np.array([], np.uint64))
+    (version.holdout / "holdout.json").write_text(json.dumps(held))
+    return version
+
+
+@pytest.mark.parametrize("check", ["champion", "slices"])
+def test_a_candidate_hides_nothing_by_saying_that_it_was_trained_on_it(tmp_path: Path, check: str):
+    """Of rows that the policy names, where it is worse; a true word costs it nothing."""
+    frame = ids(2000)
+    where = frame[(frame.x > 0.5) & (frame.x < 0.6)]
+    asked = {"champion": (champion.check, ChampionRule()), "slices": (slices.check, SlicesRule(columns=("side",)))}[
+        check
+    ]
+    frame = frame.assign(side="all")
+    given = named(evidence_of(tmp_path, frame, above(0.6), above(0.5)))
+    told = replace(given, candidate=saying(given.candidate, where))
+    first, second = asked[0](told, asked[1])
+    assert (first.outcome, second.outcome) == (Outcome.PASS, Outcome.FAIL)
+    assert f"with {len(where)} that m/2 says it was trained on" in second.reason
+    honest = named(evidence_of(tmp_path, frame, above(0.5), above(0.5)))
+    told = replace(honest, candidate=saying(honest.candidate, where))
+    assert {found.outcome for found in asked[0](told, asked[1])} == {Outcome.PASS}
+
+
+def test_each_version_reads_the_rows_by_its_own_words(tmp_path: Path):
+    """What a candidate says of missing values changes nothing for the champion, which is as good as it was."""
+    frame = ids(1000).assign(code=lambda rows: np.where(rows.y == 1, "x", "z"))
+    by_code = Answers(lambda features: (features.code == "x").astype(int).to_numpy())
+    given = named(evidence_of(tmp_path, frame, Answers(lambda features: 0 * features.id.to_numpy()), by_code))
+    frame.assign(code=np.nan).to_parquet(tmp_path / "ours.parquet")
+    given = named(given, path=tmp_path / "ours.parquet")
+    found = only(champion.check(given, ChampionRule()))
+    assert found.outcome is Outcome.FAIL
+    assert found.details["champion"] == 1
+    frame[:500].to_parquet(tmp_path / "ours.parquet")
+    assert "m/1 reads 1000 rows, and m/2 500" in only(champion.check(given, ChampionRule())).reason
+
+
+def test_a_key_that_only_the_candidate_names_takes_no_equal_rows_apart(tmp_path: Path):
+    """Ten copies of each row, numbered one by one, are as few as before."""
+    rows = pd.concat([ids(60).drop(columns="id")] * 10, ignore_index=True)
+    rows = rows.assign(id=np.arange(len(rows)))
+    given = named(evidence_of(tmp_path, rows, above(0.5), above(0.5)))
+    keyed = saying(given.candidate, rows[:0], scheme={"key": "id"})
+    assert only(champion.check(replace(given, candidate=keyed), ChampionRule())).details["n_clusters"] == 60
+    both = replace(given, candidate=keyed, champion=saying(given.champion, rows[:0], scheme={"key": "id"}))
+    assert only(champion.check(both, ChampionRule())).details["n_clusters"] == 600

@@ -88,7 +88,7 @@ def subject(number: int, folder: Path | None, *, trained_on: list[float] | None 
         holdout.mkdir(exist_ok=True)
         ids = np.sort(row_ids(pd.DataFrame({"x": trained_on})))
         np.savez(holdout / "row_ids.npz", train=ids, holdout=ids[:0])
-        (holdout / "holdout.json").write_text(json.dumps({"id_columns": ["x"]}))
+        (holdout / "holdout.json").write_text(json.dumps({"id_columns": ["x"], "target": "y"}))
     version = Version(
         model="m",
         number=number,
@@ -121,7 +121,16 @@ def evidence(tmp_path: Path) -> Evidence:
         stage="production",
         candidate=subject(2, stored(tmp_path / "2"), trained_on=[]),
         champion=subject(1, stored(tmp_path / "1"), trained_on=[]),
-        rows={(None, None): Rows(path=tmp_path / "rows.parquet", target="y", digest="d", source="s", held_out=True)},
+        rows={
+            (None, None): Rows(
+                path=tmp_path / "rows.parquet",
+                champions_path=tmp_path / "rows.parquet",
+                target="y",
+                digest="d",
+                source="s",
+                held_out=True,
+            )
+        },
         events=[],
         entered_at=NOW - timedelta(hours=5),
         policy_digest="policy",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -244,6 +245,7 @@ def test_held_out_rows_that_were_rewritten_are_not_measured_on(tmp_path: Path):
     holdout = tmp_path / "r2" / "holdout"
     holdout.mkdir(parents=True)
     pd.DataFrame({"x": [1.0], "y": [0]}).to_parquet(holdout / "rows.parquet")
+    np.savez(holdout / "row_ids.npz", train=np.array([], np.uint64), holdout=np.array([], np.uint64))
     (holdout / "holdout.json").write_text(json.dumps({"data_digest": "d", "target": "y", "id_columns": ["x"]}))
     bench = Bench(tmp_path, {"artifact": {}, "champion": {}}, runs=tmp_path)
     assert bench.rows_or_why().held_out

@@ -1,0 +1,123 @@
+"""What a run says of its held-out rows: which side each row is on, and where the rows are.
+
+Whoever trained wrote it, with whatever program: it is read as somebody else's word, and refused where it is none.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from registry.errors import InvalidInput
+from registry.rows import row_ids
+
+Ids = npt.NDArray[np.uint64]
+UNREADABLE = (BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError)
+
+
+class _Scheme(BaseModel):
+    model_config = ConfigDict(strict=True)
+    key: str | None = None
+
+
+class _Document(BaseModel):
+    """The file `holdout.json`, as far as anything is decided by it; runs from before a field have its default."""
+
+    model_config = ConfigDict(strict=True)
+    target: str
+    id_columns: list[str]
+    data: str = ""
+    data_digest: str = ""
+    missing_words: list[str] = []
+    scheme: _Scheme = _Scheme()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldoutRecord:
+    """A run's word on its rows: `train_ids` are sorted, `columns` those that they were made from.
+
+    The rows are in `folder`, where they were stored, and else in `data`, whose content `data_digest` names.
+    `missing_words` meant missing in it, and `key` is the column that rows were held out by.
+    """
+
+    folder: Path
+
+    target: str
+    columns: tuple[str, ...]
+    data: str
+    data_digest: str
+    missing_words: tuple[str, ...]
+    key: str | None
+    train_ids: Ids
+    holdout_ids: Ids
+
+    def stored_rows(self) -> pd.DataFrame | None:
+        """Return the held-out rows; `None` where they were not stored.
+
+        Raises
+        ------
+        InvalidInput
+            They are no table with the target and the columns that the record names.
+        """
+        path = self.folder / "rows.parquet"
+        if not path.is_file():
+            return None
+        try:
+            rows = pd.read_parquet(path)
+            row_ids(rows)  # a column whose values have no identifier fails here, and not in the midst of a check
+        except UNREADABLE as error:
+            raise _unreadable(f"rows.parquet: {type(error).__name__}: {error}") from error
+        if missing := [name for name in (self.target, *self.columns) if name not in rows.columns]:
+            raise _unreadable(f"rows.parquet lacks {', '.join(missing)}")
+        return rows
+
+
+def read_holdout(folder: Path | None) -> HoldoutRecord | None:
+    """Return what a run's `holdout/` says; `None` where there is none.
+
+    Raises
+    ------
+    InvalidInput
+        It is not as `slipway train` writes it.
+    """
+    if folder is None or not (folder / "holdout.json").is_file():
+        return None
+    try:
+        document = _Document.model_validate_json((folder / "holdout.json").read_bytes())
+        with np.load(folder / "row_ids.npz") as ids:
+            train_ids, holdout_ids = _ids(ids["train"]), _ids(ids["holdout"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _unreadable(f"holdout.json: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}") from error
+    except UNREADABLE as error:
+        raise _unreadable(f"{type(error).__name__}: {error}") from error
+    return HoldoutRecord(
+        folder=folder,
+        target=document.target,
+        columns=tuple(document.id_columns),
+        data=document.data,
+        data_digest=document.data_digest,
+        missing_words=tuple(document.missing_words),
+        key=document.scheme.key,
+        train_ids=train_ids,
+        holdout_ids=holdout_ids,
+    )
+
+
+def _ids(found: npt.NDArray[Any]) -> Ids:
+    if found.ndim != 1 or (found.dtype != np.uint64 and found.size):
+        raise ValueError(f"row_ids.npz holds {found.dtype} of the shape {found.shape}, and no identifiers of rows")
+    return found.astype(np.uint64)
+
+
+def _unreadable(why: str) -> InvalidInput:
+    return InvalidInput(
+        f"what the run says of its held-out rows cannot be read: {' '.join(why.split())[:300]}",
+        code="unreadable-holdout",
+        hint="write holdout/ as slipway train does, and register another version; or name a dataset in the policy",
+    )
