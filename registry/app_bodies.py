@@ -53,13 +53,15 @@ def _details(found: dict[str, Any]) -> dict[str, Any]:
 
 Name = Annotated[str, AfterValidator(partial(require_name, what="a name in the request"))]
 Uid = Annotated[str, AfterValidator(require_uid)]
-Number = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+Number = Annotated[int, Field(ge=1, le=LARGEST_NUMBER, strict=True)]
+NumberInQuery = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
 EventNumber = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
 Words = Annotated[str, Field(max_length=REASON_CHARACTERS)]
 Prefix = Annotated[Words, AfterValidator(partial(_plain, what="the prefix"))]
 Engine = Annotated[Name, Field(max_length=ENGINE_CHARACTERS)]
-Count = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
+Count = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]  # 0 is not taken for a dry run that is not wanted
 
 
 class Body(BaseModel):
@@ -80,7 +82,7 @@ class Reasoned(Body):
 class Decided(Reasoned):
     """A decision; a dry run tells what it would change."""
 
-    dry_run: bool = False
+    dry_run: Flag = False
 
 
 class HeartbeatBody(BaseModel):
@@ -189,7 +191,7 @@ class RollbackBody(Decided):
     stage: Name | None = None
     from_version: Number | None = None
     to_version: Number | None = None
-    skip_damaged: bool = False
+    skip_damaged: Flag = False
 
 
 class AdoptionBody(Decided):

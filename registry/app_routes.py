@@ -24,7 +24,7 @@ from registry.app_bodies import (
     EventNumber,
     LeaveBody,
     Name,
-    Number,
+    NumberInQuery,
     Prefix,
     PromotionBody,
     RegistrationBody,
@@ -199,7 +199,7 @@ class Api:
         model_uid: Uid,
         after_seq: EventNumber = 0,
         limit: int = Query(PAGE_ROWS, ge=1, le=PAGE_ROWS),
-        version: Number | None = None,
+        version: NumberInQuery | None = None,
         moves: bool = False,
     ) -> dict[str, Any]:
         """Give records of a model as they are stored: a page of all, those about a version, or those that moved one."""

@@ -159,8 +159,13 @@ class LedgerDecisions:
         if before is None:
             registry.require_fixed(version)
         location = registry.location(version)
-        given = manifest if before is None else None  # whoever says that files were moved is not believed what they are
-        files = given or manifest_of(registry.stored_files(location))
+        files = manifest_of(registry.stored_files(location))
+        if before is None and manifest is not None and (differing := differences(manifest, files)):
+            raise Conflict(
+                f"{version} is stored otherwise than as it was logged: {'; '.join(differing[:NAMED_AT_MOST])}",
+                code="files-differ",
+                hint="see that its upload has ended and nobody changes its files, then register it again",
+            )
         if before is not None and files != before:
             raise Corrupt(
                 f"{version} is recorded with other files: {'; '.join(differences(before, files)[:NAMED_AT_MOST])}",

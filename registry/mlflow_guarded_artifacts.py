@@ -30,6 +30,7 @@ from registry.places import Place, place_of, unguarded
 INCOMING = ".slipway-incoming"
 GUARDED = frozenset(
     {
+        "abort_multipart_upload",
         "complete_multipart_upload",
         "create_multipart_upload",
         "create_presigned_upload_url",
@@ -159,6 +160,10 @@ class GuardedBucket(ArtifactGuard, S3ArtifactRepository):
         self, local_file: str, upload_id: str, parts: Any = None, artifact_path: str | None = None
     ) -> None:
         """Refuse to make visible what came in parts: none was begun here."""
+        raise _no_addresses(_UnsupportedMultipartUploadException.MESSAGE)
+
+    def abort_multipart_upload(self, local_file: str, upload_id: str, artifact_path: str | None = None) -> None:
+        """Refuse to give up what was sent in parts: none was begun here."""
         raise _no_addresses(_UnsupportedMultipartUploadException.MESSAGE)
 
     def create_presigned_upload_url(self, artifact_path: str, expiration: int = 900) -> Any:

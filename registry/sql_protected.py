@@ -14,6 +14,7 @@ from registry.identity import RegisteredModel
 from registry.protection import Stored, VersionKey
 from registry.stages import MLFLOW_NONE, mlflow_stage_of
 from registry.text import can_be_asked_for
+from registry.version import LARGEST_NUMBER
 
 DELETED = "Deleted_Internal"
 META = sa.MetaData()
@@ -118,13 +119,18 @@ class ProtectedTables:
         return self._versions(model_id, LOGGED.c.model_id == model_id)
 
     def versions_of_experiment(self, experiment_id: str) -> tuple[VersionKey, ...]:
-        """Return the versions whose run or logged model is in an experiment."""
-        number = sa.cast(sa.literal(str(experiment_id)), sa.String)
+        """Return the versions whose run or logged model is in an experiment, however its number is written.
+
+        MLflow makes a number of it: ` 01`, `+1` and `0_1` are the experiment 1.
+        """
+        try:
+            number = int(experiment_id)
+        except ValueError:
+            return ()
+        if not 0 <= number <= LARGEST_NUMBER:
+            return ()
         return self._versions(
-            str(experiment_id),
-            sa.or_(
-                sa.cast(RUNS.c.experiment_id, sa.String) == number, sa.cast(LOGGED.c.experiment_id, sa.String) == number
-            ),
+            str(experiment_id), sa.or_(RUNS.c.experiment_id == number, LOGGED.c.experiment_id == number)
         )
 
     def stored(self, stages: Collection[str]) -> tuple[Stored, ...]:

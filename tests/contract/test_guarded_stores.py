@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowException
 from mlflow.entities import LoggedModelStatus, RunTag, Span, TraceInfo, TraceLocation, TraceState
 from mlflow.entities.trace_status import TraceStatus
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as SqlAlchemyRegistry
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
@@ -156,3 +157,19 @@ def test_a_name_that_no_database_could_hold_is_the_callers_fault(url: str, regis
     with pytest.raises(MlflowException) as caught:
         NOWHERE[call](registry, open_tracking(url))
     assert 400 <= caught.value.get_http_status_code() < 500, caught.value
+
+
+@pytest.mark.parametrize("written", ["1", "01", "00000001", "+1", " 1", "1 ", "1\n", "\u0661", "\uff11", "0_1"])
+def test_an_experiment_is_guarded_however_its_number_is_written(url: str, tmp_path: Path, written: str):
+    """MLflow makes a number of each of these; what is in production comes from that experiment."""
+    tracking, registry = open_tracking(url, f"{tmp_path}/artifacts"), open_registry(url)
+    experiment = tracking.create_experiment("mine")
+    assert experiment == "1"
+    run = tracking.create_run(experiment, "ann", 0, [], "r").info
+    registry.create_registered_model("m")
+    registry.create_model_version("m", f"{run.artifact_uri}/model", run.run_id)
+    SqlAlchemyRegistry.set_registered_model_alias(registry, "m", "production", "1")  # as a promotion does
+    with pytest.raises(MlflowException, match="m/1") as caught:
+        tracking.delete_experiment(written)
+    assert caught.value.get_http_status_code() == 403
+    assert tracking.get_experiment(experiment).lifecycle_stage == "active"

@@ -187,6 +187,11 @@ def wrong_requests() -> Iterator[tuple[str, str, Any]]:
     yield "POST", "/heartbeats", {"beats": [{**{"engine": "e" * 201}, "model": "m"}]}
     yield "POST", "/registrations", {"version": "m/2", "reason": "x", "manifest": '[{"path": ["a"]}]'}
     yield "POST", "/registrations", {"version": "m/2", "reason": "x", "manifest": '{"a": 1}'}
+    for odd in (0, 1, "false", "true"):
+        yield "POST", "/rollbacks", {"model": "m", "reason": "x", "dry_run": odd}
+        yield "POST", "/rollbacks", {"model": "m", "reason": "x", "skip_damaged": odd}
+    for odd in (True, "1", 1.0):
+        yield "POST", "/rollbacks", {"model": "m", "reason": "x", "to_version": odd}
 
 
 @pytest.mark.parametrize(("method", "path", "body"), list(wrong_requests()))

@@ -1,5 +1,6 @@
 """The API on stand-ins: who may ask for what, on which verdicts it decides, and how errors leave."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -83,13 +84,17 @@ class Office(Desk):
 
     def add(self, folder: Path) -> None:
         """Register a version with a run, recorded with its files."""
+        self.decisions.register(parse_ref(f"m/{self.add_unrecorded(folder)}"), "trained", manifest_of(folder))
+
+    def add_unrecorded(self, folder: Path) -> int:
+        """Register a version with a run, and return its number."""
         number = len(self.registry.known.get("m", {})) + 1
         self.registry.folders[f"models:/m-{number}"] = folder
         self.registry.recorded[f"r{number}"] = Measured(metrics={}, params={}, user="tina", status="FINISHED")
         self.registry.origins[f"models:/m-{number}"] = Origin(run_id=f"r{number}", experiment_id=None)
         logged = logged_model(run_id=f"r{number}", model_uri=f"models:/m-{number}")
         self.registry.create_version(logged, model="m", description="", tags={})
-        self.decisions.register(parse_ref(f"m/{number}"), "trained", manifest_of(folder))
+        return number
 
     @contextmanager
     def opened(self) -> Iterator[Ledger]:
@@ -545,3 +550,26 @@ def test_a_renamed_models_history_is_seen_by_whoever_sees_its_new_name(staffed: 
     assert staffed.get("/ledger/models", "vera").document == {"model_uids": []}
     staffed.access.denied = {"m"}
     assert staffed.get(path, "vera").status == 200
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda files: [],
+        lambda files: files[1:],
+        lambda files: [{**files[0], "sha256": "0" * 64}, *files[1:]],
+        lambda files: [*files, {"path": "../../x", "size_bytes": 1, "sha256": "0" * 64}],
+    ],
+)
+def test_nobody_has_files_recorded_that_are_not_stored(office: Office, tmp_path: Path, changed: Any):
+    """Whoever names others is refused, so that whoever made the version can still register it."""
+    office.add_unrecorded(stored(tmp_path / "4"))
+    files = json.loads(manifest_of(tmp_path / "4").to_json())
+    body = {"version": "m/4", "reason": "x"}
+    before = look("m", office.ledger).seq
+    assert code(office.post("/registrations", {**body, "manifest": json.dumps(changed(files))})) == (
+        409,
+        "files-differ",
+    )
+    assert look("m", office.ledger).seq == before
+    assert office.post("/registrations", {**body, "manifest": json.dumps(files)}).document["files"] == len(files)

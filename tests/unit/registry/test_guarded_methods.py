@@ -53,8 +53,7 @@ log_logged_model_params log_metric log_metric_async log_outputs log_param log_pa
 rename_experiment restore_experiment restore_run sanitize_metric_value set_experiment_tag set_model_versions_tags
 set_tag_async shut_down_async_logging update_run_info
 """
-# To give up an upload leaves what is visible as it is.
-ARTIFACTS = "abort_multipart_upload flush_async_logging parse_s3_compliant_uri"
+ARTIFACTS = "flush_async_logging parse_s3_compliant_uri"
 STORES = {
     "registry": (
         mlflow_guarded_registry,
