@@ -12,7 +12,7 @@ from shlex import quote
 
 from registry.errors import Conflict, Unavailable
 from registry.events import Event, first_hash
-from registry.history import Head, History, ModelState, Record, after, fold, record_of
+from registry.history import Head, History, ModelState, Record, after, fold, last_out_of, record_of
 from registry.identity import RegisteredModel, uid_of
 from registry.model_registry import ModelRegistry
 from registry.policy import Policy, PolicyBook
@@ -76,6 +76,22 @@ class Situation:
         """Return the version that is in the stage by the ledger; a deleted one is in none."""
         there = self.state.stages.get(stage)
         return there.version if there and there.version not in self.gone else None
+
+    def predecessors(self, stage: str) -> tuple[int, ...]:
+        """Return whom a candidate has to stand beside where nothing is in the stage any more, the last one first.
+
+        None where the stage never was filled, or its version went on to a later one. Else taking it out would be a way
+        past every comparison.
+        """
+        out = last_out_of(self.moves, stage)
+        if stage not in self.state.stages and (out is None or self._is_later(out[1], stage)):
+            return ()
+        earlier = [number for number in reversed(self.state.stacks.get(stage, ())) if number not in self.gone]
+        return tuple(dict.fromkeys([*(out[:1] if out else ()), *earlier]))
+
+    def _is_later(self, stage: str | None, than: str) -> bool:
+        names = list(self.policy.names)
+        return stage in names and than in names and names.index(stage) > names.index(than)
 
     def before(self, stage: str) -> int | None:
         """Return the version to go back to that is not known to be deleted."""

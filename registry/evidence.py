@@ -147,6 +147,7 @@ class Tools:
 class Evidence:
     """Everything that checks look at.
 
+    `champion` is what the candidate is compared with: the `occupant` of the stage, or what was there last.
     `rows` is (data, target) → rows, or why there are none; (None, None) are the candidate's held-out rows. `events` are
     those about the candidate. `entered_at` is when it entered the stage that it comes from.
     """
@@ -154,6 +155,7 @@ class Evidence:
     stage: str
     candidate: Subject
     champion: Subject | None
+    occupant: int | None
     rows: Mapping[tuple[str | None, str | None], Rows | str]
     events: Sequence[Event]
     entered_at: datetime | None

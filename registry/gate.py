@@ -98,7 +98,7 @@ def still_valid(
     with gathered(version, stage, situation, gate, promoter=promoter, now=now) as evidence:
         same = (
             dict(record.event.digests) == _digests(evidence)
-            and record.event.details["champion"] == _champion_number(evidence)
+            and record.event.details["champion"] == evidence.occupant
             and _is_whole(evidence.candidate)
         )
         if not same:
@@ -127,14 +127,14 @@ def gathered(
     """
     rules = situation.policy.stages[stage].checks.rules()
     occupant = situation.occupant(stage)
-    there = gate.ledger.registry.numbered(situation.model, [occupant] if occupant else [])
+    other = _to_compare_with(version, stage, situation, gate)
     current = situation.state.stage_of(version.number)
     events = [each.event for each in gate.ledger.history.about(situation.model_uid, version.number)]
     require_known_place(version, gate.ledger.history.about(situation.model_uid, version.number), gate.ledger.registry)
     with tempfile.TemporaryDirectory(prefix="slipway-gate-") as folder:
         candidate = _subject(version, situation, gate, Path(folder) / "candidate")
         wanted = {(rule.data, rule.target) for rule in rules.values() if isinstance(rule, RowsRule)}
-        champion = _champion(there[0], situation, gate, Path(folder) / "champion") if there else None
+        champion = _champion(other, situation, gate, Path(folder) / "champion") if other else None
         rows = {
             names: _rows(*names, candidate, champion, gate, Path(folder) / f"rows-{place}")
             for place, names in enumerate(wanted)
@@ -143,6 +143,7 @@ def gathered(
             stage=stage,
             candidate=candidate,
             champion=champion,
+            occupant=occupant,
             rows=rows,
             events=events,
             entered_at=situation.state.stages[current].since if current else None,
@@ -179,7 +180,7 @@ def _verdict(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
         at=evidence.now,
         findings=tuple(findings),
         digests=_digests(evidence),
-        champion=_champion_number(evidence),
+        champion=evidence.occupant,
     )
 
 
@@ -198,10 +199,6 @@ def _digests(evidence: Evidence) -> dict[str, str]:
     return {name: digest for name, digest in found.items() if digest}
 
 
-def _champion_number(evidence: Evidence) -> int | None:
-    return evidence.champion.version.number if evidence.champion else None
-
-
 def _is_whole(candidate: Subject) -> bool:
     return (
         candidate.folder is not None
@@ -213,6 +210,16 @@ def _is_whole(candidate: Subject) -> bool:
 def _last_verdict(version: Version, stage: str, situation: Situation, ledger: Ledger) -> Record | None:
     about = ledger.history.about(situation.model_uid, version.number)
     return next(reversed(counting(about, stage, situation.policy.stages[stage].verdict_by)), None)
+
+
+def _to_compare_with(version: Version, stage: str, situation: Situation, gate: Gate) -> Version | None:
+    """Return what is in the stage, or was there last; `None` where there is nothing of it."""
+    occupant = situation.occupant(stage)
+    others = [number for number in situation.predecessors(stage) if number != version.number]
+    for number in [occupant] if occupant else others:  # one by one: each is a question to the registry
+        if found := gate.ledger.registry.numbered(situation.model, [number]):
+            return found[0]
+    return None
 
 
 def _champion(version: Version, situation: Situation, gate: Gate, into: Path) -> Subject:

@@ -52,7 +52,9 @@ def gate(outside: Outside, version: str, to: str, as_json: bool) -> int:
         take_over = f'slipway adopt {found.model}@{stage} --reason "…"'
         say(f"warning: what is in {stage} is not in the history, and no champion is compared: {take_over}")
     if (there := situation.state.stages.get(stage)) and there.version in situation.gone:
-        say(f"warning: {found.model}/{there.version}, in {stage} by the history, was deleted: no champion is compared")
+        say(f"warning: {found.model}/{there.version}, in {stage} by the history, was deleted")
+    if situation.occupant(stage) is None and (last := situation.predecessors(stage)):
+        say(f"{stage} stands empty: compared with what was there last, {found.model}/{last[0]} or one before it")
     verdict = _assessed(found, stage, situation, opened, who("assessed"))
     noted = decisions.record(verdict, found)
     if as_json:

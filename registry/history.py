@@ -138,6 +138,18 @@ def fold(records: Iterable[Record]) -> ModelState:
     return state
 
 
+def last_out_of(records: Iterable[Record], stage: str) -> tuple[int, str | None] | None:
+    """Return the version by whose leaving a stage became empty, and into which stage it went, if into any."""
+    state, out = ModelState(), None
+    for record in records:
+        was, state = state.stages.get(stage), after(state, record)
+        if stage in state.stages:
+            out = None
+        elif was is not None:
+            out = was.version, state.stage_of(was.version)
+    return out
+
+
 def after(state: ModelState, record: Record) -> ModelState:
     """Return the state after one more record."""
     if record.kind not in MOVES:

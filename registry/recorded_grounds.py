@@ -143,6 +143,7 @@ def _evidence(
         stage=stage,
         candidate=candidate,
         champion=None,
+        occupant=None,
         rows={},
         events=[each.event for each in about],
         entered_at=situation.state.stages[current].since if current else None,

@@ -117,6 +117,7 @@ def evidence_in(folder: Path) -> Evidence:
         stage="production",
         candidate=subject(1, None),
         champion=None,
+        occupant=None,
         rows={},
         events=[],
         entered_at=None,

@@ -64,6 +64,7 @@ def evidence_of(
         stage="production",
         candidate=versions[1],
         champion=versions[0],
+        occupant=1,
         rows={
             (None, None): Rows(
                 path=folder / "rows.parquet",

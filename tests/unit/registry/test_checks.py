@@ -121,6 +121,7 @@ def evidence(tmp_path: Path) -> Evidence:
         stage="production",
         candidate=subject(2, stored(tmp_path / "2"), trained_on=[]),
         champion=subject(1, stored(tmp_path / "1"), trained_on=[]),
+        occupant=1,
         rows={
             (None, None): Rows(
                 path=tmp_path / "rows.parquet",

@@ -19,7 +19,7 @@ from registry.events import EventKind
 from registry.evidence import Rows, Tools
 from registry.gate import Gate, assess, gathered, still_valid
 from registry.ledger_decisions import deciding
-from registry.manifest import copied
+from registry.manifest import copied, manifest_of
 from registry.model_registry import Measured, Origin
 from registry.promote import Grounds
 from registry.record import record
@@ -107,6 +107,19 @@ class Bench(Desk):
         version = self.registry.version(VersionRef(model="m", number=2))
         with gathered(version, "production", look("m", self.ledger), self.gate, promoter="p", now=self.now) as evidence:
             return evidence.rows[None, None]
+
+    def compared_with(self, stage: str = "production") -> int | None:
+        """Return which version m/2 is compared with."""
+        version = self.registry.version(VersionRef(model="m", number=2))
+        with gathered(version, stage, look("m", self.ledger), self.gate, promoter="p", now=self.now) as evidence:
+            return evidence.champion.version.number if evidence.champion else None
+
+    def add_another(self, files: Path) -> int:
+        """Register one more version, and return its number."""
+        number = len(self.registry.known["m"]) + 1
+        self.registry.folders[f"models:/m-{number}"] = stored(files)
+        logged = logged_model(run_id=f"r{number}", model_uri=f"models:/m-{number}")
+        return self.registry.create_version(logged, model="m", description="", tags={}).number
 
     def decide(self, verdict: Verdict, seq: int = 1) -> None:
         """Promote on the grounds of a verdict."""
@@ -349,3 +362,41 @@ def test_a_verdict_is_recorded_whatever_becomes_of_its_report(tmp_path: Path):
         "the verdict's line in the description"
     ]
     assert bench.history.records(look("m", bench.ledger).model_uid)[-1].seq == done.seq
+
+
+def test_whoever_takes_a_version_out_of_a_stage_does_not_get_past_the_comparison(tmp_path: Path):
+    """Demoted or archived, it is still what a candidate stands beside; its own files are compared with another's."""
+    bench = Bench(tmp_path, {"artifact": {}})
+    one, two = (VersionRef(model="m", number=number) for number in (1, 2))
+    assert bench.compared_with() is None
+    bench.promote(1, "production")
+    bench.decisions.demote(one, "out", to=None, dry_run=False)
+    assert bench.compared_with() == 1
+    bench.decisions.archive(one, "away", dry_run=False)
+    assert bench.compared_with() == 1
+    verdict = bench.assess()
+    assert (verdict.champion, verdict.digests["champion_manifest"]) == (None, manifest_of(tmp_path / "1").digest)
+    bench.decide(verdict)
+    assert look("m", bench.ledger).occupant("production") == 2
+    bench.decisions.demote(two, "out", to=None, dry_run=False)
+    assert bench.compared_with() is None
+
+
+def test_a_stage_whose_version_went_on_starts_anew(tmp_path: Path):
+    """Staging is empty again when its version is in production, and not when it came back from there."""
+    bench = Bench(tmp_path, {"artifact": {}})
+    bench.promote(1, "staging")
+    bench.promote(1, "production")
+    assert bench.compared_with("staging") is None
+    bench.decisions.demote(VersionRef(model="m", number=1), "back", to="staging", dry_run=False)
+    assert bench.compared_with("production") == 1
+
+
+def test_a_deleted_occupant_leaves_the_comparison_to_the_one_before(tmp_path: Path):
+    """Whoever may delete versions may not choose so what a candidate is compared with."""
+    bench = Bench(tmp_path, {"artifact": {}})
+    third = bench.add_another(tmp_path / "3")
+    bench.promote(1, "production")
+    bench.promote(third, "production")
+    bench.registry.delete_version(bench.registry.version(VersionRef(model="m", number=third)))
+    assert bench.compared_with() == 1
