@@ -62,7 +62,8 @@ class HoldoutRecord:
         Raises
         ------
         InvalidInput
-            They are no table with the target and the columns that the record names.
+            They are no table with the target and the columns that the record names, or not the rows that it names:
+            a part of them would show whatever its author likes.
         """
         path = self.folder / "rows.parquet"
         if not path.is_file():
@@ -70,10 +71,13 @@ class HoldoutRecord:
         try:
             rows = pd.read_parquet(path)
             row_ids(rows)  # a column whose values have no identifier fails here, and not in the midst of a check
+            named = set(self.columns) <= set(rows.columns) and np.unique(row_ids(rows[list(self.columns)]))
         except UNREADABLE as error:
             raise _unreadable(f"rows.parquet: {type(error).__name__}: {error}") from error
         if missing := [name for name in (self.target, *self.columns) if name not in rows.columns]:
             raise _unreadable(f"rows.parquet lacks {', '.join(missing)}")
+        if not np.array_equal(named, np.unique(self.holdout_ids)):
+            raise _unreadable("rows.parquet holds other rows than row_ids.npz names")
         return rows
 
 

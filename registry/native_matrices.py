@@ -72,10 +72,18 @@ def _vocabulary(vectorizer: Any) -> Iterator[str]:
         yield f"has a word in column {wrong[0]} of {len(words or ())}"
 
 
+def _labels(binarizer: Any) -> Iterator[str]:
+    """Look at the table of places that is made when the first rows are asked for, and may be in the file."""
+    places, classes = vars(binarizer).get("_cached_dict"), vars(binarizer).get("classes_")
+    if places is not None and places != {each: place for place, each in enumerate(classes)}:
+        yield "has a table of places that is not that of its classes"
+
+
 MATRICES: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "scipy.sparse._compressed._cs_matrix": _compressed,
     "scipy.sparse._bsr._bsr_base": _compressed,
     "sklearn.preprocessing._encoders.OneHotEncoder": _one_hot,
+    "sklearn.preprocessing._label.MultiLabelBinarizer": _labels,
     "sklearn.feature_extraction.text.CountVectorizer": _vocabulary,
     "sklearn.feature_extraction._dict_vectorizer.DictVectorizer": _vocabulary,
 }

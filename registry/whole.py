@@ -12,7 +12,7 @@ from registry.errors import Conflict, Corrupt, NotFound
 from registry.events import EventKind
 from registry.history import Record
 from registry.identity import uid_of
-from registry.manifest import Manifest, differences, manifest_of
+from registry.manifest import Manifest, copied, differences, manifest_of
 from registry.model_registry import ModelRegistry
 from registry.version import Version
 
@@ -20,11 +20,14 @@ NAMED_AT_MOST = 5
 RECORDING = (EventKind.VERSION_REGISTERED, EventKind.VERSION_ADOPTED)
 
 
-def require_whole(version: Version, about: Sequence[Record], registry: ModelRegistry, *, else_do: str) -> Path:
+def require_whole(
+    version: Version, about: Sequence[Record], registry: ModelRegistry, *, else_do: str, into: Path | None = None
+) -> Path:
     """Read every stored file of a version, compare it with what the ledger recorded, and return the folder.
 
     A version that came without a manifest (trained elsewhere) only has to be there. `else_do` is what to do with one
-    that is not whole, for the hint.
+    that is not whole, for the hint. With `into` the files are copied there first: what is compared is then what whoever
+    asks goes on with, whoever changes the store meanwhile.
 
     Raises
     ------
@@ -44,6 +47,8 @@ def require_whole(version: Version, about: Sequence[Record], registry: ModelRegi
             code="artifacts-gone",
             hint=else_do,
         ) from error
+    if into is not None:
+        folder = copied(folder, into)
     recorded = recorded_manifest(about)
     differing = differences(recorded, manifest_of(folder)) if recorded else ()
     if differing:

@@ -30,7 +30,7 @@ from training.git_source import code_version
 from training.importance import importance_of
 from training.log import log, write_plots
 from training.mlflow_run import MlflowRun, open_run
-from training.mlflow_version import load_version
+from training.mlflow_version import loaded_version
 from training.optuna_search import OptunaSearch
 from training.s3_data import read_object, s3_client
 from training.settings import TrainingSettings
@@ -95,9 +95,9 @@ def evaluate(version: str, data: str, target: str, as_json: bool) -> None:
     require_usable_store()
     with open_run() as run:
         ledger = open_ledger(os.environ, Path.cwd())
-        loaded = load_version(ledger.registry.version(parse_ref(version)), ledger)
-        dataset = _load(data, target, loaded.missing_words())
-        found = measure(loaded, dataset)
+        with loaded_version(ledger.registry.version(parse_ref(version)), ledger) as loaded:
+            dataset = _load(data, target, loaded.missing_words())
+            found = measure(loaded, dataset)
         _log_evaluation(run, found, dataset)
     _show_evaluation(run.run_id, found, as_json=as_json)
 

@@ -1,5 +1,9 @@
 """The door to a registered version's stored model, for evaluation."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,7 @@ from registry.decide import Ledger
 from registry.errors import Corrupt
 from registry.holdout_record import HoldoutRecord, read_holdout
 from registry.judged_loading import require_allowed
+from registry.manifest import copied
 from registry.mlflow_model import StoredModel, load_model
 from registry.provenance import holdout_digest, recorded_provenance
 from registry.version import Version
@@ -47,22 +52,26 @@ class StoredVersion:
         return self._stored.fitting(features)
 
 
-def load_version(version: Version, ledger: Ledger) -> StoredVersion:
-    """Load a version: scikit-learn's own object where it has that flavor, MLflow's wrapper else.
+@contextmanager
+def loaded_version(version: Version, ledger: Ledger) -> Iterator[StoredVersion]:
+    """Yield a version that is loaded: scikit-learn's own object where that is served, MLflow's wrapper else.
 
-    Before anything of its files is loaded, they are compared with what the ledger recorded, and their format with what
-    the policy allows; raises as `require_whole` and `require_allowed`, and Corrupt where its run says something else of
-    the rows that it was trained on than when it was registered.
+    Before anything of its files is loaded, they are copied, compared with what the ledger recorded, and their format
+    with what the policy allows; raises as `require_whole` and `require_allowed`, and Corrupt where its run says
+    something else of the rows that it was trained on than when it was registered.
     """
     about = records_about(version, ledger)
-    folder = require_whole(version, about, ledger.registry, else_do="evaluate another version")
-    require_allowed(version, folder, ledger.policies().of(version.model))
-    holdout = ledger.registry.run_files(version.run_id, "holdout") if version.run_id else None
-    recorded = recorded_provenance(about)
-    if recorded is not None and recorded.holdout != holdout_digest(holdout):
-        raise Corrupt(
-            f"what the run of {version} says of the rows that it was trained on is not what was recorded",
-            code="evidence-changed",
-            hint="restore the holdout/ files of its run, or evaluate another version",
-        )
-    return StoredVersion(version, load_model(str(folder)), read_holdout(holdout))
+    with tempfile.TemporaryDirectory(prefix="slipway-evaluate-") as scratch:
+        into = Path(scratch) / "files"
+        folder = require_whole(version, about, ledger.registry, else_do="evaluate another version", into=into)
+        require_allowed(version, folder, ledger.policies().of(version.model))
+        stored = ledger.registry.run_files(version.run_id, "holdout") if version.run_id else None
+        holdout = copied(stored, Path(scratch) / "holdout") if stored else None
+        recorded = recorded_provenance(about)
+        if recorded is not None and recorded.holdout != holdout_digest(holdout):
+            raise Corrupt(
+                f"what the run of {version} says of the rows that it was trained on is not what was recorded",
+                code="evidence-changed",
+                hint="restore the holdout/ files of its run, or evaluate another version",
+            )
+        yield StoredVersion(version, load_model(str(folder)), read_holdout(holdout))

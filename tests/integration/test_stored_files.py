@@ -23,7 +23,7 @@ from tests.ceph import CephServer
 from tests.cutting_proxy import CuttingProxy
 from tests.processes import answers, free_port, process, wait_for
 from tests.stored_in_s3 import LARGE_BYTES, on_get
-from training.mlflow_version import load_version
+from training.mlflow_version import loaded_version
 
 
 class Team:
@@ -132,11 +132,15 @@ def test_a_model_is_compared_with_the_history_before_it_is_loaded(team: Team, s3
     ledger = open_ledger(os.environ, team.folder)
     version = ledger.registry.version(VersionRef(model="m", number=1))
     assert run(["register", "m/1", "--reason", "trained elsewhere"]) == 0
-    assert list(load_version(version, ledger).model.predict([[1.0]])) == [1]
+    with loaded_version(version, ledger) as loaded:
+        assert list(loaded.model.predict([[1.0]])) == [1]
     stored = s3.client().get_object(**key_of(team, "model.skops"))["Body"].read()
     s3.client().put_object(**key_of(team, "model.skops"), Body=stored[::-1])
-    with pytest.raises(Corrupt, match=r"m/1 is not stored as it was registered: changed: model\.skops"):
-        load_version(version, ledger)
+    with (
+        pytest.raises(Corrupt, match=r"m/1 is not stored as it was registered: changed: model\.skops"),
+        loaded_version(version, ledger),
+    ):
+        pass
 
 
 def test_a_large_file_is_stored_in_parts(team: Team, s3: CephServer):

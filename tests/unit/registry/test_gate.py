@@ -24,6 +24,7 @@ from registry.model_registry import Measured, Origin
 from registry.promote import Grounds
 from registry.record import record
 from registry.register import register
+from registry.rows import row_ids
 from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef
 from tests.fakes import logged_model
@@ -258,7 +259,8 @@ def test_held_out_rows_that_were_rewritten_are_not_measured_on(tmp_path: Path):
     holdout = tmp_path / "r2" / "holdout"
     holdout.mkdir(parents=True)
     pd.DataFrame({"x": [1.0], "y": [0]}).to_parquet(holdout / "rows.parquet")
-    np.savez(holdout / "row_ids.npz", train=np.array([], np.uint64), holdout=np.array([], np.uint64))
+    held = row_ids(pd.DataFrame({"x": [1.0]}))
+    np.savez(holdout / "row_ids.npz", train=held[:0], holdout=held)
     (holdout / "holdout.json").write_text(json.dumps({"data_digest": "d", "target": "y", "id_columns": ["x"]}))
     bench = Bench(tmp_path, {"artifact": {}, "champion": {}}, runs=tmp_path)
     assert bench.rows_or_why().held_out

@@ -10,6 +10,7 @@ import pytest
 
 from registry.errors import InvalidInput
 from registry.holdout_record import read_holdout
+from registry.rows import row_ids
 
 DOCUMENT = {"target": "y", "id_columns": ["x"], "data": "d.csv", "data_digest": "sha256:1", "missing_words": ["NA"]}
 IDS = np.array([1, 2], dtype=np.uint64)
@@ -19,8 +20,9 @@ IDS = np.array([1, 2], dtype=np.uint64)
 def folder(tmp_path: Path) -> Path:
     """Return a record as training writes it."""
     (tmp_path / "holdout.json").write_text(json.dumps({**DOCUMENT, "scheme": {"key": "x", "fraction": 0.2}}))
-    np.savez(tmp_path / "row_ids.npz", train=IDS, holdout=IDS[:0])
-    pd.DataFrame({"x": [1.0, 2.0], "y": [0, 1]}).to_parquet(tmp_path / "rows.parquet")
+    held = pd.DataFrame({"x": [1.0, 2.0, 2.0], "y": [0, 1, 1]})
+    np.savez(tmp_path / "row_ids.npz", train=IDS, holdout=np.unique(row_ids(held[["x"]])))
+    held.to_parquet(tmp_path / "rows.parquet")
     return tmp_path
 
 
@@ -32,7 +34,7 @@ def test_what_training_writes_is_read(folder: Path):
     assert record.train_ids.tolist() == [1, 2]
     rows = record.stored_rows()
     assert rows is not None
-    assert len(rows) == 2
+    assert len(rows) == 3
     assert read_holdout(folder / "none") is read_holdout(None) is None
 
 
@@ -89,6 +91,8 @@ def all_of(folder: Path) -> pd.DataFrame | None:
         rows(pd.DataFrame({"x": [1.0]})),
         rows(pd.DataFrame({"y": [1.0]})),
         rows(pd.DataFrame({"x": [[1, 2]], "y": [0]})),
+        rows(pd.DataFrame({"x": [1.0], "y": [0]})),
+        rows(pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [0, 1, 1]})),
         rows(pd.DataFrame({"x": [{"a": 1}], "y": [0]})),
     ],
 )

@@ -31,7 +31,13 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MultiLabelBinarizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+)
 from sklearn.svm import SVC, SVR, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
@@ -230,6 +236,13 @@ def decoyed() -> Any:
     return with_state(HistGradientBoostingClassifier(max_iter=2).fit(X, Y), _preprocessor=encoder)
 
 
+def asked_for_labels() -> Any:
+    """Return a binarizer of labels that has made its table of places."""
+    fitted = MultiLabelBinarizer().fit([["a"], ["b", "c"]])
+    fitted.transform([["a"]])
+    return fitted
+
+
 def halved() -> Any:
     """Return clusters made by halving, one of which has a center that is narrower than a row."""
     fitted = BisectingKMeans(3, random_state=0).fit(X)
@@ -351,6 +364,10 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: with_state(OneHotEncoder().fit(X[:5]), categories_=[np.array([5.0, 4, 3, 2, 1])] * 3),
         "categories of feature 0 that do not ascend",
     ),
+    "labels": (
+        lambda: with_state(MultiLabelBinarizer().fit([[1.0], [2.0]]), _cached_dict={1.0: 0, 2.0: 1, 7.0: FAR}),
+        "has a table of places that is not that of its classes",
+    ),
     "words": (
         lambda: with_state(CountVectorizer().fit(["yes no"]), vocabulary_={"yes": 0, "no": FAR}),
         f"has a word in column {FAR} of 2",
@@ -401,6 +418,7 @@ def test_every_estimator_that_training_knows_is_sound(estimator: BaseEstimator):
         GradientBoostingClassifier(n_estimators=2, init=LogisticRegression()).fit(X, Y),
         GradientBoostingRegressor(n_estimators=2, init="zero").fit(X, Y),
         BisectingKMeans(3, random_state=0).fit(X),
+        asked_for_labels(),
         Birch(n_clusters=2).fit(X),
         RandomForestClassifier(3, max_leaf_nodes=5, ccp_alpha=0.01).fit(X, np.column_stack([Y, Y > 0])),
         SVC(kernel="precomputed").fit(X @ X.T, Y),
