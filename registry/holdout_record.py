@@ -11,12 +11,14 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pyarrow import parquet
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from registry.errors import InvalidInput
 from registry.rows import row_ids
 
 Ids = npt.NDArray[np.uint64]
+MOST_VALUES = 200_000_000
 UNREADABLE = (BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError)
 
 
@@ -69,6 +71,7 @@ class HoldoutRecord:
         if not path.is_file():
             return None
         try:
+            _require_bounded(path)
             rows = pd.read_parquet(path)
             row_ids(rows)  # a column whose values have no identifier fails here, and not in the midst of a check
             named = set(self.columns) <= set(rows.columns) and np.unique(row_ids(rows[list(self.columns)]))
@@ -111,6 +114,15 @@ def read_holdout(folder: Path | None) -> HoldoutRecord | None:
         train_ids=train_ids,
         holdout_ids=holdout_ids,
     )
+
+
+def _require_bounded(path: Path) -> None:
+    """A few bytes of Parquet may stand for any number of equal rows."""
+    shape = parquet.read_metadata(path)
+    if shape.num_rows * shape.num_columns > MOST_VALUES:
+        raise ValueError(
+            f"{shape.num_rows:,} rows of {shape.num_columns} columns, and {MOST_VALUES:,} values are the most"
+        )
 
 
 def _ids(found: npt.NDArray[Any]) -> Ids:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from registry.errors import InvalidInput
 from registry.holdout_record import read_holdout
@@ -64,6 +66,15 @@ def all_of(folder: Path) -> pd.DataFrame | None:
     return record.stored_rows() if record else None
 
 
+def bomb(path: Path) -> None:
+    """Write a small file that stands for more rows than any memory holds."""
+    table = pa.table(dict.fromkeys("xy", pa.array(np.zeros(10_000_000, dtype=np.int8))))
+    with parquet.ParquetWriter(path, table.schema) as writer:
+        for _ in range(11):
+            writer.write_table(table)
+    assert path.stat().st_size < 1_000_000
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -92,6 +103,7 @@ def all_of(folder: Path) -> pd.DataFrame | None:
         rows(pd.DataFrame({"y": [1.0]})),
         rows(pd.DataFrame({"x": [[1, 2]], "y": [0]})),
         rows(pd.DataFrame({"x": [1.0], "y": [0]})),
+        lambda folder: bomb(folder / "rows.parquet"),
         rows(pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [0, 1, 1]})),
         rows(pd.DataFrame({"x": [{"a": 1}], "y": [0]})),
     ],
