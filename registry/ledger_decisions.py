@@ -35,7 +35,7 @@ from registry.promote import rollback as roll_back
 from registry.provenance import gather_provenance, recorded_provenance
 from registry.record import record
 from registry.roles import May, Role
-from registry.served import served_by
+from registry.served import served_by, still_served
 from registry.stages import find_stage
 from registry.status import Problem, Status, status_of
 from registry.text import REASON_CHARACTERS, cleaned, require_reason
@@ -77,12 +77,14 @@ class LedgerDecisions:
         found = [status_of(model, read_once) for model in shown]
         beats, silent = self._beats()
         rows = [row for each in found for row in each.stages]
+        in_use = {(row.model, row.stage) for row in rows}
         return Status(
             stages=tuple(replace(row, served=self._served(beats, row.model, row.stage, row.version)) for row in rows),
             problems=(
                 *(Problem(model=None, problem=note, hint="slipway policy check") for note in notes),
                 *silent,
                 *(problem for each in found for problem in each.problems),
+                *still_served([beat for beat in beats if seen(beat.model)], in_use, self.now()),
             ),
         )
 

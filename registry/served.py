@@ -1,15 +1,31 @@
 """Who serves what: the engines' own words, put beside what the history says."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from registry.heartbeats import Heartbeat
+from registry.status import Problem
 
 
 def served_by(beats: Sequence[Heartbeat], *, model: str, stage: str, version: str, now: datetime) -> tuple[str, ...]:
     """Return one text for each engine that serves a stage now: where, since when, and what is not as it should be."""
     mine = [beat for beat in beats if (beat.model, beat.stage) == (model, stage) and beat.is_alive(now)]
     return tuple(_said(beat, version) for beat in mine)
+
+
+def still_served(beats: Sequence[Heartbeat], in_use: Collection[tuple[str, str]], now: datetime) -> tuple[Problem, ...]:
+    """Return a problem for each engine that goes on with a version whose stage stands empty; `in_use` are the others.
+
+    An engine keeps what it has, also when a decision took that out of the stage: to answer nothing is for people.
+    """
+    left = [beat for beat in beats if beat.version is not None and beat.is_alive(now)]
+    return tuple(_goes_on(beat) for beat in left if (beat.model, beat.stage) not in in_use)
+
+
+def _goes_on(beat: Heartbeat) -> Problem:
+    said = f"{beat.address} goes on serving {beat.model}/{beat.version}, and nothing is in {beat.stage} any more"
+    other = f'slipway promote {beat.model}/N --to {beat.stage} --reason "…"'
+    return Problem(model=beat.model, problem=said, hint=f"stop that engine, or put another version there: {other}")
 
 
 def _said(beat: Heartbeat, version: str) -> str:

@@ -573,3 +573,16 @@ def test_nobody_has_files_recorded_that_are_not_stored(office: Office, tmp_path:
     )
     assert look("m", office.ledger).seq == before
     assert office.post("/registrations", {**body, "manifest": json.dumps(files)}).document["files"] == len(files)
+
+
+def test_an_engine_that_goes_on_with_what_was_taken_out_is_a_problem(office: Office):
+    """The stage stands empty, and its version is served: status says where, and what to do."""
+    assert office.moved(1, "production").status == 200
+    sent = office.post("/heartbeats", {"beats": [beat(1, office.now)]})
+    assert sent.status == 200, sent
+    assert office.get("/status").document["problems"] == []
+    assert office.post("/demotions", {"version": "m/1", "reason": "out"}).status == 200
+    (problem,) = office.get("/status").document["problems"]
+    assert "goes on serving m/1, and nothing is in production any more" in problem["problem"]
+    assert office.moved(2, "production").status == 200
+    assert office.get("/status").document["problems"] == []
