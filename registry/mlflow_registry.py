@@ -262,12 +262,12 @@ class MlflowRegistry:
         if found:
             return found[0]
         self._refuse_prompt(name)
+        raise NotFound(f"no model '{name}'{self._others(name)}", code="unknown-model", hint=None)
+
+    def _others(self, name: str) -> str:
+        """Return in words which models there are instead, for whoever may see them all."""
         known = [str(other.name) for other in self._models()]
-        raise NotFound(
-            f"no model '{name}'{did_you_mean(name, known)}; there are: {', '.join(known[:20]) or 'none'}",
-            code="unknown-model",
-            hint=None,
-        )
+        return f"{did_you_mean(name, known)}; there are: {', '.join(known[:20]) or 'none'}"
 
     def _get_version(self, model: str, number: int) -> ModelVersion | None:
         try:

@@ -34,6 +34,10 @@ class ServerRegistry(MlflowRegistry):
         """Return a local folder with the model's stored files: the store itself where that is local."""
         return super().stored_files(_kept(location_of(model_uri, self._client)))
 
+    def _others(self, name: str) -> str:
+        """Name no others: whoever asks a server may see some of them and not the rest."""
+        return ", or none that you may see"
+
     @translated()
     def run_files(self, run_id: str, path: str) -> Path | None:
         """Return a local folder with the files below a path of a run's artifacts."""

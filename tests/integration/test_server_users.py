@@ -175,6 +175,10 @@ def test_who_may_not_see_a_model_learns_nothing_of_it(guarded: GuardedServer, ma
     assert nina.ask("GET", "slipway/status").document == {"stages": [], "problems": []}
     assert code(nina.ask("GET", "slipway/models/m/history")) == (403, "not-yours-to-see")
     assert code(nina.ask("POST", "slipway/rollbacks", {"model": "m", "reason": "x"})) == (403, "not-yours-to-see")
+    about = {"version": "another/1", "stage": "staging", "reason": "x"}
+    asked = [nina.ask("GET", "slipway/models/another/history"), nina.ask("POST", "slipway/approvals", about)]
+    assert [each.status for each in asked] == [404, 404]
+    assert not any("there are" in each.text for each in asked), "the name of a model that nina may not see"
 
 
 @pytest.mark.parametrize("user", ["ed", ADMIN])
