@@ -32,9 +32,12 @@ class Clusters:
 
     @property
     def size(self) -> float:
-        """Return how many rows are in the cluster of a typical row: what an unseen cluster is taken to hold."""
+        """Return how many rows an unseen cluster is taken to hold: the mean of the three largest.
+
+        Three in n clusters may have been seen nowhere, and at worst they are of the largest kind.
+        """
         sizes = np.bincount(self.codes)
-        return float((sizes**2).sum() / sizes.sum())
+        return float(np.partition(sizes, max(len(sizes) - 3, 0))[-3:].mean())
 
     def sums(self, rows: Floats) -> Floats:
         """Return shape (count,): the sum of each cluster's rows."""
