@@ -34,8 +34,10 @@ It is meant to refuse at most 5 % of the first and to pass at most 5 % of the se
 INCONCLUSIVE, and how many rows would decide (the median is shown; "no" where it says that nobody can tell, since single
 rows weigh too much). The last column says how often it is INCONCLUSIVE again when an equal candidate is measured on as
 many, which is meant to be at most 20 %; it is empty where so many rows (over {AGAIN_ROWS:,}) were not simulated, and it
-is more where next to nothing was seen: a few copied rows, or fewer than ten rows of a class, which the checks do not
-compare at all."""
+is more where next to nothing was seen: a few copied rows, or fewer than ten rows of a class or beyond a quantile, which
+the checks do not compare at all; they name the rows that would hold ten. The last tables are of `superiority: true`,
+which is meant to pass at most 5 % of the candidates that are as good, and to refuse at most 5 % of those better by
+two margins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +132,7 @@ CASES = (
         )
         for flaw in (*rare_kinds.OF_CLASSES, *rare_kinds.OF_NUMBERS)
     ),
+    Case(name="accuracy, rows that are alike", margin=0.02, draw=rare_kinds.of_alike_rows),
     Case(
         name="balanced_accuracy, five classes, one of 0.5 %, which the worse one loses",
         margin=0.02,

@@ -117,6 +117,29 @@ def large_keys(sigma: float, largest: float) -> tuple[float, float]:
     return bound, float(sizes[sizes > bound].sum() / sizes.sum())
 
 
+def of_alike_rows(rng: Rng, n: int, difference: float) -> Paired:
+    """Compare on rows of which many are alike, as rows of a few categories are; no key tells them apart.
+
+    Two in 45 kinds of rows are answered wrongly: one by each version, or both by a worse candidate alone.
+    """
+    frequency, place = kinds()
+    codes = rng.choice(len(frequency), n, p=frequency)
+    ours = place <= 1 if difference else place == 0
+    theirs = (place == 1) & ~ours
+    y = rng.integers(0, 2, n)
+    wrong = rng.random(n) >= CONFIDENCE
+    said = [y ^ (wrong | flawed[codes]) for flawed in (theirs, ours)]
+    clusters = Clusters(codes=np.unique(codes, return_inverse=True)[1])
+    return compared("accuracy", y, *said, clusters=clusters, key=None)
+
+
+@cache
+def kinds() -> tuple[np.ndarray, np.ndarray]:
+    """Return how frequent 4,500 kinds of rows are, and the place of each in a group of 45 about as frequent ones."""
+    drawn = np.sort(np.random.default_rng(0).lognormal(0.0, 1.0, 4500))
+    return drawn / drawn.sum(), (np.arange(4500) + 20) % 45
+
+
 def of_two_classes(rng: Rng, flaw: Flaw, theirs: np.ndarray, ours: np.ndarray, clusters: Clusters) -> Paired:
     """Compare two versions that are wrong on the same tenth of rows, and on all with a flaw; all of shape (n,)."""
     y = rng.integers(0, 2, len(theirs))
@@ -157,6 +180,7 @@ def compared(
     *,
     classes: tuple[int, ...] = (0, 1),
     clusters: Clusters | None = None,
+    key: str | None = "key",
     quantile: float = 0.5,
 ) -> Paired:
     """Compare as the checks do; y and answers have shape (n,), and whole numbers are classes."""
@@ -170,7 +194,7 @@ def compared(
         champion=said(theirs),
         names=("m/1", "m/2"),
         clusters=clusters or alone(len(y)),
-        clustered_by=None,
+        clustered_by=key,
         dropped=0,
         note="",
         doubts=(),

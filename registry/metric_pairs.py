@@ -1,7 +1,7 @@
 """Which comparison belongs to which metric, and what difference matters where nobody says."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +58,8 @@ def compare(metric: Metric, both: HeadToHead, *, quantile: float) -> Paired:
     if comparison.classification != both.is_classification:
         task = "classification" if both.is_classification else "regression"
         raise CannotCompare(f"{metric} does not measure {task}; the policy names another: metric: …")
-    return comparison.of(both, quantile)
+    clusters = replace(both.clusters, drawn_whole=both.clustered_by is not None)
+    return comparison.of(replace(both, clusters=clusters), quantile)
 
 
 def require_effect(metric: Metric, margin: float | None) -> None:

@@ -391,8 +391,8 @@ def _from_weights(
         method=method,
         spread=float(spread),
         reach=lambda margin: reach(margin) * weights.clusters.size,
-        # A product's tail is the heavier one of its factors': of a row's loss, and of how many rows a cluster has.
-        tail=max(tail, tail_index(weights.clusters.sums(np.ones(n)))),
+        # A product's tail is the heavier one of its factors': of a row's loss, and of how many rows a key has.
+        tail=max(tail, tail_index(weights.clusters.sums(np.ones(n)))) if weights.clusters.drawn_whole else tail,
         interval=weights.interval,
         p_above=weights.p_above,
         p_below=weights.p_below,

@@ -1,6 +1,7 @@
 """Paired comparisons against values from elsewhere, and against what must hold for any rows."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -246,6 +247,7 @@ RARE = {
         f"{flaw.metric} by large keys": (rare_kinds.of_large_keys(flaw), 600, flaw.margin, flaw.relative)
         for flaw in (*rare_kinds.OF_CLASSES, *rare_kinds.OF_NUMBERS)
     },
+    "rows that are alike": (rare_kinds.of_alike_rows, 600, 0.02, False),
     "accuracy by few very large keys": (
         rare_kinds.of_large_keys(rare_kinds.OF_CLASSES[0], sigma=1.5, largest=0.005),
         2500,
@@ -287,6 +289,8 @@ def test_few_large_keys_show_as_little_as_they_are():
     one_large = Clusters(codes=np.concatenate([np.zeros(60, dtype=np.intp), np.arange(1, 941)]))
     a_pair = Clusters(codes=np.concatenate([np.zeros(2, dtype=np.intp), np.arange(1, 999)]))
 
+    alike = replace(one_large, drawn_whole=False)
+
     def decided(clusters: Clusters) -> Outcome:
         return decide(accuracy(right, right, clusters=clusters), -0.02, margin=0.02, alpha=0.05)[0]
 
@@ -295,6 +299,7 @@ def test_few_large_keys_show_as_little_as_they_are():
         Outcome.PASS,
         Outcome.INCONCLUSIVE,
     ]
+    assert decided(alike) is Outcome.PASS  # 60 of 1,000 rows drawn one by one: no such kind was overlooked
 
 
 def test_what_is_asked_for_counts_keys_that_grow():
