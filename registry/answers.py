@@ -47,7 +47,7 @@ class CannotCompare(Exception):
 
 
 class TooFewRows(CannotCompare):
-    """Says of which kind there are too few rows; about `rows` like these would hold enough."""
+    """Says of which kind there are too few rows to measure; about `rows` like these would hold enough."""
 
     def __init__(self, why: str, *, rows: int) -> None:
         super().__init__(why)
@@ -62,7 +62,7 @@ class WrongAnswers(CannotCompare):
 
 def without_comparison(check: str, why: CannotCompare) -> tuple[Finding, ...]:
     """Return the finding that says why nothing was compared."""
-    details = {"rows_to_decide": why.rows} if isinstance(why, TooFewRows) else {}
+    details = {"rows_to_measure": why.rows} if isinstance(why, TooFewRows) else {}
     return (Finding(check=check, outcome=why.outcome, reason=str(why), details=details),)
 
 

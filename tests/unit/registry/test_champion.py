@@ -172,7 +172,7 @@ def test_a_class_that_a_version_knows_and_no_row_is_of_decides_nothing(tmp_path:
     given = evidence_of(tmp_path, ids(500), model(knows == "candidate"), model(knows == "champion"))
     found = only(champion.check(given, ChampionRule(metric=name)))
     version = "m/2" if knows == "candidate" else "m/1"
-    assert (found.outcome, found.details) == (Outcome.INCONCLUSIVE, {"rows_to_decide": 5000})
+    assert (found.outcome, found.details) == (Outcome.INCONCLUSIVE, {"rows_to_measure": 5000})
     assert f"no row is of class 2, which {version} knows, and {name} needs 10 of each" in found.reason
     assert "more than 5,000 rows like these, or rows of that class" in found.reason
     assert only(champion.check(given, ChampionRule(metric="accuracy"))).outcome is Outcome.PASS
