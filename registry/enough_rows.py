@@ -35,7 +35,7 @@ def require_enough_of_each_class(both: HeadToHead, metric: Metric) -> list[objec
         rarest = names.tolist()[counts.index(fewest)]
         wanted = _rows_for(fewest, both)
         raise TooFewRows(
-            f"{fewest} rows are of class {rarest!r}, and {metric} needs {FEWEST} of each: "
+            f"{fewest} {_counted(both)} are of class {rarest!r}, and {metric} needs {FEWEST} of each: "
             f"about {wanted:,} rows like these",
             rows=wanted,
         )
@@ -62,7 +62,7 @@ def require_enough_beyond(both: HeadToHead, quantile: float) -> None:
         side = "above" if above else "below"
         wanted = _rows_for(counted, both)
         raise TooFewRows(
-            f"about {counted:.2g} rows lie {side} the quantile {quantile:g}, and pinball needs {FEWEST}: "
+            f"about {counted:.2g} {_counted(both)} lie {side} the quantile {quantile:g}, and pinball needs {FEWEST}: "
             f"about {wanted:,} rows like these",
             rows=wanted,
         )
@@ -83,6 +83,10 @@ def _require_no_other_class(both: HeadToHead, metric: Metric) -> None:
 
 def _known(said: Said) -> list[object]:
     return list(np.asarray(said.classes if said.classes else np.unique(said.labels)).tolist())
+
+
+def _counted(both: HeadToHead) -> str:
+    return "rows" if both.clusters.count == len(both.y) else "distinct rows"
 
 
 def _rows_for(found: float, both: HeadToHead) -> int:

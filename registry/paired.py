@@ -289,7 +289,7 @@ def average_precision(
     )
     found = influenced(theirs, ours, clusters=clusters, method="influences of rows on the average precision")
     # The reach of a negative row above all others grows with the logarithm of how many are below it.
-    return replace(found, tail=0.35)
+    return replace(found, tail=max(found.tail, 0.35))
 
 
 def f1(y: Labels, champion_labels: Labels, candidate_labels: Labels, *, clusters: Clusters | None = None) -> Paired:

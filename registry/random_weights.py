@@ -39,8 +39,7 @@ class Clusters:
         """Return how many rows an unseen cluster is taken to hold.
 
         Three in n keys may have been seen nowhere, and at worst they are of the largest kind: as large as the three
-        largest on average. Of rows drawn one by one it is the cluster of a typical row, which is n where all are n
-        copies.
+        largest on average. Of rows drawn one by one it is the cluster of a typical row.
         """
         sizes = np.bincount(self.codes)
         if not self.drawn_whole:

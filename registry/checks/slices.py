@@ -130,10 +130,8 @@ def judge_slices(
         )
         outcome = Outcome.INCONCLUSIVE
     elif unmeasured:
-        outcome, reason = (
-            Outcome.INCONCLUSIVE,
-            f"the other {len(found)} slices shown to be no worse than by {margin:.4g}",
-        )
+        outcome = Outcome.INCONCLUSIVE
+        reason = f"the other {len(found)} slices shown to be no worse than by {margin:.4g}"
     else:
         outcome, reason = Outcome.PASS, f"all {len(found)} slices shown to be no worse than by {margin:.4g}"
     left_out = f"; cannot be measured: {', '.join(unmeasured[:NAMED_AT_MOST])}" if unmeasured else ""

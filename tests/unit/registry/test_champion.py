@@ -210,8 +210,12 @@ def test_a_quantile_is_measured_where_rows_of_ten_keys_lie_beyond(tmp_path: Path
     frame = numbers(3000).assign(shop=lambda rows: rows.id // 100)
     high = Answers(lambda features: (10 * features.x + 2.33).to_numpy(), classes=())
     given = evidence_of(tmp_path, frame, high, high, kind="regression", key="shop")
-    found = only(champion.check(given, ChampionRule(metric="pinball", quantile=0.99)))
+    rule = ChampionRule(metric="pinball", quantile=0.99)
+    found = only(champion.check(given, rule))
     assert (found.details["n_clusters"], found.details["metric"]) == (30, "pinball")
+    lone = Answers(lambda features: np.where(features.shop < 3, 10 * features.x + 2.33, 99), classes=())
+    few = only(champion.check(evidence_of(tmp_path, frame, lone, lone, kind="regression", key="shop"), rule))
+    assert "about 3 distinct rows lie above the quantile 0.99, and pinball needs 10: about 10,000 rows" in few.reason
 
 
 def test_a_slice_that_has_the_rows_and_cannot_be_measured_is_not_passed_over(tmp_path: Path):
