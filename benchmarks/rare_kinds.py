@@ -155,8 +155,8 @@ def of_amounts(rng: Rng, flaw: Flaw, theirs: np.ndarray, ours: np.ndarray, clust
     return compared(flaw.metric, np.zeros(len(errors)), *said, clusters=clusters)
 
 
-def of_rare_class(shares: tuple[float, ...], metric: Metric = "balanced_accuracy") -> Draw:
-    """Return a draw of several classes; the last, which is rare, costs the worse candidate the whole difference."""
+def of_rare_class(shares: tuple[float, ...]) -> Draw:
+    """Return a draw for balanced accuracy; the last class, which is rare, costs a worse candidate the difference."""
 
     def draw(rng: Rng, n: int, difference: float) -> Paired:
         y = rng.choice(len(shares), n, p=np.array(shares) / sum(shares))
@@ -167,7 +167,7 @@ def of_rare_class(shares: tuple[float, ...], metric: Metric = "balanced_accuracy
         ours = np.where(anew, rng.random(n) < 0.8, right) & ~lost
         other = (y + rng.integers(1, len(shares), n)) % len(shares)
         said = [np.where(each, y, other) for each in (right, ours)]
-        return compared(metric, y, *said, classes=tuple(range(len(shares))))
+        return compared("balanced_accuracy", y, *said, classes=tuple(range(len(shares))))
 
     return draw
 
