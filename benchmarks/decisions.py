@@ -9,10 +9,11 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks import draws
-from benchmarks.draws import Draw
+from benchmarks import draws, rare_kinds
+from benchmarks.draws import Draw, Rng
 from benchmarks.measure import markdown_table
 from registry import paired
+from registry.answers import TooFewRows
 from registry.checks.slices import judge_slices, slice_of
 from registry.judgement import decide
 from registry.verdict import Outcome
@@ -21,6 +22,7 @@ ALPHA = 0.05
 SIZES = (30, 50, 100, 1_000, 10_000)
 REPEATS = 200
 REPEATS_OF_LARGE = 50
+REPEATS_OF_SUPERIOR = 2_000
 AGAIN = 30
 AGAIN_ROWS = 20_000
 SLICES = 10
@@ -33,8 +35,10 @@ It is meant to refuse at most 5 % of the first and to pass at most 5 % of the se
 INCONCLUSIVE, and how many rows would decide (the median is shown; "no" where it says that nobody can tell, since single
 rows weigh too much). The last column says how often it is INCONCLUSIVE again when an equal candidate is measured on as
 many, which is meant to be at most 20 %; it is empty where so many rows (over {AGAIN_ROWS:,}) were not simulated, and it
-is more where next to nothing was seen: a few copied rows, or fewer than ten rows of a class, which the checks do not
-compare at all."""
+is more where next to nothing was seen: a few copied rows or keys, or fewer than ten rows of a class or beyond a
+quantile, which the checks do not compare at all; they name the rows that would hold ten. The last tables are of
+`superiority: true`, {REPEATS_OF_SUPERIOR:,} tries each: it is meant to pass 5 % of the candidates that are as good,
+which is the hardest case, and to refuse at most 5 % of those better by two margins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,15 @@ class Case:
     draw: Draw
     relative: bool = False
     grows: bool = True
+
+    def decided(self, rng: Rng, n: int, difference: float, *, superiority: bool = False) -> tuple[Outcome, int | None]:
+        """Return what a drawn comparison decides, and the rows that would decide."""
+        try:
+            compared = self.draw(rng, n, difference)
+        except TooFewRows as few:
+            return Outcome.INCONCLUSIVE, few.rows
+        margin = self.margin * compared.champion if self.relative else self.margin
+        return decide(compared, 0.0 if superiority else -margin, margin=margin, alpha=ALPHA)
 
 
 CASES = (
@@ -102,6 +115,33 @@ CASES = (
     ),
     Case(name="mae, whole numbers, most answers the same", margin=0.05, draw=draws.of_rounded_errors, relative=True),
     Case(name="pinball, quantile 0.9", margin=0.05, draw=draws.of_pinball, relative=True),
+    *(
+        Case(
+            name=f"pinball, quantile {quantile}, t(3), the worse one too near to the middle",
+            margin=0.05,
+            draw=rare_kinds.of_quantile(quantile),
+            relative=True,
+        )
+        for quantile in (0.999, 0.99, 0.01)
+    ),
+    *(
+        Case(
+            name=f"{flaw.metric}, keys of lognormal sizes (σ 1), wrong on some of the largest",
+            margin=flaw.margin,
+            draw=rare_kinds.of_large_keys(flaw),
+            relative=flaw.relative,
+        )
+        for flaw in (*rare_kinds.OF_CLASSES, *rare_kinds.OF_NUMBERS)
+    ),
+    Case(name="accuracy, rows that are alike", margin=0.02, draw=rare_kinds.of_alike_rows),
+    Case(
+        name="balanced_accuracy, five classes, one of 0.5 %, which the worse one loses",
+        margin=0.02,
+        draw=rare_kinds.of_rare_class((50, 30, 15, 4.5, 0.5)),
+    ),
+)
+SUPERIOR = tuple(
+    case for case in CASES if case.name in ("accuracy, 20 %", "rmse, normal errors", "pinball, quantile 0.9")
 )
 
 
@@ -111,9 +151,7 @@ def champion_row(case: Case, n: int) -> list[str]:
     repeats = REPEATS_OF_LARGE if n >= 10_000 else REPEATS
 
     def decided(rows: int, difference: float) -> tuple[Outcome, int | None]:
-        compared = case.draw(rng, rows, difference)
-        margin = case.margin * compared.champion if case.relative else case.margin
-        return decide(compared, -margin, margin=margin, alpha=ALPHA)
+        return case.decided(rng, rows, difference)
 
     equal = [decided(n, 0.0) for _ in range(repeats)]
     worse = [decided(n, -2 * case.margin)[0] for _ in range(repeats)]
@@ -125,6 +163,16 @@ def champion_row(case: Case, n: int) -> list[str]:
     return row(n, [outcome for outcome, _ in equal], worse, asked, again)
 
 
+def superiority_row(case: Case, n: int) -> list[str]:
+    """Return the row of one metric where it has to be better: equal candidates, and those better by two margins."""
+    rng = np.random.default_rng(n)
+    equal, better = (
+        [case.decided(rng, n, difference, superiority=True)[0] for _ in range(REPEATS_OF_SUPERIOR)]
+        for difference in (0.0, 2 * case.margin)
+    )
+    return [f"{n:,}", share(equal, Outcome.PASS), share(better, Outcome.FAIL), share(better, Outcome.INCONCLUSIVE)]
+
+
 def slices_row(n: int) -> list[str]:
     """Return the row of ten slices of equal size; the worse candidate is worse in one of them."""
     rng = np.random.default_rng(n)
@@ -133,7 +181,7 @@ def slices_row(n: int) -> list[str]:
         parts = [paired.accuracy(*draws.accuracy_rows(rng, rows // SLICES, each, 0.1)) for each in differences]
         found = [slice_of(f"s{i}", part, SLICE_MARGIN, ALPHA) for i, part in enumerate(parts)]
         asked = [part.judged.rows_to_decide or 0 for part in found]
-        judged = judge_slices(found, [], margin=SLICE_MARGIN, alpha=ALPHA, note="")
+        judged = judge_slices(found, [], [], margin=SLICE_MARGIN, alpha=ALPHA, note="")
         return judged.outcome, max(asked) * SLICES
 
     one_worse = [-2 * SLICE_MARGIN] + [0.0] * (SLICES - 1)
@@ -187,4 +235,9 @@ def run() -> str:
     title = f"**slices**: ten of equal size, accuracy, 10 % differing, margin {SLICE_MARGIN:g} each, one of them worse"
     rows = [slices_row(n) for n in SIZES if n // SLICES >= 30]
     sections.append(f"{title}\n\n" + markdown_table(headers, rows))
+    headers = ["rows", "equal passed", "better refused", "better undecided"]
+    for case in SUPERIOR:
+        title = f"**{case.name}** with `superiority: true`, the better one by two margins of {case.margin:g}"
+        rows = [superiority_row(case, n) for n in SIZES[:-1]]
+        sections.append(f"{title}\n\n" + markdown_table(headers, rows))
     return "\n\n".join(sections)

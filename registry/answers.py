@@ -46,6 +46,14 @@ class CannotCompare(Exception):
     outcome = Outcome.INCONCLUSIVE
 
 
+class TooFewRows(CannotCompare):
+    """Says of which kind there are too few rows to measure; about `rows` like these would hold enough."""
+
+    def __init__(self, why: str, *, rows: int) -> None:
+        super().__init__(why)
+        self.rows = rows
+
+
 class WrongAnswers(CannotCompare):
     """Says what a version answers that can be no answer: another number of them, or what is none of its classes."""
 
@@ -54,7 +62,8 @@ class WrongAnswers(CannotCompare):
 
 def without_comparison(check: str, why: CannotCompare) -> tuple[Finding, ...]:
     """Return the finding that says why nothing was compared."""
-    return (Finding(check=check, outcome=why.outcome, reason=str(why)),)
+    details = {"rows_to_measure": why.rows} if isinstance(why, TooFewRows) else {}
+    return (Finding(check=check, outcome=why.outcome, reason=str(why), details=details),)
 
 
 def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) -> Said:

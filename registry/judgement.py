@@ -34,7 +34,7 @@ class Judged:
     def would_decide(self) -> str:
         """Return in words how many rows would decide."""
         if self.rows_to_decide is None:
-            return "how many would decide cannot be told, since single rows weigh too much or the difference is none"
+            return "how many would decide cannot be told: single rows or keys weigh too much, or the difference is none"
         return f"about {self.rows_to_decide:,} would decide"
 
 

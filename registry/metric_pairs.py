@@ -1,13 +1,14 @@
 """Which comparison belongs to which metric, and what difference matters where nobody says."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from registry import paired
 from registry.answers import CannotCompare, Said, require_finite, require_probabilities, require_scores
+from registry.enough_rows import require_enough_beyond, require_enough_of_each_class
 from registry.head_to_head import HeadToHead
 from registry.paired import Paired
 from registry.policy import Metric, without_effect
@@ -16,7 +17,6 @@ from registry.random_weights import Floats
 # A probability below counts as this. Without a bound a single row could cost any number of nats, and no number of rows
 # would show that such rows are too rare to matter.
 SMALLEST_PROBABILITY = 0.002
-FEWEST_OF_A_CLASS = 10
 ROUNDING = 1e-12
 
 
@@ -58,7 +58,8 @@ def compare(metric: Metric, both: HeadToHead, *, quantile: float) -> Paired:
     if comparison.classification != both.is_classification:
         task = "classification" if both.is_classification else "regression"
         raise CannotCompare(f"{metric} does not measure {task}; the policy names another: metric: …")
-    return comparison.of(both, quantile)
+    clusters = replace(both.clusters, drawn_whole=both.clustered_by is not None)
+    return comparison.of(replace(both, clusters=clusters), quantile)
 
 
 def require_effect(metric: Metric, margin: float | None) -> None:
@@ -82,12 +83,13 @@ def _accuracy(both: HeadToHead, _: float) -> Paired:
 
 
 def _balanced_accuracy(both: HeadToHead, _: float) -> Paired:
+    require_enough_of_each_class(both, "balanced_accuracy")
     theirs, ours = _right(both, both.champion), _right(both, both.candidate)
     return paired.balanced_accuracy(both.y, theirs, ours, clusters=both.clusters)
 
 
 def _f1(both: HeadToHead, _: float) -> Paired:
-    _require_enough_of_each(both, "f1")
+    require_enough_of_each_class(both, "f1")
     return paired.f1(both.y, both.champion.labels, both.candidate.labels, clusters=both.clusters)
 
 
@@ -100,6 +102,7 @@ def _rmse(both: HeadToHead, _: float) -> Paired:
 
 
 def _pinball(both: HeadToHead, quantile: float) -> Paired:
+    require_enough_beyond(both, quantile)
     # Koenker and Bassett, Econometrica 46 (1978): an answer below the truth costs the quantile, one above it the rest.
     return _errors_compared(both, lambda errors: np.maximum(-quantile * errors, (1 - quantile) * errors))
 
@@ -161,9 +164,9 @@ def _average_precision(both: HeadToHead, _: float) -> Paired:
     return paired.average_precision(*_ranked(both, "average_precision"), clusters=both.clusters)
 
 
-def _ranked(both: HeadToHead, metric: str) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+def _ranked(both: HeadToHead, metric: Metric) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
     """Return truth and both versions' scores, shape (n, k) each, of the classes that are ranked."""
-    names = _require_enough_of_each(both, metric)
+    names = require_enough_of_each_class(both, metric)
     ranked = names[1:] if len(names) == 2 else names
     truth = np.column_stack([(both.y == name).astype(np.int64) for name in ranked])
     theirs, ours = (_columns(said, ranked, version) for said, version in _both(both))
@@ -175,23 +178,6 @@ def _columns(said: Said, names: list[object], version: str) -> Floats:
     known = list(said.classes)
     empty = np.zeros(len(said.labels))
     return np.column_stack([scores[:, known.index(name)] if name in known else empty for name in names])
-
-
-def _require_enough_of_each(both: HeadToHead, metric: str) -> list[object]:
-    """Return the classes, in order; refuse where one has too few rows for a metric that is no mean of rows."""
-    names, place = np.unique(both.y, return_inverse=True)
-    if len(names) < 2:
-        raise CannotCompare(f"all rows are of one class, and {metric} compares two")
-    # Rows of one cluster are one draw, so that it is clusters that are counted.
-    counts = [len(np.unique(both.clusters.codes[place == k])) for k in range(len(names))]
-    fewest = min(counts)
-    if fewest < FEWEST_OF_A_CLASS:
-        wanted, rarest = -(-len(both.y) * FEWEST_OF_A_CLASS // fewest), names.tolist()[counts.index(fewest)]
-        raise CannotCompare(
-            f"{fewest} rows are of class {rarest!r}, and {metric} needs {FEWEST_OF_A_CLASS} of each: "
-            f"about {wanted:,} rows like these"
-        )
-    return list(names)
 
 
 def _both(both: HeadToHead) -> tuple[tuple[Said, str], tuple[Said, str]]:

@@ -289,7 +289,7 @@ def average_precision(
     )
     found = influenced(theirs, ours, clusters=clusters, method="influences of rows on the average precision")
     # The reach of a negative row above all others grows with the logarithm of how many are below it.
-    return replace(found, tail=0.35)
+    return replace(found, tail=max(found.tail, 0.35))
 
 
 def f1(y: Labels, champion_labels: Labels, candidate_labels: Labels, *, clusters: Clusters | None = None) -> Paired:
@@ -391,7 +391,8 @@ def _from_weights(
         method=method,
         spread=float(spread),
         reach=lambda margin: reach(margin) * weights.clusters.size,
-        tail=tail,
+        # A product's tail is the heavier one of its factors': of a row's loss, and of how many rows a key has.
+        tail=max(tail, tail_index(weights.clusters.sums(np.ones(n)))) if weights.clusters.drawn_whole else tail,
         interval=weights.interval,
         p_above=weights.p_above,
         p_below=weights.p_below,

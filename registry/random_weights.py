@@ -21,9 +21,13 @@ NEGLIGIBLE = 1e-15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clusters:
-    """Which rows belong together: `codes`, shape (n,), whole numbers from 0; rows of one cluster count as one draw."""
+    """Which rows belong together: `codes`, shape (n,), whole numbers from 0; rows of one cluster count as one draw.
+
+    Keys are `drawn_whole`. Rows that are alike were drawn one by one: what is frequent among them has been seen.
+    """
 
     codes: npt.NDArray[np.intp]
+    drawn_whole: bool = True
 
     @property
     def count(self) -> int:
@@ -32,9 +36,15 @@ class Clusters:
 
     @property
     def size(self) -> float:
-        """Return how many rows are in the cluster of a typical row: what an unseen cluster is taken to hold."""
+        """Return how many rows an unseen cluster is taken to hold.
+
+        Three in n keys may have been seen nowhere, and at worst they are of the largest kind: as large as the three
+        largest on average. Of rows drawn one by one it is the cluster of a typical row.
+        """
         sizes = np.bincount(self.codes)
-        return float((sizes**2).sum() / sizes.sum())
+        if not self.drawn_whole:
+            return float((sizes**2).sum() / sizes.sum())
+        return float(np.partition(sizes, max(len(sizes) - 3, 0))[-3:].mean())
 
     def sums(self, rows: Floats) -> Floats:
         """Return shape (count,): the sum of each cluster's rows."""

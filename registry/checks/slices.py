@@ -50,7 +50,6 @@ def _compared(both: HeadToHead, rule: SlicesRule) -> Finding:
     if missing := [name for name in rule.columns if name not in both.frame.columns]:
         known = ", ".join(map(str, both.frame))
         raise CannotCompare(f"the rows have no column {', '.join(missing)}; they have: {known}")
-    parts = [part for column in rule.columns for part in slices_of(both.frame[column], rule.bins)]
     metric = rule.metric or SLICE_METRICS[both.is_classification]
     require_effect(metric, rule.margin)
     whole = compare(metric, both, quantile=rule.quantile or 0.5)
@@ -59,31 +58,35 @@ def _compared(both: HeadToHead, rule: SlicesRule) -> Finding:
         return Finding(check="slices", outcome=Outcome.PASS, reason=f"neither has any error on these rows{both.note}")
     if margin == 0:
         raise CannotCompare("a share of the champion's 0 is no margin: give one in the policy (margin: …)")
-    found, small = [], []
-    for name, members in parts:
-        part = _compared_part(both.part(members), metric, rule)
-        if isinstance(part, str):
-            small.append(f"{name} ({part})")
-        else:
-            found.append(slice_of(name, part, margin, 1 - rule.confidence))
+    found, small, unmeasured = _compared_parts(both, metric, rule, margin)
     if not found:
-        which = ", ".join(small[:NAMED_AT_MOST])
+        which = ", ".join([*small, *unmeasured][:NAMED_AT_MOST])
         raise CannotCompare(f"every slice has fewer than {rule.min_rows} rows, or cannot be measured: {which}")
-    judged = judge_slices(found, small, margin=margin, alpha=1 - rule.confidence, note=both.note)
+    judged = judge_slices(found, small, unmeasured, margin=margin, alpha=1 - rule.confidence, note=both.note)
     if not both.doubts:
         return judged
     reason = "; but ".join([*both.doubts, judged.reason])
     return replace(judged, outcome=max(judged.outcome, Outcome.INCONCLUSIVE), reason=reason)
 
 
-def _compared_part(part: HeadToHead, metric: Metric, rule: SlicesRule) -> Paired | str:
-    """Return the comparison of a slice, or why there is none."""
-    if part.clusters.count < rule.min_rows:
-        return part.counted
-    try:
-        return compare(metric, part, quantile=rule.quantile or 0.5)
-    except CannotCompare as why:
-        return str(why)
+def _compared_parts(
+    both: HeadToHead, metric: Metric, rule: SlicesRule, margin: float
+) -> tuple[list[Slice], list[str], list[str]]:
+    """Return the slices that were compared, names of those with too few rows, and of those that were not measured."""
+    found: list[Slice] = []
+    small, unmeasured = [], []
+    for name, members in (part for column in rule.columns for part in slices_of(both.frame[column], rule.bins)):
+        part = both.part(members)
+        if part.clusters.count < rule.min_rows:
+            small.append(f"{name} ({part.counted})")
+            continue
+        try:
+            compared = compare(metric, part, quantile=rule.quantile or 0.5)
+        except CannotCompare as why:
+            unmeasured.append(f"{name} ({why})")
+        else:
+            found.append(slice_of(name, compared, margin, 1 - rule.confidence))
+    return found, small, unmeasured
 
 
 def slices_of(column: pd.Series, bins: int) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
@@ -108,8 +111,13 @@ def slice_of(name: str, compared: Paired, margin: float, alpha: float) -> Slice:
     return Slice(name=name, paired=compared, judged=judged, p_worse=compared.p_below(-margin))
 
 
-def judge_slices(found: list[Slice], small: list[str], *, margin: float, alpha: float, note: str) -> Finding:
-    """Return FAIL when a slice is shown to be worse, PASS when all are shown not to be, else INCONCLUSIVE."""
+def judge_slices(
+    found: list[Slice], small: list[str], unmeasured: list[str], *, margin: float, alpha: float, note: str
+) -> Finding:
+    """Return FAIL when a slice is shown to be worse, PASS when all are shown not to be, else INCONCLUSIVE.
+
+    Small ones are listed and not judged; one that has the rows and cannot be measured is none that is shown.
+    """
     worse = [part for part, bad in zip(found, holm([p.p_worse for p in found], alpha), strict=True) if bad]
     open_ones = [part for part in found if part.judged.outcome is not Outcome.PASS]
     if worse:
@@ -121,18 +129,27 @@ def judge_slices(found: list[Slice], small: list[str], *, margin: float, alpha: 
             f"in each, {hardest.judged.would_decide}"
         )
         outcome = Outcome.INCONCLUSIVE
+    elif unmeasured:
+        outcome = Outcome.INCONCLUSIVE
+        reason = f"the other {len(found)} slices shown to be no worse than by {margin:.4g}"
     else:
         outcome, reason = Outcome.PASS, f"all {len(found)} slices shown to be no worse than by {margin:.4g}"
-    too_small = f"; too small to judge: {', '.join(small[:NAMED_AT_MOST])}" if small else ""
+    left_out = f"; cannot be measured: {', '.join(unmeasured[:NAMED_AT_MOST])}" if unmeasured else ""
+    left_out += f"; too small to judge: {', '.join(small[:NAMED_AT_MOST])}" if small else ""
     return Finding(
         check="slices",
         outcome=outcome,
-        reason=f"{reason}{too_small}{note}",
+        reason=f"{reason}{left_out}{note}",
         measured=min(part.paired.difference for part in found),
         limit=-margin,
         direction="at least",
         n=len(found),
-        details={"slices": [_document(part) for part in found], "too_small": small, "threshold": -margin},
+        details={
+            "slices": [_document(part) for part in found],
+            "too_small": small,
+            "unmeasured": unmeasured,
+            "threshold": -margin,
+        },
     )
 
 

@@ -155,13 +155,103 @@ def test_pinball_measures_its_quantile(tmp_path: Path):
     assert only(champion.check(given, ChampionRule(metric="pinball", quantile=0.1))).outcome is Outcome.FAIL
 
 
-@pytest.mark.parametrize("name", ["roc_auc", "average_precision", "f1"])
+OF_EACH_CLASS = ["balanced_accuracy", "f1", "roc_auc", "average_precision"]
+
+
+@pytest.mark.parametrize("name", OF_EACH_CLASS)
 def test_a_class_of_a_few_rows_decides_nothing(tmp_path: Path, name: str):
     """And it is said how many rows there would have to be."""
     frame = ids(500).assign(y=lambda rows: (rows.id < 4).astype(int))
     found = only(champion.check(evidence_of(tmp_path, frame, above(0.5), above(0.5)), ChampionRule(metric=name)))
     assert found.outcome is Outcome.INCONCLUSIVE
     assert f"4 rows are of class 1, and {name} needs 10 of each: about 1,250 rows like these" in found.reason
+
+
+@pytest.mark.parametrize("name", OF_EACH_CLASS)
+@pytest.mark.parametrize("knows", ["candidate", "champion"])
+def test_a_class_that_a_version_knows_and_no_row_is_of_decides_nothing(tmp_path: Path, name: str, knows: str):
+    """That none was drawn may be chance; a metric of rows does without."""
+
+    def model(more: bool) -> Answers:
+        known = above(0.5)
+        if more:
+            known.classes_ = (0, 1, 2)
+            known.predict_proba = lambda features: np.full((len(features), 3), 1 / 3)
+        return known
+
+    given = evidence_of(tmp_path, ids(500), model(knows == "candidate"), model(knows == "champion"))
+    found = only(champion.check(given, ChampionRule(metric=name)))
+    version = "m/2" if knows == "candidate" else "m/1"
+    assert (found.outcome, found.details) == (Outcome.INCONCLUSIVE, {"rows_to_measure": 5000})
+    assert f"no row is of class 2, which {version} knows, and {name} needs 10 of each" in found.reason
+    assert "more than 5,000 rows like these, or rows of that class" in found.reason
+    assert only(champion.check(given, ChampionRule(metric="accuracy"))).outcome is Outcome.PASS
+
+
+def test_a_class_that_is_only_answered_is_known(tmp_path: Path):
+    """By a version that does not say which classes it knows."""
+    silent = Answers(lambda features: np.where(features.x > 0.5, 1, np.where(features.x < 0.01, 7, 0)), classes=())
+    given = evidence_of(tmp_path, ids(500), silent, above(0.5))
+    assert "no row is of class 7, which m/2 knows" in only(champion.check(given, ChampionRule(metric="f1"))).reason
+
+
+@pytest.mark.parametrize(
+    ("quantile", "side", "expected", "wanted"),
+    [(0.999, "above", "0.99", "10,000"), (0.99, "above", "9.9", "1,000"), (0.005, "below", "5", "2,000")],
+)
+def test_a_quantile_that_few_rows_lie_beyond_decides_nothing(
+    tmp_path: Path, quantile: float, side: str, expected: str, wanted: str
+):
+    """Who answers too near to the middle loses on those rows alone; it is said how many rows would hold ten."""
+    far = Answers(lambda features: (10 * features.x + np.sign(quantile - 0.5) * 9).to_numpy(), classes=())
+    given = evidence_of(tmp_path, numbers(990), far, far, kind="regression")
+    for check, rule in (
+        (champion, ChampionRule(metric="pinball", quantile=quantile)),
+        (slices, SlicesRule(columns=("x",), metric="pinball", quantile=quantile)),
+    ):
+        found = only(check.check(given, rule))
+        assert found.outcome is Outcome.INCONCLUSIVE
+        assert f"about {expected} rows lie {side} the quantile {quantile:g}, and pinball needs 10" in found.reason
+        assert f"about {wanted} rows like these" in found.reason
+
+
+def test_a_quantile_is_measured_where_rows_of_ten_keys_lie_beyond(tmp_path: Path):
+    """Thirty keys of a hundred rows each are not thirty rows."""
+    frame = numbers(3000).assign(shop=lambda rows: rows.id // 100)
+    high = Answers(lambda features: (10 * features.x + 2.33).to_numpy(), classes=())
+    given = evidence_of(tmp_path, frame, high, high, kind="regression", key="shop")
+    rule = ChampionRule(metric="pinball", quantile=0.99)
+    found = only(champion.check(given, rule))
+    assert (found.details["n_clusters"], found.details["metric"]) == (30, "pinball")
+    lone = Answers(lambda features: np.where(features.shop < 3, 10 * features.x + 2.33, 99), classes=())
+    few = only(champion.check(evidence_of(tmp_path, frame, lone, lone, kind="regression", key="shop"), rule))
+    assert "about 3 distinct rows lie above the quantile 0.99, and pinball needs 10: about 10,000 rows" in few.reason
+
+
+def test_a_slice_that_has_the_rows_and_cannot_be_measured_is_not_passed_over(tmp_path: Path):
+    """The whole has ten rows of each class, one side has nine; a slice that is worse is refused all the same."""
+    frame = ids(4000).assign(side=lambda rows: np.where(rows.id < 400, "left", "right"))
+    frame["y"] = np.where((frame.side == "left") & ((frame.y == 0) | (frame.y == 1).cumsum().gt(9)), 0, frame.y)
+    rule = SlicesRule(columns=("side",), metric="f1")
+    given = evidence_of(tmp_path, frame, above(0.5), above(0.5))
+    found = only(slices.check(given, rule))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "the other 1 slices shown to be no worse than by 0.05" in found.reason
+    assert "cannot be measured: side = left (9 rows are of class 1, and f1 needs 10 of each" in found.reason
+    assert len(found.details["unmeasured"]) == 1
+    refused = only(slices.check(evidence_of(tmp_path, frame, above(0.2), above(0.5)), rule))
+    assert (refused.outcome, "cannot be measured: side = left" in refused.reason) == (Outcome.FAIL, True)
+
+
+def test_slices_of_few_large_keys_decide_nothing(tmp_path: Path):
+    """Each side has 200 keys, of which one holds a tenth of the rows."""
+    frame = ids(1000).assign(side=lambda rows: np.where(rows.id % 2, "left", "right"))
+    large = frame.id < 100
+    keyed = frame.assign(shop=np.where(large, frame.id % 2, frame.id), plain=frame.id)
+    rule = SlicesRule(columns=("side",))
+    by_shop = evidence_of(tmp_path, keyed, above(0.5), above(0.5), key="shop")
+    assert only(slices.check(by_shop, rule)).outcome is Outcome.INCONCLUSIVE
+    assert only(slices.check(evidence_of(tmp_path, keyed, above(0.5), above(0.5)), rule)).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("name", ["accuracy", "log_loss", "f1"])

@@ -1,5 +1,8 @@
 """Paired comparisons against values from elsewhere, and against what must hold for any rows."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -7,8 +10,9 @@ from hypothesis import given, settings
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from benchmarks import draws
+from benchmarks import draws, rare_kinds
 from benchmarks.draws import Draw
+from registry.answers import TooFewRows
 from registry.influences import roc_auc as roc_auc_influences
 from registry.judgement import decide, holm, judge, rows_to_decide
 from registry.paired import (
@@ -179,17 +183,25 @@ def test_an_interval_of_no_confidence_is_the_estimate():
         assert compared.p_above(compared.difference) >= 0.49
 
 
-def rates(draw: Draw, n: int, margin: float, *, relative: bool = False, repeats: int = 100) -> tuple[int, int]:
-    """Return of how many in `repeats` equal candidates were refused, and how many two margins worse passed."""
+def outcomes(
+    draw: Draw, n: int, difference: float, margin: float, *, relative: bool = False, superiority: bool = False
+) -> Iterator[Outcome]:
+    """Yield what 100 candidates with a true difference are judged to be; too few rows of a kind decide nothing."""
     rng = np.random.default_rng(n)
-
-    def outcome(difference: float) -> Outcome:
-        compared = draw(rng, n, difference)
+    for _ in range(100):
+        try:
+            compared = draw(rng, n, difference)
+        except TooFewRows:
+            yield Outcome.INCONCLUSIVE
+            continue
         own = margin * compared.champion if relative else margin
-        return decide(compared, -own, margin=own, alpha=0.05)[0]
+        yield decide(compared, 0.0 if superiority else -own, margin=own, alpha=0.05)[0]
 
-    refused = sum(outcome(0.0) is Outcome.FAIL for _ in range(repeats))
-    passed = sum(outcome(-2 * margin) is Outcome.PASS for _ in range(repeats))
+
+def rates(draw: Draw, n: int, margin: float, *, relative: bool = False) -> tuple[int, int]:
+    """Return of how many in a hundred equal candidates were refused, and how many two margins worse passed."""
+    refused = sum(each is Outcome.FAIL for each in outcomes(draw, n, 0.0, margin, relative=relative))
+    passed = sum(each is Outcome.PASS for each in outcomes(draw, n, -2 * margin, margin, relative=relative))
     return refused, passed
 
 
@@ -221,9 +233,88 @@ def test_no_data_makes_the_error_rates_untrue(name: str, n: int):
     assert (refused <= 5, passed <= 5) == (True, True), (refused, passed)
 
 
+RARE = {
+    "0.999 quantile": (rare_kinds.of_quantile(0.999), 1000, 0.05, True),
+    "0.999 quantile, more rows": (rare_kinds.of_quantile(0.999), 2000, 0.05, True),
+    "0.99 quantile": (rare_kinds.of_quantile(0.99), 300, 0.05, True),
+    "0.99 quantile, enough rows": (rare_kinds.of_quantile(0.99), 1000, 0.05, True),
+    "0.01 quantile": (rare_kinds.of_quantile(0.01), 300, 0.05, True),
+    "0.9 quantile": (rare_kinds.of_quantile(0.9), 300, 0.05, True),
+    "a class that may be absent": (rare_kinds.of_rare_class((1, 1, 1, 1, 0.02)), 340, 0.02, False),
+    "a class of 0.3 %": (rare_kinds.of_rare_class((50, 30, 15, 4.7, 0.3)), 1000, 0.05, False),
+    "a class of 0.5 %": (rare_kinds.of_rare_class((50, 30, 15, 4.5, 0.5)), 1000, 0.02, False),
+    **{
+        f"{flaw.metric} by large keys": (rare_kinds.of_large_keys(flaw), 600, flaw.margin, flaw.relative)
+        for flaw in (*rare_kinds.OF_CLASSES, *rare_kinds.OF_NUMBERS)
+    },
+    "rows that are alike": (rare_kinds.of_alike_rows, 600, 0.02, False),
+    "accuracy by few very large keys": (
+        rare_kinds.of_large_keys(rare_kinds.OF_CLASSES[0], sigma=1.5, largest=0.005),
+        2500,
+        0.02,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_a_rare_kind_of_rows_makes_the_error_rates_no_less_true(name: str):
+    """Where a kind that decides may not have been drawn, nothing is shown, neither for a candidate nor against it."""
+    draw, n, margin, relative = RARE[name]
+    refused, passed = rates(draw, n, margin, relative=relative)
+    assert (refused <= 5, passed <= 5) == (True, True), (refused, passed)
+
+
 @pytest.mark.parametrize(
     ("draw", "n", "margin", "relative"),
     [
+        (draws.of_accuracy(0.2), 100, 0.02, False),
+        (draws.of_errors(draws.normal, together=0.9, rooted=True), 1000, 0.05, True),
+        (draws.of_brier, 1000, 0.01, False),
+        (rare_kinds.of_quantile(0.99), 1000, 0.05, True),
+        (rare_kinds.of_quantile(0.9), 1000, 0.05, True),
+    ],
+)
+def test_as_good_is_hardly_ever_taken_for_better(draw: Draw, n: int, margin: float, relative: bool):
+    """Superiority has the same error rate, at the difference where it is hardest to keep."""
+    equal = list(outcomes(draw, n, 0.0, margin, relative=relative, superiority=True))
+    worse = list(outcomes(draw, n, -2 * margin, margin, relative=relative, superiority=True))
+    assert equal.count(Outcome.PASS) <= 7  # of 100 candidates, where the rate is 5
+    assert worse.count(Outcome.PASS) <= 1
+
+
+def test_few_large_keys_show_as_little_as_they_are():
+    """One key of 60 rows among 940 alone: such a key more, answered wrongly, would be three margins."""
+    right, lone = np.ones(1000, dtype=bool), alone(1000)
+    one_large = Clusters(codes=np.concatenate([np.zeros(60, dtype=np.intp), np.arange(1, 941)]))
+    a_pair = Clusters(codes=np.concatenate([np.zeros(2, dtype=np.intp), np.arange(1, 999)]))
+
+    alike = replace(one_large, drawn_whole=False)
+
+    def decided(clusters: Clusters) -> Outcome:
+        return decide(accuracy(right, right, clusters=clusters), -0.02, margin=0.02, alpha=0.05)[0]
+
+    assert [decided(each) for each in (lone, a_pair, one_large)] == [
+        Outcome.PASS,
+        Outcome.PASS,
+        Outcome.INCONCLUSIVE,
+    ]
+    assert decided(alike) is Outcome.PASS  # 60 of 1,000 rows drawn one by one: no such kind was overlooked
+
+
+def test_what_is_asked_for_counts_keys_that_grow():
+    """More rows hold larger keys: what is asked for would decide, nine times in ten."""
+    draw = rare_kinds.of_large_keys(rare_kinds.OF_CLASSES[0])
+    _, asked = decide(draw(np.random.default_rng(0), 1500, 0.0), -0.02, margin=0.02, alpha=0.05)
+    rng = np.random.default_rng(1)
+    found = [decide(draw(rng, asked, 0.0), -0.02, margin=0.02, alpha=0.05)[0] for _ in range(15)]
+    assert found.count(Outcome.PASS) >= 12
+
+
+@pytest.mark.parametrize(
+    ("draw", "n", "margin", "relative"),
+    [
+        (rare_kinds.of_quantile(0.9), 10_000, 0.05, True),
         (draws.of_rare_mistakes, 3000, 0.05, False),
         (draws.of_errors(draws.normal, together=0.9, rooted=True), 1500, 0.05, True),
         (draws.of_ranks(0.9), 4000, 0.02, False),
