@@ -35,6 +35,7 @@ from registry.confinement import (
     bound_memory,
     environment_for_checks,
     leave_the_network,
+    let_go_of_pipes,
     take_environment,
     write_below,
 )
@@ -194,8 +195,10 @@ def _child(answers: Connection, job: bytes, rule: Rule, environment: dict[str, s
         _watch_over(check, answers, family, home)
     most_bytes = int(rule.max_memory_mb * MEGABYTE)
     if not rule.writes_files:
-        refused = write_below(home, most_bytes) if confined.network else None
-        confined = replace(confined, why_open=confined.why_open or refused)
+        if confined.network:
+            let_go_of_pipes(answers.fileno())
+            refused = write_below(home, most_bytes)
+            confined = replace(confined, why_open=confined.why_open or refused)
         bound_files(most_bytes)
     bound_memory(most_bytes)
     answers.send_bytes(json.dumps(asdict(confined)).encode())

@@ -7,11 +7,13 @@ environment of the processes that started it. It sees and signals no process but
 user's files, since nobody can know which of them hold secrets; it writes none but those in its home.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
 import resource
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -117,6 +119,22 @@ def begin_processes_anew() -> str | None:
         return f"the system refuses a process namespace with its /proc: {hidden[0]} is hidden"
     refused = _unshare(CLONE_NEWPID)
     return f"the system refuses a process namespace: {refused}" if refused else None
+
+
+def let_go_of_pipes(but: int) -> None:
+    """Replace the pipes and sockets that this process has inherited, but one, by a pipe that nobody reads.
+
+    Through them it would end the server of checks, or have multiprocessing's tracker remove what others share in
+    memory; a library that needs a tracker then starts one of its own. What is printed goes on going where it goes.
+    """
+    unread, replacement = os.pipe()
+    os.close(unread)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):  # the folder itself, which was open while it was listed
+            kind = os.fstat(number).st_mode
+            if number not in (0, 1, 2, but, replacement) and (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+                os.dup2(replacement, number, inheritable=False)
+    os.close(replacement)
 
 
 def write_below(home: Path, most_bytes: int) -> str | None:

@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -220,9 +221,9 @@ def test_a_check_ends_when_nobody_waits_for_it_any_more(tmp_path: Path, confined
 def descendants(process: int) -> set[int]:
     """Return the processes that one has started, and those that they have."""
     parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for told in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+            parents[int(told.parent.name)] = int(told.read_text().rpartition(")")[2].split()[1])
     found = {process}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
@@ -672,6 +673,24 @@ def test_a_check_has_no_way_out_of_its_namespaces(evidence: Evidence):
         (found,) = run_checks([Job(name="gets out", check=gets_out, evidence=given, rule=Rule(timeout_s=60))])
         assert (found.outcome, found.reason, dict(found.details)) == (Outcome.PASS, "", {})
     shutil.rmtree(folder)
+
+
+def writes_to_all(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Write into each pipe that is open what a tracker of shared memory, or the server of checks, would act on."""
+    reached = []
+    for number in range(3, 100):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(number).st_mode):
+                os.write(number, b"REGISTER:/slipway-others:shared_memory\n")
+                reached.append(number)
+    return (Finding(check="writes", outcome=Outcome.PASS, reason=str(reached)),)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the pipes are found in /proc")
+def test_a_check_has_no_pipe_to_a_process_outside(evidence: Evidence):
+    """Those that it inherited end the server that checks come from, or remove shared memory of other programs."""
+    (found,) = run_checks([Job(name="writes", check=writes_to_all, evidence=evidence, rule=Rule(timeout_s=60))])
+    assert found.reason == "[]"
 
 
 def falls(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
