@@ -168,7 +168,7 @@ def write_below(home: Path, most_bytes: int) -> str | None:
     ]
     for step in steps:
         if step():
-            return f"the system does not let files be read only: {os.strerror(ctypes.get_errno())}"
+            return f"the system refuses what keeps a check to its home: {os.strerror(ctypes.get_errno())}"
     return None
 
 
