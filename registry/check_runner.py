@@ -3,7 +3,8 @@
 The processes come from a server that has imported the heavy libraries once and has no threads, so that starting one
 is cheap and native code is safe after the fork. Each process is confined (`registry.confinement`) before it reads what
 it is to check, and answers in JSON: to unpickle what came out of a process that loaded a model would be to load it
-here. A check that raises, dies, takes too long, too much memory or too many processes is an ERROR.
+here. A check that raises, dies, takes too long, too much memory or too many processes is an ERROR. Both ends of
+the pipe are in this module, since each relies on how the other ends.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import resource
 import select
 import shutil
 import signal
@@ -19,17 +21,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from registry.confinement import (
+    begin_processes_anew,
+    bound_files,
     bound_memory,
     environment_for_checks,
     leave_the_network,
+    let_go_of_pipes,
     take_environment,
     write_below,
 )
@@ -52,6 +58,7 @@ MEGABYTE = 1_000_000
 ANSWER_AT_MOST_BYTES = 64 * MEGABYTE
 SAID_CHARACTERS = 500
 GO_ON = b"go on"
+SIGNALS_AT_ONCE = 100
 CONTEXT = multiprocessing.get_context("forkserver")
 
 Check = Callable[[Evidence, Any], Sequence[Finding]]
@@ -175,51 +182,81 @@ def _start(job: Job) -> Running:
 
 
 def _child(answers: Connection, job: bytes, rule: Rule, environment: dict[str, str], home: Path) -> None:
-    """Make a check in a session of its own, what it prints going into a file; it ends with whoever waits for it."""
+    """Make a check in a session of its own, what it prints going into a file, watched over by who began it."""
     os.setsid()
     signal.signal(signal.SIGTERM, _leave)
     with _said(home).open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    confined = _confine(rule, environment, home)
+    confined = _confine(rule, environment)
     family = Family(leader=os.getpid(), network=confined.network)
-    threading.Thread(target=_end_unheard, args=(answers.fileno(), family, home), daemon=True).start()
-    bound_memory(
-        int(rule.max_memory_mb * MEGABYTE)
-    )  # a thread that cannot be given memory would be waited for for ever
-    try:
-        answers.send_bytes(json.dumps(asdict(confined)).encode())
-        answers.recv_bytes()
-        found = [finding.to_document() for finding in made(pickle.loads(job))]
-        answers.send_bytes(json.dumps(found).encode())
-    finally:
-        kill(family, but=family.leader)
+    check = os.fork()
+    if check:
+        _watch_over(check, answers, family, home)
+    most_bytes = int(rule.max_memory_mb * MEGABYTE)
+    if not rule.writes_files:
+        if confined.network:
+            let_go_of_pipes(answers.fileno())
+            refused = write_below(home, most_bytes)
+            confined = replace(confined, why_open=confined.why_open or refused)
+        bound_files(most_bytes)
+    bound_memory(most_bytes)
+    answers.send_bytes(json.dumps(asdict(confined)).encode())
+    answers.recv_bytes()
+    found = [finding.to_document() for finding in made(pickle.loads(job))]
+    answers.send_bytes(json.dumps(found).encode())
 
 
-def _confine(rule: Rule, environment: dict[str, str], home: Path) -> Confined:
-    """Confine this process; a program of the policy's author may write where its user may."""
+def _confine(rule: Rule, environment: dict[str, str]) -> Confined:
+    """Confine this process and what it forks; a program of the policy's author may do what its user may but connect."""
     take_environment(environment)
     tempfile.tempdir = None  # the server that this process comes from may have asked for it already
     adopt_orphans()
     why_open = None if rule.network else leave_the_network()
     network = None if rule.network or why_open else own_network()
     if network and not rule.writes_files:
-        why_open = write_below(home)
+        why_open = begin_processes_anew()
     return Confined(network=network, why_open=why_open)
+
+
+def _watch_over(check: int, answers: Connection, family: Family, home: Path) -> NoReturn:
+    """Wait for the process of a check, end all that it has left, and end as it did; without a reader, end it at once.
+
+    Whoever is in a process namespace cannot stop this one. It has one thread, since whose children are in another
+    namespace can start none.
+    """
+    signals, noted = os.pipe()
+    os.set_blocking(noted, False)
+    signal.set_wakeup_fd(noted, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, partial(_pass_on, check))
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)  # one that is ignored would not be noted
+    events = select.poll()
+    events.register(signals, select.POLLIN)
+    events.register(answers, 0)  # that the other end was closed is always told
+    while not (ended := os.waitpid(check, os.WNOHANG))[0]:
+        if answers.fileno() in dict(events.poll()):
+            kill(family, but=family.leader)
+            shutil.rmtree(home, ignore_errors=True)
+            os._exit(1)
+        os.read(signals, SIGNALS_AT_ONCE)
+    kill(family, but=family.leader)
+    _end_as(ended[1])
+
+
+def _end_as(status: int) -> NoReturn:
+    if os.WIFSIGNALED(status):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.kill(os.getpid(), os.WTERMSIG(status))
+    os._exit(os.waitstatus_to_exitcode(status))
+
+
+def _pass_on(check: int, number: int, frame: FrameType | None) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(check, number)
 
 
 def _said(home: Path) -> Path:
     return home / "said"
-
-
-def _end_unheard(answers: int, family: Family, home: Path) -> None:
-    """End this process and all that it has started when nobody is left who reads its answer, whatever it is at."""
-    reader = select.poll()
-    reader.register(answers, 0)  # that the other end was closed is always told
-    reader.poll()
-    kill(family, but=family.leader)
-    shutil.rmtree(home, ignore_errors=True)
-    os._exit(1)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

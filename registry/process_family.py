@@ -19,7 +19,10 @@ KILL_WITHIN_S = 15.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
-    """A leader, by its process id, and the network that it has to itself; `None` where it shares that of others."""
+    """A leader, by its process id, and the network that it has to itself; `None` where it shares that of others.
+
+    The leader watches over the others, and is not counted among them.
+    """
 
     leader: int
     network: str | None
@@ -62,13 +65,13 @@ def hold_network(process: int, name: str) -> int | None:
 
 def size_of(family: Family) -> tuple[int, int]:
     """Return how many processes a family has, and how many bytes of memory they hold, shared ones once for each."""
-    members = _members(family, by_network=False)
+    members = _led(family)
     return len(members), sum(each.resident_pages for each in members) * os.sysconf("SC_PAGESIZE")
 
 
 def exact_bytes(family: Family) -> int:
     """Return the memory of a family with what its processes share counted once; it costs milliseconds a process."""
-    return sum(_proportional_bytes(each.id) for each in _members(family, by_network=False))
+    return sum(_proportional_bytes(each.id) for each in _led(family))
 
 
 def kill(family: Family, *, but: int | None = None) -> None:
@@ -90,6 +93,10 @@ def kill(family: Family, *, but: int | None = None) -> None:
 
 def _ids(family: Family, but: int | None) -> set[int]:
     return {each.id for each in _members(family, by_network=True)} - {but}
+
+
+def _led(family: Family) -> list[_Process]:
+    return [each for each in _members(family, by_network=False) if each.id != family.leader]
 
 
 def _members(family: Family, *, by_network: bool) -> list[_Process]:

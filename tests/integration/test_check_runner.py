@@ -1,17 +1,23 @@
 """Checks in processes of their own: what they answer, and what happens when they do not."""
 
+import contextlib
 import ctypes
+import errno
 import gc
 import json
 import multiprocessing
 import os
+import platform
+import resource
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -178,35 +184,51 @@ def test_what_a_check_started_ends_with_it_however_it_ends(
     assert left_in(tmp_path) == []
 
 
-def hang_in(folder: str) -> None:
+def hangs_confined(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Start a child, print that it is there, and never end."""
+    if os.fork():
+        print("begun", flush=True)
+    time.sleep(600)
+    return ()
+
+
+def hang_in(folder: str, confined: bool) -> None:
     """Make a check that never ends."""
-    run_checks(
-        [
-            Job(
-                name="hangs",
-                check=hangs,
-                evidence=evidence_in(Path(folder)),
-                rule=OwnRule(command=("any",), timeout_s=600),
-            )
-        ]
-    )
+    check, rule = (hangs_confined, Rule()) if confined else (hangs, OwnRule(command=("any",), timeout_s=600))
+    run_checks([Job(name="hangs", check=check, evidence=evidence_in(Path(folder)), rule=rule)])
 
 
-def test_a_check_ends_when_nobody_waits_for_it_any_more(tmp_path: Path):
+@pytest.mark.parametrize("confined", [False, True])
+def test_a_check_ends_when_nobody_waits_for_it_any_more(tmp_path: Path, confined: bool):
     """Whoever kills a promotion leaves no check running."""
-    program = f"from tests.integration.test_check_runner import hang_in; hang_in({str(tmp_path)!r})"
+    program = f"from tests.integration.test_check_runner import hang_in; hang_in({str(tmp_path)!r}, {confined})"
     homes = Path(tempfile.mkdtemp(prefix="homes-"))  # a short path: a socket below it may have 107 characters
     environment = {**os.environ, "TMPDIR": str(homes)}
     waiting = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2], env=environment)
     notes = [tmp_path / name for name in ("check", "child")]
-    wait_for(lambda: all(note.is_file() and note.read_text() for note in notes), within_s=120)
-    started = [int(note.read_text()) for note in notes]
-    assert list(homes.glob("slipway-check-*"))
+    if confined:
+        wait_for(lambda: any("begun" in said.read_text() for said in homes.glob("*/said")), within_s=120)
+    else:
+        wait_for(lambda: all(note.is_file() and note.read_text() for note in notes), within_s=120)
+    started = descendants(waiting.pid)
+    assert len(started) >= 4  # the server, who watches, the check and its child
+    assert confined or {int(note.read_text()) for note in notes} <= started
     waiting.kill()
     waiting.wait()
-    wait_for(lambda: not any(map(alive, started)), within_s=20)
-    assert not list(homes.glob("slipway-check-*"))
+    wait_for(lambda: not any(map(alive, started)) and not list(homes.glob("slipway-check-*")), within_s=20)
     shutil.rmtree(homes)
+
+
+def descendants(process: int) -> set[int]:
+    """Return the processes that one has started, and those that they have."""
+    parents = {}
+    for told in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(told.parent.name)] = int(told.read_text().rpartition(")")[2].split()[1])
+    found = {process}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {process}
 
 
 MODEL = """
@@ -261,7 +283,7 @@ def tells(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
 def _environment_of(process: int) -> bytes:
     try:
         return Path(f"/proc/{process}/environ").read_bytes()
-    except PermissionError:
+    except (PermissionError, FileNotFoundError):  # not ours to read, or no process that we see
         return b""
 
 
@@ -456,6 +478,7 @@ def swallows(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
     return (Finding(check="swallows", outcome=Outcome.PASS, reason=str(len(bytearray(2_000_000_000)))),)
 
 
+@pytest.mark.parametrize("confined", [False, True])
 @pytest.mark.parametrize(
     ("check", "bounds", "said"),
     [
@@ -465,14 +488,27 @@ def swallows(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
     ],
 )
 def test_memory_and_processes_of_a_check_are_bounded_while_it_runs(
-    evidence: Evidence, tmp_path: Path, check, bounds: dict, said: str
+    evidence: Evidence, tmp_path: Path, check, bounds: dict, said: str, confined: bool
 ):
-    """Of all that it starts together, whatever session that is in; it is not waited for until it ends by itself."""
-    (found,) = run_checks(
-        [Job(name="check", check=check, evidence=evidence, rule=OwnRule(command=("any",), timeout_s=60, **bounds))]
-    )
+    """Of all that it starts together, in whatever session or namespace; nobody waits until it ends by itself."""
+    rule = Rule(timeout_s=60, **bounds) if confined else OwnRule(command=("any",), timeout_s=60, **bounds)
+    given = replace(evidence, promoter="/dev/shm" if confined else str(tmp_path))
+    (found,) = run_checks([Job(name="check", check=check, evidence=given, rule=rule)])
     assert (found.outcome, said in found.reason) == (Outcome.ERROR, True), found.reason
     wait_for(lambda: not left_in(tmp_path), within_s=10)
+
+
+def counts(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Be as many processes as the rule allows for a while."""
+    children = [subprocess.Popen(["sleep", "1"]) for _ in range(rule.max_processes - 1)]
+    return (Finding(check="counts", outcome=Outcome.PASS, reason=str([child.wait() for child in children])),)
+
+
+def test_who_watches_over_a_check_is_not_counted(evidence: Evidence):
+    """A check may be as many processes as its rule says."""
+    rule = Rule(timeout_s=60, max_processes=2)
+    (found,) = run_checks([Job(name="counts", check=counts, evidence=evidence, rule=rule)])
+    assert (found.outcome, found.reason) == (Outcome.PASS, "[0]")
 
 
 def answers_itself(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
@@ -504,3 +540,200 @@ def test_what_a_hostile_process_answers_runs_nothing_and_names_no_other_check(
     assert found.check == "mine"
     assert (found.outcome is Outcome.ERROR) == (forged != "other check")
     assert not (tmp_path / "canary").exists()
+
+
+def shares(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Leave shared memory of System V."""
+    made = ctypes.CDLL(None).shmget(SHARED_KEY, 4096, 0o1600)
+    return (Finding(check="shares", outcome=Outcome.PASS, reason=str(made)),)
+
+
+SHARED_KEY = 0x51195119
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no namespaces for it")
+def test_shared_memory_of_a_check_ends_with_it(evidence: Evidence):
+    """That of System V belongs to no process: nobody but an administrator would find it afterwards."""
+    rule = OwnRule(command=("any",), timeout_s=60)
+    (found,) = run_checks([Job(name="shares", check=shares, evidence=evidence, rule=rule)])
+    assert int(found.reason) >= 0
+    keys = [int(line.split()[0]) for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    assert SHARED_KEY not in keys
+
+
+def meddles(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Try to stop and to bound a process that is outside, and tell which way was open and which processes are seen."""
+    outside = int(evidence.policy_digest)
+    ways = {
+        "signal": lambda: os.kill(outside, signal.SIGSTOP),
+        "limit": lambda: resource.prlimit(outside, resource.RLIMIT_NOFILE, (3, 3)),
+        "processor": lambda: os.sched_setaffinity(outside, {0}),
+        "priority": lambda: os.setpriority(os.PRIO_PROCESS, outside, 19),
+    }
+    found = []
+    for name, way in ways.items():
+        with contextlib.suppress(OSError):
+            way()
+            found.append(name)
+    seen = [name for name in os.listdir("/proc") if name.isdigit()]
+    told = {"open": found, "seen": seen, "begun by": os.getppid()}
+    return (Finding(check="meddles", outcome=Outcome.PASS, reason="", details=told),)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no process namespaces")
+def test_a_check_sees_and_reaches_no_process_but_its_own(evidence: Evidence):
+    """Else it could stop the gate that waits for it, or bound what any program of its user may do."""
+    outside = subprocess.Popen(["sleep", "600"])
+    try:
+        given = replace(evidence, policy_digest=str(outside.pid))
+        (found,) = run_checks([Job(name="meddles", check=meddles, evidence=given, rule=Rule(timeout_s=60))])
+        assert found.details == {"open": [], "seen": ["1"], "begun by": 0}
+    finally:
+        outside.kill()
+        outside.wait()
+
+
+def hoards(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Fill the home and what is shared in memory, and lengthen the file with what is printed."""
+    stopped = []
+    block = b"x" * 10_000_000
+    written = 0
+    for folder in (Path(os.environ["HOME"]), Path("/dev/shm")):
+        try:
+            for each in range(35):
+                written += (folder / str(each)).write_bytes(block)
+        except OSError as error:
+            stopped.append(error.errno)
+    try:
+        os.ftruncate(1, 2_000_000_000)
+    except OSError as error:
+        stopped.append(error.errno)
+    return (Finding(check="hoards", outcome=Outcome.PASS, reason=str(stopped), measured=written),)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no mount namespaces")
+def test_what_a_check_writes_is_bounded_by_its_memory(evidence: Evidence):
+    """Home and shared memory together, since both may lie in memory, and each file that was open before."""
+    rule = Rule(timeout_s=60, max_memory_mb=600)
+    (found,) = run_checks([Job(name="hoards", check=hoards, evidence=evidence, rule=rule)])
+    assert found.reason == str([errno.ENOSPC, errno.EFBIG])
+    assert 500_000_000 < found.measured <= 600_000_000
+
+
+def gets_out(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Try every way to somebody outside that is no file, and tell which there are."""
+    server, letters = (str(Path(evidence.policy_digest) / name) for name in ("server", "letters"))
+    libc = ctypes.CDLL(None, use_errno=True)
+    numbers = {"x86_64": (56, 319, 425), "aarch64": (220, 279, 425)}[platform.machine()]
+    ways = {
+        "UNIX socket": lambda: socket.socket(socket.AF_UNIX).connect(server),
+        "UNIX datagram": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", letters),
+        "pair of datagrams": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b"x", letters),
+        "pair of raw": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_RAW)[0].sendto(b"x", letters),
+        "VSOCK": lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM),
+        "unshare": lambda: _require(libc.unshare(0x10000000)),
+        "clone": lambda: _require(libc.syscall(numbers[0], 0x10000000 | signal.SIGCHLD, 0, 0, 0, 0)),
+        "memory of nobody": lambda: _require(libc.syscall(numbers[1], b"x", 0)),
+        "io_uring": lambda: _require(libc.syscall(numbers[2], 1, ctypes.create_string_buffer(120))),
+        "device": lambda: os.open("/dev/ptmx", os.O_RDWR),
+    }
+    found = []
+    for name, way in ways.items():
+        with contextlib.suppress(OSError):
+            way()
+            found.append(name)
+    one, other = socket.socketpair()
+    one.send(b"still works")
+    other.recv(100)
+    Path("/dev/null").write_text("still works")
+    threading.Thread(target=multiprocessing.Lock).start()
+    subprocess.run(["true"], check=True)
+    return (Finding(check="gets out", outcome=Outcome.PASS, reason=", ".join(found)),)
+
+
+def _require(result: int) -> None:
+    if result < 0:
+        raise OSError(ctypes.get_errno())
+    if result == 0 and os.getpid() == 1:  # a child in namespaces of its own
+        os._exit(0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no filters of system calls")
+def test_a_check_has_no_way_out_of_its_namespaces(evidence: Evidence):
+    """A socket in a folder is no file to write, and a virtual machine's host is in no network: neither is reached."""
+    folder = Path(tempfile.mkdtemp(prefix="out-"))  # a short path: a socket below it may have 107 characters
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as letters:
+        server.bind(str(folder / "server"))
+        server.listen()
+        letters.bind(str(folder / "letters"))
+        given = replace(evidence, policy_digest=str(folder))
+        (found,) = run_checks([Job(name="gets out", check=gets_out, evidence=given, rule=Rule(timeout_s=60))])
+        assert (found.outcome, found.reason, dict(found.details)) == (Outcome.PASS, "", {})
+    shutil.rmtree(folder)
+
+
+def writes_to_all(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """Write into each pipe that is open what a tracker of shared memory, or the server of checks, would act on."""
+    reached = []
+    for number in range(3, 100):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(number).st_mode):
+                os.write(number, b"REGISTER:/slipway-others:shared_memory\n")
+                reached.append(number)
+    return (Finding(check="writes", outcome=Outcome.PASS, reason=str(reached)),)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the pipes are found in /proc")
+def test_a_check_has_no_pipe_to_a_process_outside(evidence: Evidence):
+    """Those that it inherited end the server that checks come from, or remove shared memory of other programs."""
+    (found,) = run_checks([Job(name="writes", check=writes_to_all, evidence=evidence, rule=Rule(timeout_s=60))])
+    assert found.reason == "[]"
+
+
+def falls(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
+    """End as native code does that reads where nothing is."""
+    ctypes.string_at(0)
+    return ()
+
+
+@pytest.mark.parametrize(("check", "said"), [(dies, "9: out of memory"), (falls, "-11")])
+def test_who_watches_over_a_check_ends_as_it_did(evidence: Evidence, check, said: str):
+    """What a confined process died of is told as that of any other."""
+    (found,) = run_checks([Job(name="check", check=check, evidence=evidence, rule=Rule(timeout_s=60))])
+    assert (found.outcome, found.reason) == (Outcome.ERROR, f"it died with status {said}")
+
+
+IN_A_CONTAINER = """
+import ctypes, os, sys
+from registry.check_runner import Job, run_checks
+from registry.confinement import leave_the_network
+from registry.policy import Rule
+from tests.integration.test_check_runner import passes
+libc = ctypes.CDLL(None)
+assert leave_the_network() is None
+assert libc.unshare(0x00020000) == 0
+assert libc.mount(b"none", b"/", None, 0x44000, None) == 0
+if sys.argv[1] == "parts of /proc hidden":
+    assert libc.mount(b"tmpfs", b"/proc/sys", b"tmpfs", 0, None) == 0
+else:  # from another root no users are left, and without this right nothing else
+    assert libc.mount(b"/", sys.argv[2].encode(), None, 0x5000, None) == 0
+    os.chroot(sys.argv[2])
+    libc.prctl(24, 21, 0, 0, 0)
+found = run_checks([Job(name="passes", check=passes, evidence=None, rule=Rule(timeout_s=60))])
+print(found[0].outcome.name, found[0].details["not_isolated"])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no namespaces")
+@pytest.mark.parametrize(
+    ("container", "said"),
+    [
+        ("parts of /proc hidden", "the system refuses a process namespace with its /proc: /proc/sys is hidden"),
+        ("no networks", "the system refuses a network namespace: Operation not permitted"),
+    ],
+)
+def test_a_check_is_made_where_a_container_refuses_namespaces(tmp_path: Path, container: str, said: str):
+    """As before, and the finding says what could be reached."""
+    words = [sys.executable, "-c", IN_A_CONTAINER, container, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert done.stdout == f"PASS checked in a process that could reach more than it should: {said}\n", done.stderr
