@@ -22,6 +22,7 @@ from registry.app_bodies import (
     Body,
     DemotionBody,
     EventNumber,
+    Given,
     LeaveBody,
     Name,
     NumberInQuery,
@@ -31,7 +32,6 @@ from registry.app_bodies import (
     RollbackBody,
     Uid,
     VerdictBody,
-    Words,
 )
 from registry.decide import Ledger, Situation, look, settled
 from registry.decisions import Noted, Receipt
@@ -141,10 +141,10 @@ class Api:
         request: Request,
         model: Name,
         at: Annotated[
-            Words | None, Query(description="What was in each stage then: 2026-11-01 or 2026-11-01T12:00.")
+            Given | None, Query(description="What was in each stage then: 2026-11-01 or 2026-11-01T12:00.")
         ] = None,
         verify: Annotated[bool, Query(description="Check every event against the chain.")] = False,
-        head: Annotated[Words | None, Query(description="With verify: a head SEQ:HASH that was noted earlier.")] = None,
+        head: Annotated[Given | None, Query(description="With verify: a head SEQ:HASH that was noted earlier.")] = None,
     ) -> dict[str, Any]:
         """Tell who decided what, when and why."""
         with self._keeper.ledger() as ledger:

@@ -6,7 +6,7 @@ from shlex import quote
 
 import click
 
-from registry.console import json_option, print_document, print_table, say
+from registry.console import json_option, print_document, print_table, say, some_text
 from registry.events import Event
 from registry.history import History, Record, fold, until
 from registry.history_shown import head_of, parse_time, shown_at, shown_events, verified
@@ -17,10 +17,16 @@ from registry.outside import Outside
 @click.command("history", epilog="Example: slipway history cancer --verify")
 @click.argument("model")
 @click.option(
-    "--at", default=None, metavar="TIME", help="Show what was in each stage then: 2026-11-01 or 2026-11-01T12:00."
+    "--at",
+    default=None,
+    callback=some_text,
+    metavar="TIME",
+    help="Show what was in each stage then: 2026-11-01 or 2026-11-01T12:00.",
 )
 @click.option("--verify", is_flag=True, help="Check every event against the chain; exit 1 where one was changed.")
-@click.option("--head", default=None, metavar="SEQ:HASH", help="With --verify: a head that was noted earlier.")
+@click.option(
+    "--head", default=None, callback=some_text, metavar="SEQ:HASH", help="With --verify: a head that was noted earlier."
+)
 @json_option
 @click.pass_obj
 def history(outside: Outside, model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:

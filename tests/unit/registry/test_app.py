@@ -175,6 +175,14 @@ def test_a_recorded_verdict_moves_a_version(office: Office):
     assert office.get("/models/m/policy").document["digest"] == look("m", office.ledger).policy.digest
 
 
+@pytest.mark.parametrize("asked", ["at=", "verify=true&head="])
+def test_an_empty_moment_or_head_is_not_taken_for_none(office: Office, asked: str):
+    """The present would be shown for a moment, and a chain be compared with nothing."""
+    refused = office.get(f"/models/m/history?{asked}")
+    assert (refused.status, refused.document["error"]["code"]) == (400, "wrong-request")
+    assert "should have at least 1 character" in refused.document["error"]["message"]
+
+
 def test_every_verb_is_there(office: Office):
     """Approve, roll back, demote, archive, adopt, register, settle."""
     assert (

@@ -42,6 +42,13 @@ UNREADABLE = [
     (b"x:\n  2020-01-01: {}", "line 2: the key 2020-01-01 is no text"),
     (b"x:\n  null: {}", "line 2: the key null is no text"),
     (b"x:\n  [a, b]: {}", "line 2: a key is no text"),
+    (b"# a\nx: 017", "line 2: 017 is a number with a zero before it, which is read in two ways; write it as a plain"),
+    (b"# a\nx: [-0_7]", "line 2: -0_7 is a number with a zero before it"),
+    (b"# a\nx: 090", "line 2: 090 is a number with a zero before it"),
+    (b"# a\nx: !!int '017'", "line 2: 017 is a number with a zero before it"),
+    (b"# a\n08: {}", "line 2: 08 is a number with a zero before it"),
+    (b"# a\nx: 1:30", "line 2: 1:30 is a number of base 60, which is read in two ways"),
+    (b"# a\nx: {y: -1:30.5}", "line 2: -1:30.5 is a number of base 60"),
 ]
 
 
@@ -134,6 +141,20 @@ def test_a_variable_that_is_no_yaml_is_text(tmp_path: Path, text: str):
     assert str(load_settings(RegistrySettings, "registry", environ=environ, folder=tmp_path).policy) == text
 
 
+def test_numbers_that_are_read_in_one_way_stay():
+    """Zero, fractions, hexadecimal numbers, underscores; and in quotes whatever is meant as text."""
+    text = "[0, 0.5, -0, 0x1f, 1_000, 1.5e+3, '017', \"1:30\", a:1b, 127.0.0.1:80]"
+    same = [0, 0.5, 0, 31, 1000, 1500.0, "017", "1:30", "a:1b", "127.0.0.1:80"]
+    assert parsed(text.encode(), by_hand=True) == same
+
+
+@pytest.mark.parametrize(("text", "value"), [("017", 17), ("64", 64)])
+def test_a_variable_is_a_decimal_number(text: str, value: int):
+    """017 was 15: nobody writes octal numbers into a variable."""
+    environ = {"SLIPWAY_REGISTRY__CACHE_MAX_MB": text}
+    assert load_settings(RegistrySettings, "registry", environ=environ, folder=Path("nowhere")).cache_max_mb == value
+
+
 def test_anchors_and_merges_stay(tmp_path: Path):
     """Their meaning is one: what is written beside a merge wins."""
     text = """
@@ -142,7 +163,7 @@ def test_anchors_and_merges_stay(tmp_path: Path):
     other: {<<: *inner, x: 3}
     same: *base
     """
-    assert parsed(text.encode(), text_keys=True) == {
+    assert parsed(text.encode(), by_hand=True) == {
         "base": {"x": 1, "y": {"z": 1}},
         "deep": {"inner": {"x": 2, "y": {"z": 1}}},
         "other": {"x": 3, "y": {"z": 1}},
