@@ -14,7 +14,7 @@ def named_now(beats: Iterable[Heartbeat], ledger: Ledger) -> tuple[Heartbeat, ..
     """Return what engines say, each word under the name that its model has now.
 
     A renamed model is served on under the name that its engine was started with. What was put in place before the model
-    was made that has the name now is another's. Where the history knows of no such model, or it is gone, the word stays.
+    was made that has the name now is another's. Where the history knows no such model, or it is gone, the word stays.
     """
     found = {name: _model(name, ledger) for name in {beat.model for beat in beats}}
     return tuple(replace(beat, model=_name(beat, found[beat.model], ledger)) for beat in beats)

@@ -153,11 +153,8 @@ def _require_plain_number(node: yaml.ScalarNode) -> None:
     octal = LEADING_ZERO.fullmatch(node.value) and (is_number or (node.tag == TEXT and not quoted))
     if octal or (is_number and ":" in node.value):
         why = "a number with a zero before it" if octal else "a number of base 60"
-        raise _problem(
-            node,
-            f"{node.value} is {why}, which is read in two ways; write it as a plain decimal number, or in quotes if "
-            "text is meant",
-        )
+        # Which one is not repeated: it may be a password.
+        raise _problem(node, f"{why} is read in two ways; write it as a plain decimal number, or text in quotes")
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

@@ -42,13 +42,13 @@ UNREADABLE = [
     (b"x:\n  2020-01-01: {}", "line 2: the key 2020-01-01 is no text"),
     (b"x:\n  null: {}", "line 2: the key null is no text"),
     (b"x:\n  [a, b]: {}", "line 2: a key is no text"),
-    (b"# a\nx: 017", "line 2: 017 is a number with a zero before it, which is read in two ways; write it as a plain"),
-    (b"# a\nx: [-0_7]", "line 2: -0_7 is a number with a zero before it"),
-    (b"# a\nx: 090", "line 2: 090 is a number with a zero before it"),
-    (b"# a\nx: !!int '017'", "line 2: 017 is a number with a zero before it"),
-    (b"# a\n08: {}", "line 2: 08 is a number with a zero before it"),
-    (b"# a\nx: 1:30", "line 2: 1:30 is a number of base 60, which is read in two ways"),
-    (b"# a\nx: {y: -1:30.5}", "line 2: -1:30.5 is a number of base 60"),
+    (b"# a\nx: 017", "line 2: a number with a zero before it is read in two ways; write it as a plain decimal"),
+    (b"# a\nx: [-0_7]", "line 2: a number with a zero before it is read in two ways; write it as a plain decimal"),
+    (b"# a\nx: 090", "line 2: a number with a zero before it is read in two ways; write it as a plain decimal"),
+    (b"# a\nx: !!int '017'", "line 2: a number with a zero before it is read in two ways; write it as a plain decimal"),
+    (b"# a\n08: {}", "line 2: a number with a zero before it is read in two ways; write it as a plain decimal"),
+    (b"# a\nx: 1:30", "line 2: a number of base 60 is read in two ways"),
+    (b"# a\nx: {y: -1:30.5}", "line 2: a number of base 60 is read in two ways"),
 ]
 
 
@@ -132,6 +132,14 @@ def test_a_secret_in_a_file_that_is_no_yaml_is_not_repeated(tmp_path: Path):
     with pytest.raises(InvalidInput, match="line 1: it is not YAML") as refused:
         load_settings(RegistrySettings, "registry", environ={}, folder=tmp_path)
     assert "hunter2" not in refused.value.message
+
+
+def test_a_secret_of_digits_is_not_repeated(tmp_path: Path):
+    """With a zero before it, it is refused as a number."""
+    (tmp_path / "slipway.yaml").write_text("registry: {history_uri: 01234567}")
+    with pytest.raises(InvalidInput, match="line 1: a number with a zero before it") as refused:
+        load_settings(RegistrySettings, "registry", environ={}, folder=tmp_path)
+    assert "1234567" not in refused.value.message
 
 
 @pytest.mark.parametrize("text", ["2020-99-99", "9" * 5000, DEEP])

@@ -43,7 +43,7 @@ def test_a_task_can_be_given():
         ("holdout", "much", "holdout='much': Input should be a valid number"),
         ("cv", "-1", "cv='-1': Input should be greater than or equal to 0"),
         ("params", "{depth", "params='{depth': not JSON at column 2"),
-        ("cv", "1", "cv=1: one fold leaves no rows to fit on; expected 0 for none, or 2 to 100"),
+        ("cv", "1", "cv='1': one fold leaves no rows to fit on; expected 0 for none, or 2 to 100"),
         ("params", '{"C": 1, "C": 2}', "'C' is there twice; keep one"),
         ("params", "[" * 100_000, "nested too deeply"),
         ("params", '{"C": ' + "9" * 5000 + "}", "params='{"),
