@@ -105,9 +105,7 @@ def promote(
 @click.command("approve", epilog="Example: slipway approve cancer/3 --to production")
 @click.argument("version")
 @to_option
-@click.option(
-    "--reason", default="approved", callback=some_text, show_default=True, help="Why; it is recorded for good."
-)
+@click.option("--reason", default="approved", show_default=True, help="Why; it is recorded for good.")
 @json_option
 @click.pass_obj
 def approve(outside: Outside, version: str, to: str, reason: str, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from registry.outside import Outside
 from registry.status import Status
 from registry.version import parse_ref, require_number
 
-reason_option = click.option("--reason", required=True, callback=some_text, help="Why; it is recorded for good.")
+reason_option = click.option("--reason", required=True, help="Why; it is recorded for good.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 
 

@@ -45,12 +45,14 @@ def text_options(command: click.Command, words: list[str]) -> Iterator[list[str]
             yield [*words, f"{option.opts[0]}="]
 
 
-# Parameters of an MLproject cannot be absent: there an empty one means not given.
+# Parameters of an MLproject cannot be absent: there an empty one means not given. An empty reason is refused by the
+# decision, which tells what it needs.
 EMPTY = [
     words
     for name in slipway.COMMANDS
     if name not in ("train", "tune")
     for words in text_options(slipway.LazyGroup().get_command(click.Context(slipway.cli), name), [name])
+    if words[-1] != "--reason="
 ]
 
 
