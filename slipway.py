@@ -107,11 +107,23 @@ def history() -> Any:
     )
 
 
+def identity(model: str, ledger: Any) -> str:
+    """Return which identity in the ledger a name means: that of the model that has it now in the registry."""
+    if at_server():
+        found: str = ledger.identity_of(model)
+        return found
+    aliases = call("serving.registry_doors", "open_aliases", os.environ)
+    find = functools.partial(call, "registry.aliases", "model_named", aliases=aliases)
+    named: str = call("registry.identity", "uid_named", model, ledger, find)
+    return named
+
+
 OUTSIDE = Outside(
     serve=functools.partial(call, "serving.probe", "serve_once"),
     read_rows=functools.partial(call, "training.commands", "read_rows"),
     decisions=decisions,
     history=history,
+    identity=identity,
     serving_cache=lambda: call("serving.settings", "cache_place", os.environ, Path.cwd()),
 )
 

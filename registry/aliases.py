@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from registry.errors import NotFound
 from registry.identity import RegisteredModel
 
 Wanted = tuple[str, str]
@@ -34,3 +35,17 @@ class Aliases(Protocol):
 
     def numbered(self, model: str, number: int) -> AliasHolder | None:
         """Return a version by its number; `None` where it is gone."""
+
+
+def model_named(name: str, aliases: Aliases) -> RegisteredModel:
+    """Return the model that has a name now, without its aliases.
+
+    Raises
+    ------
+    NotFound
+        There is none.
+    """
+    found = aliases.models([name])
+    if name not in found:
+        raise NotFound(f"there is no model '{name}'", code="unknown-model", hint=None)
+    return found[name]

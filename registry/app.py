@@ -44,6 +44,7 @@ def build_api(keeper: Keeper, *, version: str) -> FastAPI:
         "/models/{model}/history": made.history,
         "/models/{model}/policy": made.policy_of,
         "/ledger/models": made.model_uids,
+        "/ledger/identity": made.identity,
         "/ledger/head": made.head,
         "/ledger/anchors": made.anchors,
         "/ledger/records": made.some_records,

@@ -58,6 +58,7 @@ NumberInQuery = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
 EventNumber = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
 Words = Annotated[str, Field(max_length=REASON_CHARACTERS)]
+Given = Annotated[Words, Field(min_length=1)]  # an empty one is not taken for none
 Prefix = Annotated[Words, AfterValidator(partial(_plain, what="the prefix"))]
 Engine = Annotated[Name, Field(max_length=ENGINE_CHARACTERS)]
 Count = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT, strict=True)]

@@ -22,6 +22,7 @@ from registry.app_bodies import (
     Body,
     DemotionBody,
     EventNumber,
+    Given,
     LeaveBody,
     Name,
     NumberInQuery,
@@ -31,7 +32,6 @@ from registry.app_bodies import (
     RollbackBody,
     Uid,
     VerdictBody,
-    Words,
 )
 from registry.decide import Ledger, Situation, look, settled
 from registry.decisions import Noted, Receipt
@@ -42,6 +42,7 @@ from registry.history_shown import parse_time, shown_at, shown_events, verified
 from registry.identity import name_now, uid_named
 from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest
+from registry.named_beats import named_now
 from registry.promote import Grounds, Who, say_why
 from registry.recorded_grounds import acceptable, recorded_grounds
 from registry.roles import May, Role, require_role
@@ -102,9 +103,9 @@ class Api:
     def beats(self, request: Request) -> dict[str, Any]:
         """Give the last word of every engine on the models that can be seen."""
         user = self._keeper.access.user(request)
-        return {
-            "beats": [each.to_document() for each in self._keeper.heartbeats().all() if self._sees(user, each.model)]
-        }
+        with self._keeper.ledger() as ledger:
+            said = named_now(self._keeper.heartbeats().all(), ledger)
+        return {"beats": [each.to_document() for each in said if self._sees(user, each.model)]}
 
     def beat(self, request: Request, body: BeatsBody) -> dict[str, Any]:
         """Write an engine's word over its earlier one: that on models and stages whose engine it may be.
@@ -141,10 +142,10 @@ class Api:
         request: Request,
         model: Name,
         at: Annotated[
-            Words | None, Query(description="What was in each stage then: 2026-11-01 or 2026-11-01T12:00.")
+            Given | None, Query(description="What was in each stage then: 2026-11-01 or 2026-11-01T12:00.")
         ] = None,
         verify: Annotated[bool, Query(description="Check every event against the chain.")] = False,
-        head: Annotated[Words | None, Query(description="With verify: a head SEQ:HASH that was noted earlier.")] = None,
+        head: Annotated[Given | None, Query(description="With verify: a head SEQ:HASH that was noted earlier.")] = None,
     ) -> dict[str, Any]:
         """Tell who decided what, when and why."""
         with self._keeper.ledger() as ledger:
@@ -185,6 +186,11 @@ class Api:
             known = ledger.history.model_uids(prefix=prefix or here, model=model)
             mine = [uid for uid in known if uid.startswith(here)]
             return {"model_uids": [uid for uid in mine if self._sees(user, _name_of(uid, ledger))]}
+
+    def identity(self, request: Request, model: Name) -> dict[str, str]:
+        """Give the identity that a name means: that of the model that has it now, else of the last one known by it."""
+        with self._keeper.ledger() as ledger:
+            return {"model_uid": self._uid_seen(request, model, ledger)}
 
     def head(self, request: Request, model_uid: Uid) -> dict[str, str | None]:
         """Give the end of a model's chain."""
@@ -370,10 +376,10 @@ class Api:
         self._require_sight(self._keeper.access.user(request), model)
 
     def _uid_seen(self, request: Request, model: Name, ledger: Ledger) -> str:
-        """Return the identity that was known by a name; whether it may be seen is a matter of the name it has now."""
+        """Return the identity that a name means; whether it may be seen is a matter of the name that it has now."""
         user = self._keeper.access.user(request)
         try:
-            uid = uid_named(model, ledger.history, prefix=f"{self._keeper.workspace()}/")
+            uid = uid_named(model, ledger.history, ledger.registry.model, prefix=f"{self._keeper.workspace()}/")
         except NotFound:
             self._require_sight(user, model)
             raise

@@ -17,6 +17,13 @@ json_option: Callable[..., Any] = click.option(
 )
 
 
+def some_text(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """Return what an option was given; an empty text, such as an unset variable leaves, is not taken for none."""
+    if text is not None and not text.strip():
+        raise click.BadParameter("it is empty; give a text, or leave the option out")
+    return text
+
+
 def say(line: str) -> None:
     """Tell a person something on standard error."""
     click.echo(shown(line), err=True)

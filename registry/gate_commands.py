@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from registry.check_runner import warm_up
-from registry.console import json_option, print_document, print_table, say
+from registry.console import json_option, print_document, print_table, say, some_text
 from registry.decide import Situation, look
 from registry.decisions import Decisions
 from registry.gate import Gate, assess, still_valid
@@ -32,7 +32,9 @@ from registry.version import Version, parse_ref
 from registry.wiring import open_ledger, who
 
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 3, Outcome.INCONCLUSIVE: 4, Outcome.ERROR: 4}
-to_option = click.option("--to", required=True, metavar="STAGE", help="The stage that it is to enter.")
+to_option = click.option(
+    "--to", required=True, callback=some_text, metavar="STAGE", help="The stage that it is to enter."
+)
 
 
 @click.command("gate", epilog="Example: slipway gate cancer/3 --to production")
@@ -71,7 +73,9 @@ def gate(outside: Outside, version: str, to: str, as_json: bool) -> int:
 @click.argument("version")
 @to_option
 @reason_option
-@click.option("--override", default=None, metavar="WHY", help="Pass a refusal, where the policy allows it.")
+@click.option(
+    "--override", default=None, callback=some_text, metavar="WHY", help="Pass a refusal, where the policy allows it."
+)
 @dry_run_option
 @json_option
 @click.pass_obj

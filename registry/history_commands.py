@@ -6,21 +6,28 @@ from shlex import quote
 
 import click
 
-from registry.console import json_option, print_document, print_table, say
+from registry.console import json_option, print_document, print_table, say, some_text
+from registry.errors import NotFound, Unavailable
 from registry.events import Event
 from registry.history import History, Record, fold, until
 from registry.history_shown import head_of, parse_time, shown_at, shown_events, verified
-from registry.identity import uid_named
+from registry.identity import uid_last_named
 from registry.outside import Outside
 
 
 @click.command("history", epilog="Example: slipway history cancer --verify")
 @click.argument("model")
 @click.option(
-    "--at", default=None, metavar="TIME", help="Show what was in each stage then: 2026-11-01 or 2026-11-01T12:00."
+    "--at",
+    default=None,
+    callback=some_text,
+    metavar="TIME",
+    help="Show what was in each stage then: 2026-11-01 or 2026-11-01T12:00.",
 )
 @click.option("--verify", is_flag=True, help="Check every event against the chain; exit 1 where one was changed.")
-@click.option("--head", default=None, metavar="SEQ:HASH", help="With --verify: a head that was noted earlier.")
+@click.option(
+    "--head", default=None, callback=some_text, metavar="SEQ:HASH", help="With --verify: a head that was noted earlier."
+)
 @json_option
 @click.pass_obj
 def history(outside: Outside, model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
@@ -31,15 +38,33 @@ def history(outside: Outside, model: str, at: str | None, verify: bool, head: st
         raise click.UsageError("--at shows a moment and --verify walks the whole: give one")
     moment = parse_time(at) if at else None
     ledger = outside.history()
-    uid = uid_named(model, ledger)
+    uid = _identity(model, ledger, outside)
     if verify:
         _verify(model, uid, ledger, head, as_json=as_json)
     elif moment:
         _show_at(model, ledger.records(uid), moment, as_json=as_json)
     else:
         _show(model, ledger.records(uid), as_json=as_json)
+    if not as_json:
+        _say_others(model, uid, ledger)
+
+
+def _identity(model: str, ledger: History, outside: Outside) -> str:
+    """Return the identity that a name means; a ledger is read without its registry too, and this is said then."""
+    try:
+        return outside.identity(model, ledger)
+    except Unavailable as error:
+        uid = uid_last_named(model, ledger)
+        say(f"warning: which model is called {model} now cannot be told: {error.message}; shown is {quote(uid)}")
+        return uid
+    except NotFound:
+        _say_others(model, None, ledger)
+        raise
+
+
+def _say_others(model: str, uid: str | None, ledger: History) -> None:
     for other in ledger.model_uids(model=model):
-        if other != uid and not as_json:
+        if other != uid:
             say(f"another model had that name, and has a history of its own: slipway history {quote(other)}")
 
 

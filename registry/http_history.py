@@ -64,6 +64,10 @@ class HttpHistory:
         """Return the identities that begin with a text and were once known by a name, in their order."""
         return tuple(self._server.get("/ledger/models", prefix=prefix, model=model)["model_uids"])
 
+    def identity_of(self, model: str) -> str:
+        """Return the identity that a name means by the registry of the server."""
+        return str(self._server.get("/ledger/identity", model=model)["model_uid"])
+
     def name_of(self, model_uid: str) -> str | None:
         """Return the name by which a model was last known."""
         records = self.records(model_uid)

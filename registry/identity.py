@@ -5,8 +5,9 @@ time and so its identity; a deleted and re-created one has another, though its v
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.history import History
@@ -83,10 +84,11 @@ def require_uid(text: str) -> str:
     return text
 
 
-def uid_named(model: str, history: History, *, prefix: str = "") -> str:
-    """Return the identity, among those that begin with a prefix, that was last known by a name.
+def uid_named(model: str, history: History, find: Callable[[str], RegisteredModel], *, prefix: str = "") -> str:
+    """Return the identity that a name means, or that is written as one itself.
 
-    Of a re-created model that is the newer one; the older is named by its identity.
+    The model that has the name now has it, whoever had it before. Where none has, it is that of the last one known by
+    it. `find` returns the model that has a name, or raises; identities begin with `prefix`.
 
     Raises
     ------
@@ -98,16 +100,50 @@ def uid_named(model: str, history: History, *, prefix: str = "") -> str:
     if "/" in model and model.startswith(prefix) and model in history.model_uids(prefix=require_uid(model)):
         return model
     require_name(model, "the model's name")
-    known = history.model_uids(prefix=prefix, model=model)
+    try:
+        uid = uid_of(find(model), history, find)
+    except (NotFound, Conflict):  # nobody has the name, or a prompt
+        return uid_last_named(model, history, prefix=prefix)
+    if history.head(uid) is None:
+        raise NotFound(
+            f"nothing was decided yet about the model that is called '{model}' now",
+            code="unknown-model",
+            hint=f'slipway adopt {model}@production --reason "…" begins its history; that of a model that had the name '
+            "before is found by that model's identity, or by the name that it has now",
+        )
+    return uid
+
+
+def uid_last_named(model: str, history: History, *, prefix: str = "") -> str:
+    """Return the identity that was last known by a name, without asking which model has it now.
+
+    Those that are known by another name since come after those that are not.
+
+    Raises
+    ------
+    NotFound
+        The history knows no such model.
+    """
+    known = history.model_uids(prefix=prefix, model=require_name(model, "the model's name"))
     if not known:
         names = {uid.rpartition("/")[2] for uid in history.model_uids(prefix=prefix)}
         raise NotFound(
             f"the history knows no model '{model}'{did_you_mean(model, names)}",
             code="unknown-model",
-            hint=f'slipway versions {model}; slipway adopt {model}@production --reason "…" begins a history; one that '
-            "was renamed is found by its earlier name until something is decided about it",
+            hint=f'slipway versions {model}; slipway adopt {model}@production --reason "…" begins a history',
         )
-    return max(known, key=lambda uid: int(uid.split("/")[1]))
+
+    return last_known_by(model, known, history)
+
+
+def last_known_by(model: str, uids: Sequence[str], history: History) -> str:
+    """Return the identity, of some that were known by a name, that was last: first of those that still are."""
+
+    def last(uid: str) -> tuple[bool, datetime]:
+        records = history.records(uid)
+        return records[-1].model == model, max(each.event.at for each in records if each.model == model)
+
+    return uids[0] if len(uids) == 1 else max(uids, key=last)
 
 
 def _is_there(name: str, created_ms: int, find: Callable[[str], RegisteredModel]) -> bool:

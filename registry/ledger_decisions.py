@@ -16,6 +16,7 @@ from registry.heartbeats import Heartbeat
 from registry.history import Record
 from registry.last_word import require_last_word
 from registry.manifest import Manifest, differences, manifest_of
+from registry.named_beats import named_now
 from registry.policy import default_policy
 from registry.promote import (
     Grounds,
@@ -91,7 +92,7 @@ class LedgerDecisions:
     def _beats(self) -> tuple[Sequence[Heartbeat], tuple[Problem, ...]]:
         """Return what engines say; where that cannot be read, what is in the stages is told all the same."""
         try:
-            return self.beats(), ()
+            return named_now(self.beats(), self.ledger), ()
         except SlipwayError as error:
             said = f"what engines say cannot be read: {error.message}"
             return (), (Problem(model=None, problem=said, hint=error.hint),)
@@ -312,7 +313,9 @@ class LedgerDecisions:
             previous=done.previous,
             dry_run=dry_run,
             changes=[str(change) for change in done.changes],
-            served=self._served(self.beats(), event.model, event.stage, str(event.version)) if event else (),
+            served=self._served(named_now(self.beats(), self.ledger), event.model, event.stage, str(event.version))
+            if event
+            else (),
             notes=[
                 *(f"skipped: {why}" for why in (event.details.get("skipped", {}).values() if event else ())),
                 *(f"the registry does not take what the history says: {each}" for each in done.unapplied),

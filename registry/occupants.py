@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.aliases import Aliases, AliasHolder, Wanted
-from registry.errors import NotFound, SlipwayError
+from registry.aliases import Aliases, AliasHolder, Wanted, model_named
+from registry.errors import SlipwayError
 from registry.history import History, ModelState, fold
 from registry.identity import RegisteredModel, uid_of
 from registry.one_by_one import each_for_itself
@@ -197,11 +197,5 @@ class Placements:
         """Return a model's identity in the ledger; it is looked for once, since only a rename gives it another's."""
         key = (model.workspace, model.created_ms, model.name)
         if key not in self._uids:
-            self._uids[key] = uid_of(model, history, self._required)
+            self._uids[key] = uid_of(model, history, lambda name: model_named(name, self._aliases))
         return self._uids[key]
-
-    def _required(self, name: str) -> RegisteredModel:
-        found = self._aliases.models([name])
-        if name not in found:
-            raise NotFound(f"there is no model '{name}'", code="unknown-model", hint=None)
-        return found[name]

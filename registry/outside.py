@@ -18,6 +18,7 @@ class Outside:
 
     `serve` returns what `registry.evidence.Served` says; `read_rows` a frame and its content digest. `decisions` opens
     the decisions of the ledger here or of a server, `history` opens it for reading, without its tables being made.
+    `identity` returns which identity in that history a model's name means now.
     `serving_cache` returns where the engine's cache is and how many bytes it may hold. All are functions of a module,
     and import what they need when they are called.
     """
@@ -26,4 +27,5 @@ class Outside:
     read_rows: Callable[[str, str, Sequence[str]], tuple[Any, str]]
     decisions: "Callable[[], Decisions]"
     history: "Callable[[], History]"
+    identity: "Callable[[str, History], str]"
     serving_cache: "Callable[[], tuple[Path, int]]"

@@ -362,6 +362,20 @@ class Policy(Strict):
                     raise ValueError(f"{name} is entered from '{source}', which is no stage")
         return self
 
+    @model_validator(mode="after")
+    def _ways_in(self) -> Self:
+        """Refuse a stage that is entered only from itself or from above: a promotion leads up, and never there."""
+        below: set[str] = set()
+        for name in self.names:
+            sources = self.sources_of(name)
+            if sources and below.isdisjoint(sources):
+                raise ValueError(
+                    f"{name} is entered from {' or '.join(sources)} alone, which is not before it, so that nothing "
+                    f"could ever enter; name a stage before {name}, or any, or leave enter_from out"
+                )
+            below.add(name)
+        return self
+
     @property
     def names(self) -> tuple[str, ...]:
         """Return the stages' names in order."""

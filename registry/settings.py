@@ -193,7 +193,7 @@ def _environment_section(environ: Mapping[str, str], kind: type[Section], sectio
 def _value(text: str) -> Any:
     """Return what is written, as YAML where it is that."""
     try:
-        return parsed(text.encode())
+        return parsed(text.encode(), by_hand=True)
     except ValueError:
         return text
 

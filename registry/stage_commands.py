@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from registry.console import json_option, print_document, print_table, say
+from registry.console import json_option, print_document, print_table, say, some_text
 from registry.decisions import Noted, Receipt
 from registry.outside import Outside
 from registry.status import Status
@@ -24,7 +24,13 @@ def _number(_: click.Context, __: click.Parameter, number: int | None) -> int | 
 
 @click.command("rollback", epilog='Example: slipway rollback cancer --reason "errors doubled"')
 @click.argument("model")
-@click.option("--stage", default=None, metavar="STAGE", help="The stage to roll back; the last one without it.")
+@click.option(
+    "--stage",
+    default=None,
+    callback=some_text,
+    metavar="STAGE",
+    help="The stage to roll back; the last one without it.",
+)
 @click.option(
     "--from",
     "from_version",
@@ -99,7 +105,7 @@ def register(outside: Outside, version: str, reason: str, as_json: bool) -> None
 
 @click.command("demote", epilog='Example: slipway demote cancer/2 --to staging --reason "needs another look"')
 @click.argument("version")
-@click.option("--to", default=None, metavar="STAGE", help="A lower stage; none without it.")
+@click.option("--to", default=None, callback=some_text, metavar="STAGE", help="A lower stage; none without it.")
 @reason_option
 @dry_run_option
 @json_option

@@ -1,10 +1,11 @@
 """YAML files that something is decided on: read in one way only, or refused with the line and what to do.
 
-YAML takes the last of two equal keys without a word, and reads `123`, `yes` and `2020-01-01` as no text: what a reader
-does not see is no ground for a decision.
+YAML takes the last of two equal keys without a word, and reads `123`, `yes` and `2020-01-01` as no text, `017` as 15
+and `1:30` as 90: what a reader does not see is no ground for a decision.
 """
 
 import os
+import re
 import stat
 from collections.abc import Hashable
 from pathlib import Path
@@ -15,6 +16,10 @@ import yaml
 MOST_NODES = 1_000_000  # with aliases unfolded: a few lines may stand for billions
 MOST_BITS = 1024
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+# By YAML 1.1, which this reads, 017 is octal (and 018 a text, which becomes the number 18 later) and 1:30 is of base
+# 60; by YAML 1.2, which other readers have, they are 17 and a text.
+LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 
 
 def is_there(path: Path) -> bool:
@@ -46,11 +51,11 @@ def document_of(path: Path) -> Any:
         raise ValueError(f"it is a link to {os.readlink(path)}, which is not there") from None
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror}") from None
-    return parsed(content, text_keys=True)
+    return parsed(content, by_hand=True)
 
 
-def parsed(content: bytes, *, text_keys: bool = False) -> Any:
-    """Return the document that is written as YAML in UTF-8.
+def parsed(content: bytes, *, by_hand: bool = False) -> Any:
+    """Return the document that is written as YAML in UTF-8; in one that people write, keys are text and numbers plain.
 
     Raises
     ------
@@ -63,7 +68,7 @@ def parsed(content: bytes, *, text_keys: bool = False) -> Any:
         byte, line = content[error.start], content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"line {line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from None
     try:
-        return _read(text, text_keys=text_keys)
+        return _read(text, by_hand=by_hand)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ValueError(f"line {line}: it has the character #x{error.character:04x}, which is no text") from None
@@ -73,13 +78,13 @@ def parsed(content: bytes, *, text_keys: bool = False) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def _read(text: str, *, text_keys: bool) -> Any:
+def _read(text: str, *, by_hand: bool) -> Any:
     loader = _OneMeaning(text)
     try:
         node = _composed(loader)
         if node is None:
             return None
-        loader.require_one_meaning(node, text_keys=text_keys)
+        loader.require_one_meaning(node, by_hand=by_hand)
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -95,8 +100,8 @@ def _composed(loader: "_OneMeaning") -> yaml.Node | None:
 class _OneMeaning(yaml.SafeLoader):
     """YAML's safe loader, which MLflow uses, less what has two meanings or none."""
 
-    def require_one_meaning(self, root: yaml.Node, *, text_keys: bool) -> None:
-        """Refuse keys that are there twice, or are no text, and what contains itself or unfolds without end."""
+    def require_one_meaning(self, root: yaml.Node, *, by_hand: bool) -> None:
+        """Refuse keys that are there twice or no text, numbers of two bases, and what contains itself or has no end."""
         sizes: dict[yaml.Node, int] = {}
         around: set[yaml.Node] = set()
 
@@ -105,8 +110,10 @@ class _OneMeaning(yaml.SafeLoader):
                 raise _problem(node, "it contains itself")
             if node not in sizes:
                 around.add(node)
+                if by_hand and isinstance(node, yaml.ScalarNode):
+                    _require_plain_number(node)
                 if isinstance(node, yaml.MappingNode):
-                    self._require_clear_keys(node, text_keys=text_keys)
+                    self._require_clear_keys(node, by_hand=by_hand)
                 sizes[node] = 1 + sum(size(child) for child in _children(node))
                 around.remove(node)
             if sizes[node] > MOST_NODES:
@@ -115,10 +122,10 @@ class _OneMeaning(yaml.SafeLoader):
 
         size(root)
 
-    def _require_clear_keys(self, node: yaml.MappingNode, *, text_keys: bool) -> None:
+    def _require_clear_keys(self, node: yaml.MappingNode, *, by_hand: bool) -> None:
         seen: set[Hashable] = set()
         for key, _ in node.value:
-            if text_keys and key.tag not in (TEXT, MERGE):
+            if by_hand and key.tag not in (TEXT, MERGE):
                 said = f"the key {key.value} is no text; write it in quotes: '{key.value}'"
                 raise _problem(key, said if isinstance(key, yaml.ScalarNode) else "a key is no text")
             if isinstance(key, yaml.ScalarNode):
@@ -139,6 +146,15 @@ class _OneMeaning(yaml.SafeLoader):
         if isinstance(value, int) and value.bit_length() > MOST_BITS:
             raise _problem(node, "a number has too many digits")
         return value
+
+
+def _require_plain_number(node: yaml.ScalarNode) -> None:
+    is_number, quoted = node.tag in NUMBERS, node.style is not None
+    octal = LEADING_ZERO.fullmatch(node.value) and (is_number or (node.tag == TEXT and not quoted))
+    if octal or (is_number and ":" in node.value):
+        why = "a number with a zero before it" if octal else "a number of base 60"
+        # Which one is not repeated: it may be a password.
+        raise _problem(node, f"{why} is read in two ways; write it as a plain decimal number, or text in quotes")
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

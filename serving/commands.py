@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from registry.auth_config import auth_config
-from registry.console import json_option, print_document, say
+from registry.console import json_option, print_document, say, some_text
 from registry.examine import require_ready
 from registry.mlflow_registry import MlflowRegistry
 from registry.mlflow_store import database_uri, prepare_store
@@ -27,7 +27,9 @@ LOGS = Path(".slipway/logs")
 
 @click.command("up", epilog="Example: slipway up --port 5000 --scoring-port 5001")
 @click.option("--team", is_flag=True, help="Run the team's guarded server of the settings; scoring is slipway serve.")
-@click.option("--host", help="The address to listen on.  [default: 127.0.0.1; of a team: from the settings]")
+@click.option(
+    "--host", callback=some_text, help="The address to listen on.  [default: 127.0.0.1; of a team: from the settings]"
+)
 @click.option("--port", type=click.IntRange(1, 65535), help="Of the UI.  [default: 5000; of a team: from the settings]")
 @click.option("--scoring-port", default=5001, show_default=True, type=click.IntRange(1, 65535), help="The first one.")
 @click.option("--no-scoring", is_flag=True, help="Run the tracking server only.")

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from registry.console import json_option, print_document
+from registry.console import json_option, print_document, some_text
 from registry.errors import Conflict, SlipwayError
 from registry.heartbeats import Heartbeats
 from registry.settings import decided_at_server, load_settings, registry_uri
@@ -28,12 +28,14 @@ BACKLOG = 2048
 
 @click.command("serve", epilog="Example: slipway serve cancer@production iris@staging --port 8080 --workers 2")
 @click.argument("targets", nargs=-1, metavar="[MODEL@STAGE]…")
-@click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
+@click.option("--host", callback=some_text, help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one.  [default: 8080]")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer.  [default: 1]")
-@click.option("--stage", help="Without models: serve all that have a version here.  [default: production]")
+@click.option(
+    "--stage", callback=some_text, help="Without models: serve all that have a version here.  [default: production]"
+)
 @click.option("--accelerate", type=click.BOOL, metavar="on|off", help="Compile what can be compiled.  [default: on]")
-@click.option("--cache", type=click.Path(path_type=Path), help="Where versions are kept.  [default: .slipway/cache]")
+@click.option("--cache", callback=some_text, metavar="PATH", help="Where versions are kept.  [default: .slipway/cache]")
 @click.option("--max-body-mb", type=float, help="The largest request, in MiB.  [default: 64]")
 @click.option("--poll-s", type=float, help="How often to look at the registry, in seconds.  [default: 1]")
 @click.option("--log-json", is_flag=True, default=None, help="Write the log as JSON, a line an event.")

@@ -107,7 +107,14 @@ def fused(ledger: Ledger, fuse: Fuse) -> Ledger:
 def promote(ledger: Ledger, version: str, to: str, *, ready: Callable[[], object] = lambda: None) -> None:
     """Do what `slipway promote` does; `ready` is called between the verdict and the decision."""
     found = ledger.registry.version(parse_ref(version))
-    outside = Outside(serve=_nothing, read_rows=_nothing, decisions=_nothing, history=_nothing, serving_cache=_nothing)
+    outside = Outside(
+        serve=_nothing,
+        read_rows=_nothing,
+        decisions=_nothing,
+        history=_nothing,
+        serving_cache=_nothing,
+        identity=_nothing,
+    )
     opened = open_gate(ledger, outside)
     gate = Gate(ledger=ledger, tools=opened.tools, read_rows=opened.read_rows, run_checks=run_here)
     why = say_why(f"promoter of {found.number}", authenticated=False, at=datetime.now(UTC), reason="test")
@@ -212,7 +219,12 @@ def promote_at_server_when(place: Place, model: str, number: int, at_once: Any) 
         ledger, decisions = open_ledger(os.environ, place.folder), open_decisions()
         found = ledger.registry.version(parse_ref(f"{model}/{number}"))
         outside = Outside(
-            serve=_nothing, read_rows=_nothing, decisions=_nothing, history=_nothing, serving_cache=_nothing
+            serve=_nothing,
+            read_rows=_nothing,
+            decisions=_nothing,
+            history=_nothing,
+            serving_cache=_nothing,
+            identity=_nothing,
         )
         gate = replace(open_gate(ledger, outside), run_checks=run_here)
         why = say_why("anybody", authenticated=False, at=datetime.now(UTC), reason="test")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pandas as pd
 
-from registry.console import json_option, print_document, print_table, say
+from registry.console import json_option, print_document, print_table, say, some_text
 from registry.errors import InvalidInput
 from registry.manifest import Manifest
 from registry.mlflow_registry import MlflowRegistry
@@ -34,11 +34,12 @@ from training.mlflow_version import loaded_version
 from training.optuna_search import OptunaSearch
 from training.s3_data import read_object, s3_client
 from training.settings import TrainingSettings
+from training.space import parse_space
 from training.spec import TrainSpec, parse_spec
 from training.sql_data import read_statement
 from training.train import prepare
 from training.train import train as fit_and_predict
-from training.tune import Trial, parse_space, parse_trials
+from training.tune import Trial, parse_trials
 from training.tune import tune as search_parameters
 
 Command = Callable[..., Any]
@@ -87,8 +88,10 @@ def tune(trials: str, space: str, as_json: bool, **given: str | None) -> None:
 
 @click.command("evaluate", epilog="Example: slipway evaluate cancer/3 --data last_month.csv --target target")
 @click.argument("version")
-@click.option("--data", required=True, metavar="VALUE", help=TrainSpec.model_fields["data"].description)
-@click.option("--target", required=True, metavar="VALUE", help="the column with the true values")
+@click.option(
+    "--data", required=True, callback=some_text, metavar="VALUE", help=TrainSpec.model_fields["data"].description
+)
+@click.option("--target", required=True, callback=some_text, metavar="VALUE", help="the column with the true values")
 @json_option
 def evaluate(version: str, data: str, target: str, as_json: bool) -> None:
     """Measure a registered version on a dataset."""

@@ -52,6 +52,8 @@ def make_folds(
         There are fewer rows, groups or rows of a class than folds.
     """
     fewest = _fewest(y, groups, task)
+    if in_time_order:
+        fewest = min(fewest, len(y) - 1)  # the first rows are fitted on and never measured
     if fewest < count:
         raise InvalidInput(
             f"cross-validation with cv={count} needs {count} rows of every class and {count} distinct rows; "

@@ -103,8 +103,19 @@ def _read(data: str, sources: DataSources, missing_words: Sequence[str]) -> tupl
             code="unknown-source",
             hint=None,
         )
-    path = Path(data).expanduser()
+    path = _expanded(data)
     return read_file(path, missing_words), dvc_digest(path)
+
+
+def _expanded(data: str) -> Path:
+    try:
+        return Path(data).expanduser()
+    except RuntimeError as error:
+        raise InvalidInput(
+            f"'{data}' begins in the home folder of a user who is not known here",
+            code="unknown-home",
+            hint="write the full path; a file whose own name begins with ~ is ./~NAME",
+        ) from error
 
 
 def _read_built_in(name: str) -> pd.DataFrame:

@@ -59,6 +59,7 @@ RECIPES: Mapping[str, Recipe] = {
         defaults={"max_iter": 1000},
     ),
 }
+MOST_JOBS = 1024  # more than the cores of any one machine that trains; joblib starts as many as it is told to
 TREE_PACKAGES = ("sklearn.tree.", "sklearn.ensemble.", "xgboost.", "lightgbm.", "catboost.")
 
 
@@ -113,7 +114,7 @@ def _class_at(path: str) -> type:
     module_name, _, class_name = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except Exception as error:  # an empty name, or whatever a module raises that runs when it is imported
         raise InvalidInput(
             f"estimator '{path}' cannot be imported: {error}",
             code="unknown-estimator",
@@ -147,6 +148,12 @@ def _instance(kind: type, params: Mapping[str, Any], *, name: str, seed: int) ->
                 code="unknown-estimator-parameter",
                 hint=None,
             )
+    if isinstance(jobs := params.get("n_jobs"), int) and jobs > MOST_JOBS:
+        raise InvalidInput(
+            f"n_jobs={jobs} asks for more threads or processes than can be started; at most {MOST_JOBS:,} are",
+            code="too-many-jobs",
+            hint="leave n_jobs out, or give -1: one for each core",
+        )
     seeded = {"random_state": seed} if "random_state" in known else {}
     estimator.set_params(**{**seeded, **params})
     return estimator

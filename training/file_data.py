@@ -10,6 +10,7 @@ from pandas.errors import EmptyDataError, ParserError
 from pyarrow import ArrowInvalid
 
 from registry.errors import InvalidInput, NotFound
+from registry.text import NAME_CHARACTERS, cleaned
 from training.quality import refuse_repeated
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -25,11 +26,10 @@ def read_file(path: Path, missing_words: Sequence[str] = ()) -> pd.DataFrame:
     NotFound
         There is no such file (DVC's command is given where it knows the file).
     InvalidInput
-        The suffix, the encoding or the content cannot be read, or it is a Git LFS pointer.
+        It is a folder, nobody may read it, the suffix, the encoding or the content cannot be read, or it is a Git LFS
+        pointer.
     """
-    if not path.is_file():
-        raise _missing(path)
-    with path.open("rb") as stream:
+    with _opened(path) as stream:
         if stream.read(len(LFS_POINTER)) == LFS_POINTER:
             raise InvalidInput(
                 f"{path} is a Git LFS pointer, not the file itself",
@@ -38,6 +38,26 @@ def read_file(path: Path, missing_words: Sequence[str] = ()) -> pd.DataFrame:
             )
         stream.seek(0)
         return read_table(stream, path.name, str(path), missing_words)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        if path.is_dir():
+            raise InvalidInput(
+                f"{path} is a folder, and data is one file",
+                code="not-a-file",
+                hint=f"name the file in it: {path / 'NAME.csv'}",
+            )
+        if not path.is_file():
+            raise _missing(path)
+        return path.open("rb")
+    except OSError as error:  # a name that is too long, no permission on the way or on the file
+        why = cleaned(str(error.strerror), NAME_CHARACTERS)
+        raise InvalidInput(
+            f"{cleaned(str(path), NAME_CHARACTERS)} cannot be read: {why}",
+            code="unreadable-file",
+            hint="correct the path, or let the account that trains read the file",
+        ) from error
 
 
 def read_table(stream: IO[bytes], name: str, source: str, missing_words: Sequence[str] = ()) -> pd.DataFrame:
@@ -79,8 +99,10 @@ def dvc_digest(path: Path) -> str | None:
         return None
     try:
         document = yaml.load(record.read_text(), Loader=yaml.BaseLoader)  # BaseLoader: a digest of digits stays text
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise _odd_record(record, "is not YAML") from error
+    except OSError as error:
+        raise _odd_record(record, f"cannot be read ({error.strerror})") from error
     outputs = document.get("outs") if isinstance(document, dict) else None
     if not isinstance(outputs, list):
         raise _odd_record(record, "lists no outs")

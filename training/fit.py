@@ -24,14 +24,27 @@ def fit(pipeline: Pipeline, features: pd.DataFrame, y: pd.Series) -> tuple[str, 
             warnings.simplefilter("always")
             pipeline.fit(features, y)
     except (ValueError, TypeError) as error:
-        raise InvalidInput(
-            f"{type(estimator).__name__} cannot be fitted: {first_line(error)}",
-            code="fit-refused",
-            hint="correct params, or choose another estimator",
-        ) from error
+        raise _refused(estimator, first_line(error)) from error
+    except Exception as error:  # no thread could be started, a number too large for C, errors of other packages
+        first = _first(error)
+        raise _refused(estimator, f"{type(first).__name__}: {first_line(first)}") from error
     if parallel:
         pipeline.set_params(estimator__n_jobs=None)
     return tuple(dict.fromkeys(first_line(warning.message) for warning in caught))
+
+
+def _refused(estimator: object, why: str) -> InvalidInput:
+    return InvalidInput(
+        f"{type(estimator).__name__} cannot be fitted: {why}",
+        code="fit-refused",
+        hint="correct params, or choose another estimator",
+    )
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the error with which it began: what fails while a pool of threads is taken down says nothing."""
+    before = None if error.__suppress_context__ else error.__context__
+    return error if before is None else _first(before)
 
 
 def first_line(error: object) -> str:

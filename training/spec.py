@@ -10,9 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from registry.errors import InvalidInput
+from registry.text import can_be_asked_for, cleaned, require_storable
+
+SHOWN_CHARACTERS = 200  # of a wrong value: enough to know it again
 
 
 class Task(enum.StrEnum):
@@ -32,12 +35,34 @@ def _none_if_auto(value: object) -> object:
 
 
 def _from_json(value: object) -> object:
-    if not isinstance(value, str):
-        return value
+    return parse_json(value or "{}") if isinstance(value, str) else value
+
+
+def parse_json(text: str) -> object:
+    """Return what a text says as JSON.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, is nested too deeply, or names one thing twice: one of both values would be lost.
+    InvalidInput
+        It holds what no run could record.
+    """
     try:
-        return json.loads(value or "{}")
+        found = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON at column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    require_storable({"it": found}, "what is given as JSON")
+    return found
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    names = [name for name, _ in pairs]
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise ValueError(f"'{twice[0]}' is there twice; keep one")
+    return dict(pairs)
 
 
 def _from_list(value: object) -> object:
@@ -80,7 +105,9 @@ class TrainSpec(BaseModel):
     missing: Words = Field(
         default=(), description="words that mean missing, separated by commas; only an empty field does without it"
     )
-    cv: int = Field(default=0, ge=0, le=100, description="cross-validation folds on the training rows; 0 for none")
+    cv: int = Field(
+        default=0, ge=0, le=100, description="cross-validation folds on the training rows, at least 2; 0 for none"
+    )
     importance_seconds: float = Field(
         default=10, ge=0, allow_inf_nan=False, description="time for the importance of features, the likeliest first"
     )
@@ -90,6 +117,20 @@ class TrainSpec(BaseModel):
     register_version: bool = Field(
         default=True, alias="register", description="register a version of the model when the run succeeds"
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _can_be_recorded(cls, value: object) -> object:
+        if isinstance(value, str) and not can_be_asked_for(value):
+            raise ValueError("it holds NUL or bytes that are not UTF-8, and cannot be recorded; write it without")
+        return value
+
+    @field_validator("cv")
+    @classmethod
+    def _folds_to_fit_on(cls, cv: int) -> int:
+        if cv == 1:
+            raise ValueError("one fold leaves no rows to fit on; expected 0 for none, or 2 to 100")
+        return cv
 
     @model_validator(mode="after")
     def _format_of_a_column(self) -> "TrainSpec":
@@ -117,4 +158,5 @@ def _one_wrong(problem: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if not name:
         return str(problem["msg"]).removeprefix("Value error, ")
-    return f"{name}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+    given = cleaned(repr(problem["input"]), SHOWN_CHARACTERS)
+    return f"{name}={given}: {problem['msg'].removeprefix('Value error, ')}"

@@ -7,76 +7,19 @@ used them up.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
-
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from typing import Any, Protocol
 
 from registry.errors import InvalidInput, SlipwayError
 from registry.metrics import Direction, direction_of
+from registry.text import cleaned
 from training.fit import first_line
-from training.spec import Task, TrainSpec
+from training.space import Space
+from training.spec import SHOWN_CHARACTERS, Task, TrainSpec
 from training.train import Prepared, cross_validation_scores
 
-
-class Between(BaseModel):
-    """Numbers from `low` to `high`, whole where both are, on a log scale if asked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    low: int | float
-    high: int | float
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Between":
-        if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError("needs low < high, and low > 0 on a log scale")
-        return self
-
-
-class OneOf(BaseModel):
-    """One of the listed values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    choices: tuple[bool | int | float | str | None, ...]
-
-
-Range = Between | OneOf
-Space = Mapping[str, Range]
-SPACE: TypeAdapter[dict[str, Range]] = TypeAdapter(dict[str, Annotated[Range, "a range of one parameter"]])
-
-FOREST: Space = {
-    "n_estimators": Between(low=50, high=400),
-    "max_depth": OneOf(choices=(None, 4, 8, 16)),
-    "min_samples_leaf": Between(low=1, high=20, log=True),
-    "max_features": OneOf(choices=("sqrt", 0.3, 0.6, 1.0)),
-}
-SPACES: Mapping[str, Space] = {
-    "logistic": {"C": Between(low=1e-3, high=1e3, log=True)},
-    "ridge": {"alpha": Between(low=1e-3, high=1e3, log=True)},
-    "random_forest": FOREST,
-    "extra_trees": FOREST,
-    "hist_gradient_boosting": {
-        "learning_rate": Between(low=0.01, high=0.3, log=True),
-        "max_iter": Between(low=50, high=400),
-        "max_leaf_nodes": Between(low=7, high=63, log=True),
-        "min_samples_leaf": Between(low=5, high=50, log=True),
-        "l2_regularization": Between(low=1e-6, high=10.0, log=True),
-    },
-    "svm": {"C": Between(low=1e-2, high=1e3, log=True), "gamma": Between(low=1e-4, high=1.0, log=True)},
-    "knn": {
-        "n_neighbors": Between(low=1, high=50, log=True),
-        "weights": OneOf(choices=("uniform", "distance")),
-    },
-    "mlp": {
-        "hidden_layer_sizes": Between(low=16, high=256, log=True),
-        "alpha": Between(low=1e-6, high=1e-1, log=True),
-        "learning_rate_init": Between(low=1e-4, high=1e-1, log=True),
-    },
-}
 SELECTED_BY: Mapping[Task, str] = {Task.CLASSIFICATION: "balanced_accuracy", Task.REGRESSION: "rmse"}
 LEAST_FOLDS = 2
+DIGITS_OF_TRIALS = 9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,47 +49,22 @@ class Search(Protocol):
         """Return the best of `trials` proposals; `measure` gives none for one that failed, and so does this for all."""
 
 
-def parse_space(text: str, estimator: str) -> Space:
-    """Return the space given as JSON, or the estimator's own where the text is empty.
-
-    Raises
-    ------
-    InvalidInput
-        The text is no space, or it is empty and the estimator has none of its own.
-    """
-    if not text and estimator in SPACES:
-        return SPACES[estimator]
-    try:
-        space = SPACE.validate_json(text or "{}")
-    except ValidationError as error:
-        raise InvalidInput(
-            f"space is not a JSON object of ranges: {error.errors()[0]['msg']}",
-            code="wrong-space",
-            hint=EXAMPLE_SPACE,
-        ) from None
-    if not space:
-        raise InvalidInput(
-            f"estimator '{estimator}' has no search space of its own, and none was given",
-            code="no-space",
-            hint=EXAMPLE_SPACE,
-        )
-    return space
-
-
 def parse_trials(text: str) -> int:
     """Return how many proposals to try.
 
     Raises
     ------
     InvalidInput
-        The text is no whole number above zero.
+        The text is no whole number above zero, or one that nobody lives to see the end of.
     """
-    if not text.isdecimal() or int(text) == 0:
-        raise InvalidInput(f"trials='{text}': expected a whole number above 0", code="wrong-trials", hint="trials=20")
+    if not text.isdecimal() or len(text) > DIGITS_OF_TRIALS or int(text) == 0:
+        raise InvalidInput(
+            f"trials='{cleaned(text, SHOWN_CHARACTERS)}': expected a whole number above 0 of at most "
+            f"{DIGITS_OF_TRIALS} digits",
+            code="wrong-trials",
+            hint="trials=20",
+        )
     return int(text)
-
-
-EXAMPLE_SPACE = 'space=\'{"alpha": {"low": 0.01, "high": 10, "log": true}, "kind": {"choices": ["a", "b"]}}\''
 
 
 def tune(

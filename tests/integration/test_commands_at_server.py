@@ -107,6 +107,30 @@ def test_a_version_from_elsewhere_is_recorded_by_the_server(
     assert "are recorded already" in capsys.readouterr().err
 
 
+def test_a_name_that_went_round_means_the_model_that_has_it_now(
+    strict: GuardedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """As the server's registry has it; what was decided under the name before is another's."""
+    at(strict, tmp_path, monkeypatch)
+    client = MlflowClient()
+    assert call("register", str(strict.make("round")), "--reason", "the first") == 0
+    client.rename_registered_model("round", "aside")
+    made = strict.make("round")
+    capsys.readouterr()
+    assert call("history", "round") == 1
+    said = capsys.readouterr().err
+    assert "nothing was decided yet about the model that is called 'round' now" in said
+    assert "another model had that name, and has a history of its own: slipway history default/" in said
+    assert call("register", str(made), "--reason", "the second") == 0
+    client.rename_registered_model("round", "tmp")
+    client.rename_registered_model("aside", "round")
+    for name, reason in (("round", "the first"), ("tmp", "the second")):
+        capsys.readouterr()
+        assert call("history", name, "--json") == 0
+        assert [each["reason"] for each in json.loads(capsys.readouterr().out)["events"]] == [reason]
+        assert call("history", name, "--verify") == 0
+
+
 @pytest.mark.parametrize("command", ["status", "history iris", "policy show iris"])
 def test_what_only_asks_imports_neither_mlflow_nor_a_database(strict: GuardedServer, tmp_path: Path, command: str):
     """It is to answer at once."""

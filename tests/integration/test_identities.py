@@ -1,5 +1,6 @@
 """Models that are deleted and made again, renamed, confused with prompts, or whose files are gone."""
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -62,6 +63,35 @@ def test_a_renamed_model_keeps_its_history(place: Place, capsys: pytest.CaptureF
         assert "events of" in capsys.readouterr().err
     assert call("status", "--json") == 0
     assert '"tumour"' in capsys.readouterr().out
+
+
+def test_a_name_that_went_round_means_the_model_that_has_it_now(place: Place, capsys: pytest.CaptureFixture[str]):
+    """Its history is shown and verified, and a forged note of its head is seen."""
+    client = MlflowClient()
+    first = client.get_model_version(MODEL, "1")
+    client.rename_registered_model(MODEL, "aside")
+    client.create_registered_model(MODEL)
+    client.create_model_version(MODEL, first.source, first.run_id)
+    capsys.readouterr()
+    assert call("history", MODEL) == 1
+    said = capsys.readouterr().err
+    assert f"nothing was decided yet about the model that is called '{MODEL}' now" in said
+    assert "another model had that name, and has a history of its own: slipway history default/" in said
+    assert call("history", "aside", "--verify") == 0, "before anything is decided under the new name"
+    assert call("promote", f"{MODEL}/1", "--to", "staging", "--reason", "the new one") == 0
+    client.rename_registered_model(MODEL, "tmp")
+    client.rename_registered_model("aside", MODEL)
+    assert call("promote", f"{MODEL}/2", "--to", "production", "--reason", "after the round") == 0
+    for name, own, others in ((MODEL, "after the round", "the new one"), ("tmp", "the new one", "after the round")):
+        capsys.readouterr()
+        assert call("history", name, "--json") == 0
+        reasons = [each["reason"] for each in json.loads(capsys.readouterr().out)["events"]]
+        assert own in reasons
+        assert others not in reasons
+    client.set_registered_model_tag(MODEL, "slipway.head", "99:" + "f" * 64)
+    assert call("history", "tmp", "--verify") == 0
+    assert call("history", MODEL, "--verify") == 1
+    assert f"the history of '{MODEL}' is not as it was written" in capsys.readouterr().err
 
 
 def test_models_of_one_millisecond_are_not_mixed_up(place: Place):

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,14 @@ def test_a_recorded_verdict_moves_a_version(office: Office):
     assert office.get("/models/m/history?verify=true").document["defects"] == []
     assert office.get("/models/m/history?at=2026-01-02").document["stages"]["production"]["version"] == 1
     assert office.get("/models/m/policy").document["digest"] == look("m", office.ledger).policy.digest
+
+
+@pytest.mark.parametrize("asked", ["at=", "verify=true&head="])
+def test_an_empty_moment_or_head_is_not_taken_for_none(office: Office, asked: str):
+    """The present would be shown for a moment, and a chain be compared with nothing."""
+    refused = office.get(f"/models/m/history?{asked}")
+    assert (refused.status, refused.document["error"]["code"]) == (400, "wrong-request")
+    assert "should have at least 1 character" in refused.document["error"]["message"]
 
 
 def test_every_verb_is_there(office: Office):
@@ -522,6 +530,37 @@ def test_when_an_engine_spoke_is_the_servers_to_know(staffed: Office):
     assert [each.at for each in staffed.heartbeats.all()] == [staffed.now]
 
 
+def test_what_engines_say_of_a_renamed_model_is_shown_under_its_name_now(staffed: Office):
+    """To whoever may see that, and beside its stage; whoever makes a model under the old name has no part in it."""
+    staffed.post("/verdicts", staffed.judged(1, "production"), "ci")
+    moved = staffed.post("/promotions", {"version": "m/1", "stage": "production", "reason": "x"}, "petra")
+    assert moved.status == 200
+    spoken = {**beat(1, staffed.now), "since": staffed.now.isoformat()}
+    assert staffed.post("/heartbeats", {"beats": [spoken]}, "ed").status == 200
+    staffed.registry.known["new"] = staffed.registry.known.pop("m")
+    staffed.registry.created_ms = {"new": staffed.registry.created_ms["m"]}
+
+    def shown() -> list[str]:
+        return [each["model"] for each in staffed.get("/heartbeats", "vera").document["beats"]]
+
+    def served() -> dict[str, int]:
+        stages = staffed.get("/status", "vera").document["stages"]
+        return {row["model"]: len(row["served"]) for row in stages if row["stage"] == "production"}
+
+    assert (shown(), served()) == (["new"], {"new": 1})
+    made_ms = int(staffed.now.timestamp() * 1000) + 1
+    staffed.registry.known["m"] = dict(staffed.registry.known["new"])
+    staffed.registry.created_ms["m"] = made_ms
+    assert shown() == ["new"]
+    staffed.access.denied = {"new"}
+    assert shown() == []
+    staffed.access.denied = {"m"}
+    assert shown() == ["new"]
+    staffed.access.denied = set()
+    del staffed.registry.known["new"]
+    assert shown() == ["m"], "deleted: the name that it was last known by"
+
+
 def test_who_serves_has_no_part_in_what_a_verdict_rests_on(office: Office, tmp_path: Path):
     """Verdicts hold on when an engine is listed."""
     listed = Office(tmp_path / "listed", production={"roles": {"engine": ["engine"]}})
@@ -550,6 +589,26 @@ def test_a_renamed_models_history_is_seen_by_whoever_sees_its_new_name(staffed: 
     assert staffed.get("/ledger/models", "vera").document == {"model_uids": []}
     staffed.access.denied = {"m"}
     assert staffed.get(path, "vera").status == 200
+
+
+def test_who_makes_a_model_under_an_old_name_sees_its_history_and_not_the_others(staffed: Office):
+    """The name means the model that has it now, whatever was decided under it before."""
+    first = look("m", staffed.ledger).model_uid
+    staffed.registry.known["new"] = staffed.registry.known.pop("m")
+    staffed.registry.created_ms = {"new": staffed.registry.created_ms["m"], "m": 77}
+    staffed.registry.known["m"] = {1: replace(staffed.registry.known["new"][1], aliases=frozenset())}
+    staffed.access.denied = {"new"}
+    refused = staffed.get("/models/m/history", "vera")
+    assert code(refused) == (404, "unknown-model"), "nothing was decided yet"
+    assert "new" not in refused.document["error"]["message"]
+    staffed.decisions.register(parse_ref("m/1"), "made anew")
+    (event,) = staffed.get("/models/m/history", "vera").document["events"]
+    assert event["reason"] == "made anew"
+    assert staffed.get("/ledger/identity?model=m", "vera").document == {"model_uid": "default/77/m"}
+    assert code(staffed.get(f"/ledger/identity?model={first}", "vera")) == (403, "not-yours-to-see")
+    assert code(staffed.get("/ledger/identity?model=new", "vera")) == (403, "not-yours-to-see")
+    staffed.access.denied = set()
+    assert staffed.get("/ledger/identity?model=new", "vera").document == {"model_uid": first}
 
 
 @pytest.mark.parametrize(

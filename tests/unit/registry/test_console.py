@@ -1,5 +1,8 @@
 """What people see of tables."""
 
+from collections.abc import Iterator
+
+import click
 import pytest
 
 import slipway
@@ -30,3 +33,42 @@ def test_an_error_is_one_line_whatever_reason_it_repeats(capsys: pytest.CaptureF
     """Another's reason cannot pretend to be a line of ours."""
     slipway.report(Conflict("was archived: bad\nhint: rm -rf", code="x", hint=None), as_json=False)
     assert capsys.readouterr().err == "error: was archived: bad hint: rm -rf\n"
+
+
+def text_options(command: click.Command, words: list[str]) -> Iterator[list[str]]:
+    """Yield the words that give an empty text to each option that takes one."""
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from text_options(inner, [*words, name])
+    for option in command.params:
+        if isinstance(option, click.Option) and isinstance(option.type, click.types.StringParamType):
+            yield [*words, f"{option.opts[0]}="]
+
+
+# Parameters of an MLproject cannot be absent: there an empty one means not given. An empty reason is refused by the
+# decision, which tells what it needs.
+EMPTY = [
+    words
+    for name in slipway.COMMANDS
+    if name not in ("train", "tune")
+    for words in text_options(slipway.LazyGroup().get_command(click.Context(slipway.cli), name), [name])
+    if words[-1] != "--reason="
+]
+
+
+@pytest.mark.parametrize("words", EMPTY, ids=" ".join)
+def test_an_option_with_an_empty_text_is_not_taken_for_one_that_was_left_out(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+):
+    """An unset variable of a shell leaves one; what was asked for is not what would be answered."""
+    assert slipway.run(words) == 2
+    said = capsys.readouterr().err
+    assert f"Invalid value for '{words[-1].removesuffix('=')}'" in said
+    assert "it is empty; give a text, or leave the option out" in said
+
+
+def test_the_options_that_take_text_are_found():
+    """Those of history among them."""
+    assert ["history", "--at="] in EMPTY
+    assert ["history", "--head="] in EMPTY
+    assert ["demote", "--to="] in EMPTY

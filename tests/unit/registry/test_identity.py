@@ -1,9 +1,12 @@
 """A name can be given away and given again, an identity cannot."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
 
 from registry.errors import Conflict, NotFound
-from registry.identity import RegisteredModel, uid_of
+from registry.identity import RegisteredModel, uid_last_named, uid_named, uid_of
 from tests.fakes import FakeHistory
 from tests.unit.registry.test_history import event
 
@@ -63,3 +66,46 @@ def test_two_models_of_one_millisecond_are_two():
     assert uid_of(model("n"), known("m", "n"), both) == "default/1/n"
     renamed = registry(model("m"), model("tumour"))
     assert uid_of(model("tumour"), known("m", "n"), renamed) == "default/1/n"
+
+
+def swapped() -> FakeHistory:
+    """Return a history of m, which became n; of another that was called m after that, and became o."""
+    history = FakeHistory()
+    told = [("default/1/m", 1, "m"), ("default/1/m", 2, "n"), ("default/2/m", 1, "m"), ("default/2/m", 2, "o")]
+    for day, (uid, seq, name) in enumerate(told, start=1):
+        history.append(event(model_uid=uid, model=name, at=datetime(2026, 1, day, tzinfo=UTC)), after_seq=seq - 1)
+    return history
+
+
+def test_a_name_means_the_model_that_has_it_now():
+    """The older one has its first name again, and the newer was known by it since."""
+    now = registry(model("m", created_ms=1), model("o", created_ms=2))
+    assert uid_named("m", swapped(), now) == "default/1/m"
+    assert uid_named("o", swapped(), now) == "default/2/m"
+    assert uid_named("m", swapped(), registry(model("n", created_ms=1), model("m", created_ms=2))) == "default/2/m"
+    assert uid_named("p", swapped(), registry(model("p", created_ms=1), model("o", created_ms=2))) == "default/1/m"
+
+
+def test_a_new_model_under_an_old_name_has_none_of_the_others_history():
+    """Its own has not begun; identities are found as ever."""
+    now = registry(model("m", created_ms=3), model("n", created_ms=1))
+    with pytest.raises(NotFound, match="nothing was decided yet about the model that is called 'm' now"):
+        uid_named("m", swapped(), now)
+    assert uid_named("default/2/m", swapped(), now) == "default/2/m"
+
+
+@pytest.mark.parametrize(("name", "uid"), [("m", "default/2/m"), ("n", "default/1/m"), ("o", "default/2/m")])
+def test_a_name_that_no_model_has_means_the_last_one_known_by_it(name: str, uid: str):
+    """By the time of the event, and of those first that were not renamed since."""
+    assert uid_named(name, swapped(), registry()) == uid
+    assert uid_last_named(name, swapped()) == uid
+
+
+def test_who_still_had_a_name_comes_before_who_lost_it_later():
+    """The newer was renamed; the latest event of the older bears the name."""
+    history = FakeHistory()
+    told = [("default/2/m", 1, "m"), ("default/2/m", 2, "o"), ("default/1/m", 1, "m")]
+    for day, (uid, seq, name) in enumerate(told, start=1):
+        history.append(event(model_uid=uid, model=name, at=datetime(2026, 1, day, tzinfo=UTC)), after_seq=seq - 1)
+    assert uid_named("m", history, registry()) == "default/1/m"
+    assert uid_named("greeting", known("greeting"), registry()) == "default/1/greeting", "a prompt has the name now"

@@ -79,6 +79,22 @@ def test_the_digest_names_one_models_policy():
         ({"stages": {"latest": CHECKS}}, "'latest' is reserved by MLflow"),
         ({"stages": {"live": {**CHECKS, "enter_from": ["lab"]}}}, "live is entered from 'lab', which is no stage"),
         ({"stages": {"live": {**CHECKS, "enter_from": "lab"}}}, "live is entered from 'lab', which is no stage"),
+        (
+            {"stages": {"live": {**CHECKS, "enter_from": ["live"]}}},
+            "live is entered from live alone, which is not before",
+        ),
+        (
+            {"stages": {"a": {**CHECKS, "enter_from": "b"}, "b": CHECKS}},
+            "a is entered from b alone, which is not before it, so that nothing",
+        ),
+        (
+            {"stages": {"a": CHECKS, "b": {**CHECKS, "enter_from": ["c", "b"]}, "c": CHECKS}},
+            "b is entered from c or b alone, which is not before it",
+        ),
+        (
+            {"stages": {"a": CHECKS, "b": CHECKS}, "models": {"m": {"b": {"enter_from": "b"}}}},
+            "models.m: b is entered from b alone",
+        ),
         ({"stages": {"live": {"checks": {"lineage": None}}}}, "stages.live.checks.lineage is empty; write {} for its"),
         ({"stages": {"live": None}}, "stages.live: should be a mapping; got None"),
         ({"stages": ["live"]}, "stages is no mapping of names; got ['live']"),

@@ -42,6 +42,13 @@ UNREADABLE = [
     (b"x:\n  2020-01-01: {}", "line 2: the key 2020-01-01 is no text"),
     (b"x:\n  null: {}", "line 2: the key null is no text"),
     (b"x:\n  [a, b]: {}", "line 2: a key is no text"),
+    (b"# a\nx: 017", "line 2: a number with a zero before it is read in two ways; write it as a plain decimal"),
+    (b"# a\nx: [-0_7]", "line 2: a number with a zero before it is read in two ways; write it as a plain decimal"),
+    (b"# a\nx: 090", "line 2: a number with a zero before it is read in two ways; write it as a plain decimal"),
+    (b"# a\nx: !!int '017'", "line 2: a number with a zero before it is read in two ways; write it as a plain decimal"),
+    (b"# a\n08: {}", "line 2: a number with a zero before it is read in two ways; write it as a plain decimal"),
+    (b"# a\nx: 1:30", "line 2: a number of base 60 is read in two ways"),
+    (b"# a\nx: {y: -1:30.5}", "line 2: a number of base 60 is read in two ways"),
 ]
 
 
@@ -127,11 +134,33 @@ def test_a_secret_in_a_file_that_is_no_yaml_is_not_repeated(tmp_path: Path):
     assert "hunter2" not in refused.value.message
 
 
+def test_a_secret_of_digits_is_not_repeated(tmp_path: Path):
+    """With a zero before it, it is refused as a number."""
+    (tmp_path / "slipway.yaml").write_text("registry: {history_uri: 01234567}")
+    with pytest.raises(InvalidInput, match="line 1: a number with a zero before it") as refused:
+        load_settings(RegistrySettings, "registry", environ={}, folder=tmp_path)
+    assert "1234567" not in refused.value.message
+
+
 @pytest.mark.parametrize("text", ["2020-99-99", "9" * 5000, DEEP])
 def test_a_variable_that_is_no_yaml_is_text(tmp_path: Path, text: str):
     """So it was for what YAML cannot parse."""
     environ = {"SLIPWAY_REGISTRY__POLICY": text}
     assert str(load_settings(RegistrySettings, "registry", environ=environ, folder=tmp_path).policy) == text
+
+
+def test_numbers_that_are_read_in_one_way_stay():
+    """Zero, fractions, hexadecimal numbers, underscores; and in quotes whatever is meant as text."""
+    text = "[0, 0.5, -0, 0x1f, 1_000, 1.5e+3, '017', \"1:30\", a:1b, 127.0.0.1:80]"
+    same = [0, 0.5, 0, 31, 1000, 1500.0, "017", "1:30", "a:1b", "127.0.0.1:80"]
+    assert parsed(text.encode(), by_hand=True) == same
+
+
+@pytest.mark.parametrize(("text", "value"), [("017", 17), ("64", 64)])
+def test_a_variable_is_a_decimal_number(text: str, value: int):
+    """017 was 15: nobody writes octal numbers into a variable."""
+    environ = {"SLIPWAY_REGISTRY__CACHE_MAX_MB": text}
+    assert load_settings(RegistrySettings, "registry", environ=environ, folder=Path("nowhere")).cache_max_mb == value
 
 
 def test_anchors_and_merges_stay(tmp_path: Path):
@@ -142,7 +171,7 @@ def test_anchors_and_merges_stay(tmp_path: Path):
     other: {<<: *inner, x: 3}
     same: *base
     """
-    assert parsed(text.encode(), text_keys=True) == {
+    assert parsed(text.encode(), by_hand=True) == {
         "base": {"x": 1, "y": {"z": 1}},
         "deep": {"inner": {"x": 2, "y": {"z": 1}}},
         "other": {"x": 3, "y": {"z": 1}},

@@ -128,3 +128,34 @@ def test_a_source_that_is_not_known_is_refused(data: str, error: type, said: str
     """With what is known."""
     with pytest.raises(error, match=said):
         load(data, "y", sources=sources(connections={"house": "sqlite://"}))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (".", r"\. is a folder, and data is one file"),
+        ("./", r"\. is a folder, and data is one file"),
+        ("/", "/ is a folder, and data is one file"),
+        ("rows.csv", r"rows\.csv is a folder, and data is one file"),
+        ("a" * 5000 + ".csv", "cannot be read: File name too long"),
+        ("~nobody-of-this-name/x.csv", "begins in the home folder of a user who is not known here"),
+    ],
+)
+def test_a_path_that_is_no_file_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, said: str
+):
+    """A folder, a name that no disk takes, and somebody's home."""
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").mkdir()
+    with pytest.raises(InvalidInput, match=said) as caught:
+        load(data, "y", sources=sources())
+    assert caught.value.hint
+    assert len(caught.value.message) < 500
+
+
+def test_a_record_of_dvc_that_cannot_be_read_is_refused(tmp_path: Path):
+    """One that is nested without end; the file beside it is there."""
+    (tmp_path / "rows.csv").write_text("a,y\n1,2\n")
+    (tmp_path / "rows.csv.dvc").write_text("outs: " + "[" * 5000)
+    with pytest.raises(InvalidInput, match="is not YAML: it does not say which content DVC tracks"):
+        load(str(tmp_path / "rows.csv"), "y", sources=sources())

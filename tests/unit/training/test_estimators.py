@@ -47,6 +47,9 @@ def test_a_dotted_path_names_any_estimator():
         ("sklearn.tree.DecisionTreeRegressor", {}, "does not do classification"),
         ("sklearn.ensemble.VotingClassifier", {}, "cannot be made from parameters in JSON alone"),
         ("os.path", {}, "'os.path' is no estimator"),
+        (".x", {}, "estimator '.x' cannot be imported: Empty module name"),
+        ("..x", {}, r"estimator '\.\.x' cannot be imported: "),
+        ("random_forest", {"n_jobs": 100_000}, "n_jobs=100000 asks for more threads .*; at most 1,024 are"),
     ],
 )
 def test_what_is_unknown_is_refused_with_the_nearest_known(name: str, params: dict, said: str):

@@ -43,6 +43,11 @@ def test_a_task_can_be_given():
         ("holdout", "much", "holdout='much': Input should be a valid number"),
         ("cv", "-1", "cv='-1': Input should be greater than or equal to 0"),
         ("params", "{depth", "params='{depth': not JSON at column 2"),
+        ("cv", "1", "cv='1': one fold leaves no rows to fit on; expected 0 for none, or 2 to 100"),
+        ("params", '{"C": 1, "C": 2}', "'C' is there twice; keep one"),
+        ("params", "[" * 100_000, "nested too deeply"),
+        ("params", '{"C": ' + "9" * 5000 + "}", "params='{"),
+        ("model", "m\udcff", "it holds NUL or bytes that are not UTF-8, and cannot be recorded"),
         ("params", "[1]", "params=[1]: Input should be a valid dictionary"),
         ("task", "ranking", "task='ranking': Input should be 'classification' or 'regression'"),
         ("serialization", "pickle", "serialization='pickle': Input should be 'skops' or 'cloudpickle'"),
@@ -57,6 +62,13 @@ def test_a_wrong_value_is_named_with_what_was_given_and_expected(parameter: str,
         parse_spec({**GIVEN, parameter: value})
     assert said in caught.value.message
     assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 500
+
+
+def test_parameters_that_no_run_could_record_are_refused():
+    """Half of a surrogate pair, which JSON can write and no database takes."""
+    with pytest.raises(InvalidInput, match=r"criterion holds the character \\ud800, which cannot be kept"):
+        parse_spec({**GIVEN, "params": '{"criterion": "\\ud800"}'})
 
 
 def test_all_wrong_values_are_said_at_once():

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from registry.errors import InvalidInput
 from tests.datasets import customers, dataset_of, sources
@@ -144,6 +145,39 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path, parameters: di
     with pytest.raises(InvalidInput, match=said) as caught:
         train(dataset_of(customers(120), "churned", tmp_path), spec_for(**parameters))
     assert "\n" not in caught.value.message
+
+
+class Threadless(ClassifierMixin, BaseEstimator):
+    """An estimator that is refused its threads, as joblib tells it: by what fails when the pool is taken down."""
+
+    def __init__(self, pool=None):
+        self.pool = pool
+
+    def fit(self, features, y):
+        """Fail to start a thread."""
+        try:
+            raise RuntimeError("can't start new thread")
+        except RuntimeError:
+            return self.pool.terminate()
+
+    def predict(self, features):
+        """Be an estimator by its interface."""
+
+
+def test_an_estimator_that_fails_in_a_way_of_its_own_is_refused_in_one_line(dataset: Dataset):
+    """With how it began, not with how it ended."""
+    path = f"{Threadless.__module__}.{Threadless.__name__}"
+    with pytest.raises(InvalidInput, match="Threadless cannot be fitted: RuntimeError: can't start new thread"):
+        train(dataset, spec_for(estimator=path))
+    with pytest.raises(InvalidInput, match="RandomForestClassifier cannot be fitted: OverflowError: "):
+        train(dataset, spec_for(estimator="random_forest", params={"max_depth": 10**20, "n_estimators": 2}))
+
+
+def test_folds_in_time_order_need_a_row_before_the_first(tmp_path: Path):
+    """As many folds as rows of training would leave the first without any to fit on."""
+    frame = pd.DataFrame({"day": range(30), "x": range(30), "y": [n / 7 for n in range(30)]})
+    with pytest.raises(InvalidInput, match="the training rows have only 23"):
+        train(dataset_of(frame, "y", tmp_path), spec_for(estimator="ridge", cv=24, time_column="day"))
 
 
 def test_a_table_of_dates_has_no_features(tmp_path: Path):

@@ -6,11 +6,13 @@ import pytest
 from sklearn.linear_model import RidgeClassifier
 
 from registry.errors import InvalidInput
+from registry.metrics import Direction
 from tests.datasets import customers, dataset_of
 from training.optuna_search import OptunaSearch
+from training.space import parse_space
 from training.spec import parse_spec
 from training.train import prepare
-from training.tune import Trial, parse_space, parse_trials, tune
+from training.tune import Trial, parse_trials, tune
 
 SPEC = parse_spec(
     {"data": "d", "target": "t", "model": "m", "estimator": "ridge", "cv": "3", "params": '{"tol": 0.01}'}
@@ -76,17 +78,57 @@ def test_a_space_of_ones_own_is_read_from_json():
         ("", "estimator 'x.Y' has no search space of its own"),
         ("{", "space is not a JSON object of ranges"),
         ('{"a": {"low": 3, "high": 1}}', "needs low < high"),
+        ('{"a": {"low": 3, "high": 3}}', "needs low < high"),
         ('{"a": {"low": 0, "high": 1, "log": true}}', "low > 0 on a log scale"),
+        ('{"a": {"choices": []}}', r"a\.choices: expected a list of at least one choice; got \[\]"),
+        ('{"a": {"choices": "ab"}}', r"a\.choices: expected a list of at least one choice; got 'ab'"),
+        ('{"a": {"choices": [[1, 2]]}}', r"a\.choices: expected texts, numbers, true, false or null; got"),
+        ('{"a": {"choices": [1, NaN]}}', r"a\.choices: nan is no finite number"),
+        ('{"a": {"choices": ["\\ud800"]}}', r"holds the character \\ud800, which cannot be kept"),
+        ('{"a": {"low": 1, "high": 1e400}}', r"a\.high: expected a finite number; got inf"),
+        ('{"a": {"low": NaN, "high": 1}}', r"a\.low: expected a finite number; got nan"),
+        ('{"a": {"low": -1e308, "high": 1e308}}', "their difference is infinite"),
+        ('{"a": {"low": 1, "high": 99999999999999999999}}', r"a\.high: expected a whole number of at most 2\*\*53"),
+        ('{"a": {"low": true, "high": 3}}', r"a\.low: expected a number; got True"),
+        ('{"a": {"low": "1", "high": 3}}', r"a\.low: expected a number; got '1'"),
+        ('{"a": {"low": 1, "high": 3, "log": "yes"}}', r"a\.log: Input should be a valid boolean; got 'yes'"),
+        ('{"a": {"low": 1, "high": 3, "step": 0}}', r"a\.step is unknown; a range has low, high and log, or choices"),
+        ('{"a": {"low": 1}}', r"a\.high is missing"),
+        ('{"a": {"low": 1, "high": 2}, "a": {"low": 3, "high": 4}}', "'a' is there twice; keep one"),
+        ('{"a": [1, 2]}', r"'a' is \[1, 2\]; expected low and high, or choices"),
+        ("[]", r"it is \[\]"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_refused(text: str, said: str):
-    """With an example of one that can."""
+    """With what was given, and an example of one that can be."""
     with pytest.raises(InvalidInput, match=said) as caught:
         parse_space(text, "x.Y")
-    assert "choices" in caught.value.hint
+    assert "choices" in caught.value.hint or "write it without" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_an_empty_space_is_not_said_to_be_missing():
+    """A random forest has one of its own, which is searched without the option."""
+    with pytest.raises(InvalidInput, match="it names no parameter; leave space out for the estimator's own"):
+        parse_space("{}", "random_forest")
+    assert parse_space("", "random_forest")
+
+
+def test_choices_that_are_equal_in_value_stay_apart():
+    """One feature of a tree, and all of them: the search returns the one that it measured."""
+    space = parse_space('{"max_features": {"choices": [1, 1.0, true]}}', "random_forest")
+    for kind in (int, float, bool):
+        best = OptunaSearch().best(
+            space,
+            lambda params, kind=kind: float(type(params["max_features"]) is kind),
+            trials=20,
+            direction=Direction.HIGHER_IS_BETTER,
+            seed=0,
+        )
+        assert type(best["max_features"]) is kind
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "", "\u00b2", "9" * 5000])
 def test_trials_are_a_whole_number(text: str):
     """Anything else is refused before training."""
     with pytest.raises(InvalidInput, match="expected a whole number above 0"):
