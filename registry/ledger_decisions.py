@@ -78,7 +78,9 @@ class LedgerDecisions:
         found = [status_of(model, read_once) for model in shown]
         beats, silent = self._beats()
         rows = [row for each in found for row in each.stages]
-        in_use = {(row.model, row.stage) for row in rows}
+        in_use = {(row.model, row.stage) for row in rows} | {
+            (each.name, alias) for each in shown for alias in each.aliases
+        }
         return Status(
             stages=tuple(replace(row, served=self._served(beats, row.model, row.stage, row.version)) for row in rows),
             problems=(

@@ -634,6 +634,16 @@ def test_nobody_has_files_recorded_that_are_not_stored(office: Office, tmp_path:
     assert office.post("/registrations", {**body, "manifest": json.dumps(files)}).document["files"] == len(files)
 
 
+def test_an_engine_that_follows_an_alias_of_ones_own_is_no_problem(office: Office):
+    """The policy has no such stage, and the registry has the alias."""
+    office.registry.set_alias("m", "live", 1)
+    sent = {"beats": [{**beat(1, office.now), "stage": "live"}]}
+    assert office.post("/heartbeats", sent).status == 200
+    assert office.get("/status").document["problems"] == []
+    office.registry.delete_alias("m", "live")
+    assert len(office.get("/status").document["problems"]) == 1
+
+
 def test_an_engine_that_goes_on_with_what_was_taken_out_is_a_problem(office: Office):
     """The stage stands empty, and its version is served: status says where, and what to do."""
     assert office.moved(1, "production").status == 200
