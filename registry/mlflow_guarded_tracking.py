@@ -7,6 +7,7 @@ alone: it deletes and sends what lies there, past the guard of artifacts.
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mlflow.entities import (
     TraceInfo,
 )
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.exceptions import MlflowException
 from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR, READ_REPLICA_BACKEND_STORE_URI_ENV_VAR
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -38,6 +40,7 @@ from registry.mlflow_origin import LOGGED_BY
 from registry.mlflow_refusal import refusing
 from registry.places import unguarded
 from registry.sql_protected import ProtectedTables
+from registry.text import cleaned
 
 GUARDED = frozenset(
     {
@@ -60,6 +63,8 @@ GUARDED = frozenset(
         "start_trace",
     }
 )
+PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,250}")
+SHOWN_CHARACTERS = 100
 # What MLflow (3.17) follows to a trace's files, when somebody reads or deletes it, whoever wrote it.
 PLACES_OF_TRACES = frozenset({MLFLOW_ARTIFACT_LOCATION, TraceTagKey.SPANS_LOCATION, TraceTagKey.ARCHIVE_LOCATION})
 
@@ -153,6 +158,7 @@ class TrackingGuard(SqlAlchemyStore):
 
     def start_trace(self, trace_info: TraceInfo) -> TraceInfo:
         """Begin a trace whose files lie where the server keeps them, also where it is the copy of another."""
+        _require_plain_ids([trace_info.trace_id])
         trace_info.tags = _without_places(trace_info.tags)
         return super().start_trace(trace_info)
 
@@ -176,7 +182,8 @@ class TrackingGuard(SqlAlchemyStore):
         )
 
     def log_spans(self, location: str, spans: list[Span], *given: Any, **more: Any) -> list[Span]:
-        """Store spans, unless one would say by a tag where its trace's files lie."""
+        """Store spans, unless one would say by a tag, or by its trace's name, where that trace's files lie."""
+        _require_plain_ids({span.trace_id for span in spans})
         prefix = SpanAttributeKey.TRACE_TAG_PREFIX
         _require_no_places(
             name.removeprefix(prefix) for span in spans for name in span.attributes if name.startswith(prefix)
@@ -212,6 +219,15 @@ def _require_no_places(keys: Iterable[str]) -> None:
                     code="server-owned-tag",
                     hint=None,
                 )
+
+
+def _require_plain_ids(trace_ids: Iterable[str]) -> None:
+    """Refuse names of traces that lead elsewhere: a client chooses them, and MLflow (3.17) makes a path of each."""
+    for each in trace_ids:
+        if not PLAIN_ID.fullmatch(each):
+            raise MlflowException.invalid_parameter_value(
+                f"a trace has a name of letters, digits, '-' and '_', and not {cleaned(each, SHOWN_CHARACTERS)!r}"
+            )
 
 
 class GuardedTracking(TrackingGuard):

@@ -119,15 +119,36 @@ def test_a_trace_names_no_place_whose_files_the_server_would_delete(
     assert victim.read_bytes() == b"in production"
 
 
-def span_with(attributes: dict[str, str]) -> Span:
+@pytest.mark.parametrize(
+    "name", ["../../5/s", "..%2F5", "a/b", "..", "", "a\\b", "tr-\0", "tr-1?x", "tr-\u2025", "x" * 251]
+)
+def test_a_trace_has_a_name_that_leads_nowhere(url: str, tmp_path: Path, name: str):
+    """MLflow makes a path of it, by which somebody could read the files of others."""
+    store = open_tracking(url, f"{tmp_path}/artifacts")
+    experiment = store.create_experiment("mine")
+    info = TraceInfo(
+        trace_id=name,
+        trace_location=TraceLocation.from_experiment_id(experiment),
+        request_time=1_700_000_000_000,
+        state=TraceState.OK,
+    )
+    span = span_with({}, trace=name)
+    for begin in (lambda: store.start_trace(info), lambda: store.log_spans(experiment, [span])):
+        with pytest.raises(MlflowException, match="a trace has a name of letters") as caught:
+            begin()
+        assert caught.value.get_http_status_code() == 400
+
+
+def span_with(attributes: dict[str, str], trace: str | None = None) -> Span:
     """Return the root span of a new trace, as it comes over OTLP."""
     trace_id, span_id = secrets.randbits(128), secrets.randbits(64)
+    trace = f"tr-{trace_id:032x}" if trace is None else trace
     return Span(
         ReadableSpan(
             name="root",
             context=SpanContext(trace_id=trace_id, span_id=span_id, is_remote=False),
             attributes={
-                "mlflow.traceRequestId": json.dumps(f"tr-{trace_id:032x}"),
+                "mlflow.traceRequestId": json.dumps(trace),
                 **{name: json.dumps(value) for name, value in attributes.items()},
             },
             start_time=1,
