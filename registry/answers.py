@@ -13,6 +13,8 @@ from registry.verdict import Finding, Outcome
 
 Scores = npt.NDArray[np.float64]
 SUM_WITHIN = 1e-3
+ALONE, SHUFFLED = 20, 500
+ROUNDED = 1e-6  # sums of another number of rows are rounded otherwise
 MEASURED = ("predict", "predict_proba")
 
 
@@ -96,6 +98,23 @@ def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) ->
     )
 
 
+def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, given: Said, *, version: str) -> None:
+    """Refuse a model whose answer to a row depends on which rows stand beside it: callers send them otherwise.
+
+    Some rows are asked about one by one, and more of them in another order; which ones, nobody knows before.
+    """
+    stored = tools.load(str(folder))
+    fitting = stored.fitting(features[list(stored.columns or features.columns)])
+    places = np.random.default_rng().permutation(len(features))[:SHUFFLED]
+    for some in (places, *(places[i : i + 1] for i in range(min(ALONE, len(places))))):
+        again = _labels(stored.model.predict(fitting.iloc[some]), len(some), version)
+        if not _same(again, given.labels[some]):
+            raise WrongAnswers(
+                f"{version} answers a row otherwise when it is sent alone, or in another order: "
+                f"{_shown(again)} in place of {_shown(given.labels[some])}"
+            )
+
+
 def require_known_labels(given: Said, version: str) -> None:
     """Refuse labels that are missing, or none of the classes that a model says it knows."""
     if missing := int(pd.isna(given.labels).sum()):
@@ -149,6 +168,16 @@ def _labels(answered: Any, n: int, version: str) -> npt.NDArray[Any]:
     if labels.shape != (n,):
         raise WrongAnswers(f"{version} answers with shape {labels.shape} to {n} rows; one value a row can be compared")
     return labels
+
+
+def _same(ours: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> bool:
+    if all(np.issubdtype(each.dtype, np.floating) for each in (ours, theirs)):
+        return bool(np.allclose(ours, theirs, rtol=ROUNDED, atol=ROUNDED, equal_nan=True))
+    return bool(((ours == theirs) | (pd.isna(ours) & pd.isna(theirs))).all())
+
+
+def _shown(labels: npt.NDArray[Any]) -> str:
+    return ", ".join(map(repr, labels[:3].tolist()))
 
 
 def _class_scores(model: Any, features: pd.DataFrame, classes: tuple[Any, ...], version: str) -> Scores | None:

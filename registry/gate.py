@@ -24,12 +24,13 @@ from registry.history import Record
 from registry.holdout_record import read_holdout
 from registry.last_word import counting
 from registry.manifest import copied, differences, manifest_of
+from registry.model_registry import Measured
 from registry.policy import OwnRule, RowsRule, Rule
 from registry.promote import Grounds
 from registry.provenance import holdout_digest, origin_of, recorded_provenance
 from registry.rows import content_digest, row_ids
 from registry.verdict import Finding, Outcome, Verdict, finding_from
-from registry.version import Version
+from registry.version import Version, deleted_version
 from registry.whole import place_to_read, recorded_manifest, require_known_place
 
 CHECKS: Mapping[str, Callable[[Evidence, Any], Sequence[Finding]]] = {
@@ -47,6 +48,10 @@ ALWAYS_ANEW = ("soak", "approval")
 # The files as they were found then, and a machine as busy as it was then: no digest names either.
 OF_THE_MOMENT = ("artifact", "servable")
 NOT_AS_REGISTERED = "not stored as it was registered ({}): restore its files, or slipway rollback"
+ALL_DELETED = (
+    "deleted, as is all that was in {} before: override that where the policy allows it, or leave the check out of it "
+    "until a version is there"
+)
 LOADS_THE_MODEL = ("contract", "servable", "champion", "slices")
 
 
@@ -127,14 +132,13 @@ def gathered(
     """
     rules = situation.policy.stages[stage].checks.rules()
     occupant = situation.occupant(stage)
-    other = _to_compare_with(version, stage, situation, gate)
     current = situation.state.stage_of(version.number)
     events = [each.event for each in gate.ledger.history.about(situation.model_uid, version.number)]
     require_known_place(version, gate.ledger.history.about(situation.model_uid, version.number), gate.ledger.registry)
     with tempfile.TemporaryDirectory(prefix="slipway-gate-") as folder:
         candidate = _subject(version, situation, gate, Path(folder) / "candidate")
         wanted = {(rule.data, rule.target) for rule in rules.values() if isinstance(rule, RowsRule)}
-        champion = _champion(other, situation, gate, Path(folder) / "champion") if other else None
+        champion = _to_compare_with(version, stage, situation, gate, Path(folder) / "champion")
         rows = {
             names: _rows(*names, candidate, champion, gate, Path(folder) / f"rows-{place}")
             for place, names in enumerate(wanted)
@@ -212,14 +216,29 @@ def _last_verdict(version: Version, stage: str, situation: Situation, ledger: Le
     return next(reversed(counting(about, stage, situation.policy.stages[stage].verdict_by)), None)
 
 
-def _to_compare_with(version: Version, stage: str, situation: Situation, gate: Gate) -> Version | None:
-    """Return what is in the stage, or was there last; `None` where there is nothing of it."""
+def _to_compare_with(version: Version, stage: str, situation: Situation, gate: Gate, into: Path) -> Subject | None:
+    """Gather what is in the stage, or was there last; `None` where nothing ever was that a candidate stands beside.
+
+    Where all that was there is deleted, the last of it stays to be compared with, and cannot be: who may delete would
+    else choose that nothing is compared.
+    """
     occupant = situation.occupant(stage)
     others = [number for number in situation.predecessors(stage) if number != version.number]
     for number in [occupant] if occupant else others:  # one by one: each is a question to the registry
         if found := gate.ledger.registry.numbered(situation.model, [number]):
-            return found[0]
-    return None
+            return _champion(found[0], situation, gate, into)
+    return _deleted(situation, others[0], stage) if others else None
+
+
+def _deleted(situation: Situation, number: int, stage: str) -> Subject:
+    return Subject(
+        version=deleted_version(situation.name, number, situation.moves[0].event.at),
+        folder=None,
+        manifest=None,
+        run=Measured(metrics={}, params={}),
+        holdout=None,
+        damage=ALL_DELETED.format(stage),
+    )
 
 
 def _champion(version: Version, situation: Situation, gate: Gate, into: Path) -> Subject:
@@ -293,9 +312,27 @@ def _written(
 
 
 def _named_rows(data: str, target: str, subject: Subject | None, gate: Gate) -> tuple[pd.DataFrame, str]:
-    """Return rows that the policy names, read as the training data of a version was, and their target."""
+    """Return rows that the policy names, read as the training data of a version was, and their target.
+
+    What the rows are called is nobody's word but the policy's: words for missing values, which whoever trained a
+    version chose, make no row's class a missing one. They only tell numbers from what stands where one is missing.
+    """
     record = read_holdout(subject.holdout) if subject else None
-    return gate.read_rows(data, target, record.missing_words if record else ())[0], target
+    words = record.missing_words if record else ()
+    frame = gate.read_rows(data, target, words)[0]
+    if words:
+        called = gate.read_rows(data, target, ())[0][target]
+        frame[target] = _numbers_but_for(called, words)
+    return frame, target
+
+
+def _numbers_but_for(called: pd.Series, words: Sequence[str]) -> pd.Series:
+    """Return a column as numbers where all that is none is missing, or one of the words; else as it is."""
+    if pd.api.types.is_numeric_dtype(called):
+        return called
+    found = pd.to_numeric(called, errors="coerce")
+    others = called[found.isna() & called.notna()]
+    return found if others.isin(list(words)).all() and found.notna().any() else called
 
 
 def _own_rows(candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str] | str:

@@ -24,13 +24,16 @@ NAMES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 SOCKET = {"x86_64": 41, "aarch64": 198}
 SOCKETPAIR = {"x86_64": 53, "aarch64": 199}
 CLONE = {"x86_64": 56, "aarch64": 220}
+FCNTL = {"x86_64": 72, "aarch64": 25}
+F_SETLEASE, F_NOTIFY = 1024, 1026  # a lease keeps whoever opens a file waiting, for as long as a system allows
 # unshare, setns, mount, umount2, pivot_root, ptrace, process_vm_readv, process_vm_writev, kcmp, add_key, request_key,
-# keyctl; everywhere: open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, pidfd_getfd, mount_setattr
+# keyctl; everywhere: open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, pidfd_getfd, mount_setattr,
+# open_tree_attr
 LEAD_OUT = {
     "x86_64": (272, 308, 165, 166, 155, 101, 310, 311, 312, 248, 249, 250),
     "aarch64": (97, 268, 40, 39, 41, 117, 270, 271, 272, 217, 218, 219),
 }
-LEAD_OUT_EVERYWHERE = (428, 429, 430, 431, 432, 433, 438, 442)
+LEAD_OUT_EVERYWHERE = (428, 429, 430, 431, 432, 433, 438, 442, 467)
 # Memory that belongs to no process (memfd_create, shmget, memfd_secret), and calls that say in memory what they do
 # (io_uring_setup, clone3). Libraries do without them, as on a system that has none.
 UNSEEN = {"x86_64": (319, 29), "aarch64": (279, 194)}
@@ -70,8 +73,15 @@ def _instructions(machine: str) -> list[bytes]:
         *_when(
             EQUAL, CLONE[machine], [_step(LOAD, FIRST), *_when(ANY_BIT, CLONE_NEW_ANYTHING, [_refuse(errno.EPERM)])]
         ),
+        *_when(EQUAL, FCNTL[machine], _but(SECOND, (F_SETLEASE, F_NOTIFY))),
         _step(RETURN, ALLOWED),
     ]
+
+
+def _but(argument: int, values: tuple[int, ...]) -> list[bytes]:
+    """Allow a call but where an argument is one of these values."""
+    refused = [each for value in values for each in _when(EQUAL, value, [_refuse(errno.EPERM)])]
+    return [_step(LOAD, argument), *refused, _step(RETURN, ALLOWED)]
 
 
 def _only(argument: int, values: tuple[int, ...], mask: int) -> list[bytes]:

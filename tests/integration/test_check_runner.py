@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import gc
 import json
 import multiprocessing
@@ -623,6 +624,7 @@ def test_what_a_check_writes_is_bounded_by_its_memory(evidence: Evidence):
 def gets_out(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
     """Try every way to somebody outside that is no file, and tell which there are."""
     server, letters = (str(Path(evidence.policy_digest) / name) for name in ("server", "letters"))
+    leased = Path(evidence.policy_digest) / "leased"
     libc = ctypes.CDLL(None, use_errno=True)
     numbers = {"x86_64": (56, 319, 425), "aarch64": (220, 279, 425)}[platform.machine()]
     ways = {
@@ -636,6 +638,7 @@ def gets_out(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
         "memory of nobody": lambda: _require(libc.syscall(numbers[1], b"x", 0)),
         "io_uring": lambda: _require(libc.syscall(numbers[2], 1, ctypes.create_string_buffer(120))),
         "device": lambda: os.open("/dev/ptmx", os.O_RDWR),
+        "lease": lambda: fcntl.fcntl(os.open(leased, os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK),
     }
     found = []
     for name, way in ways.items():
@@ -666,6 +669,7 @@ def test_a_check_has_no_way_out_of_its_namespaces(evidence: Evidence):
         server.bind(str(folder / "server"))
         server.listen()
         letters.bind(str(folder / "letters"))
+        (folder / "leased").write_text("whoever opens this would wait")
         given = replace(evidence, policy_digest=str(folder))
         (found,) = run_checks([Job(name="gets out", check=gets_out, evidence=given, rule=Rule(timeout_s=60))])
         assert (found.outcome, found.reason, dict(found.details)) == (Outcome.PASS, "", {})

@@ -345,7 +345,7 @@ def test_a_missing_answer_never_passes(tmp_path: Path, missing):
 
     def answers(features: pd.DataFrame) -> np.ndarray:
         labels = (features.x > 0.5).astype(object).to_numpy().copy()
-        labels[0] = missing
+        labels[features.id == 5] = missing
         return labels
 
     found = only(champion.check(evidence_of(tmp_path, ids(2000), Answers(answers), above(0.5)), ChampionRule()))
@@ -577,3 +577,58 @@ def test_a_key_that_only_the_candidate_names_takes_no_equal_rows_apart(tmp_path:
     assert only(champion.check(replace(given, candidate=keyed), ChampionRule())).details["n_clusters"] == 60
     both = replace(given, candidate=keyed, champion=saying(given.champion, rows[:0], scheme={"key": "id"}))
     assert only(champion.check(both, ChampionRule())).details["n_clusters"] == 600
+
+
+def test_a_champion_hides_nothing_for_the_next_candidate(tmp_path: Path):
+    """A good version that says it was trained on some rows leaves them out of the next comparison: where that is worse
+    there than elsewhere, its word is doubted. As good on both, it costs nothing.
+    """
+    frame = ids(2000)
+    where = frame[(frame.x > 0.5) & (frame.x < 0.6)]
+    for kind in (lambda given: given, named):
+        given = kind(evidence_of(tmp_path, frame, above(0.6), above(0.5)))
+        told = replace(given, champion=saying(given.champion, where))
+        found = only(champion.check(told, ChampionRule()))
+        assert found.outcome is Outcome.INCONCLUSIVE
+        assert f"m/2 is worse on the {len(where)} rows that m/1 says it was trained on" in found.reason
+        honest = kind(evidence_of(tmp_path, frame, above(0.5), above(0.5)))
+        told = replace(honest, champion=saying(honest.champion, frame[:600]))
+        assert only(champion.check(told, ChampionRule())).outcome is Outcome.PASS
+
+
+def test_a_champion_hides_no_amounts_either(tmp_path: Path):
+    """By the size of errors, where numbers are foretold."""
+    frame = numbers(2000)
+    where = frame[frame.id < 200]
+    worse = times(10, dict.fromkeys(range(200), 5.0))
+    given = named(evidence_of(tmp_path, frame, worse, times(10), kind="regression"))
+    told = replace(given, champion=saying(given.champion, where))
+    found = only(champion.check(told, ChampionRule()))
+    assert (found.outcome, "m/2 is worse on the 200 rows" in found.reason) == (Outcome.INCONCLUSIVE, True)
+
+
+def test_a_model_answers_alike_whatever_stands_beside_a_row(tmp_path: Path):
+    """One that is right on a table and wrong on the one row that a caller sends is none to promote."""
+
+    def by_place(features: pd.DataFrame) -> np.ndarray:
+        labels = (features.x > 0.5).astype(int).to_numpy().copy()
+        labels[0] = 0
+        return labels
+
+    found = only(champion.check(evidence_of(tmp_path, ids(2000), Answers(by_place), above(0.5)), ChampionRule()))
+    assert (found.outcome, "when it is sent alone, or in another order" in found.reason) == (Outcome.ERROR, True)
+    rank = Answers(lambda features: (features.x.rank(pct=True) > 0.5).astype(int).to_numpy())
+    found = only(champion.check(evidence_of(tmp_path, ids(2000), rank, above(0.5)), ChampionRule()))
+    assert found.outcome is Outcome.ERROR
+
+
+def test_classes_stand_in_one_order(tmp_path: Path):
+    """With the same labels, probabilities in the other order mislead everybody who takes them by place."""
+    turned = Answers(above(0.5).labels, classes=(1, 0), probability=lambda features: 1 - above_share(features))
+    found = only(champion.check(evidence_of(tmp_path, ids(1000), turned, above(0.5)), ChampionRule()))
+    assert (found.outcome, "in this order, and m/2 in another" in found.reason) == (Outcome.INCONCLUSIVE, True)
+
+
+def above_share(features: pd.DataFrame) -> np.ndarray:
+    """Return the probability of the second class that `above(0.5)` gives."""
+    return np.clip(features.x, 0.05, 0.95).to_numpy()

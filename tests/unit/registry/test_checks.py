@@ -565,7 +565,7 @@ def test_slices_find_the_part_that_is_worse(evidence: Evidence):
         method = "predict"
 
         def predict(self, features: pd.DataFrame) -> np.ndarray:
-            wrong = (features["city"] == "Rome") & (features["x"].rank() % 4 == 0)
+            wrong = (features["city"] == "Rome") & (features["x"] * 1000 % 4 < 1)
             return np.where(wrong, 1 - super().predict(features), super().predict(features))
 
     model = WorseInRome(0.5)

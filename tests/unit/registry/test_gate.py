@@ -402,3 +402,47 @@ def test_a_deleted_occupant_leaves_the_comparison_to_the_one_before(tmp_path: Pa
     bench.promote(third, "production")
     bench.registry.delete_version(bench.registry.version(VersionRef(model="m", number=third)))
     assert bench.compared_with() == 1
+
+
+def test_whoever_deletes_what_was_in_a_stage_leaves_nothing_to_pass_by(tmp_path: Path):
+    """Demoted, archived and deleted: the comparison cannot be made, which is no PASS, and says what to do."""
+    bench = Bench(tmp_path, {"artifact": {}, "champion": {}, "contract": {}})
+    one = VersionRef(model="m", number=1)
+    bench.promote(1, "production")
+    bench.decisions.demote(one, "out", to=None, dry_run=False)
+    bench.decisions.archive(one, "away", dry_run=False)
+    bench.registry.delete_version(bench.registry.version(one))
+    verdict = bench.assess()
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    reasons = {finding.check: finding.reason for finding in verdict.findings}
+    assert "m/1 is deleted, as is all that was in production before" in reasons["contract"], reasons
+
+
+@pytest.mark.parametrize(
+    ("called", "words", "read"),
+    [
+        (["good", "bad", None], ("bad",), ["good", "bad", None]),
+        ([1.0, 2.0, None], ("2", "2.0"), [1.0, 2.0, None]),
+        (["1", "2", "NA"], ("NA", "2"), [1.0, 2.0, None]),
+        (["1", "2", "none"], ("NA",), ["1", "2", "none"]),
+        (["bad", "bad"], ("bad",), ["bad", "bad"]),
+    ],
+)
+def test_no_versions_words_say_what_a_named_row_is_called(
+    tmp_path: Path, called: list, words: tuple[str, ...], read: list
+):
+    """A class is no missing value, and a number is none; what stands among numbers for a missing one is."""
+    holdout = tmp_path / "r2" / "holdout"
+    holdout.mkdir(parents=True)
+    np.savez(holdout / "row_ids.npz", train=np.array([], np.uint64), holdout=np.array([], np.uint64))
+    (holdout / "holdout.json").write_text(json.dumps({"target": "y", "id_columns": ["x"], "missing_words": words}))
+    bench = Bench(tmp_path, {"champion": {"data": "d.csv", "target": "y"}}, runs=tmp_path)
+    frame = pd.DataFrame({"x": np.arange(len(called)), "y": called})
+    masked = frame.assign(y=frame.y.where(~frame.y.astype(str).isin(words)))
+    bench.gate = replace(bench.gate, read_rows=lambda _, __, given: ((masked if given else frame).copy(), "digest"))
+    version = bench.registry.version(VersionRef(model="m", number=2))
+    situation = look("m", bench.ledger)
+    with gathered(version, "production", situation, bench.gate, promoter="p", now=bench.now) as evidence:
+        rows = evidence.rows["d.csv", "y"]
+        found = pd.read_parquet(rows.path)["y"]
+    assert [None if pd.isna(each) else each for each in found] == read
