@@ -40,9 +40,10 @@ from registry.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
 from registry.history import Record
 from registry.history_shown import parse_time, shown_at, shown_events, verified
 from registry.identity import name_now, uid_named
-from registry.ledger_decisions import LedgerDecisions
+from registry.ledger_decisions import LedgerDecisions, whatever_the_policy
 from registry.manifest import Manifest
 from registry.named_beats import named_now
+from registry.policy import PolicyBook
 from registry.promote import Grounds, Who, say_why
 from registry.recorded_grounds import acceptable, recorded_grounds
 from registry.roles import May, Role, require_role
@@ -319,7 +320,7 @@ class Api:
 
     def _may(self, ledger: Ledger, user: str | None, actor: str) -> May:
         def may(role: Role, name: str, stage: str) -> None:
-            policy, can_edit = ledger.policies().of(name), self._keeper.access.may(user, name, edit=True)
+            policy, can_edit = _book(ledger).of(name), self._keeper.access.may(user, name, edit=True)
             require_role(role, policy, model=name, stage=stage, actor=actor, may_edit=can_edit)
 
         return may
@@ -340,7 +341,7 @@ class Api:
 
     def _with_notes(self, body: Body, model: str, decisions: LedgerDecisions, answer: AnswerT) -> AnswerT:
         """Return the answer, which says where the client has another policy than the one that counts."""
-        book = decisions.ledger.policies()
+        book = _book(decisions.ledger)
         if body.policy_digest in (None, book.of(model).digest):
             return answer
         note = f"the policy of {model} in your folder is not the server's ({book.source}); the server's holds"
@@ -349,19 +350,20 @@ class Api:
     def _refused(self, user: str | None, beats: Sequence[Heartbeat]) -> dict[tuple[str, str], NotApproved]:
         """Return why somebody is no engine of a model's stage, for each of which they are none."""
         refused = {}
-        for key in dict.fromkeys((each.model, each.stage) for each in beats):
+        for each in beats:
             try:
-                self._require_engine(user, [each for each in beats if (each.model, each.stage) == key])
+                self._require_engine(user, [each])
             except NotApproved as error:
-                refused[key] = error
+                refused[each.model, each.stage] = error
         return refused
 
-    def _require_engine(self, user: str | None, beats: Iterable[Heartbeat]) -> None:
-        """Refuse the word of somebody who is no engine of these stages."""
-        for model, stage in {(each.model, each.stage) for each in beats}:
-            self._require_sight(user, model)
-            with self._keeper.ledger() as ledger:
-                self._may(ledger, user, user or "nobody named")(Role.ENGINE, model, stage)
+    def _require_engine(self, user: str | None, beats: Sequence[Heartbeat]) -> None:
+        """Refuse the word of somebody who is no engine of these stages, of the models that it will be shown under."""
+        with self._keeper.ledger() as ledger:
+            for said, meant in zip(beats, named_now(beats, ledger), strict=True):
+                if not self._sees(user, meant.model):
+                    raise _unseen(said.model)
+                self._may(ledger, user, user or "nobody named")(Role.ENGINE, meant.model, meant.stage)
 
     def _require_claim(self, engine: str, user: str, owner: str) -> None:
         """Refuse to change what an engine says, except to the user who first wrote it and to administrators."""
@@ -416,6 +418,11 @@ def _manifest(text: str) -> Manifest:
         said = f"the manifest cannot be read: {place}: {wrong['msg']}"
         raise InvalidInput(said, code="wrong-manifest", hint="slipway register sends none") from error
     return Manifest.from_json(text)
+
+
+def _book(ledger: Ledger) -> PolicyBook:
+    """Return the policies; the default ones where a file cannot be read, so that a rollback can be made."""
+    return whatever_the_policy(ledger)[0].policies()
 
 
 def _unseen(model: str) -> NotApproved:

@@ -12,11 +12,11 @@ from shlex import quote
 
 from registry.errors import Conflict, Unavailable
 from registry.events import Event, first_hash
-from registry.history import Head, History, ModelState, Record, after, fold, last_out_of, record_of
+from registry.history import HEAD_TAG, Head, History, ModelState, Record, after, fold, last_out_of, record_of
 from registry.identity import RegisteredModel, uid_of
 from registry.model_registry import ModelRegistry
 from registry.policy import Policy, PolicyBook
-from registry.projection import Change, Projected, Refused, changes_for, numbers_of_interest, project
+from registry.projection import Change, Projected, Refused, changes_for, note_head, numbers_of_interest, project
 from registry.text import require_storable
 from registry.version import Version
 
@@ -309,13 +309,20 @@ def apply_state(situation: Situation, ledger: Ledger) -> Projected:
 
 
 def note(model: str, make: Callable[[Situation], Event], ledger: Ledger) -> Record:
-    """Record an event that moves nothing: a verdict, an approval, a registration."""
+    """Record an event that moves nothing: a verdict, an approval, a registration.
+
+    The first one is noted at the model, which is known by that when it is renamed. Where the registry does not take it
+    now, the next one is.
+    """
     found = ledger.registry.model(model)
     with ledger.history.lock(uid_of(found, ledger.history, ledger.registry.model)):
         situation = situation_of(found, ledger)
         event = make(situation)
         require_recordable(event)
-        return ledger.history.append(event, after_seq=situation.seq)
+        record = ledger.history.append(event, after_seq=situation.seq)
+        if HEAD_TAG not in found.tags:
+            note_head(found.name, record.head, ledger.registry)
+        return record
 
 
 def require_ours(situation: Situation, stage: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from registry.errors import Conflict, InvalidInput, NotFound
-from registry.history import History
+from registry.history import HEAD_TAG, History
 from registry.nearest import did_you_mean
 from registry.text import require_name
 
@@ -36,12 +36,13 @@ class RegisteredModel:
 def uid_of(model: RegisteredModel, history: History, find: Callable[[str], RegisteredModel]) -> str:
     """Return the model's identity: the one that the ledger knows it by, or a new one.
 
-    Known by another name it is only when no model has that name and creation time now: two that were registered in the
-    same millisecond are not one that was renamed. `find` returns the model that has a name, or raises.
+    Two that were registered in the same millisecond are not one that was renamed. A model keeps its tags when it is
+    renamed, so one that does not note the head of a chain is new; and known by another name it is only when no model
+    has that name and creation time now. `find` returns the model that has a name, or raises.
     """
     prefix = f"{model.workspace}/{model.created_ms}/"
     mine = f"{prefix}{model.name}"
-    if history.head(mine) is not None:
+    if HEAD_TAG not in model.tags or history.head(mine) is not None:
         return mine
     if under_this_name := history.model_uids(prefix=prefix, model=model.name):
         return under_this_name[0]

@@ -71,7 +71,7 @@ class LedgerDecisions:
 
     def status_of_models(self, seen: Callable[[str], bool]) -> Status:
         """Return every stage in use of the models with names that are seen."""
-        ledger, notes = _whatever_the_policy(self.ledger)
+        ledger, notes = whatever_the_policy(self.ledger)
         book = ledger.policies()
         read_once = replace(ledger, policies=lambda: book)
         shown = [model for model in ledger.registry.models() if seen(model.name)]
@@ -212,7 +212,7 @@ class LedgerDecisions:
                 code="one-of-both",
                 hint="give one of both",
             )
-        ledger, notes = _whatever_the_policy(self.ledger)
+        ledger, notes = whatever_the_policy(self.ledger)
         stages = ledger.policies().of(model).names
         chosen = find_stage(stage or stages[-1], stages)
         self.may(Role.PROMOTE, model, chosen)
@@ -446,7 +446,7 @@ def _back_to(
     return roll_back(situation, version, stage, why, recorded_manifest(about), skipped=skipped)
 
 
-def _whatever_the_policy(ledger: Ledger) -> tuple[Ledger, tuple[str, ...]]:
+def whatever_the_policy(ledger: Ledger) -> tuple[Ledger, tuple[str, ...]]:
     """Return a ledger that needs no policy of one's own, and a note where it has none that can be read.
 
     A rollback makes none of its checks, and is not to wait for somebody to mend it.

@@ -2,16 +2,20 @@
 
 import os
 
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR, SERVE_ARTIFACTS_ENV_VAR
 from mlflow.server.handlers import (
     _get_artifact_repo_mlflow_artifacts,
     _get_model_registry_store,
     _get_tracking_store,
 )
+from mlflow.server.workspace_helpers import _get_workspace_store
 
 from registry.errors import InvalidInput
 from registry.mlflow_guarded_artifacts import ArtifactGuard
+from registry.mlflow_guarded_workspaces import GuardedWorkspaces
 from registry.mlflow_server import HOW, server_protection
+from registry.plain_locations import require_plain
 from registry.protection import Protection
 
 
@@ -22,6 +26,8 @@ def require_guarded_server() -> None:
     ------
     InvalidInput
         A part of the server is not guarded, or tracking and registry are in different databases.
+    NotApproved
+        Artifacts are kept at a place that is not the same to everybody.
     """
     registry, tracking = _get_model_registry_store(), _get_tracking_store()
     server_protection()
@@ -33,12 +39,20 @@ def require_guarded_server() -> None:
             code="two-databases",
             hint="give --backend-store-uri only",
         )
+    enabled = MLFLOW_ENABLE_WORKSPACES.get()  # type: ignore[no-untyped-call]
+    if enabled and not isinstance(_get_workspace_store(), GuardedWorkspaces):
+        raise InvalidInput(
+            "the workspaces of this server are not guarded",
+            code="not-guarded",
+            hint="give no --workspace-store-uri: workspaces are kept where --backend-store-uri says",
+        )
     if os.environ.get(SERVE_ARTIFACTS_ENV_VAR):
         _require_guarded_artifacts(os.environ.get(ARTIFACTS_DESTINATION_ENV_VAR, ""))
 
 
 def _require_guarded_artifacts(kept_at: str) -> None:
     """Ask what MLflow made of the words: it takes `slipway+/data` for a folder of that name, below its own."""
+    require_plain(kept_at, "artifacts cannot be kept")
     repository = _get_artifact_repo_mlflow_artifacts()  # type: ignore[no-untyped-call]
     if not isinstance(repository, ArtifactGuard):
         raise InvalidInput(

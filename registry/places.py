@@ -76,11 +76,16 @@ def place_of(location: str, *, destination: str | None, workspace: str = DEFAULT
         return kept.below(in_workspace(proxied, workspace)) if kept else None
     location = unguarded(location)
     split = urlsplit(location)
-    if split.scheme in ("models", "runs") or not location:
+    if names_no_place(location) or not location:
         return None
     if split.scheme in ("", FOLDERS):
         return _folder(unquote(split.path if split.scheme else location))  # without a scheme, MLflow decodes it too
     return Place(f"{split.scheme.lower()}://{split.netloc.lower()}", _as_written(split.path.removeprefix("/")))
+
+
+def names_no_place(location: str) -> bool:
+    """Return whether a location is a reference, which leads to wherever that of a model or run is."""
+    return urlsplit(location).scheme in ("models", "runs")
 
 
 def places_named(location: str, *, destination: str | None, workspace: str = DEFAULT_WORKSPACE) -> tuple[Place, ...]:

@@ -9,10 +9,11 @@ import unicodedata
 from urllib.parse import quote, unquote, urlsplit
 
 from registry.errors import NotApproved
-from registry.places import unguarded
+from registry.places import FOLDERS, unguarded
 from registry.text import cleaned
 
 MARKS = "?#\\"
+LOCAL = ("", "localhost")
 SHOWN_CHARACTERS = 200
 
 
@@ -24,14 +25,15 @@ def require_plain(location: str, asked: str) -> None:
     Raises
     ------
     NotApproved
-        Its path has parts that name nothing (`.`, `..`, `//`), codes (`%31`), or marks that end it for some.
+        Its path has parts that name nothing (`.`, `..`, `//`), codes (`%31`), or marks that end it for some; it is a
+        folder of another host.
     """
     found = _unclear(unguarded(location))
     if found is not None:
         raise NotApproved(
             f"{asked} at {cleaned(location, SHOWN_CHARACTERS)}: it has {found}, and not everybody reads that alike",
             code="unclear-location",
-            hint="write the path as it is, without '.', '..', '//', '%' codes, '?', '#' and '\\'",
+            hint="write the path as it is, or file:///path, without '.', '..', '//', '%' codes, '?', '#' and '\\'",
         )
 
 
@@ -43,6 +45,10 @@ def _unclear(location: str) -> str | None:
         return "a host that cannot be read"
     if split.scheme == "models":  # a model's name, which is looked up as it is
         return None
+    if split.scheme == FOLDERS and not location.startswith(f"{FOLDERS}:"):
+        return "'file' in capitals, which MLflow takes for a folder's name"
+    if split.scheme == FOLDERS and split.netloc not in LOCAL:
+        return f"the host {split.netloc}, whose files are not here"
     path = split.path if split.scheme else location
     decoded = unquote(path)
     if decoded != path and not (split.scheme == "file" and _is_only_way(path, decoded)):

@@ -225,11 +225,19 @@ def project(
         left = needed()
     refused = [Refused(change=change, reason=tried[str(change)] or NOT_KEPT) for change in left]
     if history.head(model_uid) == head:
-        said = _said(partial(registry.set_model_tag, model.name, HEAD_TAG, str(head)))
+        said = note_head(model.name, head, registry)
         refused += [Refused(change=None, reason=said)] if said else []
         if not refused:
             history.set_applied(model_uid, head.seq)
     return Projected(changes=tuple(done), refused=tuple(refused))
+
+
+def note_head(model: str, head: Head, registry: ModelRegistry) -> str:
+    """Note the end of a model's chain in a tag, which stays with the model when it is renamed.
+
+    What the registry says against it is returned: nothing where it is noted.
+    """
+    return _said(partial(registry.set_model_tag, model, HEAD_TAG, str(head)))
 
 
 def _said(write: Callable[[], object]) -> str:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.errors import NotFound
+from registry.errors import NotApproved, NotFound
 from registry.guard import (
     PROMPT_TAG,
     Hold,
@@ -41,7 +41,7 @@ from registry.guard import (
 from registry.history import History, fold
 from registry.identity import RegisteredModel, uid_of
 from registry.place_index import PlaceIndex
-from registry.places import DEFAULT_WORKSPACE, Place, place_of, places_named, proxied_path
+from registry.places import DEFAULT_WORKSPACE, Place, names_no_place, place_of, places_named, proxied_path
 from registry.plain_locations import require_plain
 from registry.policy import PolicyBook
 from registry.stages import mlflow_stage_of
@@ -187,6 +187,7 @@ class Protection:
                 if shown.is_prompt:
                     continue
                 require_unheld(f"model {name} is not renamed", self._holds(shown))
+                self._require_no_other(shown, new_name)
                 book = self.policies()
                 require_nothing_becomes_protected(shown, new_name, book.of(new_name).names)
                 require_same_rules(
@@ -328,6 +329,12 @@ class Protection:
         """
         asked = "no experiment keeps its artifacts"
         require_plain(location, asked)
+        if names_no_place(location):
+            raise NotApproved(
+                f"{asked} at {location}: that names a model or a run, and no place",
+                code="unclear-location",
+                hint="name a folder or a bucket; without a location, the server chooses one",
+            )
         for target in self._places(location, workspace):
             held = self._held_where(target.is_in, self.kept.index().around(target))
             require_unheld(f"{asked} at {location}", held)
@@ -365,6 +372,18 @@ class Protection:
 
     def _uid(self, shown: ShownModel) -> str:
         return uid_of(shown.model, self.history, lambda name: self._named(shown.model.workspace, name))
+
+    def _require_no_other(self, shown: ShownModel, new_name: str) -> None:
+        """Refuse a name by which the history would take the model for another, made in the same millisecond."""
+        model = shown.model
+        other = f"{model.workspace}/{model.created_ms}/{new_name}"
+        if other != self._uid(shown) and self.history.head(other) is not None:
+            raise NotApproved(
+                f"model {model.name} is not renamed to {new_name}: the history knows another model by that name, made "
+                "in the same millisecond",
+                code="another-model",
+                hint="give it another name",
+            )
 
     def _named(self, workspace: str, name: str) -> RegisteredModel:
         shown = self.tables.model(workspace, name)

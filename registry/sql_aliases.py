@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 
 from registry.aliases import AliasHolder, Wanted
+from registry.history import HEAD_TAG
 from registry.identity import RegisteredModel
 from registry.sql_existing import existing_engine
 from registry.sql_history import translated
@@ -23,7 +24,8 @@ MODELS = sa.text(
     f"AND {IS_NO_PROMPT} ORDER BY a.name"
 )
 NAMED = sa.text(
-    "SELECT a.name, a.workspace, a.creation_time FROM registered_models a "
+    "SELECT a.name, a.workspace, a.creation_time, t.value AS head FROM registered_models a "
+    f"LEFT JOIN registered_model_tags t ON t.workspace = a.workspace AND t.name = a.name AND t.key = '{HEAD_TAG}' "
     f"WHERE a.workspace = 'default' AND a.name IN :models AND {IS_NO_PROMPT}"
 ).bindparams(sa.bindparam("models", expanding=True))
 VERSION = sa.text(
@@ -56,11 +58,16 @@ class SqlAliases:
             return tuple(connection.scalars(MODELS, {"alias": alias}))
 
     def models(self, names: Collection[str]) -> Mapping[str, RegisteredModel]:
-        """Return the models that have these names, without their aliases."""
+        """Return the models that have these names, without their aliases; of tags that which notes a chain's head."""
         with translated(self._url), self._engine.connect() as connection:
             rows = connection.execute(NAMED, {"models": sorted(names)}).all()
         return {
-            row.name: RegisteredModel(name=row.name, created_ms=int(row.creation_time), workspace=row.workspace)
+            row.name: RegisteredModel(
+                name=row.name,
+                created_ms=int(row.creation_time),
+                workspace=row.workspace,
+                tags={} if row.head is None else {HEAD_TAG: row.head},
+            )
             for row in rows
         }
 

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.guard import PROMPT_TAG, ShownModel
+from registry.history import HEAD_TAG
 from registry.identity import RegisteredModel
 from registry.protection import Stored, VersionKey
 from registry.stages import MLFLOW_NONE, mlflow_stage_of
@@ -94,15 +95,17 @@ class ProtectedTables:
             labelled = (VERSIONS.c.workspace == workspace, VERSIONS.c.name == name)
             unlabelled = VERSIONS.c.current_stage.in_([MLFLOW_NONE, DELETED])
             labels = sa.select(VERSIONS.c.version, VERSIONS.c.current_stage).where(*labelled, ~unlabelled)
+            tags = self._tags(connection, workspace, name)
             return ShownModel(
                 model=RegisteredModel(
                     name=name,
                     created_ms=int(created_ms),
                     workspace=workspace,
                     aliases={row.alias: int(row.version) for row in aliases},
+                    tags=tags,
                 ),
                 labels={int(row.version): row.current_stage for row in connection.execute(labels)},
-                is_prompt=self._is_prompt(connection, workspace, name),
+                is_prompt=tags.get(PROMPT_TAG) == "true",
             )
 
     def models(self, workspace: str) -> tuple[str, ...]:
@@ -173,11 +176,13 @@ class ProtectedTables:
         with self._engine.connect() as connection:
             return tuple(_key(row) for row in connection.execute(query.distinct().order_by(*columns)))
 
-    def _is_prompt(self, connection: sa.Connection, workspace: str, name: str) -> bool:
-        query = sa.select(MODEL_TAGS.c.value).where(
-            MODEL_TAGS.c.workspace == workspace, MODEL_TAGS.c.name == name, MODEL_TAGS.c.key == PROMPT_TAG
+    def _tags(self, connection: sa.Connection, workspace: str, name: str) -> dict[str, str]:
+        """Return the tags that tell what a model is: a prompt, or one with a history."""
+        here = (MODEL_TAGS.c.workspace == workspace, MODEL_TAGS.c.name == name)
+        query = sa.select(MODEL_TAGS.c.key, MODEL_TAGS.c.value).where(
+            *here, MODEL_TAGS.c.key.in_([PROMPT_TAG, HEAD_TAG])
         )
-        return connection.scalar(query) == "true"
+        return {row.key: row.value for row in connection.execute(query)}
 
 
 def _key(row: Any) -> VersionKey:

@@ -163,6 +163,12 @@ class FakeModelRegistry:
         self.writes.append("log_text")
         self.texts[run_id, path] = text
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Rename a model; it keeps its tags and when it was made."""
+        for kept in (self.known, self.created_ms, self.model_tags):
+            if name in kept:
+                kept[new_name] = kept.pop(name)  # type: ignore[attr-defined,index]
+
     def _of(self, model: str) -> dict[int, Version]:
         self._refuse_prompt(model)
         if model not in self.known:

@@ -24,6 +24,8 @@ HALVES = {
     "no artifacts named": (DATABASE, DATABASE, ""),
     "MLflow's own tracking": ("sqlite:///{0}/mlflow.db", DATABASE, FOLDER),
     "MLflow's own registry": (DATABASE, "sqlite:///{0}/mlflow.db", FOLDER),
+    "a folder of another host": (DATABASE, DATABASE, "slipway+file://host{0}/kept"),
+    "a folder below one called FILE:": (DATABASE, DATABASE, "SLIPWAY+FILE://{0}/kept"),
     "two databases": (DATABASE, "slipway+sqlite:///{0}/other.db", FOLDER),
 }
 
@@ -36,7 +38,9 @@ def folder(tmp_path: Path, empty_database: Path) -> Path:
     return tmp_path
 
 
-def asked(folder: Path, tracking: str, registry: str, artifacts: str) -> "subprocess.CompletedProcess[str]":
+def asked(
+    folder: Path, tracking: str, registry: str, artifacts: str, **more: str
+) -> "subprocess.CompletedProcess[str]":
     """Ask in a process of its own, as each worker of a server does."""
     set_by_mlflow = {
         BACKEND_STORE_URI_ENV_VAR: tracking.format(folder),
@@ -45,7 +49,7 @@ def asked(folder: Path, tracking: str, registry: str, artifacts: str) -> "subpro
         SERVE_ARTIFACTS_ENV_VAR: "true",
     }
     words = [sys.executable, "-c", ASKED]
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **set_by_mlflow}
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **set_by_mlflow, **more}
     return subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -55,10 +59,21 @@ def test_a_server_that_is_guarded_wholly_begins(folder: Path):
     assert done.stdout.strip() == "guarded", done.stderr
 
 
+def test_workspaces_are_guarded_where_the_server_has_them(folder: Path):
+    """They are kept where the backend is; in MLflow's own store one could be deleted under a protected stage."""
+    enabled = {"MLFLOW_ENABLE_WORKSPACES": "true"}
+    done = asked(folder, DATABASE, DATABASE, FOLDER, **enabled)
+    assert done.stdout.strip() == "guarded", done.stderr
+    done = asked(
+        folder, DATABASE, DATABASE, FOLDER, **enabled, MLFLOW_WORKSPACE_STORE_URI=f"sqlite:///{folder}/mlflow.db"
+    )
+    assert "the workspaces of this server are not guarded" in done.stderr
+
+
 @pytest.mark.parametrize("half", HALVES)
 def test_half_a_guard_is_refused(half: str, folder: Path):
     """The error says what is not guarded."""
     done = asked(folder, *HALVES[half])
     assert "guarded" not in done.stdout
-    assert "InvalidInput" in done.stderr, done.stderr
+    assert "InvalidInput" in done.stderr or "NotApproved" in done.stderr, done.stderr
     assert not (folder / "slipway+").exists()

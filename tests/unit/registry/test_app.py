@@ -14,10 +14,11 @@ from fastapi import FastAPI, Request
 from registry.app import STATUS, answer_to, build_api
 from registry.app_routes import Keeper
 from registry.decide import Ledger, look
-from registry.errors import NotApproved, SlipwayError
+from registry.errors import InvalidInput, NotApproved, SlipwayError
 from registry.events import EventKind
 from registry.manifest import manifest_of
 from registry.model_registry import Measured, Origin
+from registry.policy import PolicyBook
 from registry.version import parse_ref
 from tests.asgi import ask
 from tests.fakes import FakeClaims, FakeHeartbeats, logged_model
@@ -537,8 +538,7 @@ def test_what_engines_say_of_a_renamed_model_is_shown_under_its_name_now(staffed
     assert moved.status == 200
     spoken = {**beat(1, staffed.now), "since": staffed.now.isoformat()}
     assert staffed.post("/heartbeats", {"beats": [spoken]}, "ed").status == 200
-    staffed.registry.known["new"] = staffed.registry.known.pop("m")
-    staffed.registry.created_ms = {"new": staffed.registry.created_ms["m"]}
+    staffed.registry.rename("m", "new")
 
     def shown() -> list[str]:
         return [each["model"] for each in staffed.get("/heartbeats", "vera").document["beats"]]
@@ -561,6 +561,44 @@ def test_what_engines_say_of_a_renamed_model_is_shown_under_its_name_now(staffed
     assert shown() == ["m"], "deleted: the name that it was last known by"
 
 
+def test_a_rollback_does_not_wait_for_the_policy_to_be_mended(staffed: Office):
+    """Whoever may edit the model makes it, where nobody can read whom the policy lets; nothing else is decided."""
+    for number in (1, 2):
+        staffed.post("/verdicts", staffed.judged(number, "production"), "ci")
+        asked = {"version": f"m/{number}", "stage": "production", "reason": "x"}
+        assert staffed.post("/promotions", asked, "petra").status == 200
+
+    def unreadable() -> PolicyBook:
+        raise InvalidInput("promotion.yaml is wrong", code="wrong-policy", hint=None)
+
+    staffed.ledger = replace(staffed.ledger, policies=unreadable)
+    body = {"model": "m", "reason": "it is bad", "policy_digest": "sha256:mine"}
+    assert code(staffed.post("/rollbacks", body, "vera")) == (403, "not-your-role")
+    asked = {"version": "m/3", "stage": "production", "reason": "x"}
+    assert code(staffed.post("/promotions", asked, "ed")) == (400, "wrong-policy")
+    done = staffed.post("/rollbacks", body, "ed").document
+    assert done["version"] == "m/1"
+    assert "the stages are taken to be those of the default policy" in done["notes"][0]
+
+
+def test_nobody_speaks_of_another_model_by_its_old_name(staffed: Office):
+    """An engine's word from before somebody else had the name is about the model that had it: its engines say it."""
+    staffed.post("/verdicts", staffed.judged(1, "production"), "ci")
+    assert staffed.post("/promotions", {"version": "m/1", "stage": "production", "reason": "x"}, "petra").status == 200
+    staffed.registry.rename("m", "new")
+    staffed.registry.known["m"] = dict(staffed.registry.known["new"])
+    staffed.registry.created_ms["m"] = int(staffed.now.timestamp() * 1000) + 1
+    spoken = {"beats": [{**beat(1, staffed.now), "since": staffed.now.isoformat()}]}
+    staffed.access.denied = {"new"}
+    refused = staffed.post("/heartbeats", spoken, "ed")
+    assert code(refused) == (403, "not-yours-to-see")
+    assert "new" not in refused.text
+    assert staffed.heartbeats.all() == ()
+    staffed.access.denied = set()
+    assert staffed.post("/heartbeats", spoken, "ed").status == 200
+    assert [each["model"] for each in staffed.get("/heartbeats", "vera").document["beats"]] == ["new"]
+
+
 def test_who_serves_has_no_part_in_what_a_verdict_rests_on(office: Office, tmp_path: Path):
     """Verdicts hold on when an engine is listed."""
     listed = Office(tmp_path / "listed", production={"roles": {"engine": ["engine"]}})
@@ -581,8 +619,7 @@ RENAMED = ("/models/m/history", "/ledger/records?model_uid=default/1/m", "/ledge
 def test_a_renamed_models_history_is_seen_by_whoever_sees_its_new_name(staffed: Office, path: str):
     """MLflow's permissions go with the name; the history learns of a rename only when something is next decided."""
     assert staffed.get(path, "vera").status == 200
-    staffed.registry.known["new"] = staffed.registry.known.pop("m")
-    staffed.registry.created_ms["new"] = staffed.registry.created_ms.pop("m")
+    staffed.registry.rename("m", "new")
     staffed.access.denied = {"new"}
     assert code(staffed.get(path, "vera")) == (403, "not-yours-to-see")
     assert "new" not in staffed.get(path, "vera").text
@@ -594,8 +631,8 @@ def test_a_renamed_models_history_is_seen_by_whoever_sees_its_new_name(staffed: 
 def test_who_makes_a_model_under_an_old_name_sees_its_history_and_not_the_others(staffed: Office):
     """The name means the model that has it now, whatever was decided under it before."""
     first = look("m", staffed.ledger).model_uid
-    staffed.registry.known["new"] = staffed.registry.known.pop("m")
-    staffed.registry.created_ms = {"new": staffed.registry.created_ms["m"], "m": 77}
+    staffed.registry.rename("m", "new")
+    staffed.registry.created_ms["m"] = 77
     staffed.registry.known["m"] = {1: replace(staffed.registry.known["new"][1], aliases=frozenset())}
     staffed.access.denied = {"new"}
     refused = staffed.get("/models/m/history", "vera")

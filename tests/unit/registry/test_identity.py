@@ -1,11 +1,13 @@
 """A name can be given away and given again, an identity cannot."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from registry.errors import Conflict, NotFound
+from registry.history import HEAD_TAG
 from registry.identity import RegisteredModel, uid_last_named, uid_named, uid_of
 from tests.fakes import FakeHistory
 from tests.unit.registry.test_history import event
@@ -14,8 +16,8 @@ UID = "default/1/m"
 
 
 def model(name: str, created_ms: int = 1, workspace: str = "default") -> RegisteredModel:
-    """Return a registered model."""
-    return RegisteredModel(name=name, created_ms=created_ms, workspace=workspace)
+    """Return a registered model about which something was decided: it notes the head of its chain."""
+    return RegisteredModel(name=name, created_ms=created_ms, workspace=workspace, tags={HEAD_TAG: "1:…"})
 
 
 def registry(*models: RegisteredModel) -> Callable[[str], RegisteredModel]:
@@ -66,6 +68,9 @@ def test_two_models_of_one_millisecond_are_two():
     assert uid_of(model("n"), known("m", "n"), both) == "default/1/n"
     renamed = registry(model("m"), model("tumour"))
     assert uid_of(model("tumour"), known("m", "n"), renamed) == "default/1/n"
+    new = replace(model("n"), tags={})
+    assert uid_of(new, known("m"), registry(model("renamed"), new)) == "default/1/n", "it notes no head of a chain"
+    assert uid_of(model("renamed"), known("m"), registry(model("renamed"), new)) == "default/1/m"
 
 
 def swapped() -> FakeHistory:
