@@ -46,6 +46,23 @@ DEFAULT_METRICS: Mapping[bool, Metric] = {True: "accuracy", False: "rmse"}
 SLICE_METRICS: Mapping[bool, Metric] = {True: "accuracy", False: "mae"}
 
 
+OF_PROBABILITIES = ("log_loss", "brier")
+OF_SCORES = (*OF_PROBABILITIES, "roc_auc", "average_precision")
+
+
+def metric_of_callers(metric: Metric, both: HeadToHead) -> Metric | None:
+    """Return what measures the answers that callers get, where a metric looks at others.
+
+    Ranks and probabilities say nothing of labels, which a threshold makes of them; labels and ranks nothing of
+    probabilities.
+    """
+    if not both.is_classification:
+        return None
+    if both.candidate.method == "predict_proba":
+        return None if metric in OF_PROBABILITIES else "brier"
+    return "balanced_accuracy" if metric in OF_SCORES else None
+
+
 def compare(metric: Metric, both: HeadToHead, *, quantile: float) -> Paired:
     """Return the paired comparison of a metric; `quantile` is what `pinball` measures.
 

@@ -1,12 +1,13 @@
 """champion: the candidate is not worse than the version in the stage, on rows that neither was trained on."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from registry.answers import CannotCompare, without_comparison
+from registry.answers import CannotCompare, TooFewRows, without_comparison
 from registry.evidence import Evidence
 from registry.head_to_head import HeadToHead, head_to_head
 from registry.judgement import Judged, judge, without_error
-from registry.metric_pairs import COMPARISONS, DEFAULT_METRICS, Margin, compare, require_effect
+from registry.metric_pairs import COMPARISONS, DEFAULT_METRICS, Margin, compare, metric_of_callers, require_effect
 from registry.metrics import Direction, direction_of
 from registry.paired import Paired
 from registry.policy import ChampionRule, Metric
@@ -19,13 +20,34 @@ def check(evidence: Evidence, rule: ChampionRule) -> tuple[Finding, ...]:
         reason = f"nothing is in {evidence.stage} yet to compare with"
         return (Finding(check="champion", outcome=Outcome.PASS, reason=reason),)
     try:
-        return tuple(_compared(both, rule) for both in head_to_head(evidence, rule))
+        return tuple(finding for both in head_to_head(evidence, rule) for finding in _findings(both, rule))
     except CannotCompare as why:
         return without_comparison("champion", why)
 
 
-def _compared(both: HeadToHead, rule: ChampionRule) -> Finding:
+def _findings(both: HeadToHead, rule: ChampionRule) -> Iterator[Finding]:
     metric = rule.metric or DEFAULT_METRICS[both.is_classification]
+    found = _compared(metric, both, rule)
+    yield found
+    of_callers = metric_of_callers(metric, both)
+    if of_callers is not None and found.outcome is not Outcome.FAIL:
+        yield from _callers_get_worse(of_callers, both, rule)
+
+
+def _callers_get_worse(metric: Metric, both: HeadToHead, rule: ChampionRule) -> Iterator[Finding]:
+    """Refuse a candidate that is shown to give callers worse answers, however good it is by the policy's metric."""
+    try:
+        paired = compare(metric, both, quantile=0.5)
+    except TooFewRows:
+        return
+    margin = COMPARISONS[metric].margin.of(paired.champion)
+    judged = judge(paired, margin=margin, alpha=1 - rule.confidence, superiority=False)
+    if judged.outcome is Outcome.FAIL:
+        said = f"{_measured(metric, paired, judged, both)}; {_said(judged, margin)}, in what callers get{both.note}"
+        yield _finding(judged, paired, said, _details(metric, paired, judged, margin, both), both.doubts)
+
+
+def _compared(metric: Metric, both: HeadToHead, rule: ChampionRule) -> Finding:
     require_effect(metric, rule.margin)
     paired = compare(metric, both, quantile=rule.quantile or 0.5)
     margin = _margin(rule, metric).of(paired.champion)

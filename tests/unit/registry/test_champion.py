@@ -629,6 +629,51 @@ def test_classes_stand_in_one_order(tmp_path: Path):
     assert (found.outcome, "in this order, and m/2 in another" in found.reason) == (Outcome.INCONCLUSIVE, True)
 
 
+def steep(at: float) -> Answers:
+    """Return a model that is right nine times in ten, by its labels, ranks and probabilities."""
+    return Answers(
+        lambda features: (features.x > at).astype(int).to_numpy(),
+        probability=lambda features: np.where(features.x > at, 0.9, 0.1) + (features.x - at).to_numpy() / 100,
+    )
+
+
+def altered(labels=None, probability=None, method: str = "predict") -> tuple[Answers, Answers]:
+    """Return a model that differs from another in its labels or probabilities, and that one."""
+    theirs, known = steep(0.5), steep(0.5)
+    ours = Answers(labels or known.labels, probability=probability or (lambda rows: known.predict_proba(rows)[:, 1]))
+    ours.method = theirs.method = method
+    return ours, theirs
+
+
+@pytest.mark.parametrize(
+    ("metric", "given"),
+    [
+        ("log_loss", altered(labels=lambda rows: (rows.x > 2).astype(int).to_numpy())),
+        ("brier", altered(labels=lambda rows: (rows.x > 2).astype(int).to_numpy())),
+        ("roc_auc", altered(labels=lambda rows: np.ones(len(rows), dtype=int))),
+        ("average_precision", altered(labels=lambda rows: np.ones(len(rows), dtype=int))),
+        (None, altered(probability=lambda rows: 0.5 + (rows.x - 0.5).to_numpy() / 1e6, method="predict_proba")),
+        ("f1", altered(probability=lambda rows: 0.5 + (rows.x - 0.5).to_numpy() / 1e6, method="predict_proba")),
+        ("roc_auc", altered(probability=lambda rows: 0.001 + rows.x.to_numpy() / 1e6, method="predict_proba")),
+    ],
+)
+def test_callers_are_not_given_worse_than_what_was_measured(
+    tmp_path: Path, metric: str | None, given: tuple[Answers, Answers]
+):
+    """A threshold apart from the probabilities, or probabilities apart from the labels."""
+    passed, refused = champion.check(evidence_of(tmp_path, ids(2000), *given), ChampionRule(metric=metric))
+    assert passed.outcome is Outcome.PASS, passed.reason
+    assert (refused.outcome, "in what callers get" in refused.reason) == (Outcome.FAIL, True), refused.reason
+
+
+def test_a_threshold_that_is_not_shown_to_be_worse_is_the_policys_own_matter(tmp_path: Path):
+    """One that finds more of the rare class, and more besides."""
+    ours, theirs = altered(labels=lambda rows: (rows.x > 0.49).astype(int).to_numpy())
+    assert only(champion.check(evidence_of(tmp_path, ids(2000), ours, theirs), ChampionRule(metric="roc_auc")))
+    few = evidence_of(tmp_path, ids(200).assign(y=lambda rows: (rows.index < 5).astype(int)), ours, theirs)
+    assert only(champion.check(few, ChampionRule(metric="log_loss"))), "too few of a class to measure labels"
+
+
 def above_share(features: pd.DataFrame) -> np.ndarray:
     """Return the probability of the second class that `above(0.5)` gives."""
     return np.clip(features.x, 0.05, 0.95).to_numpy()
