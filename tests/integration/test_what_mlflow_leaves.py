@@ -223,7 +223,16 @@ WRITES: dict[str, dict[str, Deed]] = {
 }
 """Call → what is done with it; the last are none: somebody removed stored files, or ran `mlflow gc`."""
 
-CASES = [(call, name) for call, deeds in WRITES.items() for name in deeds]
+DATABASES = ("sqlite", "postgresql")
+
+
+def cases() -> Iterator[Any]:
+    """Yield every deed on each database; on the second all but the first of each call only in the long run."""
+    for database in DATABASES:
+        for call, deeds in WRITES.items():
+            for place, name in enumerate(deeds):
+                marks = [pytest.mark.long] if place and database != DATABASES[0] else []
+                yield pytest.param(database, call, name, id=f"{database}-{call}: {name}", marks=marks)
 
 
 def prepare(place: Place, files: Path) -> None:
@@ -282,7 +291,7 @@ def command(*words: str) -> Said:
     return Said(code=code, out=out.getvalue(), err=err.getvalue())
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=DATABASES)
 def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Copies, World]:
     """Return a world to be copied; its files stay at their place, and are put back there for each test."""
     server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
@@ -341,7 +350,7 @@ def answered(world: World) -> Said:
     return status
 
 
-@pytest.mark.parametrize(("call", "name"), CASES, ids=[f"{call}: {name}" for call, name in CASES])
+@pytest.mark.parametrize(("template", "call", "name"), list(cases()), indirect=["template"])
 def test_there_is_a_way_on(make: Callable[[], World], call: str, name: str):
     """Status answers, each command that it advises settles its stage, and every verb goes on from there."""
     world = make()
