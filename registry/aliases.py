@@ -12,13 +12,19 @@ Wanted = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AliasHolder:
-    """The version that has an alias. `identity` is workspace and creation time of the version.
-
-    A deleted and re-created model counts its versions from 1 again; the identity tells them apart.
-    """
+    """The version that has an alias; `identity` is what `identity_of` makes of it."""
 
     number: int
     identity: str
+
+
+def identity_of(workspace: str, created_ms: int, model: str, source: str | None) -> str:
+    """Return what tells a version from every other of its number: when it was made, under which name and of what.
+
+    A deleted and re-created model counts its versions from 1 again; and two models have versions of one number that
+    were made in the same millisecond.
+    """
+    return f"{workspace}/{created_ms}/{model}/{source or ''}"
 
 
 class Aliases(Protocol):

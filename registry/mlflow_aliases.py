@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from registry.aliases import AliasHolder, Wanted
+from registry.aliases import AliasHolder, Wanted, identity_of
 from registry.errors import Conflict, NotFound
 from registry.identity import RegisteredModel
 from registry.mlflow_errors import translated
@@ -61,4 +61,5 @@ class MlflowAliases:
                 raise
             return None
         workspace = str(getattr(version, "workspace", None) or "default")
-        return AliasHolder(number=int(version.version), identity=f"{workspace}/{version.creation_timestamp}")
+        identity = identity_of(workspace, version.creation_timestamp, version.name, version.source)
+        return AliasHolder(number=int(version.version), identity=identity)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
-from registry.aliases import AliasHolder, Wanted
+from registry.aliases import AliasHolder, Wanted, identity_of
 from registry.history import HEAD_TAG
 from registry.identity import RegisteredModel
 from registry.sql_existing import existing_engine
@@ -15,7 +15,7 @@ IS_NO_PROMPT = (
     "AND t.key = 'mlflow.prompt.is_prompt' AND lower(t.value) = 'true')"
 )
 HOLDERS = sa.text(
-    "SELECT a.name, a.alias, a.version, a.workspace, v.creation_time FROM registered_model_aliases a "
+    "SELECT a.name, a.alias, a.version, a.workspace, v.creation_time, v.source FROM registered_model_aliases a "
     "JOIN model_versions v ON v.name = a.name AND v.version = a.version AND v.workspace = a.workspace "
     f"WHERE a.workspace = 'default' AND a.name IN :models AND {IS_NO_PROMPT}"
 ).bindparams(sa.bindparam("models", expanding=True))
@@ -29,7 +29,7 @@ NAMED = sa.text(
     f"WHERE a.workspace = 'default' AND a.name IN :models AND {IS_NO_PROMPT}"
 ).bindparams(sa.bindparam("models", expanding=True))
 VERSION = sa.text(
-    "SELECT workspace, creation_time FROM model_versions WHERE workspace = 'default' AND name = :model "
+    "SELECT workspace, creation_time, source FROM model_versions WHERE workspace = 'default' AND name = :model "
     "AND version = :number AND current_stage <> 'Deleted_Internal'"
 )
 
@@ -47,7 +47,9 @@ class SqlAliases:
         with translated(self._url), self._engine.connect() as connection:
             rows = connection.execute(HOLDERS, {"models": models}).all()
         found = {
-            (row.name, row.alias): AliasHolder(number=row.version, identity=f"{row.workspace}/{row.creation_time}")
+            (row.name, row.alias): AliasHolder(
+                number=row.version, identity=identity_of(row.workspace, row.creation_time, row.name, row.source)
+            )
             for row in rows
         }
         return {each: found[each] for each in wanted if each in found}
@@ -75,4 +77,6 @@ class SqlAliases:
         """Return a version by its number."""
         with translated(self._url), self._engine.connect() as connection:
             row = connection.execute(VERSION, {"model": model, "number": number}).first()
-        return AliasHolder(number=number, identity=f"{row.workspace}/{row.creation_time}") if row else None
+        if row is None:
+            return None
+        return AliasHolder(number=number, identity=identity_of(row.workspace, row.creation_time, model, row.source))

@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from registry.aliases import identity_of
 from registry.artifact_cache import FILES, ArtifactCache
 from registry.decide import Ledger
 from registry.errors import Conflict, SlipwayError
@@ -63,7 +64,8 @@ def prepare(job: Job) -> Prepared:
     open_aliases(os.environ).models_with("")
     ledger = open_ledger(os.environ, Path.cwd())
     version = ledger.registry.version(VersionRef(model=job.model, number=job.number))
-    if not job.identity.endswith(f"/{round(version.created_at.timestamp() * 1000)}"):
+    workspace, created_ms = job.identity.split("/")[0], round(version.created_at.timestamp() * 1000)
+    if job.identity != identity_of(workspace, created_ms, version.model, version.source):
         raise Conflict(f"{version} is another one now", code="version-changed", hint=None)
     manifest, folder = _files(version, ledger, ArtifactCache(Path(job.cache) / FILES, max_bytes=job.cache_max_bytes))
     index = PreparedVersions(Path(job.cache), registry=job.registry, accelerate=job.accelerate)

@@ -21,7 +21,7 @@ class Target:
 class Sighting:
     """The version that the registry shows for a target.
 
-    `identity` names the model beyond its name: a deleted and re-created one has another.
+    `identity` tells the version from every other of its number (`registry.aliases.identity_of`).
     """
 
     identity: str

@@ -1,11 +1,13 @@
 """The contract of `Aliases`: straight from SQL and through MLflow's client the same is seen."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from registry.aliases import Aliases
+from registry.aliases import Aliases, identity_of
 from registry.errors import Unavailable
 from registry.mlflow_aliases import MlflowAliases
 from registry.sql_aliases import SqlAliases
@@ -51,6 +53,24 @@ def test_a_recreated_model_has_another_identity(client: MlflowClient, aliases: A
         client.delete_registered_model("cancer")
     assert [each.number for each in seen] == [1, 1]
     assert seen[0].identity != seen[1].identity
+
+
+def test_versions_of_one_millisecond_are_told_apart(client: MlflowClient, aliases: Aliases, store: Path):
+    """Those of two models with one number, and those that were made of other files; both doors name them alike."""
+    for model in ("cancer", "iris"):
+        client.set_registered_model_alias(model, "production", str(register(client, model)))
+    with contextlib.closing(sqlite3.connect(store / "mlflow.db")) as database, database:
+        database.execute("UPDATE model_versions SET creation_time = 1")
+    wanted = [PRODUCTION, ("iris", "production")]
+    cancer, iris = map(aliases.holders(wanted).__getitem__, wanted)
+    assert (cancer.number, iris.number) == (1, 1)
+    assert cancer.identity != iris.identity
+    assert (
+        cancer.identity
+        == identity_of("default", 1, "cancer", "file:///nowhere")
+        != identity_of("default", 1, "cancer", "")
+    )
+    assert aliases.numbered("cancer", 1) == cancer
 
 
 def test_models_with_an_alias_are_told_without_prompts(client: MlflowClient, aliases: Aliases):
