@@ -151,6 +151,16 @@ def refuse_by_place(asked: str) -> NotApproved:
     )
 
 
+def refuse_elsewhere(asked: str, location: str, own: str) -> NotApproved:
+    """Return why a version of files that the server does not keep enters no stage."""
+    return NotApproved(
+        f"{asked}: its files lie at {location}, and the server guards only what it keeps at {own}",
+        code="kept-elsewhere",
+        hint="log the model in an experiment whose artifacts the server keeps (mlflow-artifacts:/…); or have the place "
+        "trusted in the server's slipway.yaml: registry: {artifact_places: […]}",
+    )
+
+
 def stage_of_label(label: str, stages: Iterable[str]) -> str | None:
     """Return the protected stage that has an MLflow stage."""
     return next((stage for stage in stages if (mlflow_stage_of(stage) or "").casefold() == label.casefold()), None)

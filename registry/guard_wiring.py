@@ -37,4 +37,5 @@ def open_protection(url: str, tables: Tables, environ: Mapping[str, str], folder
         policies=policies,
         destination=destination,
         writes=open_write_locks(url),
+        others=settings.artifact_places,
     )

@@ -105,6 +105,9 @@ def keeper(access: Access) -> Keeper:
             def hold(version: Version) -> None:
                 held.enter_context(protection.files_stay(workspace(), version.model, version.number))
 
+            def require_kept(version: Version, location: str) -> None:
+                protection.require_kept_here(workspace(), f"{version} enters no stage", location)
+
             yield Ledger(
                 registry=ServerRegistry(
                     database_of_server(), files, require_outside_versions=protection.require_outside_versions
@@ -113,6 +116,7 @@ def keeper(access: Access) -> Keeper:
                 policies=protection.policies,
                 mirror_stages=settings.mirror_stages,
                 hold=hold,
+                require_kept=require_kept,
             )
 
     place, _ = history_place(settings, {"MLFLOW_REGISTRY_URI": database_of_server()})

@@ -6,6 +6,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from registry.errors import Conflict, NotFound
+from registry.places import names_no_place
 from registry.version import Version
 
 LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")
@@ -54,7 +55,7 @@ def require_fixed_location(version: Version, client: MlflowClient) -> None:
     """
     kept = str(client.get_model_version_download_uri(version.model, str(version.number)))
     hint = f'register its files by themselves: mlflow.register_model("models:/m-…", "{version.model}")'
-    if location_of(kept, client) != kept:
+    if names_no_place(kept) or location_of(kept, client) != kept:
         raise Conflict(
             f"MLflow finds the files of {version} by {kept}, which may lead to others tomorrow",
             code="not-a-location",

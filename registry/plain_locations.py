@@ -5,15 +5,17 @@ another. They are refused where somebody gives them; those that are there alread
 (`registry.places`).
 """
 
+import re
 import unicodedata
 from urllib.parse import quote, unquote, urlsplit
 
 from registry.errors import NotApproved
-from registry.places import FOLDERS, unguarded
+from registry.places import FOLDERS, names_no_place, unguarded
 from registry.text import cleaned
 
 MARKS = "?#\\"
 LOCAL = ("", "localhost")
+REFERENCE = re.compile(r"(models|runs):/[^/]")
 SHOWN_CHARACTERS = 200
 
 
@@ -43,6 +45,8 @@ def _unclear(location: str) -> str | None:
         split = urlsplit(location)
     except ValueError:
         return "a host that cannot be read"
+    if names_no_place(location) and not REFERENCE.match(location):
+        return "a reference that is not written as models:/… or runs:/…"
     if split.scheme == "models":  # a model's name, which is looked up as it is
         return None
     if split.scheme == FOLDERS and not location.startswith(f"{FOLDERS}:"):

@@ -25,6 +25,7 @@ from registry.guard import (
     refuse_alike,
     refuse_among,
     refuse_by_place,
+    refuse_elsewhere,
     refuse_lookalike,
     refuse_to_label,
     refuse_to_move_alias,
@@ -114,7 +115,8 @@ class KeptVersions(Protocol):
 class Protection:
     """Asks what is protected, and refuses what would harm it.
 
-    `destination` is where the server keeps the artifacts that it passes on.
+    `destination` is where the server keeps the artifacts that it passes on, `others` are places beside it where nobody
+    writes behind its back.
     """
 
     tables: Tables
@@ -123,6 +125,7 @@ class Protection:
     policies: Callable[[], PolicyBook]
     destination: Callable[[], str | None]
     writes: WriteLocks
+    others: tuple[str, ...] = ()
 
     def alias_may_move(self, workspace: str, name: str, alias: str, *, to: int | None) -> None:
         """Refuse to set an alias of a protected stage, or with `None` to remove it; or to set one that looks like it.
@@ -321,6 +324,19 @@ class Protection:
         found = self.tables.stored_numbers(workspace, shown.model.created_ms, [number]) if shown else ()
         with self.writes.alone(place for each in found for place in places_of(each, self.destination())):
             yield
+
+    def require_kept_here(self, workspace: str, asked: str, location: str) -> None:
+        """Refuse a version of files that the server does not keep itself: whoever has their keys may change them.
+
+        A server that keeps none passes nothing on, and guards no files.
+        """
+        own = self.destination()
+        if own is None:
+            return
+        known = [place for each in (own, *self.others) if (place := place_of(each, destination=None))]
+        targets = self._places(location, workspace)
+        if not targets or not all(any(map(target.is_in, known)) for target in targets):
+            raise refuse_elsewhere(asked, location, own)
 
     def location_may_be_used(self, location: str, workspace: str) -> None:
         """Refuse an experiment whose runs would keep their artifacts among those of others.

@@ -32,8 +32,9 @@ class RegistrySettings(Section):
 
     Without `history_uri` the history is in the database of MLflow's registry. The cache keeps the files of versions
     that are not stored on this disk, at most so many MiB; by default it is the one that the serving engine fills.
-    `server` is the team's, for the commands that prepare, examine and run it: `registry.server_settings` reads it. All
-    others work without its secrets.
+    `artifact_places` are folders and buckets, beside what a server keeps itself, whose versions may enter a stage:
+    nobody writes there behind the server's back. `server` is the team's, for the commands that prepare, examine and run
+    it: `registry.server_settings` reads it. All others work without its secrets.
     """
 
     policy: Path = Path("promotion.yaml")
@@ -41,6 +42,7 @@ class RegistrySettings(Section):
     history_uri: SecretStr | None = None
     cache: Path = Path(".slipway/cache")
     cache_max_mb: int = Field(20_000, ge=1)
+    artifact_places: tuple[str, ...] = ()
     server: Any = None
 
 

@@ -1,7 +1,7 @@
 """Which URL asks which target in which form."""
 
-from collections.abc import Mapping
-from urllib.parse import quote
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote, unquote
 
 from registry.errors import NotFound
 from serving.engine import Engine, Slot
@@ -15,17 +15,27 @@ def scoring_routes(engine: Engine) -> Mapping[bytes, Route]:
 
     A target is asked as `/models/cancer@production/…`; by its model's name alone where the engine serves one stage of
     it (the first given, else); and without a name where there is one target.
+
+    No path has two meanings: a model whose own name holds an `@` could be called like another one's stage, and is asked
+    as `/models/NAME@STAGE/…` alone; one whose name holds a code (`a%20b`) is asked by that name encoded.
     """
     slots = list(engine.slots.values())
     routes: dict[bytes, Route] = {}
     for form in FORMS.values():
         for slot in reversed(slots):
-            for name in (str(slot.target), slot.target.model):
-                for written in (name, quote(name), quote(name, safe="")):
+            for name in names_of(slot):
+                for written in {quote(name), quote(name, safe=""), *([name] if unquote(name) == name else [])}:
                     routes[f"/models/{written}/{form.name}".encode()] = (slot, form)
         if len(slots) == 1:
             routes[f"/{form.name}".encode()] = (slots[0], form)
     return routes
+
+
+def names_of(slot: Slot) -> Iterator[str]:
+    """Yield the names by which a target is asked, each of them no other's."""
+    yield str(slot.target)
+    if "@" not in slot.target.model:
+        yield slot.target.model
 
 
 def find_slot(engine: Engine, name: str) -> Slot:
@@ -37,7 +47,7 @@ def find_slot(engine: Engine, name: str) -> Slot:
         No such target is served; those that are, are named.
     """
     for slot in engine.slots.values():
-        if name in (str(slot.target), slot.target.model):
+        if name in names_of(slot):
             return slot
     raise NotFound(f"no model '{name}' is served here; there are: {_known(engine)}", code="unknown-model", hint=None)
 

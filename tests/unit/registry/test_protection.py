@@ -118,6 +118,37 @@ def guarded() -> Guarded:
     return Guarded(desk, tables, protection)
 
 
+KEPT = ("mlflow-artifacts:/1/models/m-1/artifacts", "s3://bucket/1/models/m-1", "s3://team/models/m-1")
+ELSEWHERE = (
+    "s3://eves/m",
+    "s3://bucket-2/m",
+    "s3://team-2/m",
+    "file:///tmp/m",
+    "/tmp/m",
+    "gs://bucket/m",
+    "runs:/r/model",
+    "RUNS:/r/model",
+    "models:/m/1",
+)
+
+
+@pytest.mark.parametrize("location", KEPT)
+def test_a_version_of_files_that_the_server_keeps_may_enter_a_stage(guarded: Guarded, location: str):
+    """Those that it passes on, and those at a place that its settings name."""
+    trusting = replace(guarded.protection, others=("s3://team",))
+    trusting.require_kept_here(HERE, "m/3 enters no stage", location)
+
+
+@pytest.mark.parametrize("location", ELSEWHERE)
+def test_a_version_of_files_that_others_keep_enters_no_stage(guarded: Guarded, location: str):
+    """Whoever has their keys could change them afterwards; a server that keeps nothing guards nothing."""
+    trusting = replace(guarded.protection, others=("s3://team",))
+    with pytest.raises(NotApproved, match="m/3 enters no stage: its files lie at") as found:
+        trusting.require_kept_here(HERE, "m/3 enters no stage", location)
+    assert (found.value.code, "artifact_places" in (found.value.hint or "")) == ("kept-elsewhere", True)
+    replace(trusting, destination=lambda: None).require_kept_here(HERE, "m/3 enters no stage", location)
+
+
 def enter(manager) -> None:
     """Do nothing under a guard."""
     with manager:
