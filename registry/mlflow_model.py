@@ -19,7 +19,7 @@ from mlflow.types import DataType, Schema
 from registry.judged_loading import held_to_its_format
 from registry.mlflow_errors import translated
 from registry.mlmodel import PYFUNC
-from registry.native_content import require_sound
+from registry.native_content import require_sound, require_steady
 
 PREDICT = "predict"
 WHOLE_NUMBERS = {DataType.integer: "int32", DataType.long: "int64"}
@@ -55,6 +55,13 @@ def load_model(folder: str) -> StoredModel:
     signature, model = served.metadata.signature, _scikit_learns(served)
     method = PREDICT if model is served else served.metadata.flavors[PYFUNC].get("predict_fn", PREDICT)
     return StoredModel(model, _types_of(signature.inputs if signature else None), str(method))
+
+
+def load_steady_model(folder: str) -> StoredModel:
+    """Load a model to judge it; raises NotApproved where it answers by chance."""
+    loaded = load_model(folder)
+    require_steady(loaded.model)
+    return loaded
 
 
 @translated()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from registry.errors import NotApproved
+from registry.native_chance import CHANCE
 from registry.native_kernels import KERNELS
 from registry.native_matrices import MATRICES
 from registry.native_neighbors import NEIGHBORS
@@ -46,6 +47,23 @@ def require_sound(model: Any) -> None:
                     code="content-unsound",
                     hint="fitting leaves no such thing: find out who wrote the file, and log a newly fitted model",
                 )
+
+
+def require_steady(model: Any) -> None:
+    """Refuse a loaded model of which a part draws random numbers when it is asked.
+
+    Raises
+    ------
+    NotApproved
+        It does; the message names the part.
+    """
+    for part, name in _parts(model):
+        if chance := _wrong(part, _named(type(part), CHANCE)):
+            raise NotApproved(
+                f"{name} {chance}: what is measured of it is not what callers get",
+                code="answers-by-chance",
+                hint="log a model without it, or override the gate where the policy allows it",
+            )
 
 
 def _wrong(part: Any, checks: Sequence[Check]) -> str | None:

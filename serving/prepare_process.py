@@ -20,7 +20,7 @@ from registry.aliases import identity_of
 from registry.artifact_cache import FILES, ArtifactCache
 from registry.decide import Ledger
 from registry.errors import Conflict, SlipwayError
-from registry.manifest import Manifest, manifest_of
+from registry.manifest import Manifest
 from registry.provenance import holdout_digest, recorded_provenance
 from registry.version import Version, VersionRef
 from registry.whole import place_to_read, recorded_manifest, records_about
@@ -69,9 +69,10 @@ def prepare(job: Job) -> Prepared:
         raise Conflict(f"{version} is another one now", code="version-changed", hint=None)
     manifest, folder = _files(version, ledger, ArtifactCache(Path(job.cache) / FILES, max_bytes=job.cache_max_bytes))
     index = PreparedVersions(Path(job.cache), registry=job.registry, accelerate=job.accelerate)
-    with index.making(manifest.digest) as (draft, place):
-        prepare_runner(folder, draft, accelerate=job.accelerate, rows=_held_out(version, ledger))
-        runner = manifest_of(draft).digest
+    rows = _held_out(version, ledger)
+    place, runner = index.make(
+        manifest.digest, lambda draft: prepare_runner(folder, draft, accelerate=job.accelerate, rows=rows)
+    )
     prepared = Prepared(
         identity=job.identity,
         number=job.number,

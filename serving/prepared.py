@@ -10,8 +10,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -74,20 +73,26 @@ class PreparedVersions:
         os.utime(found.runner)
         return found
 
-    @contextmanager
-    def making(self, digest: str) -> Iterator[tuple[Path, Path]]:
-        """Yield a folder to write a runner into, and where it will lie when the block ends without an error."""
-        place = self._root / "runners" / f"{digest.removeprefix('sha256:')}-{self._made_with}"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix="draft-", dir=place.parent))
+    def make(self, digest: str, write: Callable[[Path], object]) -> tuple[Path, str]:
+        """Have a runner for files of a digest written into a folder; return where it lies then, and its own digest.
+
+        Of the same files there may be several, since a runner says how long it took: none is replaced by another.
+        """
+        runners = self._root / "runners"
+        runners.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix="draft-", dir=runners))
         try:
-            yield draft, place
-            if place.exists():
+            write(draft)
+            made = manifest_of(draft).digest
+            place = runners / f"{digest.removeprefix('sha256:')}-{self._made_with}-{made.removeprefix('sha256:')[:12]}"
+            if place.exists() and manifest_of(place).digest != made:
                 shutil.rmtree(place)
-            os.replace(draft, place)
-            self._bound(place.parent)
+            if not place.exists():
+                os.replace(draft, place)
+            self._bound(runners)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+        return place, made
 
     def _bound(self, runners: Path) -> None:
         """Give up the runners that were looked for the longest ago; whoever wants one prepares it anew."""

@@ -19,17 +19,15 @@ def index(root: Path, *, registry: str = "sqlite:///mlflow.db", accelerate: bool
     return PreparedVersions(root, registry=registry, accelerate=accelerate)
 
 
-def prepare(root: Path) -> Prepared:
+def prepare(root: Path, identity: str = "default/17", said: str = "{}") -> Prepared:
     """Prepare a version and note it."""
     folder = root / "files"
     folder.mkdir(exist_ok=True)
     (folder / "MLmodel").write_text("flavors: {}")
     digest = manifest_of(folder).digest
-    with index(root).making(digest) as (draft, place):
-        (draft / "runner.json").write_text("{}")
-        runner_digest = manifest_of(draft).digest
+    place, runner_digest = index(root).make(digest, lambda draft: (draft / "runner.json").write_text(said))
     prepared = Prepared(
-        identity="default/17",
+        identity=identity,
         number=3,
         digest=digest,
         folder=str(folder),
@@ -51,6 +49,16 @@ def test_what_was_prepared_is_found_by_the_next_engine(tmp_path: Path):
     assert index(tmp_path, accelerate=False).find(seen) is None
 
 
+def test_whoever_prepares_the_same_files_again_takes_nothing_from_others(tmp_path: Path):
+    """Another model's version of them has a runner of its own, that says how long it took; the same one lies once."""
+    first = prepare(tmp_path, said='{"row_s": 1}')
+    second = prepare(tmp_path, "default/18", said='{"row_s": 2}')
+    assert (first.digest, first.runner == second.runner) == (second.digest, False)
+    for each in (first, second, prepare(tmp_path, "default/19", said='{"row_s": 2}')):
+        assert index(tmp_path).find(each.sighting) == each
+    assert len(list((tmp_path / "runners").iterdir())) == 2
+
+
 @pytest.mark.parametrize("what", ["folder", "runner"])
 def test_a_changed_byte_is_seen_and_the_version_is_prepared_anew(tmp_path: Path, what: str):
     """In the model's files as well as in the runner's."""
@@ -68,8 +76,7 @@ def test_runners_that_nobody_looked_for_give_way(tmp_path: Path, monkeypatch: py
     used = prepare(tmp_path)
     os.utime(used.runner, (1, 1))
     for number in range(3):
-        with index(tmp_path).making(f"sha256:{number}") as (draft, place):
-            (draft / "runner.json").write_text("{}")
+        place, _ = index(tmp_path).make(f"sha256:{number}", lambda draft: (draft / "runner.json").write_text("{}"))
         os.utime(place, (10 + number, 10 + number))
         assert index(tmp_path).find(used.sighting) == used
     assert len(list((tmp_path / "runners").iterdir())) == 2
@@ -87,9 +94,12 @@ def test_what_is_in_place_is_remembered_per_target(tmp_path: Path):
 
 def fail_half_way(root: Path) -> None:
     """Make half a runner."""
-    with index(root).making("sha256:1") as (draft, _):
+
+    def write(draft: Path) -> None:
         (draft / "half").write_text("")
         raise ZeroDivisionError
+
+    index(root).make("sha256:1", write)
 
 
 def test_a_runner_that_could_not_be_made_leaves_nothing(tmp_path: Path):
