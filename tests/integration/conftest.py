@@ -59,7 +59,7 @@ def database(request: pytest.FixtureRequest) -> Callable[[Path], str]:
 def server(database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedServer]:
     """Return a guarded server on each database; tests use models of their own."""
     folder = tmp_path_factory.mktemp("guarded")
-    with serve(folder, database(folder)) as running:
+    with serve(folder, database(folder), SLIPWAY_REGISTRY__ARTIFACT_PLACES=f'["{folder}/trusted"]') as running:
         yield running
 
 

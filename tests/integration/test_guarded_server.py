@@ -189,21 +189,47 @@ def test_it_is_refused_with_403_and_the_command_to_use(
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
-def test_an_upload_past_the_proxy_is_refused_however_its_path_is_written(server: GuardedServer, tmp_path: Path):
-    """MLflow decodes the path once more before it writes."""
+ROUTE = "ajax-api/2.0/mlflow/upload-artifact"
+
+
+def made_at(server: GuardedServer, place: str) -> Made:
+    """Return a version whose run keeps its artifacts at a place that the server reaches, and does not pass on."""
     client, model = server.client(), fresh()
-    run = client.create_run(client.create_experiment(fresh("e"), f"{tmp_path}/direct")).info
-    route = "ajax-api/2.0/mlflow/upload-artifact"
-    stored = server.ask("POST", query(route, run_uuid=run.run_id, path="model/MLmodel"), b"flavors: {}", **OCTETS)
+    run = client.create_run(client.create_experiment(fresh("e"), place)).info
+    stored = server.ask("POST", query(ROUTE, run_uuid=run.run_id, path="model/MLmodel"), b"flavors: {}", **OCTETS)
     assert stored.status == 200, stored
     client.set_terminated(run.run_id)
     client.create_registered_model(model)
     made = client.create_model_version(model, f"{run.artifact_uri}/model", run.run_id)
-    server.in_stage(Made(model, int(made.version), run.run_id, "", run.experiment_id), "production")
+    return Made(model, int(made.version), run.run_id, "", run.experiment_id)
+
+
+def test_an_upload_past_the_proxy_is_refused_however_its_path_is_written(server: GuardedServer):
+    """MLflow decodes the path once more before it writes."""
+    place = server.folder / "trusted" / fresh("e")
+    held = server.in_stage(made_at(server, str(place)), "production")
     for path in ("model/MLmodel", "m%6fdel/MLmodel", "m%256fdel/MLmodel", "./model/MLmodel"):
-        answer = server.ask("POST", query(route, run_uuid=run.run_id, path=path), b"other", **OCTETS)
+        answer = server.ask("POST", query(ROUTE, run_uuid=held.run_id, path=path), b"other", **OCTETS)
         assert answer.status == 403, (path, answer)
-    assert [each.read_text() for each in (tmp_path / "direct").rglob("MLmodel")] == ["flavors: {}"]
+    assert [each.read_text() for each in place.rglob("MLmodel")] == ["flavors: {}"]
+
+
+def test_files_that_the_server_does_not_keep_enter_no_stage(server: GuardedServer, tmp_path: Path):
+    """Whoever may write there would change them afterwards; its settings name the places that it trusts."""
+    refused = server.promote(made_at(server, f"{tmp_path}/direct"), "production")
+    assert (refused.status, refused.document["error"]["code"]) == (403, "kept-elsewhere")
+    assert "artifact_places" in refused.document["error"]["hint"]
+
+
+@pytest.mark.parametrize("scheme", ["RUNS:/", "runs:///", "Models:/", "models:///"])
+def test_a_reference_is_written_as_one(server: GuardedServer, scheme: str):
+    """MLflow takes other spellings for the same, and the guard would see no place in them."""
+    made = server.make(fresh())
+    source = f"{scheme}{made.run_id}/model" if scheme.lower().startswith("runs") else f"{scheme}{made.model_id}"
+    asked = {"name": made.model, "source": source, "run_id": made.run_id, "model_id": made.model_id}
+    answer = server.ask("POST", "api/2.0/mlflow/model-versions/create", asked)
+    assert answer.status in (400, 403), answer
+    assert len(server.client().search_model_versions(f"name='{made.model}'")) == 1
 
 
 @pytest.mark.parametrize("step", ["create", "complete"])
