@@ -11,8 +11,6 @@ CLASSIFIERS = ("c_svc", "nu_svc")
 def _libsvm(fitted: Any) -> Iterator[str]:
     if "support_vectors_" not in vars(fitted):
         return
-    if "_impl" in vars(fitted):
-        yield "names another kind of machine than its own"
     n, n_classes = len(fitted.support_), len(fitted._n_support)
     pairs = n_classes * (n_classes - 1) // 2
     is_classifier = fitted._impl in CLASSIFIERS
