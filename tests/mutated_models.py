@@ -1,9 +1,9 @@
 """Estimators of scikit-learn, fitted, with one thing of their state changed, and asked, unless they are refused before.
 
-A program, since what it looks for ends processes: `python -m tests.mutated_models SEED MOST [CLASS…]` changes each class
-in `MOST` ways that the seed chooses (without a class: every one that there is), and prints how many were asked and
-refused, which classes were fitted, and which change ended a process. A change is one that a file can hold: a number, an
-array of another shape or type, a part of another model. The arrays are guarded: `tests.guarded_arrays`.
+A program, since what it looks for ends processes: `python -m tests.mutated_models SEED MOST [CLASS…]` changes each
+model of a class in at most MOST ways, which the seed chooses; without a class, of every one. It prints how many were
+asked and refused, which classes were fitted, and which change ended a process. A change is one that a file can
+hold: a number, an array of another shape or type, a part of another model. Arrays are guarded: `tests.guarded_arrays`.
 """
 
 import contextlib
@@ -142,7 +142,7 @@ def _reduced(part: Any) -> tuple[Any, list[Any], Any]:
 
 def _at(part: Any, path: Path) -> Any:
     for step in path:
-        part = next(value for known, value in _inside(part) if known == step)
+        part = [value for known, value in _inside(part) if known == step][0]  # noqa: RUF015 - what is absent is an error
     return part
 
 
@@ -246,7 +246,7 @@ def _requests(model: Any, rows: Any) -> Iterator[Any]:
 
 
 def ends_of(model: Any, rows: Any, wanted: Sequence[Change]) -> tuple[dict[int, int], list[tuple[int, str]]]:
-    """Return how far each change came, and which ended the process that asked, with how; a new one goes on behind it."""
+    """Return how far each change came, and which ended the process that asked, and how; a new one goes on behind it."""
     stored, reached, ended = pickle.dumps(model), {}, []
     start = 0
     while start < len(wanted):
