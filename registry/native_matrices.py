@@ -90,8 +90,10 @@ def _vocabulary(vectorizer: Any) -> Iterator[str]:
 
 
 def _labels(binarizer: Any) -> Iterator[str]:
-    """Look at the table of places that is made when the first rows are asked for, and may be in the file."""
-    places, classes = vars(binarizer).get("_cached_dict"), vars(binarizer).get("classes_")
+    """Look at the classes, and the table of their places that the first rows leave, and that may be in the file."""
+    places, classes = vars(binarizer).get("_cached_dict"), vars(binarizer).get("classes_", ())
+    if len(set(classes)) != len(classes):
+        yield "names a class twice, and has fewer columns than places"
     if places is not None and places != {each: place for place, each in enumerate(classes)}:
         yield "has a table of places that is not that of its classes"
 

@@ -54,7 +54,7 @@ def fitted_models(names: Sequence[str]) -> Iterator[tuple[str, Any, Any, Any]]:
             continue
         for place, estimator in enumerate(_construct_instances(kind)):
             for what, rows, target in _data(estimator, 30, 4, 3):
-                with contextlib.suppress(ValueError, TypeError):
+                with contextlib.suppress(IndexError, NotImplementedError, TypeError, ValueError):
                     model = _fit(estimator, rows, target)
                     _, others, wanted = next(each for each in _data(estimator, 45, 6, 4) if each[0] == what)
                     yield f"{name}#{place} of {what}", model, _fit(estimator, others, wanted), rows
@@ -73,6 +73,8 @@ def _data(estimator: BaseEstimator, n: int, width: int, n_classes: int) -> Itera
     rows = np.random.default_rng(width).random((n, width))
     classes = np.arange(n) % n_classes
     rows[:, 0] += classes
+    if tags.classifier_tags is not None and not tags.classifier_tags.multi_class:
+        classes = (classes > 0).astype(int)
     target = rows[:, 0] * 3 if tags.estimator_type == "regressor" else classes
     if name in LABELS:
         yield "labels", classes, None
@@ -84,6 +86,8 @@ def _data(estimator: BaseEstimator, n: int, width: int, n_classes: int) -> Itera
         yield "mappings", [{f"a{label}": 1.0, "b": 2, "c": f"x{label % 2}"} for label in classes], None
     elif name == "PatchExtractor":
         yield "images", rows[:, :4].reshape(-1, 2, 2), None
+    elif name == "SparseCoder":
+        yield "numbers", rows[:, : estimator.dictionary.shape[1]], None
     elif tags.input_tags.one_d_array and not tags.input_tags.two_d_array:
         yield "one column", rows[:, 0], target
     elif tags.input_tags.pairwise:

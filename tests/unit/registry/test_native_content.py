@@ -30,6 +30,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import DistanceMetric
+from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -412,6 +413,10 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: with_state(MultiLabelBinarizer().fit([[1.0], [2.0]]), _cached_dict={1.0: 0, 2.0: 1, 7.0: FAR}),
         "has a table of places that is not that of its classes",
     ),
+    "a label twice": (
+        lambda: with_state(MultiLabelBinarizer().fit([[1], [2]]), classes_=np.array([2, 2])),
+        "names a class twice, and has fewer columns than places",
+    ),
     "words": (
         lambda: with_state(CountVectorizer().fit(["yes no"]), vocabulary_={"yes": 0, "no": FAR}),
         f"has a word in column {FAR} of 2",
@@ -499,6 +504,7 @@ def test_every_estimator_that_training_knows_is_sound(estimator: BaseEstimator):
         HistGradientBoostingClassifier(max_iter=2, categorical_features=[0, 1, 2]).fit(X.round(1), Y),
         GradientBoostingClassifier(n_estimators=2, init=LogisticRegression()).fit(X, Y),
         GradientBoostingRegressor(n_estimators=2, init="zero").fit(X, Y),
+        TunedThresholdClassifierCV(LogisticRegression()).fit(X, Y > 0),
         BisectingKMeans(3, random_state=0).fit(X),
         BisectingKMeans(3, random_state=0).fit(scipy.sparse.csr_matrix(X)),
         KernelPCA(2, kernel="poly", fit_inverse_transform=True).fit(X),
