@@ -12,6 +12,7 @@ from types import MethodType
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import validate_parameter_constraints
 
 from registry.errors import NotApproved
 from registry.native_kernels import KERNELS
@@ -89,8 +90,10 @@ def _shadowing(part: Any) -> Iterator[str]:
 def _settings(part: Any) -> Iterator[str]:
     """Hold an estimator to the settings that scikit-learn lets in: it asks when it fits, and not when it predicts."""
     if hasattr(type(part), "_parameter_constraints"):
+        # What an older release did not have is not in its files, and Python says so where it is read.
+        known = {name: vars(part)[name] for name in type(part)._get_param_names() if name in vars(part)}
         try:
-            part._validate_params()
+            validate_parameter_constraints(part._parameter_constraints, known, caller_name=type(part).__name__)
         except ValueError as error:
             yield f"has a setting that no fit takes ({error})"
 

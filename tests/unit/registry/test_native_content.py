@@ -246,6 +246,13 @@ def asked_for_labels() -> Any:
     return fitted
 
 
+def without_a_setting() -> Any:
+    """Return a model whose release did not have one of today's settings."""
+    fitted = PolynomialFeatures().fit(X)
+    del fitted.order
+    return fitted
+
+
 def halved() -> Any:
     """Return clusters made by halving, one of which has a center that is narrower than a row."""
     fitted = BisectingKMeans(3, random_state=0).fit(X)
@@ -514,6 +521,7 @@ def test_every_estimator_that_training_knows_is_sound(estimator: BaseEstimator):
         BallTree(X, metric="mahalanobis", VI=np.eye(3)),
         BallTree(X[:, :2], metric="haversine"),
         [scipy.sparse.coo_matrix(X), scipy.sparse.dia_matrix(X), scipy.sparse.bsr_matrix(X), scipy.sparse.csc_array(X)],
+        without_a_setting(),
         asked_for_labels(),
         Birch(n_clusters=2).fit(X),
         RandomForestClassifier(3, max_leaf_nodes=5, ccp_alpha=0.01).fit(X, np.column_stack([Y, Y > 0])),
