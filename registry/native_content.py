@@ -81,7 +81,7 @@ def _is_sklearn(kind: type) -> bool:
 def _shadowing(part: Any) -> Iterator[str]:
     """Say what of a part's class its state replaces, such as the method that counts a request's columns."""
     kind = type(part)
-    settings = kind._get_param_names() if hasattr(kind, "get_params") else ()
+    settings = kind._get_param_names() if hasattr(kind, "_parameter_constraints") else ()
     for name in getattr(part, "__dict__", ()):
         if hasattr(kind, name) and name not in settings:
             yield f"has something of its own in the place of its class's {name}"

@@ -19,6 +19,8 @@ def _libsvm(fitted: Any) -> Iterator[str]:
         return
     if is_classifier and (fitted._n_support.min() < 0 or fitted._n_support.sum() != n):
         yield f"counts {fitted._n_support.tolist()} support vectors, and has {n}"
+    if getattr(fitted, "_effective_probability", False) and not is_classifier:
+        yield "has probabilities of classes, and knows none"
     yield from _vectors(fitted, n)
     yield from _coefficients(fitted, (n_classes - 1, n), pairs)
 

@@ -28,6 +28,8 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import DistanceMetric
 from sklearn.model_selection import TunedThresholdClassifierCV
@@ -398,6 +400,10 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "intercepts": (lambda: svm(_intercept_=np.ones(1)), r"intercepts of the shape \(1,\) for 3 pairs"),
     "shares": (lambda: svm(_probA=np.ones(1), _probB=np.ones(1)), r"has \[1\] numbers for the probabilities of 3"),
     "a row for a vector": (precomputed, f"has row {FAR} of 200"),
+    "shares of outliers": (
+        lambda: with_state(OneClassSVM().fit(scipy.sparse.csr_matrix(X)), _effective_probability=True),
+        "has probabilities of classes, and knows none",
+    ),
     "another machine": (lambda: svm(SVR, _impl="c_svc"), "in the place of its class's _impl"),
     "columns": (lambda: with_state(OneHotEncoder().fit(CATEGORIES), _n_features_outs=[1]), r"writes \[1\] columns for"),
     "a category left out": (
@@ -511,6 +517,7 @@ def test_every_estimator_that_training_knows_is_sound(estimator: BaseEstimator):
         HistGradientBoostingClassifier(max_iter=2, categorical_features=[0, 1, 2]).fit(X.round(1), Y),
         GradientBoostingClassifier(n_estimators=2, init=LogisticRegression()).fit(X, Y),
         GradientBoostingRegressor(n_estimators=2, init="zero").fit(X, Y),
+        GaussianProcessClassifier(1.0 * RBF(1.0)).fit(X, Y),
         TunedThresholdClassifierCV(LogisticRegression()).fit(X, Y > 0),
         BisectingKMeans(3, random_state=0).fit(X),
         BisectingKMeans(3, random_state=0).fit(scipy.sparse.csr_matrix(X)),
