@@ -8,10 +8,11 @@ the arrays that it belongs to, as fitting leaves it.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from types import FunctionType, MethodType
+from types import MethodType
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import validate_parameter_constraints
 
 from registry.errors import NotApproved
 from registry.native_chance import CHANCE
@@ -70,13 +71,13 @@ def _wrong(part: Any, checks: Sequence[Check]) -> str | None:
     """Return in words what is wrong with a part; whatever cannot even be looked at is not as fitting leaves it."""
     try:
         return next((found for check in checks for found in check(part)), None)
-    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever comes of numbers that no fit has left
         return f"is not as fitting leaves it ({type(error).__name__}: {error})"
 
 
 @cache
 def _checks_of(kind: type) -> Sequence[Check]:
-    own = (_shadowing,) if kind.__module__.startswith("sklearn.") else ()
+    own = (_shadowing, _settings) if kind.__module__.startswith("sklearn.") else ()
     return (*own, *_named(kind, CHECKS))
 
 
@@ -96,10 +97,23 @@ def _is_sklearn(kind: type) -> bool:
 
 
 def _shadowing(part: Any) -> Iterator[str]:
-    """Say which of a part's methods its state replaces, such as the one that counts a request's columns."""
+    """Say what of a part's class its state replaces, such as the method that counts a request's columns."""
+    kind = type(part)
+    settings = kind._get_param_names() if hasattr(kind, "_parameter_constraints") else ()
     for name in getattr(part, "__dict__", ()):
-        if isinstance(getattr(type(part), name, None), FunctionType | property):
-            yield f"has something of its own in the place of its method {name}"
+        if hasattr(kind, name) and name not in settings:
+            yield f"has something of its own in the place of its class's {name}"
+
+
+def _settings(part: Any) -> Iterator[str]:
+    """Hold an estimator to the settings that scikit-learn lets in: it asks when it fits, and not when it predicts."""
+    if hasattr(type(part), "_parameter_constraints"):
+        # What an older release did not have is not in its files, and Python says so where it is read.
+        known = {name: vars(part)[name] for name in type(part)._get_param_names() if name in vars(part)}
+        try:
+            validate_parameter_constraints(part._parameter_constraints, known, caller_name=type(part).__name__)
+        except ValueError as error:
+            yield f"has a setting that no fit takes ({error})"
 
 
 def _parts(model: Any) -> Iterator[tuple[Any, str]]:

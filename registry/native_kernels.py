@@ -11,8 +11,6 @@ CLASSIFIERS = ("c_svc", "nu_svc")
 def _libsvm(fitted: Any) -> Iterator[str]:
     if "support_vectors_" not in vars(fitted):
         return
-    if "_impl" in vars(fitted):
-        yield "names another kind of machine than its own"
     n, n_classes = len(fitted.support_), len(fitted._n_support)
     pairs = n_classes * (n_classes - 1) // 2
     is_classifier = fitted._impl in CLASSIFIERS
@@ -21,6 +19,8 @@ def _libsvm(fitted: Any) -> Iterator[str]:
         return
     if is_classifier and (fitted._n_support.min() < 0 or fitted._n_support.sum() != n):
         yield f"counts {fitted._n_support.tolist()} support vectors, and has {n}"
+    if getattr(fitted, "_effective_probability", False) and not is_classifier:
+        yield "has probabilities of classes, and knows none"
     yield from _vectors(fitted, n)
     yield from _coefficients(fitted, (n_classes - 1, n), pairs)
 

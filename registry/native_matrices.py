@@ -3,16 +3,33 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 NUMERIC = "biuf"
 
 
 def _compressed(matrix: Any) -> Iterator[str]:
+    # SciPy (1.17) compares the ends of rows with each other only where the last of them is not 0.
+    if (np.diff(matrix.indptr) < 0).any():
+        yield "is a sparse matrix with places outside of it (a row ends before it begins)"
+        return
     try:
         matrix.check_format(full_check=True)
     except ValueError as error:
         yield f"is a sparse matrix with places outside of it ({error})"
+
+
+def _coordinates(matrix: Any) -> Iterator[str]:
+    try:
+        matrix._check()
+    except ValueError as error:
+        yield f"is a sparse matrix with places outside of it ({error})"
+
+
+def _diagonals(matrix: Any) -> Iterator[str]:
+    if matrix.data.ndim != 2 or matrix.offsets.shape != matrix.data.shape[:1]:
+        yield f"is a sparse matrix of {matrix.offsets.shape} diagonals with values of the shape {matrix.data.shape}"
 
 
 def _one_hot(encoder: Any) -> Iterator[str]:
@@ -73,8 +90,10 @@ def _vocabulary(vectorizer: Any) -> Iterator[str]:
 
 
 def _labels(binarizer: Any) -> Iterator[str]:
-    """Look at the table of places that is made when the first rows are asked for, and may be in the file."""
-    places, classes = vars(binarizer).get("_cached_dict"), vars(binarizer).get("classes_")
+    """Look at the classes, and the table of their places that the first rows leave, and that may be in the file."""
+    places, classes = vars(binarizer).get("_cached_dict"), vars(binarizer).get("classes_", ())
+    if len(set(classes)) != len(classes):
+        yield "names a class twice, and has fewer columns than places"
     if places is not None and places != {each: place for place, each in enumerate(classes)}:
         yield "has a table of places that is not that of its classes"
 
@@ -82,6 +101,8 @@ def _labels(binarizer: Any) -> Iterator[str]:
 MATRICES: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "scipy.sparse._compressed._cs_matrix": _compressed,
     "scipy.sparse._bsr._bsr_base": _compressed,
+    "scipy.sparse._coo._coo_base": _coordinates,
+    "scipy.sparse._dia._dia_base": _diagonals,
     "sklearn.preprocessing._encoders.OneHotEncoder": _one_hot,
     "sklearn.preprocessing._label.MultiLabelBinarizer": _labels,
     "sklearn.feature_extraction.text.CountVectorizer": _vocabulary,

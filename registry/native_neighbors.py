@@ -4,9 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 CORNERS = {"sklearn.neighbors._kd_tree": 2, "sklearn.neighbors._ball_tree": 1}
-WEIGHTED = "MinkowskiDistance"
+WEIGHTED, BY_MATRIX = "MinkowskiDistance", "MahalanobisDistance"
+EUCLIDEAN = ("euclidean", "sqeuclidean")
+# OpenMP ends the process that asks for more threads than there can be; fitting leaves the number of processors.
+MOST_THREADS = 2048
 
 
 def _point_tree(tree: Any) -> Iterator[str]:
@@ -24,7 +28,7 @@ def _point_tree(tree: Any) -> Iterator[str]:
         yield f"names {n_nodes} nodes, and has {len(nodes)} with bounds of the shape {bounds.shape}"
         return
     yield from _shares(nodes, n_points)
-    yield from _metric(metric, n_features)
+    yield from _metric(metric, data)
     if weights is not None and weights.shape != (n_points,):
         yield f"has {weights.shape} weights for {n_points} points"
 
@@ -48,11 +52,18 @@ def _shares(nodes: Any, n_points: int) -> Iterator[str]:
         yield f"has a node {wrong[0]} whose points are not those of its two children"
 
 
-def _metric(metric: Any, n_features: int) -> Iterator[str]:
+def _metric(metric: Any, data: npt.NDArray[Any]) -> Iterator[str]:
+    """Hold a distance to the width of the points; a matrix has to be square, which only its constructor asks."""
     if type(metric).__module__ != "sklearn.metrics._dist_metrics":
         yield f"has a {type(metric).__name__} for its distance"
-    elif type(metric).__name__.startswith(WEIGHTED) and len(metric.__getstate__()[1]) not in (0, n_features):
-        yield f"has a distance with {len(metric.__getstate__()[1])} weights for {n_features} features"
+        return
+    _, weights, matrix, *_ = metric.__getstate__()
+    n_features = data.shape[1]
+    if type(metric).__name__.startswith(WEIGHTED) and len(weights) not in (0, n_features):
+        yield f"has a distance with {len(weights)} weights for {n_features} features"
+    if type(metric).__name__.startswith(BY_MATRIX) and matrix.shape != (n_features, n_features):
+        yield f"has a distance with a matrix of the shape {matrix.shape} for {n_features} features"
+    metric._validate_data(data)
 
 
 def _neighbors(fitted: Any) -> Iterator[str]:
@@ -82,7 +93,27 @@ def _labels(fitted: Any) -> Iterator[str]:
             yield f"has the label {wrong[0]} of {len(classes)}"
 
 
+def _voters(fitted: Any) -> Iterator[str]:
+    """Count the neighbours whose votes compiled code counts; scikit-learn does so elsewhere, and not there."""
+    if "_fit_X" in vars(fitted) and fitted.n_neighbors > fitted.n_samples_fit_:
+        yield f"asks for {fitted.n_neighbors} neighbours of {fitted.n_samples_fit_} points"
+
+
+def _counts_columns(fitted: Any) -> Iterator[str]:
+    """Refuse the one way in which scikit-learn (1.9) compares rows without counting their columns before."""
+    is_euclidean = fitted.metric in EUCLIDEAN or (fitted.metric == "minkowski" and fitted.p == 2)
+    is_asked_at_once = getattr(fitted, "_fit_method", None) == "brute" and not fitted.outputs_2d_
+    if is_asked_at_once and fitted.weights == "uniform" and not is_euclidean:
+        yield (
+            f"compares rows of any width with its own by {fitted.metric!r} (fit it with weights='distance' or another "
+            "algorithm than 'brute')"
+        )
+
+
 def _clusters(fitted: Any) -> Iterator[str]:
+    threads = getattr(fitted, "_n_threads", 1)
+    if not isinstance(threads, int) or not 0 < threads <= MOST_THREADS:
+        yield f"asks for {threads} threads"
     centers = getattr(fitted, "cluster_centers_", None)
     if centers is not None and (centers.ndim != 2 or centers.shape[1] != fitted.n_features_in_):
         yield f"has centers of the shape {centers.shape} for {fitted.n_features_in_} features"
@@ -92,9 +123,12 @@ def _bisected(fitted: Any) -> Iterator[str]:
     waiting = [fitted._bisecting_tree] if "_bisecting_tree" in vars(fitted) else []
     while waiting:
         node = waiting.pop()
-        if np.shape(node.center) != (fitted.n_features_in_,):
-            yield f"has a center of the shape {np.shape(node.center)} for {fitted.n_features_in_} features"
-        waiting.extend(each for each in (node.left, node.right) if each is not None)
+        children = [each for each in (node.left, node.right) if each is not None]
+        # No row is compared with the center of all, which sparse rows leave in another shape.
+        for child in children:
+            if np.shape(child.center) != (fitted.n_features_in_,):
+                yield f"has a center of the shape {np.shape(child.center)} for {fitted.n_features_in_} features"
+        waiting.extend(children)
 
 
 def _subclusters(fitted: Any) -> Iterator[str]:
@@ -111,6 +145,8 @@ def _subclusters(fitted: Any) -> Iterator[str]:
 NEIGHBORS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     **{f"{module}.BinaryTree{bits}": _point_tree for module in CORNERS for bits in (64, 32)},
     "sklearn.neighbors._base.NeighborsBase": _neighbors,
+    "sklearn.neighbors._classification.KNeighborsClassifier": _voters,
+    "sklearn.neighbors._classification.RadiusNeighborsClassifier": _counts_columns,
     "sklearn.cluster._kmeans._BaseKMeans": _clusters,
     "sklearn.cluster._bisect_k_means.BisectingKMeans": _bisected,
     "sklearn.cluster._birch.Birch": _subclusters,

@@ -22,6 +22,8 @@ def _tree(tree: Any) -> Iterator[str]:
     if not 0 < n <= tree.capacity:
         yield f"counts {n} nodes and holds {tree.capacity}"
         return
+    if not tree.value.size:
+        yield f"has values of the shape {tree.value.shape}"
     left, right = tree.children_left, tree.children_right
     is_branch = left != LEAF
     yield from _ways(left, right, is_branch)
@@ -96,6 +98,8 @@ def _boosting(fitted: Any) -> Iterator[str]:
     for (stage, target), each in np.ndenumerate(trees):
         if not _is(each, "sklearn.tree._classes.DecisionTreeRegressor"):
             yield f"has a {type(each).__name__} for its tree {stage}, {target}"
+        if each.tree_.value.shape[1:] != (1, 1):
+            yield f"has a tree {stage}, {target} with values of the shape {each.tree_.value.shape}"
         yield from _width(fitted, each.tree_.n_features, f"its tree {stage}, {target}")
     start = fitted.init_
     if any(

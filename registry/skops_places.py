@@ -9,6 +9,7 @@ listed here with what each may hold. Read from scikit-learn 1.9; what is not lis
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from registry.reviewed_estimators import REVIEWED_ESTIMATORS
 from registry.skops_nodes import UNREVIEWED, Node, inside
 
 Strange = Iterator[str]
@@ -77,6 +78,8 @@ def strange_values(model: Node) -> Strange:
 
 def _object(node: Node, where: str) -> Strange:
     """Judge what an object is made of: its attributes, or the state of one that is written in C."""
+    if _is_estimator(node) and node.type not in REVIEWED_ESTIMATORS:
+        yield f"{where} is {_named(node)}, of which nobody has looked at what it does with any numbers"
     arguments, state = node.part("args"), node.part("state")
     if arguments is not None:
         yield from _data(arguments, f"{where}.__reduce__")

@@ -17,7 +17,7 @@ from mlflow.models import infer_signature
 from sklearn.base import BaseEstimator
 from sklearn.cluster import Birch, BisectingKMeans, KMeans
 from sklearn.compose import make_column_transformer
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, KernelPCA
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -28,18 +28,23 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier
+from sklearn.metrics import DistanceMetric
+from sklearn.model_selection import TunedThresholdClassifierCV
+from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MultiLabelBinarizer,
     OneHotEncoder,
     OrdinalEncoder,
+    PolynomialFeatures,
     StandardScaler,
 )
 from sklearn.svm import SVC, SVR, OneClassSVM
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from registry.errors import NotApproved
 from registry.formats import REVIEWED_TYPES, risky_parts
@@ -243,11 +248,60 @@ def asked_for_labels() -> Any:
     return fitted
 
 
+def without_a_setting() -> Any:
+    """Return a model whose release did not have one of today's settings."""
+    fitted = PolynomialFeatures().fit(X)
+    del fitted.order
+    return fitted
+
+
 def halved() -> Any:
     """Return clusters made by halving, one of which has a center that is narrower than a row."""
     fitted = BisectingKMeans(3, random_state=0).fit(X)
     fitted._bisecting_tree.left.center = np.zeros(1)
     return fitted
+
+
+def without_values(fitted: Any) -> Any:
+    """Return a fitted tree that has no value for any of its nodes."""
+    state = fitted.tree_.__getstate__()
+    made = type(fitted.tree_)(fitted.tree_.n_features, np.zeros(1, dtype=np.intp), 1)
+    made.__setstate__({**state, "values": np.zeros((len(state["nodes"]), 1, 0))})
+    return with_state(fitted, tree_=made)
+
+
+def boosting_by_two_values() -> Any:
+    """Return boosting with a tree that has two values in a node, where compiled code reads one by the node's number."""
+    fitted = GradientBoostingRegressor(n_estimators=2, max_depth=2).fit(X, Y)
+    fitted.estimators_[1, 0] = DecisionTreeRegressor(max_depth=2).fit(X, np.column_stack([Y, Y]))
+    return fitted
+
+
+def boosting_from_no_strategy() -> Any:
+    """Return boosting that starts from what ends in an error of Python's own."""
+    fitted = boosting()
+    fitted.init_._strategy = "none"
+    return fitted
+
+
+def measured(name: str, *state: Any) -> Any:
+    """Return neighbours at another distance than that of their points."""
+    metric = DistanceMetric.get_metric(name, **({"VI": np.eye(3)} if name == "mahalanobis" else {}))
+    if state:
+        metric.__setstate__(state)
+    return point_tree(BallTree, 11, lambda _: metric)
+
+
+def with_rows(**places: Any) -> Any:
+    """Return a sparse matrix with places that SciPy's own look lets through."""
+    return with_state(scipy.sparse.csr_matrix(X), **places)
+
+
+def coordinates() -> Any:
+    """Return a matrix of coordinates one of which is outside of it."""
+    matrix = scipy.sparse.coo_matrix(X)
+    matrix.col[0] = FAR
+    return matrix
 
 
 HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
@@ -346,7 +400,11 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "intercepts": (lambda: svm(_intercept_=np.ones(1)), r"intercepts of the shape \(1,\) for 3 pairs"),
     "shares": (lambda: svm(_probA=np.ones(1), _probB=np.ones(1)), r"has \[1\] numbers for the probabilities of 3"),
     "a row for a vector": (precomputed, f"has row {FAR} of 200"),
-    "another machine": (lambda: svm(SVR, _impl="c_svc"), "names another kind of machine"),
+    "shares of outliers": (
+        lambda: with_state(OneClassSVM().fit(scipy.sparse.csr_matrix(X)), _effective_probability=True),
+        "has probabilities of classes, and knows none",
+    ),
+    "another machine": (lambda: svm(SVR, _impl="c_svc"), "in the place of its class's _impl"),
     "columns": (lambda: with_state(OneHotEncoder().fit(CATEGORIES), _n_features_outs=[1]), r"writes \[1\] columns for"),
     "a category left out": (
         lambda: with_state(
@@ -368,6 +426,10 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: with_state(MultiLabelBinarizer().fit([[1.0], [2.0]]), _cached_dict={1.0: 0, 2.0: 1, 7.0: FAR}),
         "has a table of places that is not that of its classes",
     ),
+    "a label twice": (
+        lambda: with_state(MultiLabelBinarizer().fit([[1], [2]]), classes_=np.array([2, 2])),
+        "names a class twice, and has fewer columns than places",
+    ),
     "words": (
         lambda: with_state(CountVectorizer().fit(["yes no"]), vocabulary_={"yes": 0, "no": FAR}),
         f"has a word in column {FAR} of 2",
@@ -379,7 +441,45 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a method": (
         lambda: with_state(DecisionTreeClassifier().fit(X, Y), _validate_X_predict=np.multiply),
-        "has something of its own in the place of its method _validate_X_predict",
+        "has something of its own in the place of its class's _validate_X_predict",
+    ),
+    "a setting": (
+        lambda: with_state(PolynomialFeatures(interaction_only=True).fit(X), interaction_only=2),
+        "has a setting that no fit takes .The 'interaction_only' parameter of PolynomialFeatures",
+    ),
+    "what settings are held to": (
+        lambda: with_state(PolynomialFeatures().fit(X), _parameter_constraints={}, interaction_only=2),
+        "has something of its own in the place of its class's _parameter_constraints",
+    ),
+    "threads": (lambda: with_state(KMeans(3).fit(X), _n_threads=10**6), "asks for 1000000 threads"),
+    "no threads": (lambda: with_state(KMeans(3).fit(X), _n_threads=-(2**31)), "asks for -2147483648 threads"),
+    "voters": (
+        lambda: with_state(KNeighborsClassifier(algorithm="brute", metric="manhattan").fit(X, Y), n_neighbors=201),
+        "asks for 201 neighbours of 200 points",
+    ),
+    "rows of any width": (
+        lambda: RadiusNeighborsClassifier(algorithm="brute", metric="manhattan").fit(X, Y),
+        "compares rows of any width with its own by 'manhattan'",
+    ),
+    "a tree without values": (
+        lambda: without_values(DecisionTreeRegressor(max_depth=2).fit(X, Y)),
+        r"has values of the shape \(7, 1, 0\)",
+    ),
+    "boosting by two values": (boosting_by_two_values, r"has a tree 1, 0 with values of the shape \(7, 2, 1\)"),
+    "boosting from nothing": (boosting_from_no_strategy, r"is not as fitting leaves it \(UnboundLocalError"),
+    "a distance on a sphere": (lambda: measured("haversine"), "Haversine distance only valid in 2 dimensions"),
+    "a distance's matrix": (
+        lambda: measured("mahalanobis", 2.0, np.zeros(1), np.eye(3)[:, :1].copy()),
+        r"has a distance with a matrix of the shape \(3, 1\) for 3 features",
+    ),
+    "rows that end before they begin": (
+        lambda: [with_rows(indptr=np.array([0, FAR, *[0] * 199], dtype=np.int32))],
+        "a row ends before it begins",
+    ),
+    "coordinates": (lambda: [coordinates()], "is a sparse matrix with places outside of it"),
+    "diagonals": (
+        lambda: [with_state(scipy.sparse.dia_matrix(X), offsets=np.arange(1000, dtype=np.int32))],
+        r"is a sparse matrix of \(1000,\) diagonals",
     ),
     "a method's own model": (
         lambda: FunctionTransformer(retree(DecisionTreeClassifier().fit(X, Y), node(0, right_child=FAR)).predict),
@@ -417,7 +517,18 @@ def test_every_estimator_that_training_knows_is_sound(estimator: BaseEstimator):
         HistGradientBoostingClassifier(max_iter=2, categorical_features=[0, 1, 2]).fit(X.round(1), Y),
         GradientBoostingClassifier(n_estimators=2, init=LogisticRegression()).fit(X, Y),
         GradientBoostingRegressor(n_estimators=2, init="zero").fit(X, Y),
+        GaussianProcessClassifier(1.0 * RBF(1.0)).fit(X, Y),
+        TunedThresholdClassifierCV(LogisticRegression()).fit(X, Y > 0),
         BisectingKMeans(3, random_state=0).fit(X),
+        BisectingKMeans(3, random_state=0).fit(scipy.sparse.csr_matrix(X)),
+        KernelPCA(2, kernel="poly", fit_inverse_transform=True).fit(X),
+        RadiusNeighborsClassifier(algorithm="brute").fit(X, Y),
+        RadiusNeighborsClassifier(algorithm="brute", metric="manhattan", weights="distance").fit(X, Y),
+        KNeighborsClassifier(200).fit(X, Y),
+        BallTree(X, metric="mahalanobis", VI=np.eye(3)),
+        BallTree(X[:, :2], metric="haversine"),
+        [scipy.sparse.coo_matrix(X), scipy.sparse.dia_matrix(X), scipy.sparse.bsr_matrix(X), scipy.sparse.csc_array(X)],
+        without_a_setting(),
         asked_for_labels(),
         Birch(n_clusters=2).fit(X),
         RandomForestClassifier(3, max_leaf_nodes=5, ccp_alpha=0.01).fit(X, np.column_stack([Y, Y > 0])),
