@@ -7,6 +7,8 @@ afterwards.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 BY_CHANCE = ("stratified", "uniform")
 
 
@@ -23,6 +25,13 @@ def _imputer(fitted: Any) -> Iterator[str]:
 def _patches(fitted: Any) -> Iterator[str]:
     if fitted.max_patches is not None:
         yield f"takes patches by chance (max_patches={fitted.max_patches!r})"
+
+
+def draws_on(part: Any) -> Iterator[str]:
+    """Say where a part draws from a generator that goes on from one request to the next: a number begins anew."""
+    given = getattr(part, "__dict__", {}).get("random_state")
+    if isinstance(given, np.random.RandomState | np.random.Generator | np.random.BitGenerator):
+        yield f"draws from a {type(given).__name__} that goes on from request to request (random_state)"
 
 
 CHANCE: Mapping[str, Callable[[Any], Iterator[str]]] = {

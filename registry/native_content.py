@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 from registry.errors import NotApproved
-from registry.native_chance import CHANCE
+from registry.native_chance import CHANCE, draws_on
 from registry.native_kernels import KERNELS
 from registry.native_matrices import MATRICES
 from registry.native_neighbors import NEIGHBORS
@@ -59,11 +59,11 @@ def require_steady(model: Any) -> None:
         It does; the message names the part.
     """
     for part, name in _parts(model):
-        if chance := _wrong(part, _named(type(part), CHANCE)):
+        if chance := _wrong(part, (draws_on, *_named(type(part), CHANCE))):
             raise NotApproved(
                 f"{name} {chance}: what is measured of it is not what callers get",
                 code="answers-by-chance",
-                hint="log a model without it, or override the gate where the policy allows it",
+                hint="log a model without it (random_state takes a number); or override, where the policy allows it",
             )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +19,31 @@ from registry.mlflow_guarded_registry import RegistryGuard, open_registry
 from registry.mlflow_guarded_tracking import TrackingGuard, open_tracking
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def copied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Return what copies a guarded database into a folder, or beside it; its tables are made once."""
+    folder = tmp_path_factory.mktemp("guarded")
+    postgres = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    made = postgres.create_database() if postgres else f"sqlite:///{folder}/mlflow.db"
+    open_tracking(f"slipway+{made}", f"{folder}/artifacts")
+    open_registry(f"slipway+{made}")
+
+    def copy(into: Path) -> str:
+        if postgres is None:
+            shutil.copy(folder / "mlflow.db", into)
+            return f"sqlite:///{into}/mlflow.db"
+        name = made.rpartition("/")[2]
+        postgres.cut_connections(name)
+        return str(postgres.create_database(name))
+
+    return copy
+
+
+@pytest.fixture
+def url(copied: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the address of a guarded database, from whose folder the server is run."""
     monkeypatch.chdir(tmp_path)
-    if request.param == "sqlite":
-        return f"slipway+sqlite:///{tmp_path}/mlflow.db"
-    return f"slipway+{request.getfixturevalue('postgres').create_database()}"
+    return f"slipway+{copied(tmp_path)}"
 
 
 @pytest.fixture
