@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any
-from urllib.parse import unquote
 
 from registry.errors import InvalidInput, SlipwayError
 from serving.answer import Answer, refusal
@@ -66,9 +65,9 @@ class App:
         words = path.strip("/").split("/")
         if words[0] == "models" and len(words) == 2:
             _require_method(method, "GET", "HEAD")
-            return _document(describe(find_slot(self._door.engine, unquote(words[1]))))
+            return _document(describe(find_slot(self._door.engine, words[1])))
         if words[0] == "models" and len(words) == 3:
-            find_slot(self._door.engine, unquote(words[1]))
+            find_slot(self._door.engine, words[1])
         raise no_such_route(self._door.engine, path)
 
     async def _score(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, request_id: str) -> Answer:

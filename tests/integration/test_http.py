@@ -97,6 +97,17 @@ def test_an_answer_says_who_made_it(body: bytes, path: str):
     assert [headers[f"x-slipway-{what}"] for what in ("model", "version", "variant")] == ["cancer", "1", "stable"]
 
 
+def test_a_name_is_decoded_once_however_it_is_asked():
+    """What is written `%2540` is the `%40` of another model's name, and no `@`."""
+    coded = loaded(number=2, target=Target("cancer%40production", "production"))
+    with listening(engine_with(loaded(), coded)[0]) as (port, _, _):
+        for method, path in (("GET", ""), ("POST", "/invocations")):
+            for name, version in (("cancer%40production", 1), ("cancer%2540production", 2)):
+                _, headers, answer = ask(port, method, f"/models/{name}{path}", PLAIN if path else None)
+                said = json.loads(answer)["version"] if method == "GET" else headers["x-slipway-version"]
+                assert int(said) == version, (method, name)
+
+
 def test_a_request_without_an_id_or_with_a_bad_one_gets_ours():
     """Each its own."""
     with listening(engine_with(loaded())[0]) as (port, _, _):
