@@ -13,7 +13,7 @@ from registry.verdict import Finding, Outcome
 
 Scores = npt.NDArray[np.float64]
 SUM_WITHIN = 1e-3
-ALONE, SHUFFLED = 20, 500
+ALONE, SHUFFLED, OF_ANY_SIZE = 20, 500, 20
 ROUNDED = 1e-6  # sums of another number of rows are rounded otherwise
 MEASURED = ("predict", "predict_proba")
 
@@ -101,16 +101,19 @@ def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) ->
 def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, given: Said, *, version: str) -> None:
     """Refuse a model whose answer to a row depends on which rows stand beside it: callers send them otherwise.
 
-    Some rows are asked about one by one, and more of them in another order; which ones, nobody knows before.
+    Some rows are asked about one by one, more of them in another order, and some in requests of every size; which ones,
+    nobody knows before.
     """
     stored = tools.load(str(folder))
     fitting = stored.fitting(features[list(stored.columns or features.columns)])
-    places = np.random.default_rng().permutation(len(features))[:SHUFFLED]
-    for some in (places, *(places[i : i + 1] for i in range(min(ALONE, len(places))))):
+    rng = np.random.default_rng()
+    places = rng.permutation(len(features))[:SHUFFLED]
+    sizes = np.exp(rng.uniform(0, np.log(len(places)), OF_ANY_SIZE)).astype(int)
+    for some in (places, *(places[i : i + 1] for i in range(min(ALONE, len(places)))), *(places[:n] for n in sizes)):
         again = _labels(stored.model.predict(fitting.iloc[some]), len(some), version)
         if not _same(again, given.labels[some]):
             raise WrongAnswers(
-                f"{version} answers a row otherwise when it is sent alone, or in another order: "
+                f"{version} answers a row otherwise when it is sent alone, among others, or in another order: "
                 f"{_shown(again)} in place of {_shown(given.labels[some])}"
             )
 

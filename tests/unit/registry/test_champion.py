@@ -616,10 +616,24 @@ def test_a_model_answers_alike_whatever_stands_beside_a_row(tmp_path: Path):
         return labels
 
     found = only(champion.check(evidence_of(tmp_path, ids(2000), Answers(by_place), above(0.5)), ChampionRule()))
-    assert (found.outcome, "when it is sent alone, or in another order" in found.reason) == (Outcome.ERROR, True)
+    assert (found.outcome, "when it is sent alone, among others, or in another" in found.reason) == (
+        Outcome.ERROR,
+        True,
+    )
     rank = Answers(lambda features: (features.x.rank(pct=True) > 0.5).astype(int).to_numpy())
     found = only(champion.check(evidence_of(tmp_path, ids(2000), rank, above(0.5)), ChampionRule()))
     assert found.outcome is Outcome.ERROR
+
+
+def test_a_model_answers_alike_in_requests_of_every_size(tmp_path: Path):
+    """One that is right on a whole table and on single rows, and wrong on a few at once."""
+
+    def by_size(features: pd.DataFrame) -> np.ndarray:
+        right = (features.x > 0.5).astype(int).to_numpy()
+        return 1 - right if 2 <= len(features) <= 400 else right
+
+    found = only(champion.check(evidence_of(tmp_path, ids(2000), Answers(by_size), above(0.5)), ChampionRule()))
+    assert (found.outcome, "among others" in found.reason) == (Outcome.ERROR, True), found.reason
 
 
 def test_classes_stand_in_one_order(tmp_path: Path):
