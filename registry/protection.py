@@ -46,6 +46,7 @@ from registry.places import DEFAULT_WORKSPACE, Place, names_no_place, place_of, 
 from registry.plain_locations import require_plain
 from registry.policy import PolicyBook
 from registry.stages import mlflow_stage_of
+from registry.text import can_be_asked_for
 from registry.write_locks import WriteLocks
 
 RESTS_ON = ("slipway", "holdout")
@@ -136,7 +137,7 @@ class Protection:
         stage, like = stage_of_alias(alias, stages), stage_like(alias, stages)
         if like is None or (stage is None and to is None):
             return
-        shown = self.tables.model(workspace, name)
+        shown = self._there(workspace, name)
         if shown is None or shown.is_prompt:
             return
         if stage is None:
@@ -154,9 +155,11 @@ class Protection:
     @contextmanager
     def label_may_change(self, workspace: str, name: str, number: int, label: str) -> Iterator[None]:
         """Refuse to give a version the MLflow stage of a protected stage, or to take it from one that is there."""
+        stage = stage_of_label(label, self._stages(name))
+        if stage:
+            self._there(workspace, name)
         with self._still([(workspace, name)]) as models:
             for shown in models:
-                stage = stage_of_label(label, self._stages(name))
                 if stage and not shown.is_prompt:
                     raise refuse_to_label(name, number, label, stage)
                 held = [hold for hold in self._holds(shown) if hold.number == number]
@@ -213,7 +216,7 @@ class Protection:
         """Refuse to change Slipway's tags of a model or version, and the one that tells prompts from models."""
         if not any(map(_matters, keys)):
             return
-        shown = self.tables.model(workspace, name)
+        shown = self._there(workspace, name)
         if shown is None:
             return
         require_no_prompt_tag(asked, keys)
@@ -385,6 +388,19 @@ class Protection:
 
     def _places(self, location: str | None, workspace: str = DEFAULT_WORKSPACE) -> tuple[Place, ...]:
         return places_named(location, destination=self.destination(), workspace=workspace) if location else ()
+
+    def _there(self, workspace: str, name: str) -> ShownModel | None:
+        """Return a model; `None` for a name that none can have, which MLflow says better.
+
+        Raises
+        ------
+        NotFound
+            No model has the name: one that is renamed to it in the next moment was not looked at.
+        """
+        shown = self.tables.model(workspace, name)
+        if shown is None and can_be_asked_for(name):
+            raise NotFound(f"Registered Model with name={name} not found", code="unknown-model", hint=None)
+        return shown
 
     def _uid(self, shown: ShownModel) -> str:
         return uid_of(shown.model, self.history, lambda name: self._named(shown.model.workspace, name))

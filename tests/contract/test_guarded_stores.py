@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowException
 from mlflow.entities import LoggedModelStatus, RunTag, Span, TraceInfo, TraceLocation, TraceState
+from mlflow.entities.model_registry import RegisteredModelTag
 from mlflow.entities.trace_status import TraceStatus
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as SqlAlchemyRegistry
 from opentelemetry.sdk.trace import ReadableSpan
@@ -66,6 +67,37 @@ def test_what_is_no_versions_number_is_the_callers_fault(registry: RegistryGuard
     with pytest.raises(MlflowException) as caught:
         calls[call]()
     assert caught.value.get_http_status_code() == 400
+
+
+@pytest.mark.parametrize("call", ["alias", "stage", "prompt", "tag"])
+def test_a_model_that_is_not_there_yet_is_not_passed_on(
+    registry: RegistryGuard, call: str, monkeypatch: pytest.MonkeyPatch
+):
+    """One that is renamed to the name between our look and MLflow's would be in a stage that nobody decided."""
+    registry.create_registered_model("draft")
+    registry.create_model_version("draft", "file:///nowhere/m")
+    calls = {
+        "alias": lambda: registry.set_registered_model_alias("late", "production", "1"),
+        "stage": lambda: registry.transition_model_version_stage("late", "1", "Production", False),
+        "prompt": lambda: registry.set_registered_model_tag(
+            "late", RegisteredModelTag("mlflow.prompt.is_prompt", "true")
+        ),
+        "tag": lambda: registry.set_registered_model_tag("late", RegisteredModelTag("slipway.head", "7:abc")),
+    }
+    look = registry.protection.tables.model
+
+    def renamed_after(workspace: str, name: str):
+        found = look(workspace, name)
+        if name == "late" and found is None:
+            SqlAlchemyRegistry.rename_registered_model(registry, "draft", "late")
+        return found
+
+    monkeypatch.setattr(registry.protection.tables, "model", renamed_after)
+    with pytest.raises(MlflowException) as caught:
+        calls[call]()
+    assert caught.value.get_http_status_code() == 404
+    late = registry.get_registered_model("late")
+    assert (late.aliases, late.tags, late.latest_versions[0].current_stage) == ({}, {}, "None")
 
 
 def test_an_experiment_among_the_artifacts_of_others_is_refused(url: str, tmp_path: Path):
