@@ -25,7 +25,7 @@ def hold_nothing(version: Version) -> None:
     """Leave a version's files to those who store them: nobody passes through here."""
 
 
-def trust_every_place(version: Version, location: str) -> None:
+def trust_every_place(version: Version) -> None:
     """Take files wherever they lie: who works on a ledger of one's own may read and write what it is about."""
 
 
@@ -35,7 +35,7 @@ class Ledger:
 
     `policies` reads them anew with each call, so that a decision sees what holds when it is made. `hold` keeps the
     files of a version as they are until the ledger is closed, where a server passes on what others store, and
-    `require_kept` refuses a version whose files, at a location, it does not keep.
+    `require_kept` refuses a version whose files it does not keep.
     """
 
     registry: ModelRegistry
@@ -43,7 +43,7 @@ class Ledger:
     policies: Callable[[], PolicyBook]
     mirror_stages: bool
     hold: Callable[[Version], None] = hold_nothing
-    require_kept: Callable[[Version, str], None] = trust_every_place
+    require_kept: Callable[[Version], None] = trust_every_place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -357,7 +357,7 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
         about = ledger.history.about(now.model_uid, version.number)
         require_last_word(about, stage, now.policy.stages[stage].verdict_by, seq=grounds.seq)
         require_known_place(version, about, ledger.registry)
-        ledger.require_kept(version, ledger.registry.location(version))
+        ledger.require_kept(version)
         ledger.hold(version)
         require_whole(version, about, ledger.registry, else_do="promote another version")
         return event

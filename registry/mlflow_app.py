@@ -105,13 +105,15 @@ def keeper(access: Access) -> Keeper:
             def hold(version: Version) -> None:
                 held.enter_context(protection.files_stay(workspace(), version.model, version.number))
 
-            def require_kept(version: Version, location: str) -> None:
+            def require_kept(version: Version) -> None:
+                location = registry.location(version)
                 protection.require_kept_here(workspace(), f"{version} enters no stage", location)
 
+            registry = ServerRegistry(
+                database_of_server(), files, require_outside_versions=protection.require_outside_versions
+            )
             yield Ledger(
-                registry=ServerRegistry(
-                    database_of_server(), files, require_outside_versions=protection.require_outside_versions
-                ),
+                registry=registry,
                 history=protection.history,
                 policies=protection.policies,
                 mirror_stages=settings.mirror_stages,
