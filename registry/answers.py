@@ -14,7 +14,7 @@ from registry.verdict import Finding, Outcome
 Scores = npt.NDArray[np.float64]
 SUM_WITHIN = 1e-3
 ALONE, SHUFFLED, OF_ANY_SIZE = 20, 500, 20
-ROUNDED = 1e-6  # sums of another number of rows are rounded otherwise
+ROUNDED = 1e-5  # sums of another number of rows are rounded otherwise
 MEASURED = ("predict", "predict_proba")
 
 
@@ -31,8 +31,8 @@ class Said:
     classes: tuple[Any, ...]
     method: str
 
-    def of(self, members: npt.NDArray[np.bool_]) -> "Said":
-        """Return what it says of some of the rows; `members` has shape (n,)."""
+    def of(self, members: npt.NDArray[np.bool_] | npt.NDArray[np.int_]) -> "Said":
+        """Return what it says of some of the rows: those of a mask of shape (n,), or at places in an order."""
         return Said(
             labels=self.labels[members],
             scores=None if self.scores is None else self.scores[members],
@@ -87,15 +87,7 @@ def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) ->
     wanted = stored.columns or tuple(features.columns)
     if missing := [name for name in wanted if name not in features.columns]:
         raise CannotCompare(f"the rows lack columns that {version} takes: {', '.join(missing)}")
-    given = stored.fitting(features[list(wanted)])
-    classes = tuple(getattr(stored.model, "classes_", ()))
-    return Said(
-        labels=_labels(stored.model.predict(given), len(features), version),
-        scores=_class_scores(stored.model, given, classes, version),
-        are_probabilities=hasattr(stored.model, "predict_proba"),
-        classes=classes,
-        method=stored.method,
-    )
+    return _said(stored, stored.fitting(features[list(wanted)]), version)
 
 
 def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, given: Said, *, version: str) -> None:
@@ -110,12 +102,14 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
     places = rng.permutation(len(features))[:SHUFFLED]
     sizes = np.exp(rng.uniform(0, np.log(len(places)), OF_ANY_SIZE)).astype(int)
     for some in (places, *(places[i : i + 1] for i in range(min(ALONE, len(places)))), *(places[:n] for n in sizes)):
-        again = _labels(stored.model.predict(fitting.iloc[some]), len(some), version)
-        if not _same(again, given.labels[some]):
-            raise WrongAnswers(
-                f"{version} answers a row otherwise when it is sent alone, among others, or in another order: "
-                f"{_shown(again)} in place of {_shown(given.labels[some])}"
-            )
+        again = _said(stored, fitting.iloc[some], version)
+        before = given.of(some)
+        for one, other in ((before.labels, again.labels), (before.scores, again.scores)):
+            if one is not None and other is not None and not _same(one, other):
+                raise WrongAnswers(
+                    f"{version} answers a row otherwise when it is sent alone, among others, or in another order: "
+                    f"{_shown(other)} in place of {_shown(one)}"
+                )
 
 
 def require_known_labels(given: Said, version: str) -> None:
@@ -156,6 +150,17 @@ def as_numbers(values: npt.NDArray[Any], what: str) -> npt.NDArray[np.float64]:
         raise CannotCompare(f"the {what} are not all numbers: {error}") from error
     require_finite(found, what)
     return found
+
+
+def _said(stored: Any, given: Any, version: str) -> Said:
+    classes = tuple(getattr(stored.model, "classes_", ()))
+    return Said(
+        labels=_labels(stored.model.predict(given), len(given), version),
+        scores=_class_scores(stored.model, given, classes, version),
+        are_probabilities=hasattr(stored.model, "predict_proba"),
+        classes=classes,
+        method=stored.method,
+    )
 
 
 def require_finite(values: Scores, what: str) -> None:

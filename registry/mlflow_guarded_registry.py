@@ -59,15 +59,13 @@ class RegistryGuard(SqlAlchemyStore):
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Set an alias that means no protected stage."""
         number = _validate_model_version(version)
-        with refusing():
-            self.protection.alias_may_move(self._get_active_workspace(), name, alias, to=number)
-        super().set_registered_model_alias(name, alias, version)
+        with refusing(), self.protection.alias_may_move(self._get_active_workspace(), name, alias, to=number):
+            super().set_registered_model_alias(name, alias, version)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Remove an alias that means no protected stage."""
-        with refusing():
-            self.protection.alias_may_move(self._get_active_workspace(), name, alias, to=None)
-        super().delete_registered_model_alias(name, alias)
+        with refusing(), self.protection.alias_may_move(self._get_active_workspace(), name, alias, to=None):
+            super().delete_registered_model_alias(name, alias)
 
     def transition_model_version_stage(
         self, name: str, version: str, stage: str, archive_existing_versions: bool

@@ -1,7 +1,7 @@
 """The door that guards workspaces on a server.
 
 One is not deleted, or merged into another, under a protected stage, nor is it given a place for its artifacts or
-archived traces in which those of others lie.
+archived traces that lies among those of others.
 """
 
 from mlflow.entities.workspace import Workspace, WorkspaceDeletionMode

@@ -10,12 +10,12 @@ import unicodedata
 from urllib.parse import quote, unquote, urlsplit
 
 from registry.errors import NotApproved
-from registry.places import FOLDERS, names_no_place, unguarded
+from registry.places import FOLDERS, GUARDED, names_no_place
 from registry.text import cleaned
 
-MARKS = "?#\\"
+MARKS = "?#;\\"
 LOCAL = ("", "localhost")
-REFERENCE = re.compile(r"(models|runs):/[^/]")
+REFERENCE = re.compile(r"(models|runs):/[^/](.*[^/])?")
 SHOWN_CHARACTERS = 200
 
 
@@ -30,12 +30,12 @@ def require_plain(location: str, asked: str) -> None:
         Its path has parts that name nothing (`.`, `..`, `//`), codes (`%31`), or marks that end it for some; it is a
         folder of another host.
     """
-    found = _unclear(unguarded(location))
+    found = _unclear(location)
     if found is not None:
         raise NotApproved(
             f"{asked} at {cleaned(location, SHOWN_CHARACTERS)}: it has {found}, and not everybody reads that alike",
             code="unclear-location",
-            hint="write the path as it is, or file:///path, without '.', '..', '//', '%' codes, '?', '#' and '\\'",
+            hint="write the path as it is, or file:///path, without '.', '..', '//', '%' codes, '?', '#', ';' and '\\'",
         )
 
 
@@ -45,7 +45,9 @@ def _unclear(location: str) -> str | None:
         split = urlsplit(location)
     except ValueError:
         return "a host that cannot be read"
-    if names_no_place(location) and not REFERENCE.match(location):
+    if split.scheme.startswith(GUARDED):
+        return f"the mark {GUARDED}, by which a server is told what it guards"
+    if names_no_place(location) and not REFERENCE.fullmatch(location):
         return "a reference that is not written as models:/… or runs:/…"
     if split.scheme == "models":  # a model's name, which is looked up as it is
         return None

@@ -7,12 +7,12 @@ still meanwhile, under the lock under which versions are promoted.
 It is one long thing: each guarded call of MLflow's is one short method, and all share how a version is held.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.errors import NotApproved, NotFound
+from registry.errors import Conflict, NotApproved, NotFound
 from registry.guard import (
     PROMPT_TAG,
     Hold,
@@ -128,21 +128,17 @@ class Protection:
     writes: WriteLocks
     others: tuple[str, ...] = ()
 
-    def alias_may_move(self, workspace: str, name: str, alias: str, *, to: int | None) -> None:
+    @contextmanager
+    def alias_may_move(self, workspace: str, name: str, alias: str, *, to: int | None) -> Iterator[None]:
         """Refuse to set an alias of a protected stage, or with `None` to remove it; or to set one that looks like it.
 
-        One that only looks like it may be removed.
+        One that only looks like it may be removed. Nobody renames the model meanwhile to a name of whose stages the
+        alias is one.
         """
-        stages = self._stages(name)
-        stage, like = stage_of_alias(alias, stages), stage_like(alias, stages)
-        if like is None or (stage is None and to is None):
-            return
-        shown = self._there(workspace, name)
-        if shown is None or shown.is_prompt:
-            return
-        if stage is None:
-            raise refuse_lookalike(name, alias, like)
-        raise refuse_to_move_alias(name, alias, stage, self._holds(shown), to=to)
+        with self._one_still(workspace, name) as models:
+            for shown in models:
+                self._require_free_alias(shown, alias, to=to)
+            yield
 
     def name_may_be_given(self, workspace: str, name: str) -> None:
         """Refuse a model's name that looks like that of another with a version in a protected stage."""
@@ -156,9 +152,7 @@ class Protection:
     def label_may_change(self, workspace: str, name: str, number: int, label: str) -> Iterator[None]:
         """Refuse to give a version the MLflow stage of a protected stage, or to take it from one that is there."""
         stage = stage_of_label(label, self._stages(name))
-        if stage:
-            self._there(workspace, name)
-        with self._still([(workspace, name)]) as models:
+        with self._one_still(workspace, name) as models:
             for shown in models:
                 if stage and not shown.is_prompt:
                     raise refuse_to_label(name, number, label, stage)
@@ -169,7 +163,7 @@ class Protection:
     @contextmanager
     def version_may_go(self, workspace: str, name: str, number: int) -> Iterator[None]:
         """Refuse to delete a version in a protected stage, or one that a rollback may go back to."""
-        with self._still([(workspace, name)]) as models:
+        with self._one_still(workspace, name) as models:
             held = [hold for shown in models for hold in self._holds_and_formers(shown) if hold.number == number]
             require_unheld(f"{name}/{number} is not deleted", held)
             yield
@@ -177,7 +171,7 @@ class Protection:
     @contextmanager
     def model_may_go(self, workspace: str, name: str) -> Iterator[None]:
         """Refuse to delete a model with a version in a protected stage."""
-        with self._still([(workspace, name)]) as models:
+        with self._one_still(workspace, name) as models:
             require_unheld(f"model {name} is not deleted", [hold for each in models for hold in self._holds(each)])
             yield
 
@@ -188,7 +182,7 @@ class Protection:
         With a history, it is not renamed to a name with other rules.
         """
         self.name_may_be_given(workspace, new_name)
-        with self._still([(workspace, name)]) as models:
+        with self._one_still(workspace, name) as models:
             for shown in models:
                 if shown.is_prompt:
                     continue
@@ -247,20 +241,21 @@ class Protection:
     @contextmanager
     def run_may_go(self, run_id: str) -> Iterator[None]:
         """Refuse to delete the run of a version in a protected stage."""
-        with self._unheld(f"run {run_id} is not deleted", self.tables.versions_of_run(run_id)):
+        with self._unheld(f"run {run_id} is not deleted", lambda: self.tables.versions_of_run(run_id)):
             yield
 
     @contextmanager
     def logged_model_may_go(self, model_id: str, what: str = "deleted") -> Iterator[None]:
         """Refuse to delete the logged model of a version in a protected stage."""
-        with self._unheld(f"logged model {model_id} is not {what}", self.tables.versions_of_logged_model(model_id)):
+        asked = f"logged model {model_id} is not {what}"
+        with self._unheld(asked, lambda: self.tables.versions_of_logged_model(model_id)):
             yield
 
     @contextmanager
     def experiment_may_go(self, experiment_id: str) -> Iterator[None]:
         """Refuse to delete the experiment in which the run or logged model of a version in a protected stage is."""
-        versions = self.tables.versions_of_experiment(experiment_id)
-        with self._unheld(f"experiment {experiment_id} is not deleted", versions):
+        asked = f"experiment {experiment_id} is not deleted"
+        with self._unheld(asked, lambda: self.tables.versions_of_experiment(experiment_id)):
             yield
 
     def run_tags_may_change(self, run_id: str, keys: Sequence[str]) -> None:
@@ -453,21 +448,55 @@ class Protection:
             if hold.number in numbers[key]
         ]
 
+    def _require_free_alias(self, shown: ShownModel, alias: str, *, to: int | None) -> None:
+        name, stages = shown.model.name, self._stages(shown.model.name)
+        stage, like = stage_of_alias(alias, stages), stage_like(alias, stages)
+        if shown.is_prompt or like is None:
+            return
+        if stage is not None:
+            raise refuse_to_move_alias(name, alias, stage, self._holds(shown), to=to)
+        if to is not None:
+            raise refuse_lookalike(name, alias, like)
+
     @contextmanager
-    def _unheld(self, asked: str, versions: Sequence[VersionKey]) -> Iterator[None]:
-        with self._still(sorted({(each.workspace, each.model) for each in versions})):
-            require_unheld(asked, self._held(versions))
+    def _unheld(self, asked: str, versions: Callable[[], Sequence[VersionKey]]) -> Iterator[None]:
+        """Refuse what would take something from versions in protected stages, which are held still meanwhile."""
+        keys = _models_of(versions())
+        with self._still(keys):
+            found = versions()
+            if not _models_of(found) <= keys:
+                raise _changed(f"{asked}: another model has a version of it")
+            require_unheld(asked, self._held(found))
             yield
 
     @contextmanager
-    def _still(self, keys: Sequence[tuple[str, str]]) -> Iterator[list[ShownModel]]:
-        """Hold models so that nothing of them is promoted meanwhile; those that are not there are left out."""
-        known = [model for key in keys if (model := self.tables.model(*key)) is not None]
+    def _one_still(self, workspace: str, name: str) -> Iterator[list[ShownModel]]:
+        """Hold a model still; none for a name that none can have."""
+        self._there(workspace, name)
+        with self._still([(workspace, name)]) as models:
+            yield models
+
+    @contextmanager
+    def _still(self, keys: Collection[tuple[str, str]]) -> Iterator[list[ShownModel]]:
+        """Hold models and prompts so that nobody promotes, renames or deletes them; what is not there is left out."""
+        known = [model for key in sorted(keys) if (model := self.tables.model(*key)) is not None]
+        uids = {self._uid(each) for each in known}
         with ExitStack() as held:
-            for uid in sorted({self._uid(each) for each in known if not each.is_prompt}):
+            for uid in sorted(uids):
                 held.enter_context(self.history.lock(uid))
             again = [self.tables.model(each.model.workspace, each.model.name) for each in known]
-            yield [each for each in again if each is not None]
+            found = [each for each in again if each is not None]
+            if {self._uid(each) for each in found} != uids:
+                raise _changed("a model was renamed or deleted meanwhile")
+            yield found
+
+
+def _models_of(versions: Iterable[VersionKey]) -> set[tuple[str, str]]:
+    return {(each.workspace, each.model) for each in versions}
+
+
+def _changed(asked: str) -> Conflict:
+    return Conflict(asked, code="changed-meanwhile", hint="look again, then ask again")
 
 
 def places_of(stored: Stored, destination: str | None, *, files_only: bool = False) -> Iterator[Place]:

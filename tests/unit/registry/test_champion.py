@@ -636,6 +636,20 @@ def test_a_model_answers_alike_in_requests_of_every_size(tmp_path: Path):
     assert (found.outcome, "among others" in found.reason) == (Outcome.ERROR, True), found.reason
 
 
+def test_a_model_gives_alike_probabilities_in_requests_of_every_size(tmp_path: Path):
+    """With the same labels: some callers take the probabilities."""
+
+    def likely(features: pd.DataFrame) -> np.ndarray:
+        return np.where(features.x > 0.5, 0.9, 0.1) + (0.05 if 2 <= len(features) <= 400 else 0)
+
+    def right(features: pd.DataFrame) -> np.ndarray:
+        return (features.x > 0.5).astype(int).to_numpy()
+
+    by_size = Answers(right, probability=likely)
+    found = only(champion.check(evidence_of(tmp_path, ids(2000), by_size, above(0.5)), ChampionRule()))
+    assert (found.outcome, "among others" in found.reason) == (Outcome.ERROR, True), found.reason
+
+
 def test_classes_stand_in_one_order(tmp_path: Path):
     """With the same labels, probabilities in the other order mislead everybody who takes them by place."""
     turned = Answers(above(0.5).labels, classes=(1, 0), probability=lambda features: 1 - above_share(features))

@@ -1,13 +1,15 @@
 """What is protected and what is refused, on stand-ins of MLflow's tables and of the ledger."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from registry.decide import look
-from registry.errors import NotApproved, Unavailable
+from registry.errors import Conflict, NotApproved, Unavailable
 from registry.guard import PROMPT_TAG, ShownModel
+from registry.history import History
 from registry.kept import Kept
 from registry.places import place_of
 from registry.policy import PolicyBook
@@ -171,20 +173,20 @@ HELD = ("m/2 is in production (put there by ann", "slipway demote m/2")
 def test_an_alias_of_a_stage_is_moved_by_nobody(guarded: Guarded, alias: str):
     """In whatever case, and also where nothing is in the stage yet."""
     move = guarded.protection.alias_may_move
-    refused(lambda: move(HERE, "m", alias, to=3), f"slipway promote m/3 --to {alias.lower()}")
-    refused(lambda: move(HERE, "m", alias, to=None), "not removed by hand")
+    refused(lambda: enter(move(HERE, "m", alias, to=3)), f"slipway promote m/3 --to {alias.lower()}")
+    refused(lambda: enter(move(HERE, "m", alias, to=None)), "not removed by hand")
 
 
 def test_other_aliases_are_free(guarded: Guarded):
     """Also those that merely contain a stage's name."""
     for alias in ("live", "production-old", "pre_staging"):
-        guarded.protection.alias_may_move(HERE, "m", alias, to=3)
-        guarded.protection.alias_may_move(HERE, "m", alias, to=None)
+        enter(guarded.protection.alias_may_move(HERE, "m", alias, to=3))
+        enter(guarded.protection.alias_may_move(HERE, "m", alias, to=None))
 
 
 def test_the_refusal_names_who_is_there(guarded: Guarded):
     """So that it is clear whom to talk to."""
-    refused(lambda: guarded.protection.alias_may_move(HERE, "m", "production", to=None), *HELD)
+    refused(lambda: enter(guarded.protection.alias_may_move(HERE, "m", "production", to=None)), *HELD)
 
 
 @pytest.mark.parametrize("label", ["Production", "production", "Staging"])
@@ -297,6 +299,66 @@ def test_what_goes_is_held_still(guarded: Guarded):
             enter(guarded.protection.version_may_go(HERE, "m", 1))
         with pytest.raises(Unavailable):
             enter(guarded.protection.run_may_go("run1"))
+        with pytest.raises(Unavailable):
+            enter(guarded.protection.alias_may_move(HERE, "m", "pre_staging", to=3))
+    guarded.tables.prompts.add("p")
+    with guarded.desk.history.lock("default/1/p"), pytest.raises(Unavailable):
+        enter(guarded.protection.alias_may_move(HERE, "p", "production", to=1))
+
+
+@dataclass
+class Overtaken:
+    """A history on which somebody else is faster: `meanwhile` happens before a model is held."""
+
+    history: History
+    meanwhile: Callable[[], object]
+
+    def lock(self, model_uid: str) -> AbstractContextManager[None]:
+        self.meanwhile()
+        return self.history.lock(model_uid)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.history, name)
+
+
+CHANGING = {
+    "alias": lambda guard: guard.alias_may_move(HERE, "x", "pre_staging", to=1),
+    "label": lambda guard: guard.label_may_change(HERE, "x", 1, "None"),
+    "version": lambda guard: guard.version_may_go(HERE, "x", 1),
+    "model": lambda guard: guard.model_may_go(HERE, "x"),
+    "name": lambda guard: guard.model_may_be_renamed(HERE, "x", "y"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGING)
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_what_is_held_is_what_is_changed(guarded: Guarded, what: str, is_followed: bool):
+    """A model that is renamed before it is held is not what was looked at, nor is another that has its name then."""
+    registry = guarded.desk.registry
+    registry.create_version(logged_model(), model="x", description="", tags={})
+
+    def rename() -> None:
+        former = registry.known.pop("x")
+        if is_followed:
+            registry.known["x"], registry.created_ms["x"] = former, 77
+
+    guard = replace(guarded.protection, history=Overtaken(guarded.desk.history, rename))
+    with pytest.raises(Conflict, match="meanwhile"):
+        enter(CHANGING[what](guard))
+
+
+def test_a_run_of_which_a_version_is_made_meanwhile_stays(guarded: Guarded):
+    """What nobody had made of it at the first look may be in production at the second."""
+    of_run = [VersionKey(workspace=HERE, model="m", number=3)]
+    in_production = replace(of_run[0], number=2)
+    guarded.tables.versions_of_run = lambda _: tuple(of_run)
+    history = Overtaken(guarded.desk.history, lambda: of_run.append(in_production))
+    refused(lambda: enter(replace(guarded.protection, history=history).run_may_go("run3")), *HELD)
+    of_run[1] = replace(in_production, model="p")
+    guarded.tables.prompts.add("p")
+    history.meanwhile = lambda: of_run.append(replace(in_production, model="late"))
+    with pytest.raises(Conflict, match="run run3 is not deleted"):
+        enter(replace(guarded.protection, history=history).run_may_go("run3"))
 
 
 def test_a_history_keeps_to_its_rules(guarded: Guarded):
@@ -313,7 +375,7 @@ def test_a_rename_carries_no_alias_to_where_it_would_be_refused(guarded: Guarded
     guarded.desk.registry.set_alias("sandbox", alias, 1)
     rename = guarded.protection.model_may_be_renamed
     if alias.isascii():
-        guarded.protection.alias_may_move(HERE, "sandbox", alias, to=1)
+        enter(guarded.protection.alias_may_move(HERE, "sandbox", alias, to=1))
     words = ("model sandbox is not renamed to pricing", f"sandbox/1 has the alias {alias}", "slipway promote pricing/1")
     refused(lambda: enter(rename(HERE, "sandbox", "pricing")), *words)
     guarded.desk.registry.delete_alias("sandbox", alias)
@@ -333,11 +395,11 @@ def test_a_rename_carries_no_label_to_where_it_would_be_refused(guarded: Guarded
 @pytest.mark.parametrize("alias", ["product\u0456on", "\uff50roduction", "production_", "production\n", "pr0duction"])
 def test_an_alias_that_looks_like_a_stage_is_not_set(guarded: Guarded, alias: str):
     """People would take it for the stage; where it is there already, it may be removed."""
-    guarded.protection.alias_may_move(HERE, "sandbox", alias, to=3)
-    refused(
-        lambda: guarded.protection.alias_may_move(HERE, "m", alias, to=3), "looks like the protected stage production"
-    )
-    guarded.protection.alias_may_move(HERE, "m", alias, to=None)
+    guarded.desk.registry.create_version(logged_model(), model="sandbox", description="", tags={})
+    may = guarded.protection.alias_may_move
+    enter(may(HERE, "sandbox", alias, to=3))
+    refused(lambda: enter(may(HERE, "m", alias, to=3)), "looks like the protected stage production")
+    enter(may(HERE, "m", alias, to=None))
 
 
 @pytest.mark.parametrize("name", ["\u043c", "m ", "m\u200b", "\uff4d"])
@@ -385,9 +447,9 @@ def test_prompts_are_left_alone(guarded: Guarded):
     """Whatever their aliases are called."""
     guarded.tables.prompts.add("p")
     guard = guarded.protection
-    guard.alias_may_move(HERE, "p", "production", to=1)
     guard.tags_may_change(HERE, "p", "p", ["slipway.stage"])
     for manager in (
+        guard.alias_may_move(HERE, "p", "production", to=1),
         guard.label_may_change(HERE, "p", 1, "Production"),
         guard.version_may_go(HERE, "p", 1),
         guard.model_may_go(HERE, "p"),
@@ -426,7 +488,15 @@ def test_no_experiment_writes_into_a_version(guarded: Guarded):
 
 
 @pytest.mark.parametrize(
-    "location", ["s3://bucket/0/models/m-2/../../zzz", "s3://bucket/0/m%6fdels/m-9", "mlflow-artifacts:/0//x"]
+    "location",
+    [
+        "s3://bucket/0/models/m-2/../../zzz",
+        "s3://bucket/0/m%6fdels/m-9",
+        "mlflow-artifacts:/0//x",
+        "mlflow-artifacts:/c;d",
+        "slipway+s3://bucket/x",
+        "SLIPWAY+file:///x",
+    ],
 )
 def test_no_experiment_lies_where_it_does_not_seem_to(guarded: Guarded, location: str):
     """Whether anything is protected there or not."""
@@ -457,7 +527,10 @@ def test_an_upload_is_guarded_wherever_its_run_may_lead(guarded: Guarded):
         refused(lambda: enter(may("run9", "x.txt")), "m/2")
 
 
-@pytest.mark.parametrize("source", ["mlflow-artifacts:/0/r/artifacts/mod%65l", "s3://bucket/0/../1"])
+@pytest.mark.parametrize(
+    "source",
+    ["mlflow-artifacts:/0/r/artifacts/mod%65l", "s3://bucket/0/../1", "models:/m-1/", "runs:/r/model/", "s3://b/a;b"],
+)
 def test_no_version_is_made_of_what_some_decode(guarded: Guarded, source: str):
     """Others would write what it is made of."""
     with pytest.raises(NotApproved) as found:
