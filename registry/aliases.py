@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from registry.errors import NotFound
-from registry.identity import RegisteredModel
+from registry.registered_model import RegisteredModel
 
 Wanted = tuple[str, str]
 

@@ -33,20 +33,23 @@ from registry.app_bodies import (
     Uid,
     VerdictBody,
 )
-from registry.decide import Ledger, Situation, look, settled
+from registry.decide import settled
 from registry.decisions import Noted, Receipt
 from registry.errors import InvalidInput, NotApproved, NotFound
+from registry.grounds import Grounds
 from registry.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
 from registry.history import Record
 from registry.history_shown import parse_time, shown_at, shown_events, verified
 from registry.identity import name_now, uid_named
+from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions, whatever_the_policy
 from registry.manifest import Manifest
 from registry.named_beats import named_now
 from registry.policy import PolicyBook
-from registry.promote import Grounds, Who, say_why
+from registry.promote import Who, say_why
 from registry.recorded_grounds import acceptable, recorded_grounds
 from registry.roles import May, Role, require_role
+from registry.situation import Situation, look
 from registry.stages import find_stage
 from registry.verdict import verdict_from
 from registry.version import Version, VersionRef, parse_ref

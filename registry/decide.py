@@ -12,97 +12,12 @@ from shlex import quote
 
 from registry.errors import Conflict, Unavailable
 from registry.events import Event, first_hash
-from registry.history import HEAD_TAG, Head, History, ModelState, Record, after, fold, last_out_of, record_of
-from registry.identity import RegisteredModel, uid_of
-from registry.model_registry import ModelRegistry
-from registry.policy import Policy, PolicyBook
+from registry.history import HEAD_TAG, Record, after, record_of
+from registry.identity import uid_of
+from registry.ledger import Ledger
 from registry.projection import Change, Projected, Refused, changes_for, note_head, numbers_of_interest, project
+from registry.situation import Situation, look, situation_of
 from registry.text import require_storable
-from registry.version import Version
-
-
-def hold_nothing(version: Version) -> None:
-    """Leave a version's files to those who store them: nobody passes through here."""
-
-
-def trust_every_place(version: Version) -> None:
-    """Take files wherever they lie: who works on a ledger of one's own may read and write what it is about."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ledger:
-    """What a decision needs: the registry, the history, the policies, and whether MLflow's label is mirrored.
-
-    `policies` reads them anew with each call, so that a decision sees what holds when it is made. `hold` keeps the
-    files of a version as they are until the ledger is closed, where a server passes on what others store, and
-    `require_kept` refuses a version whose files it does not keep.
-    """
-
-    registry: ModelRegistry
-    history: History
-    policies: Callable[[], PolicyBook]
-    mirror_stages: bool
-    hold: Callable[[Version], None] = hold_nothing
-    require_kept: Callable[[Version], None] = trust_every_place
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Situation:
-    """A model as a decision finds it: what the ledger says, what the registry shows, and the policy.
-
-    `moves` are the records that moved a version. `gone` has the versions that are in a stage by the ledger, or were
-    before a deleted one, and that the registry has no more. `unapplied` says what the ledger demands and the registry
-    did not take.
-    """
-
-    model: RegisteredModel
-    model_uid: str
-    head: Head | None
-    moves: tuple[Record, ...]
-    state: ModelState
-    policy: Policy
-    gone: frozenset[int] = frozenset()
-    unapplied: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Return the model's name."""
-        return self.model.name
-
-    @property
-    def seq(self) -> int:
-        """Return the number of the last event, 0 before the first."""
-        return self.head.seq if self.head else 0
-
-    def holder(self, stage: str) -> int | None:
-        """Return the version that has the stage's alias in the registry."""
-        return self.model.aliases.get(stage)
-
-    def occupant(self, stage: str) -> int | None:
-        """Return the version that is in the stage by the ledger; a deleted one is in none."""
-        there = self.state.stages.get(stage)
-        return there.version if there and there.version not in self.gone else None
-
-    def predecessors(self, stage: str) -> tuple[int, ...]:
-        """Return whom a candidate has to stand beside where nothing is in the stage any more, the last one first.
-
-        None where the stage never was filled, or its version went on to a later one. Else taking it out would be a way
-        past every comparison.
-        """
-        out = last_out_of(self.moves, stage)
-        if stage not in self.state.stages and (out is None or self._is_later(out[1], stage)):
-            return ()
-        earlier = [number for number in reversed(self.state.stacks.get(stage, ())) if number not in self.gone]
-        return tuple(dict.fromkeys([*(out[:1] if out else ()), *earlier]))
-
-    def _is_later(self, stage: str | None, than: str) -> bool:
-        names = list(self.policy.names)
-        return stage in names and than in names and names.index(stage) > names.index(than)
-
-    def before(self, stage: str) -> int | None:
-        """Return the version to go back to that is not known to be deleted."""
-        earlier = self.state.stacks.get(stage, ())[:-1]
-        return next((number for number in reversed(earlier) if number not in self.gone), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,53 +35,6 @@ class Decided:
 
 
 Decision = Callable[[Situation], Event | None]
-
-
-def look(model: str, ledger: Ledger) -> Situation:
-    """Return how a model stands, changing nothing."""
-    return situation_of(ledger.registry.model(model), ledger)
-
-
-def situation_of(found: RegisteredModel, ledger: Ledger) -> Situation:
-    """Return how a model stands, as the registry showed it."""
-    model_uid = uid_of(found, ledger.history, ledger.registry.model)
-    head = ledger.history.head(model_uid)
-    moves = ledger.history.moves(model_uid)
-    state = fold(moves)
-    return Situation(
-        model=found,
-        model_uid=model_uid,
-        head=head,
-        moves=moves,
-        state=state,
-        policy=ledger.policies().of(found.name),
-        gone=_gone(found, state, ledger),
-    )
-
-
-def _gone(found: RegisteredModel, state: ModelState, ledger: Ledger) -> frozenset[int]:
-    """Return which versions in stages were deleted; whose alias is in its place is there, and is not asked for."""
-    doubtful = {there.version for stage, there in state.stages.items() if found.aliases.get(stage) != there.version}
-    return _deleted(found, doubtful, ledger)
-
-
-def with_deleted(situation: Situation, stage: str, ledger: Ledger) -> Situation:
-    """Return a situation that knows which of the versions to go back to were deleted, down to the first that is there.
-
-    To ask for that each time would cost every decision a question.
-    """
-    gone = situation.gone
-    for number in reversed(situation.state.stacks.get(stage, ())[:-1]):
-        deleted = _deleted(situation.model, {number}, ledger)
-        if not deleted:
-            break
-        gone |= deleted
-    return replace(situation, gone=gone)
-
-
-def _deleted(model: RegisteredModel, numbers: set[int], ledger: Ledger) -> frozenset[int]:
-    there = {version.number for version in ledger.registry.numbered(model, numbers)} if numbers else set()
-    return frozenset(numbers - there)
 
 
 def agreeing(situation: Situation, ledger: Ledger) -> Situation:

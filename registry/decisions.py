@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.decide import Ledger, Situation
+from registry.grounds import Grounds
+from registry.ledger import Ledger
 from registry.manifest import Manifest
-from registry.promote import Grounds
+from registry.situation import Situation
 from registry.status import Status
 from registry.verdict import Verdict
 from registry.version import Version, VersionRef

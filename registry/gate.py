@@ -17,18 +17,19 @@ import pandas as pd
 
 from registry.check_runner import Job, run_here
 from registry.checks import approval, artifact, champion, contract, lineage, metric, own, servable, slices, soak
-from registry.decide import Ledger, Situation
 from registry.errors import NotFound, SlipwayError
 from registry.evidence import Evidence, Rows, Subject, Tools
+from registry.grounds import Grounds
 from registry.history import Record
 from registry.holdout_record import read_holdout
 from registry.last_word import counting
+from registry.ledger import Ledger
 from registry.manifest import copied, differences, manifest_of
 from registry.model_registry import Measured
 from registry.policy import OwnRule, RowsRule, Rule
-from registry.promote import Grounds
 from registry.provenance import holdout_digest, origin_of, recorded_provenance
 from registry.rows import content_digest, row_ids
+from registry.situation import Situation
 from registry.verdict import Finding, Outcome, Verdict, finding_from
 from registry.version import Version, deleted_version
 from registry.whole import place_to_read, recorded_manifest, require_known_place

@@ -1,15 +1,29 @@
 """How the commands that assess get their gate; it imports what loads models."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
 from registry.check_runner import run_checks
-from registry.decide import Ledger
 from registry.evidence import Tools
 from registry.gate import Gate
+from registry.ledger import Ledger
 from registry.mlflow_model import input_example, load_as_served, load_steady_model
-from registry.outside import Outside
 from registry.skops_types import untrusted_types
 
 
-def open_gate(ledger: Ledger, outside: Outside) -> Gate:
+class ModelAccess(Protocol):
+    """What reaches models and rows from the packages beside this one."""
+
+    @property
+    def serve(self) -> Callable[..., Any]:
+        """Return what starts a scoring server on a folder and asks it; it returns `registry.evidence.Served`."""
+
+    @property
+    def read_rows(self) -> Callable[[str, str, Sequence[str]], tuple[Any, str]]:
+        """Return what reads a source with its target, certain words being missing: a frame and its content digest."""
+
+
+def open_gate(ledger: Ledger, outside: ModelAccess) -> Gate:
     """Return the gate on a ledger, with checks in processes of their own."""
     tools = Tools(
         load=load_steady_model,

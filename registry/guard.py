@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from registry.errors import NotApproved
 from registry.history import ModelState
-from registry.identity import RegisteredModel
 from registry.lookalikes import is_plain, looks_like
 from registry.projection import PROJECTED_TAGS
+from registry.registered_model import RegisteredModel
 from registry.stages import mlflow_stage_of
 
 OUR_TAGS = "slipway."

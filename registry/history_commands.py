@@ -1,8 +1,9 @@
 """The command history. It reads the ledger alone: neither MLflow nor Alembic is imported."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from shlex import quote
+from typing import Protocol
 
 import click
 
@@ -12,7 +13,18 @@ from registry.events import Event
 from registry.history import History, Record, fold, until
 from registry.history_shown import head_of, parse_time, shown_at, shown_events, verified
 from registry.identity import uid_last_named
-from registry.outside import Outside
+
+
+class LedgerAccess(Protocol):
+    """What the command is given; `identity` returns which identity in the history a model's name means now."""
+
+    @property
+    def history(self) -> Callable[[], History]:
+        """Return what opens the history for reading, without its tables being made."""
+
+    @property
+    def identity(self) -> Callable[[str, History], str]:
+        """Return what tells the identity."""
 
 
 @click.command("history", epilog="Example: slipway history cancer --verify")
@@ -30,7 +42,7 @@ from registry.outside import Outside
 )
 @json_option
 @click.pass_obj
-def history(outside: Outside, model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
+def history(outside: LedgerAccess, model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
     """Tell who decided what, when and why."""
     if head and not verify:
         raise click.UsageError("--head is what --verify compares with: give both")
@@ -49,7 +61,7 @@ def history(outside: Outside, model: str, at: str | None, verify: bool, head: st
         _say_others(model, uid, ledger)
 
 
-def _identity(model: str, ledger: History, outside: Outside) -> str:
+def _identity(model: str, ledger: History, outside: LedgerAccess) -> str:
     """Return the identity that a name means; a ledger is read without its registry too, and this is said then."""
     try:
         return outside.identity(model, ledger)

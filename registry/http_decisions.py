@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from registry.actor import actor
-from registry.decide import Ledger, Situation, look
 from registry.decisions import Noted, Receipt
 from registry.errors import InvalidInput, NotFound
+from registry.grounds import Grounds
 from registry.http_server import SlipwayServer
+from registry.ledger import Ledger
 from registry.manifest import Manifest
 from registry.policy import PolicyBook, load_policy
-from registry.promote import Grounds
 from registry.settings import RegistrySettings, load_settings, policy_place, registry_uri
+from registry.situation import Situation, look
 from registry.status import Status, status_from
 from registry.verdict import Verdict
 from registry.version import Version, VersionRef
@@ -128,9 +129,3 @@ def open_decisions() -> HttpDecisions:
         return load_policy(file) if is_there(file) else None
 
     return HttpDecisions(SlipwayServer(registry_uri(os.environ), os.environ), actor=actor(), policies=policies)
-
-
-def policies_of(server: SlipwayServer) -> PolicyBook:
-    """Return the policies that a server holds."""
-    found = server.get("/policy")
-    return PolicyBook(found["policy"], source=f"{found['source']} of {server.shown}")

@@ -5,32 +5,16 @@ time and so its identity; a deleted and re-created one has another, though its v
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.history import HEAD_TAG, History
 from registry.nearest import did_you_mean
+from registry.registered_model import RegisteredModel
 from registry.text import require_name
 
 UID_CHARACTERS = 600  # the ledger's column
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RegisteredModel:
-    """A model as the registry has it now.
-
-    `created_ms` is Unix time in milliseconds; `aliases` is alias → version; `labels` is MLflow's stage label → the
-    highest version that has it.
-    """
-
-    name: str
-    created_ms: int
-    workspace: str
-    aliases: Mapping[str, int] = field(default_factory=dict)
-    labels: Mapping[str, int] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def uid_of(model: RegisteredModel, history: History, find: Callable[[str], RegisteredModel]) -> str:

@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from registry.checks.approval import authors_of
-from registry.decide import Decision, Ledger, Situation, carry_out, look, note, propose, settled
+from registry.decide import Decision, carry_out, note, propose, settled
 from registry.decisions import Noted, Receipt
 from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError
 from registry.events import Event
+from registry.grounds import Grounds
 from registry.heartbeats import Heartbeat
 from registry.history import Record
 from registry.last_word import require_last_word
+from registry.ledger import Ledger
 from registry.manifest import Manifest, differences, manifest_of
 from registry.named_beats import named_now
 from registry.policy import default_policy
+from registry.problem import Problem
 from registry.promote import (
-    Grounds,
     Recorded,
     Who,
     adoption,
@@ -37,8 +39,9 @@ from registry.provenance import gather_provenance, recorded_provenance
 from registry.record import record
 from registry.roles import May, Role
 from registry.served import served_by, still_served
+from registry.situation import Situation, look
 from registry.stages import find_stage
-from registry.status import Problem, Status, status_of
+from registry.status import Status, status_of
 from registry.text import REASON_CHARACTERS, cleaned, require_reason
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef, deleted_version

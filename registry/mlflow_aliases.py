@@ -8,9 +8,9 @@ from mlflow.exceptions import MlflowException
 
 from registry.aliases import AliasHolder, Wanted, identity_of
 from registry.errors import Conflict, NotFound
-from registry.identity import RegisteredModel
 from registry.mlflow_errors import translated
 from registry.mlflow_registry import MlflowRegistry
+from registry.registered_model import RegisteredModel
 
 # What MLflow (3.17) says when a model is not there, and when its alias is not.
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")

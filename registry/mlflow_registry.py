@@ -19,7 +19,6 @@ from mlflow.store.entities import PagedList
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from registry.errors import Conflict, InvalidInput, NotFound
-from registry.identity import RegisteredModel
 from registry.manifest import Manifest
 from registry.mlflow_errors import translated
 from registry.mlflow_files import Cached, MlflowFiles
@@ -28,6 +27,7 @@ from registry.mlflow_origin import origin_of_location
 from registry.mlflow_races import repeated_after_races
 from registry.model_registry import Given, Measured, Origin
 from registry.nearest import did_you_mean
+from registry.registered_model import RegisteredModel
 from registry.stages import MLFLOW_NONE
 from registry.text import require_name, require_new_name
 from registry.version import LoggedModel, Version, VersionRef

@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from registry.identity import RegisteredModel
 from registry.manifest import Manifest
+from registry.registered_model import RegisteredModel
 from registry.version import LoggedModel, Version, VersionRef
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from registry.decide import Ledger
 from registry.errors import Conflict, NotFound
 from registry.heartbeats import Heartbeat
-from registry.identity import RegisteredModel, last_known_by, name_now
+from registry.identity import last_known_by, name_now
+from registry.ledger import Ledger
+from registry.registered_model import RegisteredModel
 
 
 def named_now(beats: Iterable[Heartbeat], ledger: Ledger) -> tuple[Heartbeat, ...]:

@@ -11,8 +11,9 @@ from typing import Protocol
 from registry.aliases import Aliases, AliasHolder, Wanted, model_named
 from registry.errors import SlipwayError
 from registry.history import History, ModelState, fold
-from registry.identity import RegisteredModel, uid_of
+from registry.identity import uid_of
 from registry.one_by_one import each_for_itself
+from registry.registered_model import RegisteredModel
 
 ASK_APART_WITHIN_S = 10.0
 

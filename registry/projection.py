@@ -14,8 +14,8 @@ from functools import partial
 
 from registry.errors import SlipwayError
 from registry.history import HEAD_TAG, Head, History, ModelState
-from registry.identity import RegisteredModel
 from registry.model_registry import ModelRegistry
+from registry.registered_model import RegisteredModel
 from registry.stages import MLFLOW_ARCHIVED, MLFLOW_STAGES, mlflow_stage_of
 from registry.text import NAME_CHARACTERS, cleaned
 from registry.version import Version

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from registry.decide import Situation, require_ours
+from registry.decide import require_ours
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.events import Event, EventKind
+from registry.grounds import Grounds
 from registry.history import MOVES_IN
 from registry.manifest import Manifest
 from registry.provenance import RECORDED_AS, Provenance
+from registry.situation import Situation
 from registry.text import one_line, require_new_name, require_reason
 from registry.verdict import Outcome, Verdict
 from registry.version import Version
@@ -44,19 +46,6 @@ def say_why(actor: str, *, authenticated: bool, at: datetime, reason: str) -> Wh
         raise InvalidInput("a decision needs a reason, and none was given", code="no-reason", hint='--reason "…"')
     name = require_new_name(actor, "the name of who decides")
     return Who(actor=name, authenticated=authenticated, at=at, reason=require_reason(reason, "the reason"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Grounds:
-    """What a promotion rests on: the verdict, its number in the ledger, and why it is overridden, if it is.
-
-    `by` is who vouches for the verdict.
-    """
-
-    verdict: Verdict
-    seq: int
-    by: str
-    override: str | None = None
 
 
 def require_admissible(situation: Situation, version: Version, stage: str) -> None:

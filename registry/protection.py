@@ -40,11 +40,12 @@ from registry.guard import (
     with_formers,
 )
 from registry.history import History, fold
-from registry.identity import RegisteredModel, uid_of
+from registry.identity import uid_of
 from registry.place_index import PlaceIndex
 from registry.places import DEFAULT_WORKSPACE, Place, names_no_place, place_of, places_named, proxied_path
 from registry.plain_locations import require_plain
 from registry.policy import PolicyBook
+from registry.registered_model import RegisteredModel
 from registry.stages import mlflow_stage_of
 from registry.text import can_be_asked_for
 from registry.write_locks import WriteLocks

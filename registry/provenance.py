@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from registry.history import Record
+from registry.json_values import finite
 from registry.manifest import manifest_of
 from registry.model_registry import Measured, ModelRegistry, Origin
-from registry.verdict import finite
 from registry.version import Version
 
 REGISTERED_BY = "slipway.registered_by"

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from registry.checks import approval, soak
-from registry.decide import Ledger, Situation
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.events import Event
 from registry.evidence import Evidence, Subject, Tools
+from registry.grounds import Grounds
 from registry.history import Record
 from registry.last_word import counting, require_last_word
+from registry.ledger import Ledger
 from registry.manifest import Manifest
-from registry.promote import Grounds, require_valid
+from registry.promote import require_valid
 from registry.provenance import recorded_provenance
+from registry.situation import Situation
 from registry.verdict import Finding, Verdict, finding_from
 from registry.version import Version
 from registry.whole import recorded_manifest

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from registry.heartbeats import Heartbeat
-from registry.status import Problem
+from registry.problem import Problem
 
 
 def served_by(beats: Sequence[Heartbeat], *, model: str, stage: str, version: str, now: datetime) -> tuple[str, ...]:

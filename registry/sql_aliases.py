@@ -6,8 +6,8 @@ import sqlalchemy as sa
 
 from registry.aliases import AliasHolder, Wanted, identity_of
 from registry.history import HEAD_TAG
-from registry.identity import RegisteredModel
-from registry.sql_existing import existing_engine
+from registry.registered_model import RegisteredModel
+from registry.sql_connection import existing_engine
 from registry.sql_history import translated
 
 IS_NO_PROMPT = (

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from registry.doctor import Root
 from registry.errors import InvalidInput, Unavailable
 from registry.masking import masked
-from registry.sql_existing import existing_engine
+from registry.sql_connection import existing_engine
 from registry.sql_migrate import MIGRATIONS
 from registry.sql_tables import VERSION_TABLE
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from registry.heartbeats import Heartbeat, heartbeat_from
-from registry.sql_existing import existing_engine
+from registry.sql_connection import existing_engine
 from registry.sql_history import translated
 from registry.sql_tables import ENGINES, HEARTBEATS
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.events import Event, first_hash
 from registry.history import HEAD_TAG, MOVES, NO_HEAD, Head, Record, parse_head, record_of
+from registry.sql_connection import CONNECT, existing_engine
 from registry.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 
 RECORD = ("seq", "text", "hash", "model", "kind", "version")
@@ -32,10 +33,6 @@ ALL_APPLIED = sa.select(APPLIED.c.model_uid, APPLIED.c.seq)
 PAGE_ROWS = 1000
 LOCK_WITHIN_S = 30.0
 LOCK_LOOK_EVERY_S = 0.05
-CONNECT = {
-    "sqlite": {"timeout": 30},
-    "postgresql": {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
-}
 
 
 class SqlHistory:
@@ -263,6 +260,11 @@ def open_to_read(url: str) -> SqlHistory:
             hint="slipway status brings older ones up to date; newer ones need the Slipway that made them",
         )
     return history
+
+
+def existing_history(url: str) -> SqlHistory:
+    """Return the ledger in a database that somebody else made, or will make."""
+    return SqlHistory(url, existing_engine(sa.make_url(url)))
 
 
 def _noted_head(text: str) -> Head:

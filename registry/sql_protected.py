@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from registry.guard import PROMPT_TAG, ShownModel
 from registry.history import HEAD_TAG
-from registry.identity import RegisteredModel
 from registry.protection import Stored, VersionKey
+from registry.registered_model import RegisteredModel
 from registry.stages import MLFLOW_NONE, mlflow_stage_of
 from registry.text import can_be_asked_for
 from registry.version import LARGEST_NUMBER

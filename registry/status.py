@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from shlex import quote
 from typing import Any
 
-from registry.decide import Ledger, Situation, agreeing, settle, situation_of, with_deleted
+from registry.decide import agreeing, settle
 from registry.errors import SlipwayError
-from registry.identity import RegisteredModel
+from registry.ledger import Ledger
+from registry.problem import Problem
+from registry.registered_model import RegisteredModel
+from registry.situation import Situation, situation_of, with_deleted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,15 +35,6 @@ class StageStatus:
     def to_document(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {**asdict(self), "since": self.since or None, "by": self.by or None, "served": list(self.served)}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
-    """What could not be told or done about a model, or about none in particular, and what to do."""
-
-    model: str | None
-    problem: str
-    hint: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from registry.errors import InvalidInput
+from registry.json_values import finite
 from registry.text import REASON_CHARACTERS, cleaned_values
 
 
@@ -129,14 +130,3 @@ def verdict_from(document: Mapping[str, Any]) -> Verdict:
         digests=dict(document["digests"]),
         champion=document["champion"],
     )
-
-
-def finite(value: Any) -> Any:
-    """Return the value with NaN and infinities as text, which strict JSON can hold."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return value

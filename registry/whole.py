@@ -7,11 +7,11 @@ afterwards reads them there, whatever the version's source has come to mean.
 from collections.abc import Sequence
 from pathlib import Path
 
-from registry.decide import Ledger
 from registry.errors import Conflict, Corrupt, NotFound
 from registry.events import EventKind
 from registry.history import Record
 from registry.identity import uid_of
+from registry.ledger import Ledger
 from registry.manifest import Manifest, copied, differences, manifest_of
 from registry.model_registry import ModelRegistry
 from registry.version import Version

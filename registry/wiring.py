@@ -12,10 +12,11 @@ from pathlib import Path
 from registry import http_decisions
 from registry.actor import actor
 from registry.artifact_cache import FILES, ArtifactCache
-from registry.decide import Ledger
 from registry.decisions import Decisions
 from registry.http_history import HttpHistory
+from registry.http_policy import policies_of
 from registry.http_server import SlipwayServer
+from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions
 from registry.mlflow_files import Cached, StoredFolder
 from registry.mlflow_registry import MlflowRegistry
@@ -45,7 +46,7 @@ def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
         return Ledger(
             registry=registry,
             history=HttpHistory(server),
-            policies=lambda: http_decisions.policies_of(server),
+            policies=lambda: policies_of(server),
             mirror_stages=settings.mirror_stages,
         )
     url, beside_mlflow = history_place(settings, environ)

@@ -18,8 +18,8 @@ import pandas as pd
 
 from registry.aliases import identity_of
 from registry.artifact_cache import FILES, ArtifactCache
-from registry.decide import Ledger
 from registry.errors import Conflict, SlipwayError
+from registry.ledger import Ledger
 from registry.manifest import Manifest
 from registry.provenance import holdout_digest, recorded_provenance
 from registry.version import Version, VersionRef

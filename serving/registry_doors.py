@@ -16,8 +16,8 @@ from registry.http_server import SlipwayServer
 from registry.occupants import Placements
 from registry.settings import decided_at_server, history_url, registry_uri
 from registry.sql_aliases import SqlAliases
-from registry.sql_existing import existing_history
 from registry.sql_heartbeats import SqlHeartbeats
+from registry.sql_history import existing_history
 
 ASK_SERVER_EVERY_S = 10.0
 MLFLOW_DOOR = "registry.mlflow_aliases"

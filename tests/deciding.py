@@ -13,17 +13,19 @@ from typing import Any
 from mlflow import MlflowClient
 
 from registry.check_runner import CONTEXT, run_here, warm_up
-from registry.decide import Ledger, carry_out, look, settled
+from registry.decide import carry_out, settled
 from registry.errors import SlipwayError
 from registry.gate import Gate
 from registry.gate_commands import grounds_for
 from registry.gate_wiring import open_gate
 from registry.history import History, fold, verify
+from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions, deciding, going_back
 from registry.model_registry import ModelRegistry
 from registry.outside import Outside
 from registry.promote import say_why
 from registry.roles import anybody
+from registry.situation import look
 from registry.version import parse_ref
 from registry.wiring import open_decisions, open_ledger
 from tests.postgres import PostgresServer

@@ -14,8 +14,7 @@ import sqlalchemy as sa
 from registry.errors import Conflict, InvalidInput, Unavailable
 from registry.events import EventKind
 from registry.history import History, verify
-from registry.sql_existing import existing_history
-from registry.sql_history import SqlHistory
+from registry.sql_history import SqlHistory, existing_history
 from registry.sql_migrate import open_history
 from tests.fakes import FakeHistory
 from tests.postgres import PostgresServer

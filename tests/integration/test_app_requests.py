@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from registry.app_limits import MAX_BODY_BYTES, BoundedBody
-from registry.decide import look
 from registry.history import verify
+from registry.situation import look
 from registry.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.sql_migrate import open_history
 from registry.text import require_storable

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from registry.decide import look
 from registry.events import EventKind
+from registry.situation import look
 from tests.deciding import (
     CONTEXT,
     MODEL,

@@ -22,9 +22,9 @@ from mlflow import MlflowClient
 from mlflow.cli import gc
 
 import slipway
-from registry.decide import look
 from registry.errors import NotFound
 from registry.history import verify
+from registry.situation import look
 from registry.version import parse_ref
 from tests.deciding import Copies, Place, do, promote
 

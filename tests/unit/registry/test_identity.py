@@ -8,7 +8,8 @@ import pytest
 
 from registry.errors import Conflict, NotFound
 from registry.history import HEAD_TAG
-from registry.identity import RegisteredModel, uid_last_named, uid_named, uid_of
+from registry.identity import uid_last_named, uid_named, uid_of
+from registry.registered_model import RegisteredModel
 from tests.fakes import FakeHistory
 from tests.unit.registry.test_history import event
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from registry.aliases import AliasHolder, Wanted
-from registry.decide import look as look_at
 from registry.errors import Corrupt, NotApproved, NotFound, SlipwayError, Unavailable
 from registry.history import Record
-from registry.identity import RegisteredModel
 from registry.occupants import Placement, Placements
+from registry.registered_model import RegisteredModel
+from registry.situation import look as look_at
 from registry.version import parse_ref
 from tests.fakes import FakeHistory, logged_model
 from tests.unit.registry.test_promote import Desk

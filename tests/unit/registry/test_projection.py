@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
-from registry.decide import carry_out, look, propose, settled
+from registry.decide import carry_out, propose, settled
 from registry.errors import Conflict, InvalidInput, NotFound, SlipwayError, Unavailable
 from registry.events import EventKind
 from registry.history import record_of
 from registry.ledger_decisions import LedgerDecisions, going_back
 from registry.policy import PolicyBook
+from registry.problem import Problem
 from registry.projection import TAG_CHARACTERS
 from registry.roles import anybody
-from registry.status import Problem, status_from, status_of
+from registry.situation import look
+from registry.status import status_from, status_of
 from registry.text import require_storable
 from registry.version import VersionRef, parse_ref
 from tests.fakes import logged_model

@@ -9,15 +9,16 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from registry.decide import Decided, Ledger, Situation, carry_out, look, propose
+from registry.decide import Decided, carry_out, propose
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.events import Event
+from registry.grounds import Grounds
 from registry.history import verify
+from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest
 from registry.policy import PolicyBook
 from registry.promote import (
-    Grounds,
     Recorded,
     Who,
     adoption,
@@ -32,6 +33,7 @@ from registry.promote import (
     what_next,
 )
 from registry.roles import anybody
+from registry.situation import Situation, look
 from registry.status import status_of
 from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef

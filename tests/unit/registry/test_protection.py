@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from registry.decide import look
 from registry.errors import Conflict, NotApproved, Unavailable
 from registry.guard import PROMPT_TAG, ShownModel
 from registry.history import History
@@ -15,6 +14,7 @@ from registry.places import place_of
 from registry.policy import PolicyBook
 from registry.projection import PROJECTED_TAGS, STAGE_TAG
 from registry.protection import Protection, Stored, VersionKey
+from registry.situation import look
 from registry.version import parse_ref
 from tests.fakes import NoWriteLocks, logged_model
 from tests.unit.registry.test_promote import LOOSE, Desk

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from registry.decide import Ledger
 from registry.errors import Unavailable
+from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest, manifest_of
 from registry.policy import DEFAULT, PolicyBook

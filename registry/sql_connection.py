@@ -1,8 +1,11 @@
-"""Connections to a database that somebody else made: serving looks into it, and never makes one."""
+"""How a database is reached: with which patience, and without making one that is somebody else's."""
 
 import sqlalchemy as sa
 
-from registry.sql_history import CONNECT, SqlHistory
+CONNECT = {
+    "sqlite": {"timeout": 30},
+    "postgresql": {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
+}
 
 
 def existing_engine(url: sa.URL) -> sa.Engine:
@@ -16,8 +19,3 @@ def existing_engine(url: sa.URL) -> sa.Engine:
         return sa.create_engine(url, connect_args=CONNECT[backend], pool_pre_ping=True)
     named = url.set(database=f"file:{url.database}", query={**url.query, "mode": "rw", "uri": "true"})
     return sa.create_engine(named, connect_args=CONNECT[backend], poolclass=sa.NullPool)
-
-
-def existing_history(url: str) -> SqlHistory:
-    """Return the ledger in a database that somebody else made, or will make."""
-    return SqlHistory(url, existing_engine(sa.make_url(url)))

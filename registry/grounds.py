@@ -1,0 +1,18 @@
+"""What a promotion rests on: a verdict, and who vouches for it."""
+
+from dataclasses import dataclass
+
+from registry.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grounds:
+    """What a promotion rests on: the verdict, its number in the ledger, and why it is overridden, if it is.
+
+    `by` is who vouches for the verdict.
+    """
+
+    verdict: Verdict
+    seq: int
+    by: str
+    override: str | None = None

@@ -1,0 +1,10 @@
+"""The door to the policies that a server holds."""
+
+from registry.http_server import SlipwayServer
+from registry.policy import PolicyBook
+
+
+def policies_of(server: SlipwayServer) -> PolicyBook:
+    """Return the policies that a server holds."""
+    found = server.get("/policy")
+    return PolicyBook(found["policy"], source=f"{found['source']} of {server.shown}")

@@ -1,0 +1,34 @@
+"""The ledger as decisions need it: registry, history and policies in one hand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from registry.history import History
+from registry.model_registry import ModelRegistry
+from registry.policy import PolicyBook
+from registry.version import Version
+
+
+def hold_nothing(version: Version) -> None:
+    """Leave a version's files to those who store them: nobody passes through here."""
+
+
+def trust_every_place(version: Version) -> None:
+    """Take files wherever they lie: who works on a ledger of one's own may read and write what it is about."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ledger:
+    """What a decision needs: the registry, the history, the policies, and whether MLflow's label is mirrored.
+
+    `policies` reads them anew with each call, so that a decision sees what holds when it is made. `hold` keeps the
+    files of a version as they are until the ledger is closed, where a server passes on what others store, and
+    `require_kept` refuses a version whose files it does not keep.
+    """
+
+    registry: ModelRegistry
+    history: History
+    policies: Callable[[], PolicyBook]
+    mirror_stages: bool
+    hold: Callable[[Version], None] = hold_nothing
+    require_kept: Callable[[Version], None] = trust_every_place
