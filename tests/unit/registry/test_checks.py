@@ -505,7 +505,7 @@ def test_champion_measures_on_no_scores_that_are_no_numbers(evidence: Evidence, 
         def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
             scores = np.column_stack([1 - features["x"], features["x"]])
             if self.strange is not None:
-                scores[3, 1] = self.strange
+                scores[features["x"].to_numpy() > 0.95, 1] = self.strange
             return scores
 
     models = {str(evidence.champion.folder): Strange(0.5), str(evidence.candidate.folder): Strange(0.5)}
