@@ -14,6 +14,7 @@ from typing import Any
 from packaging.version import Version
 
 from registry.errors import SlipwayError
+from registry.experiment_root import ExperimentRoot
 from registry.places import proxied_path
 
 CLOCK_WARN_S = 5.0
@@ -69,14 +70,6 @@ class Tables:
     known: Collection[str]
     make: str
     upgrade: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Root:
-    """An experiment, and where its runs keep their artifacts."""
-
-    experiment: str
-    location: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,7 +187,7 @@ def judge_versions(client: str, server: str) -> Finding:
     return Finding(name="MLflow versions", outcome=outcome, found=f"here {client}, server {server}", todo=todo)
 
 
-def judge_roots(roots: Sequence[Root], side: Side) -> Finding:
+def judge_roots(roots: Sequence[ExperimentRoot], side: Side) -> Finding:
     """Require that every experiment's artifacts can be reached from here, as everybody else reaches them."""
     name = "artifact roots"
     behind = [root for root in roots if proxied_path(root.location) is not None]
@@ -248,7 +241,7 @@ def warn(name: str, found: str, todo: str) -> Finding:
     return Finding(name=name, outcome=Outcome.WARN, found=found, todo=todo)
 
 
-def _experiments(roots: Sequence[Root]) -> str:
+def _experiments(roots: Sequence[ExperimentRoot]) -> str:
     return _listed([f"'{root.experiment}' ({root.location})" for root in roots])
 
 

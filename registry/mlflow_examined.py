@@ -11,8 +11,8 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from mlflow.version import VERSION
 
-from registry.doctor import Root
 from registry.errors import NotApproved, Unavailable
+from registry.experiment_root import ExperimentRoot
 from registry.mlflow_errors import translated
 
 QUICK_S = 10
@@ -52,15 +52,15 @@ class ExaminedServer:
         return parsedate_to_datetime(told).astimezone(UTC) if told else None
 
     @translated()
-    def roots(self) -> tuple[Root, ...]:
+    def roots(self) -> tuple[ExperimentRoot, ...]:
         """Return the experiments that are not deleted, and where their runs keep their artifacts."""
         return tuple(self._experiments(MlflowClient(self._uri)))
 
-    def _experiments(self, client: MlflowClient) -> Iterator[Root]:
+    def _experiments(self, client: MlflowClient) -> Iterator[ExperimentRoot]:
         token = None
         while True:
             page = client.search_experiments(page_token=token)
-            yield from (Root(experiment=each.name, location=str(each.artifact_location)) for each in page)
+            yield from (ExperimentRoot(experiment=each.name, location=str(each.artifact_location)) for each in page)
             token = page.token
             if not token:
                 return

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from registry.doctor import Root
 from registry.errors import InvalidInput, Unavailable
+from registry.experiment_root import ExperimentRoot
 from registry.masking import masked
 from registry.sql_connection import existing_engine
 from registry.sql_migrate import MIGRATIONS
@@ -84,10 +84,12 @@ class ExaminedDatabase:
             there = sa.inspect(connection).has_table("experiments")
             return there and connection.scalar(ANY_EXPERIMENT) is not None
 
-    def roots(self) -> tuple[Root, ...]:
+    def roots(self) -> tuple[ExperimentRoot, ...]:
         """Return MLflow's experiments that are not deleted, and where their runs keep their artifacts."""
         with self._connected() as connection:
-            return tuple(Root(experiment=name, location=place) for name, place in connection.execute(EXPERIMENTS))
+            return tuple(
+                ExperimentRoot(experiment=name, location=place) for name, place in connection.execute(EXPERIMENTS)
+            )
 
     def administrators(self) -> tuple[str, ...]:
         """Return the names of MLflow's administrators."""

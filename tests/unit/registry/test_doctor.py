@@ -11,7 +11,6 @@ from registry.doctor import (
     Finding,
     FoundCache,
     Outcome,
-    Root,
     Side,
     Tables,
     diagnose,
@@ -31,6 +30,7 @@ from registry.doctor import (
     ok,
 )
 from registry.errors import Unavailable
+from registry.experiment_root import ExperimentRoot
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GB = 10**9
@@ -47,7 +47,7 @@ def tables(revision: str | None) -> Finding:
 
 def roots(side: Side, *locations: str) -> Finding:
     """Judge experiments at these locations."""
-    return judge_roots([Root(experiment=f"e{n}", location=place) for n, place in enumerate(locations)], side)
+    return judge_roots([ExperimentRoot(experiment=f"e{n}", location=place) for n, place in enumerate(locations)], side)
 
 
 def clock(ahead_s: float) -> Finding:
