@@ -13,9 +13,9 @@ from typing import Any
 
 from packaging.version import Version
 
+from registry.artifacts.locations import proxied_path
 from registry.errors import SlipwayError
 from registry.experiment_root import ExperimentRoot
-from registry.places import proxied_path
 
 CLOCK_WARN_S = 5.0
 CLOCK_WRONG_S = 300.0  # S3 refuses what is signed 900 s off

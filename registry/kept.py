@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from registry.artifacts.locations import Place
+from registry.artifacts.place_index import PlaceIndex
 from registry.history import Record, fold
-from registry.place_index import PlaceIndex
-from registry.places import Place
 from registry.protection import Stored, Tables, places_of
 
 

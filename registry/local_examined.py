@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.cache_entry import TRASH, size_bytes
-from registry.cache_room import KEEP_PARTIAL_S, PARTIAL
+from registry.artifacts.cache_entry import TRASH, size_bytes
+from registry.artifacts.cache_room import KEEP_PARTIAL_S, PARTIAL
 from registry.doctor import FoundCache
 from registry.errors import SlipwayError, Unavailable
 from registry.manifest import files_below

@@ -7,8 +7,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from registry.aliases import AliasHolder, Wanted, identity_of
+from registry.artifacts.mlflow_errors import translated
 from registry.errors import Conflict, NotFound
-from registry.mlflow_errors import translated
 from registry.mlflow_registry import MlflowRegistry
 from registry.registered_model import RegisteredModel
 

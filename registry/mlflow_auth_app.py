@@ -16,9 +16,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server import auth
 
+from registry.artifacts.mlflow_errors import translated
 from registry.errors import NotApproved
 from registry.mlflow_app import OpenAccess, keeper, with_slipway
-from registry.mlflow_errors import translated
 from registry.text import can_be_asked_for
 
 USER = "slipway.user"

@@ -22,10 +22,10 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
+from registry.artifacts.locations import Place, place_of, unguarded
 from registry.errors import InvalidInput
 from registry.mlflow_refusal import refusing
 from registry.mlflow_server import server_protection
-from registry.places import Place, place_of, unguarded
 
 INCOMING = ".slipway-incoming"
 GUARDED = frozenset(

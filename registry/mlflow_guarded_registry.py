@@ -21,11 +21,11 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils.validation import _validate_model_version
 
+from registry.artifacts.locations import unguarded
 from registry.guard import PROMPT_TAG, is_projected
 from registry.guard_wiring import open_protection
 from registry.mlflow_caller import caller
 from registry.mlflow_refusal import refusing
-from registry.places import unguarded
 from registry.provenance import REGISTERED_BY
 from registry.sql_protected import ProtectedTables
 

@@ -11,11 +11,11 @@ from mlflow.server.handlers import (
 )
 from mlflow.server.workspace_helpers import _get_workspace_store
 
+from registry.artifacts.plain_locations import require_plain
 from registry.errors import InvalidInput
 from registry.mlflow_guarded_artifacts import ArtifactGuard
 from registry.mlflow_guarded_workspaces import GuardedWorkspaces
 from registry.mlflow_server import HOW, server_protection
-from registry.plain_locations import require_plain
 from registry.protection import Protection
 
 

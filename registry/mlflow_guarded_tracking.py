@@ -32,13 +32,13 @@ from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAl
 from mlflow.tracing.constant import SpanAttributeKey, TraceTagKey
 from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 
+from registry.artifacts.locations import unguarded
 from registry.errors import NotApproved
 from registry.guard import require_not_ours
 from registry.guard_wiring import open_protection
 from registry.mlflow_caller import caller
 from registry.mlflow_origin import LOGGED_BY
 from registry.mlflow_refusal import refusing
-from registry.places import unguarded
 from registry.sql_protected import ProtectedTables
 from registry.text import cleaned
 

@@ -16,8 +16,8 @@ from mlflow.models import Model
 from mlflow.sklearn import _SklearnModelWrapper
 from mlflow.types import DataType, Schema
 
+from registry.artifacts.mlflow_errors import translated
 from registry.judged_loading import held_to_its_format
-from registry.mlflow_errors import translated
 from registry.mlmodel import PYFUNC
 from registry.native_content import require_sound, require_steady
 

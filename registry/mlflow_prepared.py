@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from registry.artifacts.mlflow_errors import translated
 from registry.errors import Conflict
-from registry.mlflow_errors import translated
 from registry.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
 
 PROXIED = "mlflow-artifacts:/"

@@ -18,11 +18,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from registry.artifacts.mlflow_errors import translated
+from registry.artifacts.mlflow_files import Cached, MlflowFiles
+from registry.artifacts.mlflow_location import location_of, require_fixed_location
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.manifest import Manifest
-from registry.mlflow_errors import translated
-from registry.mlflow_files import Cached, MlflowFiles
-from registry.mlflow_location import location_of, require_fixed_location
 from registry.mlflow_origin import origin_of_location
 from registry.mlflow_races import repeated_after_races
 from registry.model_registry import Given, Measured, Origin

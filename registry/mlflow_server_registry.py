@@ -14,12 +14,12 @@ from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.workspace_context import get_request_workspace
 
+from registry.artifacts.locations import DEFAULT_WORKSPACE, in_workspace, proxied_path, unguarded
+from registry.artifacts.mlflow_errors import translated
+from registry.artifacts.mlflow_files import Cached
+from registry.artifacts.mlflow_location import location_of
 from registry.errors import NotFound, Unavailable
-from registry.mlflow_errors import translated
-from registry.mlflow_files import Cached
-from registry.mlflow_location import location_of
 from registry.mlflow_registry import LightClient, MlflowRegistry, require_no_model_around
-from registry.places import DEFAULT_WORKSPACE, in_workspace, proxied_path, unguarded
 
 
 class ServerRegistry(MlflowRegistry):

@@ -11,8 +11,8 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, ViewType
 
+from registry.artifacts.mlflow_errors import translated
 from registry.errors import Conflict, InvalidInput
-from registry.mlflow_errors import translated
 from registry.sql_first_use import made_once
 
 BEHIND_SERVER = "mlflow-artifacts:"

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from mlflow.server import auth
 
+from registry.artifacts.mlflow_errors import translated
 from registry.errors import InvalidInput
-from registry.mlflow_errors import translated
 from registry.sql_examined import USERS, ExaminedDatabase, revisions_of
 
 

@@ -12,6 +12,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from registry.artifacts.locations import DEFAULT_WORKSPACE, Place, names_no_place, place_of, places_named, proxied_path
+from registry.artifacts.place_index import PlaceIndex
+from registry.artifacts.plain_locations import require_plain
 from registry.errors import Conflict, NotApproved, NotFound
 from registry.guard import (
     PROMPT_TAG,
@@ -41,9 +44,6 @@ from registry.guard import (
 )
 from registry.history import History, fold
 from registry.identity import uid_of
-from registry.place_index import PlaceIndex
-from registry.places import DEFAULT_WORKSPACE, Place, names_no_place, place_of, places_named, proxied_path
-from registry.plain_locations import require_plain
 from registry.policy import PolicyBook
 from registry.registered_model import RegisteredModel
 from registry.stages import mlflow_stage_of

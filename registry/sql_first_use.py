@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
+from registry.artifacts.file_locks import held_alone
 from registry.errors import Unavailable
-from registry.file_locks import held_alone
 from registry.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
 
 LOCK_WITHIN_S = 300.0

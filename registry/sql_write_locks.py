@@ -12,9 +12,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from registry.artifacts.file_locks import held_alone, held_shared
+from registry.artifacts.locations import Place
 from registry.errors import Unavailable
-from registry.file_locks import held_alone, held_shared
-from registry.places import Place
 from registry.sql_connection import CONNECT
 from registry.sql_history import translated
 from registry.write_locks import WAIT_S, WriteLocks, needed_alone, needed_to_store

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from registry import http_decisions
 from registry.actor import actor
-from registry.artifact_cache import FILES, ArtifactCache
+from registry.artifacts.artifact_cache import FILES, ArtifactCache
+from registry.artifacts.mlflow_files import Cached, StoredFolder
 from registry.decisions import Decisions
 from registry.http_history import HttpHistory
 from registry.http_policy import policies_of
 from registry.http_server import SlipwayServer
 from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions
-from registry.mlflow_files import Cached, StoredFolder
 from registry.mlflow_registry import MlflowRegistry
 from registry.mlflow_store import prepare_tables
 from registry.policy import load_policy
@@ -85,5 +85,5 @@ def open_cache(settings: RegistrySettings, folder: Path) -> ArtifactCache:
 
 def _look_in_s3(uri: str) -> StoredFolder:
     """Look into S3, importing boto3 only then: it costs 0.1 to 0.4 s, which stores on this disk need not pay."""
-    found: StoredFolder = importlib.import_module("registry.s3_artifacts").look(uri)
+    found: StoredFolder = importlib.import_module("registry.artifacts.s3_artifacts").look(uri)
     return found

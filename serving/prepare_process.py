@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from registry.aliases import identity_of
-from registry.artifact_cache import FILES, ArtifactCache
+from registry.artifacts.artifact_cache import FILES, ArtifactCache
 from registry.errors import Conflict, SlipwayError
 from registry.ledger import Ledger
 from registry.manifest import Manifest

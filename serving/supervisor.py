@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from registry.artifact_cache import FILES, ArtifactCache
+from registry.artifacts.artifact_cache import FILES, ArtifactCache
 from registry.errors import SlipwayError
 from registry.heartbeats import Heartbeat, Heartbeats
 from registry.occupants import Placements

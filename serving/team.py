@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from registry.artifacts.locations import GUARDED
 from registry.auth_config import VARIABLE
 from registry.masking import masked
-from registry.places import GUARDED
 from registry.server_settings import ServerSettings
 from serving.up import Service
 

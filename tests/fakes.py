@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from registry.artifacts.locations import Place
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.events import Event, first_hash
 from registry.heartbeats import Heartbeat, heartbeat_from
 from registry.history import MOVES, Head, Record, record_of
 from registry.manifest import Manifest
 from registry.model_registry import Measured, Origin
-from registry.places import Place
 from registry.registered_model import RegisteredModel
 from registry.version import LoggedModel, Version, VersionRef
 

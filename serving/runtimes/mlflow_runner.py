@@ -22,9 +22,9 @@ from mlflow.pyfunc import PyFuncModel, _validate_prediction_input
 from mlflow.pyfunc.context import Context, set_prediction_context
 from mlflow.pyfunc.model import _PythonModelPyfuncWrapper
 
+from registry.artifacts.mlflow_errors import translated
 from registry.errors import InvalidInput
 from registry.judged_loading import held_to_its_format
-from registry.mlflow_errors import translated
 from registry.native_content import require_sound
 from registry.signature import stored_signature
 from serving.runtimes.columns import Columns, is_plain

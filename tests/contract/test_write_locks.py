@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from registry.artifacts.locations import Place
 from registry.errors import Unavailable
-from registry.places import Place
 from registry.sql_write_locks import AdvisoryLocks, FileWriteLocks
 from registry.write_locks import WriteLocks
 

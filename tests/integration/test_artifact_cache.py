@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from registry.artifact_cache import ArtifactCache
+from registry.artifacts.artifact_cache import ArtifactCache
 from registry.check_runner import CONTEXT, warm_up
 from registry.errors import NotFound, Unavailable
 from registry.manifest import Manifest, manifest_of

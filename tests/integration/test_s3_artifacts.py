@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from registry.artifact_cache import ArtifactCache
+from registry.artifacts.artifact_cache import ArtifactCache
+from registry.artifacts.s3_artifacts import look
 from registry.check_runner import CONTEXT, warm_up
 from registry.errors import Corrupt, InvalidInput, NotFound
 from registry.manifest import Manifest, manifest_of
-from registry.s3_artifacts import look
 from tests.cutting_proxy import CuttingProxy
 from tests.stored_in_s3 import LARGE_BYTES, Stored, gets
 

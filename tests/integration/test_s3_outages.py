@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
+from registry.artifacts.s3_attempts import Patience
 from registry.errors import Corrupt, NotFound, Unavailable
 from registry.manifest import manifest_of
-from registry.s3_attempts import Patience
 from tests.ceph import CephServer
 from tests.cutting_proxy import CuttingProxy
 from tests.processes import wait_for

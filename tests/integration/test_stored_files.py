@@ -11,9 +11,9 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.linear_model import LogisticRegression
 
+from registry.artifacts.mlflow_location import location_of
 from registry.errors import Corrupt, NotFound, Unavailable
 from registry.manifest import manifest_of
-from registry.mlflow_location import location_of
 from registry.mlflow_registry import MlflowRegistry
 from registry.model_registry import ModelRegistry
 from registry.version import VersionRef

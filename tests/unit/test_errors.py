@@ -7,8 +7,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import ErrorCode
 
 import slipway
+from registry.artifacts.mlflow_errors import translated
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
-from registry.mlflow_errors import translated
 
 
 def translation_of(code: str) -> SlipwayError:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from registry.artifacts.locations import place_of
 from registry.errors import Conflict, NotApproved, Unavailable
 from registry.guard import PROMPT_TAG, ShownModel
 from registry.history import History
 from registry.kept import Kept
-from registry.places import place_of
 from registry.policy import PolicyBook
 from registry.projection import PROJECTED_TAGS, STAGE_TAG
 from registry.protection import Protection, Stored, VersionKey

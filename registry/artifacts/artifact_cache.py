@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry.cache_entry import CacheEntry, remove
-from registry.cache_room import LINK, ONCE, SOURCE, disk_full, make_room
+from registry.artifacts.cache_entry import CacheEntry, remove
+from registry.artifacts.cache_room import LINK, ONCE, SOURCE, disk_full, make_room
+from registry.artifacts.file_locks import held_alone, held_shared
 from registry.errors import Corrupt, NotFound, Unavailable
-from registry.file_locks import held_alone, held_shared
 from registry.manifest import Manifest, differences, manifest_of
 
 Fetch = Callable[[Path], object]

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from registry.cache_entry import TRASH, CacheEntry, remove
+from registry.artifacts.cache_entry import TRASH, CacheEntry, remove
+from registry.artifacts.file_locks import held_alone
 from registry.errors import Unavailable
-from registry.file_locks import held_alone
 
 SOURCE = "source-"
 ONCE = "once-"

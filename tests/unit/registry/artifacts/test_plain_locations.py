@@ -2,8 +2,8 @@
 
 import pytest
 
+from registry.artifacts.plain_locations import require_plain
 from registry.errors import NotApproved
-from registry.plain_locations import require_plain
 
 
 @pytest.mark.parametrize(

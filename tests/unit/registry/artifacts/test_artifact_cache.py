@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.artifact_cache import ArtifactCache
+from registry.artifacts.artifact_cache import ArtifactCache
 from registry.errors import Corrupt, NotFound, Unavailable
 from registry.manifest import Manifest, manifest_of
 

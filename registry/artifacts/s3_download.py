@@ -9,12 +9,12 @@ from typing import Any
 
 from botocore.exceptions import IncompleteReadError
 
+from registry.artifacts.s3_attempts import Attempts
+from registry.artifacts.s3_client import Connection
+from registry.artifacts.s3_journal import NAME, Journal, Range
+from registry.artifacts.s3_listing import Listing, StoredFile
 from registry.errors import Corrupt, Unavailable
 from registry.manifest import files_below
-from registry.s3_attempts import Attempts
-from registry.s3_client import Connection
-from registry.s3_journal import NAME, Journal, Range
-from registry.s3_listing import Listing, StoredFile
 
 RANGE_BYTES = 16 << 20
 PIECE_BYTES = 1 << 20

@@ -5,8 +5,8 @@ import re
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from registry.artifacts.locations import names_no_place
 from registry.errors import Conflict, NotFound
-from registry.places import names_no_place
 from registry.version import Version
 
 LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")

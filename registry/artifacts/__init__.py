@@ -1,0 +1,1 @@
+"""Where are the bytes? Locations, stores, and the cache of fetched files."""
