@@ -68,7 +68,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "adopt": LazyCommand("registry.stage_commands", "adopt", "Take over a version that has a stage's alias already."),
     "demote": LazyCommand("registry.stage_commands", "demote", "Take a version out of its stage."),
     "archive": LazyCommand("registry.stage_commands", "archive", "Rule that nothing goes back to a version."),
-    "policy": LazyCommand("registry.policy_commands", "policy", "Check the policy, or show what it says of a model."),
+    "policy": LazyCommand(
+        "registry.policy.policy_commands", "policy", "Check the policy, or show what it says of a model."
+    ),
     "init": LazyCommand(
         "registry.init_commands", "init", "Prepare this folder's store, and mend one that only a server can use."
     ),

@@ -16,7 +16,7 @@ from registry.answers import Said
 from registry.head_to_head import HeadToHead
 from registry.metric_pairs import COMPARISONS, compare
 from registry.paired import Paired, alone
-from registry.policy import Metric
+from registry.policy.policy import Metric
 from registry.random_weights import Clusters
 
 FREEDOM = 3

@@ -45,10 +45,10 @@ from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions, whatever_the_policy
 from registry.manifest import Manifest
 from registry.named_beats import named_now
-from registry.policy import PolicyBook
+from registry.policy.policy import PolicyBook
+from registry.policy.roles import May, Role, require_role
 from registry.promote import Who, say_why
 from registry.recorded_grounds import acceptable, recorded_grounds
-from registry.roles import May, Role, require_role
 from registry.situation import Situation, look
 from registry.stages import find_stage
 from registry.verdict import verdict_from

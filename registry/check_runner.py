@@ -41,7 +41,7 @@ from registry.confinement import (
 )
 from registry.errors import SlipwayError
 from registry.evidence import Evidence
-from registry.policy import Rule
+from registry.policy.policy import Rule
 from registry.process_family import Family, adopt_orphans, exact_bytes, hold_network, kill, own_network, size_of
 from registry.verdict import Finding, Outcome, finding_from
 

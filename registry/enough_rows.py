@@ -6,7 +6,7 @@ import numpy as np
 
 from registry.answers import CannotCompare, Said, TooFewRows
 from registry.head_to_head import HeadToHead
-from registry.policy import Metric
+from registry.policy.policy import Metric
 
 FEWEST = 10
 ROUNDING = 1e-9

@@ -26,7 +26,7 @@ from registry.last_word import counting
 from registry.ledger import Ledger
 from registry.manifest import copied, differences, manifest_of
 from registry.model_registry import Measured
-from registry.policy import OwnRule, RowsRule, Rule
+from registry.policy.policy import OwnRule, RowsRule, Rule
 from registry.provenance import holdout_digest, origin_of, recorded_provenance
 from registry.rows import content_digest, row_ids
 from registry.situation import Situation

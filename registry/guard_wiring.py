@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from registry.kept import Kept
-from registry.policy_file import PolicyFile
+from registry.policy.policy_file import PolicyFile
 from registry.protection import Protection, Tables
 from registry.settings import RegistrySettings, history_place, load_settings, policy_place
 from registry.sql_migrate import open_history

@@ -12,7 +12,7 @@ from registry.answers import CannotCompare, Said, as_numbers, require_alike_alon
 from registry.disputed import doubts
 from registry.evidence import Evidence, Rows, Subject
 from registry.fresh_rows import clusters_of, trained_on
-from registry.policy import ChampionRule, SlicesRule
+from registry.policy.policy import ChampionRule, SlicesRule
 from registry.random_weights import Clusters
 
 CLASSIFICATION = "classification"

@@ -16,7 +16,7 @@ from registry.grounds import Grounds
 from registry.http_server import SlipwayServer
 from registry.ledger import Ledger
 from registry.manifest import Manifest
-from registry.policy import PolicyBook, load_policy
+from registry.policy.policy import PolicyBook, load_policy
 from registry.settings import RegistrySettings, load_settings, policy_place, registry_uri
 from registry.situation import Situation, look
 from registry.status import Status, status_from

@@ -15,7 +15,7 @@ from typing import Any
 
 from registry.errors import NotApproved
 from registry.formats import RiskyPart, risky_parts
-from registry.policy import Policy
+from registry.policy.policy import Policy
 from registry.skops_types import untrusted_types
 from registry.version import Version
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from registry.history import History
 from registry.model_registry import ModelRegistry
-from registry.policy import PolicyBook
+from registry.policy.policy import PolicyBook
 from registry.version import Version
 
 

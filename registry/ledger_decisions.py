@@ -19,7 +19,8 @@ from registry.last_word import require_last_word
 from registry.ledger import Ledger
 from registry.manifest import Manifest, differences, manifest_of
 from registry.named_beats import named_now
-from registry.policy import default_policy
+from registry.policy.policy import default_policy
+from registry.policy.roles import May, Role
 from registry.problem import Problem
 from registry.promote import (
     Recorded,
@@ -37,7 +38,6 @@ from registry.promote import (
 from registry.promote import rollback as roll_back
 from registry.provenance import gather_provenance, recorded_provenance
 from registry.record import record
-from registry.roles import May, Role
 from registry.served import served_by, still_served
 from registry.situation import Situation, look
 from registry.stages import find_stage

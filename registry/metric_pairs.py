@@ -11,7 +11,7 @@ from registry.answers import CannotCompare, Said, require_finite, require_probab
 from registry.enough_rows import require_enough_beyond, require_enough_of_each_class
 from registry.head_to_head import HeadToHead
 from registry.paired import Paired
-from registry.policy import Metric, without_effect
+from registry.policy.policy import Metric, without_effect
 from registry.random_weights import Floats
 
 # A probability below counts as this. Without a bound a single row could cost any number of nats, and no number of rows

@@ -44,7 +44,7 @@ from registry.guard import (
 )
 from registry.history import History, fold
 from registry.identity import uid_of
-from registry.policy import PolicyBook
+from registry.policy.policy import PolicyBook
 from registry.registered_model import RegisteredModel
 from registry.stages import mlflow_stage_of
 from registry.text import can_be_asked_for

@@ -15,15 +15,15 @@ from registry.artifacts.artifact_cache import FILES, ArtifactCache
 from registry.artifacts.mlflow_files import Cached, StoredFolder
 from registry.decisions import Decisions
 from registry.http_history import HttpHistory
-from registry.http_policy import policies_of
 from registry.http_server import SlipwayServer
 from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions
 from registry.mlflow_registry import MlflowRegistry
 from registry.mlflow_store import prepare_tables
-from registry.policy import load_policy
+from registry.policy.http_policy import policies_of
+from registry.policy.policy import load_policy
+from registry.policy.roles import anybody
 from registry.promote import Who, say_why
-from registry.roles import anybody
 from registry.settings import (
     RegistrySettings,
     decided_at_server,

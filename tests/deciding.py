@@ -23,8 +23,8 @@ from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions, deciding, going_back
 from registry.model_registry import ModelRegistry
 from registry.outside import Outside
+from registry.policy.roles import anybody
 from registry.promote import say_why
-from registry.roles import anybody
 from registry.situation import look
 from registry.version import parse_ref
 from registry.wiring import open_decisions, open_ledger

@@ -10,7 +10,7 @@ from registry.judgement import Judged, judge, without_error
 from registry.metric_pairs import COMPARISONS, DEFAULT_METRICS, Margin, compare, metric_of_callers, require_effect
 from registry.metrics import Direction, direction_of
 from registry.paired import Paired
-from registry.policy import ChampionRule, Metric
+from registry.policy.policy import ChampionRule, Metric
 from registry.verdict import Finding, Outcome
 
 

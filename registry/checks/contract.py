@@ -5,7 +5,7 @@ from typing import Any
 
 from registry.evidence import Evidence, Subject
 from registry.json_forms import json_form, plain
-from registry.policy import ContractRule
+from registry.policy.policy import ContractRule
 from registry.signature import Signature, breaks, stored_signature
 from registry.verdict import Finding, Outcome
 

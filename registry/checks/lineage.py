@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.evidence import Evidence, Subject
-from registry.policy import LineageRule
+from registry.policy.policy import LineageRule
 from registry.verdict import Finding, Outcome
 from registry.yaml_files import parsed
 

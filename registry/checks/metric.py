@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from registry.evidence import Evidence, Subject
 from registry.metrics import is_measurement
 from registry.nearest import did_you_mean
-from registry.policy import Limit, MetricRule
+from registry.policy.policy import Limit, MetricRule
 from registry.provenance import metric_change
 from registry.verdict import Finding, Outcome
 

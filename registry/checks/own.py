@@ -11,7 +11,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from registry.errors import InvalidInput
 from registry.evidence import Evidence, Rows
 from registry.metrics import is_measurement
-from registry.policy import OwnRule
+from registry.policy.policy import OwnRule
 from registry.text import DETAILS_CHARACTERS, require_reason, require_storable
 from registry.verdict import Finding, Outcome
 

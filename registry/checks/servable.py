@@ -8,7 +8,7 @@ import numpy as np
 
 from registry.evidence import Evidence, Served
 from registry.json_forms import plain
-from registry.policy import ServableRule
+from registry.policy.policy import ServableRule
 from registry.verdict import Finding, Outcome
 
 MEGABYTE = 1_000_000

@@ -1,7 +1,7 @@
 """soak: the version has been in the stage before for some time."""
 
 from registry.evidence import Evidence
-from registry.policy import SoakRule
+from registry.policy.policy import SoakRule
 from registry.verdict import Finding, Outcome
 
 

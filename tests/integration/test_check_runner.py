@@ -35,7 +35,7 @@ from registry.checks import servable
 from registry.confinement import leave_the_network
 from registry.evidence import Evidence, Tools
 from registry.mlflow_model import input_example, load_as_served
-from registry.policy import OwnRule, Rule, ServableRule
+from registry.policy.policy import OwnRule, Rule, ServableRule
 from registry.process_family import hold_network, own_network
 from registry.verdict import Finding, Outcome
 from serving.probe import serve_once
@@ -345,7 +345,7 @@ def test_the_process_that_checks_come_from_never_had_a_secret():
     """A process keeps the variables with which it was started in a place that it cannot clear: /proc/PID/environ."""
     program = (
         "from registry.check_runner import Job, run_checks\n"
-        "from registry.policy import Rule\n"
+        "from registry.policy.policy import Rule\n"
         "from tests.integration.test_check_runner import reads_its_block as check\n"
         "import os\n"
         "found = run_checks([Job(name='reads', check=check, evidence=None, rule=Rule(timeout_s=60))])\n"
@@ -711,7 +711,7 @@ IN_A_CONTAINER = """
 import ctypes, os, sys
 from registry.check_runner import Job, run_checks
 from registry.confinement import leave_the_network
-from registry.policy import Rule
+from registry.policy.policy import Rule
 from tests.integration.test_check_runner import passes
 libc = ctypes.CDLL(None)
 assert leave_the_network() is None

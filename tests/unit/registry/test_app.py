@@ -18,7 +18,7 @@ from registry.events import EventKind
 from registry.ledger import Ledger
 from registry.manifest import manifest_of
 from registry.model_registry import Measured, Origin
-from registry.policy import PolicyBook
+from registry.policy.policy import PolicyBook
 from registry.situation import look
 from registry.version import parse_ref
 from tests.asgi import ask

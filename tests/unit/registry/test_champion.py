@@ -13,7 +13,7 @@ from registry.checks import champion, metric, own, slices
 from registry.compare import compare
 from registry.evidence import Evidence, Rows, Subject, Tools
 from registry.model_registry import Measured
-from registry.policy import ChampionRule, MetricRule, OwnRule, SlicesRule
+from registry.policy.policy import ChampionRule, MetricRule, OwnRule, SlicesRule
 from registry.rows import row_ids
 from registry.verdict import Outcome
 from tests.unit.registry.test_checks import NOW, only, stored, subject

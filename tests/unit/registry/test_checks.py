@@ -20,7 +20,7 @@ from registry.events import EventKind
 from registry.evidence import Evidence, Rows, Served, Subject, Tools
 from registry.manifest import manifest_of
 from registry.model_registry import Measured
-from registry.policy import (
+from registry.policy.policy import (
     ApprovalRule,
     ArtifactRule,
     ChampionRule,

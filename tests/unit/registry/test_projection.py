@@ -10,10 +10,10 @@ from registry.errors import Conflict, InvalidInput, NotFound, SlipwayError, Unav
 from registry.events import EventKind
 from registry.history import record_of
 from registry.ledger_decisions import LedgerDecisions, going_back
-from registry.policy import PolicyBook
+from registry.policy.policy import PolicyBook
+from registry.policy.roles import anybody
 from registry.problem import Problem
 from registry.projection import TAG_CHARACTERS
-from registry.roles import anybody
 from registry.situation import look
 from registry.status import status_from, status_of
 from registry.text import require_storable

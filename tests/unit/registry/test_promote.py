@@ -17,7 +17,8 @@ from registry.history import verify
 from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest
-from registry.policy import PolicyBook
+from registry.policy.policy import PolicyBook
+from registry.policy.roles import anybody
 from registry.promote import (
     Recorded,
     Who,
@@ -32,7 +33,6 @@ from registry.promote import (
     say_why,
     what_next,
 )
-from registry.roles import anybody
 from registry.situation import Situation, look
 from registry.status import status_of
 from registry.verdict import Finding, Outcome, Verdict

@@ -11,7 +11,7 @@ from registry.errors import Conflict, NotApproved, Unavailable
 from registry.guard import PROMPT_TAG, ShownModel
 from registry.history import History
 from registry.kept import Kept
-from registry.policy import PolicyBook
+from registry.policy.policy import PolicyBook
 from registry.projection import PROJECTED_TAGS, STAGE_TAG
 from registry.protection import Protection, Stored, VersionKey
 from registry.situation import look

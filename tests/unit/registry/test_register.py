@@ -9,10 +9,10 @@ from registry.errors import Unavailable
 from registry.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest, manifest_of
-from registry.policy import DEFAULT, PolicyBook
+from registry.policy.policy import DEFAULT, PolicyBook
+from registry.policy.roles import anybody
 from registry.promote import say_why
 from registry.register import MANIFEST_PATH, register
-from registry.roles import anybody
 from registry.text import DESCRIPTION_CHARACTERS
 from registry.version import Version, VersionRef
 from registry.whole import recorded_manifest

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from registry.errors import InvalidInput
-from registry.policy import load_policy
-from registry.policy_file import PolicyFile
+from registry.policy.policy import load_policy
+from registry.policy.policy_file import PolicyFile
 from registry.settings import RegistrySettings, load_settings
 from registry.yaml_files import parsed
 

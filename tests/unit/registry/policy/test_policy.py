@@ -9,7 +9,7 @@ from registry.decisions import Receipt
 from registry.errors import InvalidInput
 from registry.http_decisions import HttpDecisions
 from registry.metric_pairs import SMALLEST_PROBABILITY
-from registry.policy import DEFAULT, FARTHEST, PolicyBook, default_policy, load_policy
+from registry.policy.policy import DEFAULT, FARTHEST, PolicyBook, default_policy, load_policy
 from registry.version import parse_ref
 
 CHECKS = {"checks": {"lineage": {}}}

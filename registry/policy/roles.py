@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable
 
 from registry.errors import NotApproved
-from registry.policy import Policy
+from registry.policy.policy import Policy
 
 
 class Role(enum.StrEnum):

@@ -1,7 +1,7 @@
 """The door to the policies that a server holds."""
 
 from registry.http_server import SlipwayServer
-from registry.policy import PolicyBook
+from registry.policy.policy import PolicyBook
 
 
 def policies_of(server: SlipwayServer) -> PolicyBook:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from registry.errors import InvalidInput
-from registry.policy import PolicyBook, load_policy
+from registry.policy.policy import PolicyBook, load_policy
 
 
 class PolicyFile:

@@ -1,0 +1,1 @@
+"""What must hold? The policy's stages and checks, and who may do what."""
