@@ -64,7 +64,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "status",
         "Show what is in every stage, since when, and what was moved behind the history.",
     ),
-    "history": LazyCommand("registry.history_commands", "history", "Tell who decided what, when and why."),
+    "history": LazyCommand("registry.ledger.history_commands", "history", "Tell who decided what, when and why."),
     "adopt": LazyCommand("registry.stage_commands", "adopt", "Take over a version that has a stage's alias already."),
     "demote": LazyCommand("registry.stage_commands", "demote", "Take a version out of its stage."),
     "archive": LazyCommand("registry.stage_commands", "archive", "Rule that nothing goes back to a version."),
@@ -103,9 +103,9 @@ def decisions() -> Any:
 def history() -> Any:
     """Open the working folder's ledger, or its server's, to be read."""
     if at_server():
-        return call("registry.http_history", "open_to_read")
+        return call("registry.ledger.http_history", "open_to_read")
     return call(
-        "registry.sql_history", "open_to_read", call("registry.settings", "history_url", os.environ, Path.cwd())
+        "registry.ledger.sql_history", "open_to_read", call("registry.settings", "history_url", os.environ, Path.cwd())
     )
 
 
@@ -116,7 +116,7 @@ def identity(model: str, ledger: Any) -> str:
         return found
     aliases = call("serving.registry_doors", "open_aliases", os.environ)
     find = functools.partial(call, "registry.aliases", "model_named", aliases=aliases)
-    named: str = call("registry.identity", "uid_named", model, ledger, find)
+    named: str = call("registry.ledger.identity", "uid_named", model, ledger, find)
     return named
 
 

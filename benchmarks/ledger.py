@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from benchmarks.commands import TRAIN
 from benchmarks.measure import ROOT, beside, markdown_table, median_seconds_side_by_side, python
-from registry.events import Event, EventKind, first_hash
-from registry.history import record_of
-from registry.sql_history import RECORD
-from registry.sql_migrate import open_history
-from registry.sql_tables import EVENTS
+from registry.ledger.events import Event, EventKind, first_hash
+from registry.ledger.history import record_of
+from registry.ledger.sql_history import RECORD
+from registry.ledger.sql_migrate import open_history
+from registry.ledger.sql_tables import EVENTS
 from tests.postgres import PostgresServer, binaries
 
 REPEATS = 7

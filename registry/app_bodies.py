@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from registry.errors import InvalidInput
-from registry.identity import require_uid
+from registry.ledger.identity import require_uid
 from registry.text import DETAILS_CHARACTERS, REASON_CHARACTERS, require_name, require_storable
 from registry.version import LARGEST_NUMBER, parse_ref
 

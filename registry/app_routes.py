@@ -38,10 +38,11 @@ from registry.decisions import Noted, Receipt
 from registry.errors import InvalidInput, NotApproved, NotFound
 from registry.grounds import Grounds
 from registry.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
-from registry.history import Record
-from registry.history_shown import parse_time, shown_at, shown_events, verified
-from registry.identity import name_now, uid_named
-from registry.ledger import Ledger
+from registry.ledger.history import Record
+from registry.ledger.history_shown import parse_time, shown_at, shown_events, verified
+from registry.ledger.identity import name_now, uid_named
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation, look
 from registry.ledger_decisions import LedgerDecisions, whatever_the_policy
 from registry.manifest import Manifest
 from registry.named_beats import named_now
@@ -49,7 +50,6 @@ from registry.policy.policy import PolicyBook
 from registry.policy.roles import May, Role, require_role
 from registry.promote import Who, say_why
 from registry.recorded_grounds import acceptable, recorded_grounds
-from registry.situation import Situation, look
 from registry.stages import find_stage
 from registry.verdict import verdict_from
 from registry.version import Version, VersionRef, parse_ref

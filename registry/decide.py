@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from shlex import quote
 
 from registry.errors import Conflict, Unavailable
-from registry.events import Event, first_hash
-from registry.history import HEAD_TAG, Record, after, record_of
-from registry.identity import uid_of
-from registry.ledger import Ledger
+from registry.ledger.events import Event, first_hash
+from registry.ledger.history import HEAD_TAG, Record, after, record_of
+from registry.ledger.identity import uid_of
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation, look, situation_of
 from registry.projection import Change, Projected, Refused, changes_for, note_head, numbers_of_interest, project
-from registry.situation import Situation, look, situation_of
 from registry.text import require_storable
 
 

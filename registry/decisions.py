@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from registry.grounds import Grounds
-from registry.ledger import Ledger
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation
 from registry.manifest import Manifest
-from registry.situation import Situation
 from registry.status import Status
 from registry.verdict import Verdict
 from registry.version import Version, VersionRef

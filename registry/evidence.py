@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from registry.events import Event
+from registry.ledger.events import Event
 from registry.manifest import Manifest
 from registry.model_registry import Measured, Origin
 from registry.provenance import Provenance, changes_since, provenance_of

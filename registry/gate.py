@@ -20,16 +20,16 @@ from registry.checks import approval, artifact, champion, contract, lineage, met
 from registry.errors import NotFound, SlipwayError
 from registry.evidence import Evidence, Rows, Subject, Tools
 from registry.grounds import Grounds
-from registry.history import Record
 from registry.holdout_record import read_holdout
-from registry.last_word import counting
-from registry.ledger import Ledger
+from registry.ledger.history import Record
+from registry.ledger.last_word import counting
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation
 from registry.manifest import copied, differences, manifest_of
 from registry.model_registry import Measured
 from registry.policy.policy import OwnRule, RowsRule, Rule
 from registry.provenance import holdout_digest, origin_of, recorded_provenance
 from registry.rows import content_digest, row_ids
-from registry.situation import Situation
 from registry.verdict import Finding, Outcome, Verdict, finding_from
 from registry.version import Version, deleted_version
 from registry.whole import place_to_read, recorded_manifest, require_known_place

@@ -13,10 +13,10 @@ from registry.decisions import Decisions
 from registry.gate import Gate, assess, still_valid
 from registry.gate_wiring import open_gate
 from registry.grounds import Grounds
+from registry.ledger.situation import Situation, look
 from registry.mlflow_store import prepare_tables
 from registry.outside import Outside
 from registry.promote import Who, archived, left_by_rollback, require_admissible, require_voucher, what_next
-from registry.situation import Situation, look
 from registry.stage_commands import dry_run_option, reason_option, say_notes, tell
 from registry.stages import find_stage
 from registry.text import one_line

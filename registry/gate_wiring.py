@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from registry.check_runner import run_checks
 from registry.evidence import Tools
 from registry.gate import Gate
-from registry.ledger import Ledger
+from registry.ledger.ledger import Ledger
 from registry.mlflow_model import input_example, load_as_served, load_steady_model
 from registry.skops_types import untrusted_types
 

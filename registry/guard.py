@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from registry.errors import NotApproved
-from registry.history import ModelState
+from registry.ledger.history import ModelState
 from registry.lookalikes import is_plain, looks_like
 from registry.projection import PROJECTED_TAGS
 from registry.registered_model import RegisteredModel

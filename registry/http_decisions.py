@@ -14,11 +14,11 @@ from registry.decisions import Noted, Receipt
 from registry.errors import InvalidInput, NotFound
 from registry.grounds import Grounds
 from registry.http_server import SlipwayServer
-from registry.ledger import Ledger
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation, look
 from registry.manifest import Manifest
 from registry.policy.policy import PolicyBook, load_policy
 from registry.settings import RegistrySettings, load_settings, policy_place, registry_uri
-from registry.situation import Situation, look
 from registry.status import Status, status_from
 from registry.verdict import Verdict
 from registry.version import Version, VersionRef

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from registry.artifacts.locations import Place
 from registry.artifacts.place_index import PlaceIndex
-from registry.history import Record, fold
+from registry.ledger.history import Record, fold
 from registry.protection import Stored, Tables, places_of
 
 

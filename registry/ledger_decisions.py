@@ -11,12 +11,13 @@ from registry.checks.approval import authors_of
 from registry.decide import Decision, carry_out, note, propose, settled
 from registry.decisions import Noted, Receipt
 from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError
-from registry.events import Event
 from registry.grounds import Grounds
 from registry.heartbeats import Heartbeat
-from registry.history import Record
-from registry.last_word import require_last_word
-from registry.ledger import Ledger
+from registry.ledger.events import Event
+from registry.ledger.history import Record
+from registry.ledger.last_word import require_last_word
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation, look
 from registry.manifest import Manifest, differences, manifest_of
 from registry.named_beats import named_now
 from registry.policy.policy import default_policy
@@ -39,7 +40,6 @@ from registry.promote import rollback as roll_back
 from registry.provenance import gather_provenance, recorded_provenance
 from registry.record import record
 from registry.served import served_by, still_served
-from registry.situation import Situation, look
 from registry.stages import find_stage
 from registry.status import Status, status_of
 from registry.text import REASON_CHARACTERS, cleaned, require_reason

@@ -29,7 +29,7 @@ from registry.app import build_api
 from registry.app_routes import Access, Keeper
 from registry.artifacts.locations import DEFAULT_WORKSPACE
 from registry.errors import SlipwayError
-from registry.ledger import Ledger
+from registry.ledger.ledger import Ledger
 from registry.mlflow_guarded_artifacts import no_presigned_uploads
 from registry.mlflow_guarded_server import require_guarded_server
 from registry.mlflow_refusal import refusing

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from registry.errors import Conflict, NotFound
 from registry.heartbeats import Heartbeat
-from registry.identity import last_known_by, name_now
-from registry.ledger import Ledger
+from registry.ledger.identity import last_known_by, name_now
+from registry.ledger.ledger import Ledger
 from registry.registered_model import RegisteredModel
 
 

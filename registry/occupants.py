@@ -10,8 +10,8 @@ from typing import Protocol
 
 from registry.aliases import Aliases, AliasHolder, Wanted, model_named
 from registry.errors import SlipwayError
-from registry.history import History, ModelState, fold
-from registry.identity import uid_of
+from registry.ledger.history import History, ModelState, fold
+from registry.ledger.identity import uid_of
 from registry.one_by_one import each_for_itself
 from registry.registered_model import RegisteredModel
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import 
     from pathlib import Path
 
     from registry.decisions import Decisions
-    from registry.history import History
+    from registry.ledger.history import History
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,8 +42,8 @@ from registry.guard import (
     stage_of_label,
     with_formers,
 )
-from registry.history import History, fold
-from registry.identity import uid_of
+from registry.ledger.history import History, fold
+from registry.ledger.identity import uid_of
 from registry.policy.policy import PolicyBook
 from registry.registered_model import RegisteredModel
 from registry.stages import mlflow_stage_of

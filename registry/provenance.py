@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from registry.history import Record
 from registry.json_values import finite
+from registry.ledger.history import Record
 from registry.manifest import manifest_of
 from registry.model_registry import Measured, ModelRegistry, Origin
 from registry.version import Version

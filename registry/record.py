@@ -12,12 +12,12 @@ from functools import partial
 
 from registry.decide import note
 from registry.errors import SlipwayError
-from registry.events import Event, EventKind
-from registry.history import Record
-from registry.ledger import Ledger
+from registry.ledger.events import Event, EventKind
+from registry.ledger.history import Record
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation
 from registry.provenance import recorded_provenance
 from registry.report import describe, to_html
-from registry.situation import Situation
 from registry.text import REASON_CHARACTERS, cleaned
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef

@@ -12,16 +12,16 @@ from typing import Any
 
 from registry.checks import approval, soak
 from registry.errors import Conflict, InvalidInput, NotFound
-from registry.events import Event
 from registry.evidence import Evidence, Subject, Tools
 from registry.grounds import Grounds
-from registry.history import Record
-from registry.last_word import counting, require_last_word
-from registry.ledger import Ledger
+from registry.ledger.events import Event
+from registry.ledger.history import Record
+from registry.ledger.last_word import counting, require_last_word
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation
 from registry.manifest import Manifest
 from registry.promote import require_valid
 from registry.provenance import recorded_provenance
-from registry.situation import Situation
 from registry.verdict import Finding, Verdict, finding_from
 from registry.version import Version
 from registry.whole import recorded_manifest

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from registry.heartbeats import Heartbeat, heartbeat_from
+from registry.ledger.sql_history import translated
+from registry.ledger.sql_tables import ENGINES, HEARTBEATS
 from registry.sql_connection import existing_engine
-from registry.sql_history import translated
-from registry.sql_tables import ENGINES, HEARTBEATS
 
 
 class SqlHeartbeats:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from registry.ledger.sql_migrate import open_history
+from registry.ledger.sql_tables import REVISION
 from registry.sql_examined import OURS, ExaminedDatabase
-from registry.sql_migrate import open_history
-from registry.sql_tables import REVISION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.guard import PROMPT_TAG, ShownModel
-from registry.history import HEAD_TAG
+from registry.ledger.history import HEAD_TAG
 from registry.protection import Stored, VersionKey
 from registry.registered_model import RegisteredModel
 from registry.stages import MLFLOW_NONE, mlflow_stage_of

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from registry.artifacts.file_locks import held_alone, held_shared
 from registry.artifacts.locations import Place
 from registry.errors import Unavailable
+from registry.ledger.sql_history import translated
 from registry.sql_connection import CONNECT
-from registry.sql_history import translated
 from registry.write_locks import WAIT_S, WriteLocks, needed_alone, needed_to_store
 
 LOOK_EVERY_S = 0.05

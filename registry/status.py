@@ -10,10 +10,10 @@ from typing import Any
 
 from registry.decide import agreeing, settle
 from registry.errors import SlipwayError
-from registry.ledger import Ledger
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation, situation_of, with_deleted
 from registry.problem import Problem
 from registry.registered_model import RegisteredModel
-from registry.situation import Situation, situation_of, with_deleted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

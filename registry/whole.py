@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from registry.errors import Conflict, Corrupt, NotFound
-from registry.events import EventKind
-from registry.history import Record
-from registry.identity import uid_of
-from registry.ledger import Ledger
+from registry.ledger.events import EventKind
+from registry.ledger.history import Record
+from registry.ledger.identity import uid_of
+from registry.ledger.ledger import Ledger
 from registry.manifest import Manifest, copied, differences, manifest_of
 from registry.model_registry import ModelRegistry
 from registry.version import Version

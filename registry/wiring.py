@@ -14,9 +14,10 @@ from registry.actor import actor
 from registry.artifacts.artifact_cache import FILES, ArtifactCache
 from registry.artifacts.mlflow_files import Cached, StoredFolder
 from registry.decisions import Decisions
-from registry.http_history import HttpHistory
 from registry.http_server import SlipwayServer
-from registry.ledger import Ledger
+from registry.ledger.http_history import HttpHistory
+from registry.ledger.ledger import Ledger
+from registry.ledger.sql_migrate import open_history
 from registry.ledger_decisions import LedgerDecisions
 from registry.mlflow_registry import MlflowRegistry
 from registry.mlflow_store import prepare_tables
@@ -34,7 +35,6 @@ from registry.settings import (
     registry_uri,
 )
 from registry.sql_heartbeats import SqlHeartbeats
-from registry.sql_migrate import open_history
 
 
 def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:

@@ -19,7 +19,7 @@ import pandas as pd
 from registry.aliases import identity_of
 from registry.artifacts.artifact_cache import FILES, ArtifactCache
 from registry.errors import Conflict, SlipwayError
-from registry.ledger import Ledger
+from registry.ledger.ledger import Ledger
 from registry.manifest import Manifest
 from registry.provenance import holdout_digest, recorded_provenance
 from registry.version import Version, VersionRef

@@ -11,13 +11,13 @@ from registry.aliases import Aliases
 from registry.errors import InvalidInput
 from registry.heartbeats import Heartbeats
 from registry.http_heartbeats import HttpHeartbeats
-from registry.http_history import HttpHistory
 from registry.http_server import SlipwayServer
+from registry.ledger.http_history import HttpHistory
+from registry.ledger.sql_history import existing_history
 from registry.occupants import Placements
 from registry.settings import decided_at_server, history_url, registry_uri
 from registry.sql_aliases import SqlAliases
 from registry.sql_heartbeats import SqlHeartbeats
-from registry.sql_history import existing_history
 
 ASK_SERVER_EVERY_S = 10.0
 MLFLOW_DOOR = "registry.mlflow_aliases"

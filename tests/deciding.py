@@ -18,14 +18,14 @@ from registry.errors import SlipwayError
 from registry.gate import Gate
 from registry.gate_commands import grounds_for
 from registry.gate_wiring import open_gate
-from registry.history import History, fold, verify
-from registry.ledger import Ledger
+from registry.ledger.history import History, fold, verify
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import look
 from registry.ledger_decisions import LedgerDecisions, deciding, going_back
 from registry.model_registry import ModelRegistry
 from registry.outside import Outside
 from registry.policy.roles import anybody
 from registry.promote import say_why
-from registry.situation import look
 from registry.version import parse_ref
 from registry.wiring import open_decisions, open_ledger
 from tests.postgres import PostgresServer

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from registry.artifacts.locations import Place
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
-from registry.events import Event, first_hash
 from registry.heartbeats import Heartbeat, heartbeat_from
-from registry.history import MOVES, Head, Record, record_of
+from registry.ledger.events import Event, first_hash
+from registry.ledger.history import MOVES, Head, Record, record_of
 from registry.manifest import Manifest
 from registry.model_registry import Measured, Origin
 from registry.registered_model import RegisteredModel

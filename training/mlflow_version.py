@@ -13,7 +13,7 @@ import pandas as pd
 from registry.errors import Corrupt
 from registry.holdout_record import HoldoutRecord, read_holdout
 from registry.judged_loading import require_allowed
-from registry.ledger import Ledger
+from registry.ledger.ledger import Ledger
 from registry.manifest import copied
 from registry.mlflow_model import StoredModel, load_model
 from registry.provenance import holdout_digest, recorded_provenance

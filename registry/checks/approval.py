@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from registry.events import Event, EventKind
 from registry.evidence import Evidence
+from registry.ledger.events import Event, EventKind
 from registry.policy.policy import ApprovalRule
 from registry.provenance import RECORDED_AS
 from registry.verdict import Finding, Outcome

@@ -13,10 +13,10 @@ import pytest
 from mlflow import MlflowClient
 
 import slipway
-from registry.events import EventKind
 from registry.heartbeats import Heartbeat
-from registry.history import fold, verify
-from registry.sql_history import SqlHistory
+from registry.ledger.events import EventKind
+from registry.ledger.history import fold, verify
+from registry.ledger.sql_history import SqlHistory
 from serving.registry_doors import open_heartbeats
 from tests.deciding import CONTEXT, Place, promote_at_server_when, start
 from tests.guarded import GuardedServer, serve

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 import slipway
-from registry.sql_migrate import open_history
-from registry.sql_tables import VERSION
+from registry.ledger.sql_migrate import open_history
+from registry.ledger.sql_tables import VERSION
 from tests.processes import environment
-from tests.unit.registry.test_history import event
+from tests.unit.registry.ledger.test_history import event
 
 ROOT = Path(__file__).parents[2]
 URI = "SLIPWAY_REGISTRY__HISTORY_URI"

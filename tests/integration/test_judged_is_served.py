@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 import slipway
 from registry.errors import Conflict
-from registry.last_word import require_last_word
+from registry.ledger.last_word import require_last_word
 from registry.mlflow_registry import MlflowRegistry
 from registry.version import VersionRef, parse_ref
 from registry.whole import place_to_read, records_about

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 
-from registry.events import EventKind
-from registry.sql_migrate import open_history
+from registry.ledger.events import EventKind
+from registry.ledger.sql_migrate import open_history
 from tests.deciding import MODEL, Place, prepare, promote
-from tests.unit.registry.test_history import UID, event
+from tests.unit.registry.ledger.test_history import UID, event
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from registry.events import EventKind
-from registry.situation import look
+from registry.ledger.events import EventKind
+from registry.ledger.situation import look
 from tests.deciding import (
     CONTEXT,
     MODEL,

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 import slipway
-from registry.sql_tables import EVENTS
+from registry.ledger.sql_tables import EVENTS
 from tests.deciding import MODEL, Copies, Place
 
 REMOVE_PROTECTION = {

@@ -23,8 +23,8 @@ from mlflow.cli import gc
 
 import slipway
 from registry.errors import NotFound
-from registry.history import verify
-from registry.situation import look
+from registry.ledger.history import verify
+from registry.ledger.situation import look
 from registry.version import parse_ref
 from tests.deciding import Copies, Place, do, promote
 

@@ -14,12 +14,12 @@ from fastapi import FastAPI, Request
 from registry.app import STATUS, answer_to, build_api
 from registry.app_routes import Keeper
 from registry.errors import InvalidInput, NotApproved, SlipwayError
-from registry.events import EventKind
-from registry.ledger import Ledger
+from registry.ledger.events import EventKind
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import look
 from registry.manifest import manifest_of
 from registry.model_registry import Measured, Origin
 from registry.policy.policy import PolicyBook
-from registry.situation import look
 from registry.version import parse_ref
 from tests.asgi import ask
 from tests.fakes import FakeClaims, FakeHeartbeats, logged_model

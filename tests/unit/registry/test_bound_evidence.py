@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from registry.checks import approval, champion, lineage, metric
-from registry.events import EventKind
 from registry.evidence import Evidence
+from registry.ledger.events import EventKind
 from registry.model_registry import Given, Measured, Origin
 from registry.policy.policy import ApprovalRule, ChampionRule, LineageRule, MetricRule
 from registry.verdict import Outcome
+from tests.unit.registry.ledger.test_history import event
 from tests.unit.registry.test_checks import NOW, approved, evidence, only
-from tests.unit.registry.test_history import event
 
 __all__ = ["evidence"]
 

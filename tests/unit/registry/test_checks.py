@@ -16,8 +16,8 @@ from sklearn.linear_model import LinearRegression
 from registry.check_runner import Job, made
 from registry.checks import approval, artifact, champion, contract, metric, own, servable, slices, soak
 from registry.errors import InvalidInput
-from registry.events import EventKind
 from registry.evidence import Evidence, Rows, Served, Subject, Tools
+from registry.ledger.events import EventKind
 from registry.manifest import manifest_of
 from registry.model_registry import Measured
 from registry.policy.policy import (
@@ -34,7 +34,7 @@ from registry.policy.policy import (
 from registry.rows import row_ids
 from registry.verdict import Finding, Outcome
 from registry.version import Version
-from tests.unit.registry.test_history import event
+from tests.unit.registry.ledger.test_history import event
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 COLUMN = {"type": "double", "name": "x", "required": True}

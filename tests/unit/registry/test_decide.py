@@ -7,8 +7,8 @@ import pytest
 
 from registry.decide import carry_out
 from registry.errors import Conflict, SlipwayError
-from registry.history import verify
-from registry.situation import look
+from registry.ledger.history import verify
+from registry.ledger.situation import look
 from registry.status import status_of
 from tests.unit.registry.test_promote import Desk
 

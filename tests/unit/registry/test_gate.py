@@ -15,17 +15,17 @@ import pytest
 from registry.check_runner import run_here
 from registry.decide import carry_out
 from registry.errors import Conflict, Corrupt, NotFound, Unavailable
-from registry.events import EventKind
 from registry.evidence import Rows, Tools
 from registry.gate import Gate, assess, gathered, still_valid
 from registry.grounds import Grounds
+from registry.ledger.events import EventKind
+from registry.ledger.situation import look
 from registry.ledger_decisions import deciding
 from registry.manifest import copied, manifest_of
 from registry.model_registry import Measured, Origin
 from registry.record import record
 from registry.register import register
 from registry.rows import row_ids
-from registry.situation import look
 from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef
 from tests.fakes import logged_model

@@ -7,10 +7,10 @@ import pytest
 
 from registry.aliases import AliasHolder, Wanted
 from registry.errors import Corrupt, NotApproved, NotFound, SlipwayError, Unavailable
-from registry.history import Record
+from registry.ledger.history import Record
+from registry.ledger.situation import look as look_at
 from registry.occupants import Placement, Placements
 from registry.registered_model import RegisteredModel
-from registry.situation import look as look_at
 from registry.version import parse_ref
 from tests.fakes import FakeHistory, logged_model
 from tests.unit.registry.test_promote import Desk

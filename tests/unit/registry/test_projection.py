@@ -7,14 +7,14 @@ import pytest
 
 from registry.decide import carry_out, propose, settled
 from registry.errors import Conflict, InvalidInput, NotFound, SlipwayError, Unavailable
-from registry.events import EventKind
-from registry.history import record_of
+from registry.ledger.events import EventKind
+from registry.ledger.history import record_of
+from registry.ledger.situation import look
 from registry.ledger_decisions import LedgerDecisions, going_back
 from registry.policy.policy import PolicyBook
 from registry.policy.roles import anybody
 from registry.problem import Problem
 from registry.projection import TAG_CHARACTERS
-from registry.situation import look
 from registry.status import status_from, status_of
 from registry.text import require_storable
 from registry.version import VersionRef, parse_ref

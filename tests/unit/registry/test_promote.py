@@ -11,10 +11,11 @@ from hypothesis import given
 
 from registry.decide import Decided, carry_out, propose
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
-from registry.events import Event
 from registry.grounds import Grounds
-from registry.history import verify
-from registry.ledger import Ledger
+from registry.ledger.events import Event
+from registry.ledger.history import verify
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation, look
 from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest
 from registry.policy.policy import PolicyBook
@@ -33,7 +34,6 @@ from registry.promote import (
     say_why,
     what_next,
 )
-from registry.situation import Situation, look
 from registry.status import status_of
 from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef

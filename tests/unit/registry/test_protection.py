@@ -9,12 +9,12 @@ import pytest
 from registry.artifacts.locations import place_of
 from registry.errors import Conflict, NotApproved, Unavailable
 from registry.guard import PROMPT_TAG, ShownModel
-from registry.history import History
 from registry.kept import Kept
+from registry.ledger.history import History
+from registry.ledger.situation import look
 from registry.policy.policy import PolicyBook
 from registry.projection import PROJECTED_TAGS, STAGE_TAG
 from registry.protection import Protection, Stored, VersionKey
-from registry.situation import look
 from registry.version import parse_ref
 from tests.fakes import NoWriteLocks, logged_model
 from tests.unit.registry.test_promote import LOOSE, Desk

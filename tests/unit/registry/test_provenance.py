@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from registry.events import EventKind
+from registry.ledger.events import EventKind
 from registry.model_registry import Given, Measured, Origin
 from registry.provenance import (
     RECORDED_AS,
@@ -19,7 +19,7 @@ from registry.provenance import (
 )
 from registry.version import Version, VersionRef
 from tests.fakes import FakeModelRegistry, logged_model
-from tests.unit.registry.test_history import chain, event
+from tests.unit.registry.ledger.test_history import chain, event
 
 VERSION = Version(
     model="m",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from registry.ledger.situation import look
 from registry.record import Recorded, record, report_path
-from registry.situation import look
 from registry.verdict import Outcome
 from registry.version import VersionRef
 from tests.unit.registry.test_gate import CHECKS, Bench

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from registry.errors import Unavailable
-from registry.ledger import Ledger
+from registry.ledger.ledger import Ledger
 from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest, manifest_of
 from registry.policy.policy import DEFAULT, PolicyBook

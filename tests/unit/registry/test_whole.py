@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from registry.errors import Conflict, Corrupt, NotFound
-from registry.events import EventKind
-from registry.history import Record
+from registry.ledger.events import EventKind
+from registry.ledger.history import Record
+from registry.ledger.situation import look
 from registry.manifest import manifest_of
 from registry.model_registry import Measured
 from registry.provenance import recorded_provenance
-from registry.situation import look
 from registry.version import VersionRef
 from registry.whole import place_to_read, recorded_location, recorded_manifest, require_known_place, require_whole
 from tests.fakes import logged_model

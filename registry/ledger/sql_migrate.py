@@ -1,6 +1,6 @@
 """How the ledger's tables are made and brought up to date, by Alembic.
 
-Apart from `registry.sql_history`, since importing Alembic takes longer than reading a history.
+Apart from `registry.ledger.sql_history`, since importing Alembic takes longer than reading a history.
 """
 
 from pathlib import Path
@@ -10,8 +10,8 @@ from alembic import command
 from alembic.config import Config
 
 from registry.errors import InvalidInput
-from registry.sql_history import SqlHistory
-from registry.sql_tables import REVISION
+from registry.ledger.sql_history import SqlHistory
+from registry.ledger.sql_tables import REVISION
 
 MIGRATIONS = Path(__file__).parent / "sql_migrations"
 BEGIN_MIGRATION = {  # Python's sqlite3 begins no transaction by itself for a CREATE (3.11)

@@ -2,7 +2,7 @@
 
 The primary key (model, number) is the only arbiter: of two writers of one number the database lets one
 through. No transaction is open longer than one statement, so that MLflow can be called in between.
-Its tables are made by `registry.sql_migrate`, which imports Alembic; reading does not.
+Its tables are made by `registry.ledger.sql_migrate`, which imports Alembic; reading does not.
 """
 
 import fcntl
@@ -18,10 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
-from registry.events import Event, first_hash
-from registry.history import HEAD_TAG, MOVES, NO_HEAD, Head, Record, parse_head, record_of
+from registry.ledger.events import Event, first_hash
+from registry.ledger.history import HEAD_TAG, MOVES, NO_HEAD, Head, Record, parse_head, record_of
+from registry.ledger.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 from registry.sql_connection import CONNECT, existing_engine
-from registry.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 
 RECORD = ("seq", "text", "hash", "model", "kind", "version")
 NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that importing MLflow takes

@@ -9,10 +9,10 @@ import click
 
 from registry.console import json_option, print_document, print_table, say, some_text
 from registry.errors import NotFound, Unavailable
-from registry.events import Event
-from registry.history import History, Record, fold, until
-from registry.history_shown import head_of, parse_time, shown_at, shown_events, verified
-from registry.identity import uid_last_named
+from registry.ledger.events import Event
+from registry.ledger.history import History, Record, fold, until
+from registry.ledger.history_shown import head_of, parse_time, shown_at, shown_events, verified
+from registry.ledger.identity import uid_last_named
 
 
 class LedgerAccess(Protocol):

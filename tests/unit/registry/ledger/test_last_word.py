@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from registry.errors import Conflict
-from registry.events import Event, EventKind
-from registry.last_word import counting, require_last_word
-from tests.unit.registry.test_history import chain, event
+from registry.ledger.events import Event, EventKind
+from registry.ledger.last_word import counting, require_last_word
+from tests.unit.registry.ledger.test_history import chain, event
 
 
 def verdict(outcome: str, actor: str = "ci", *, champion: int | None = 1, **digests: str) -> Event:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from registry.history import History
+from registry.ledger.history import History
 from registry.model_registry import ModelRegistry
 from registry.policy.policy import PolicyBook
 from registry.version import Version

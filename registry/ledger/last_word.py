@@ -7,8 +7,8 @@ before, for better or worse. A verdict of somebody whose verdicts do not count n
 from collections.abc import Sequence
 
 from registry.errors import Conflict
-from registry.events import Event, EventKind
-from registry.history import Record
+from registry.ledger.events import Event, EventKind
+from registry.ledger.history import Record
 
 RESTS_ON = ("manifest", "policy", "champion_manifest")
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from registry.errors import Corrupt, InvalidInput
-from registry.history import History, Record, fold, parse_head, until
-from registry.history import verify as find_defects
+from registry.ledger.history import History, Record, fold, parse_head, until
+from registry.ledger.history import verify as find_defects
 from registry.text import cleaned
 
 

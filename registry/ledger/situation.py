@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from registry.history import Head, ModelState, Record, fold, last_out_of
-from registry.identity import uid_of
-from registry.ledger import Ledger
+from registry.ledger.history import Head, ModelState, Record, fold, last_out_of
+from registry.ledger.identity import uid_of
+from registry.ledger.ledger import Ledger
 from registry.policy.policy import Policy
 from registry.registered_model import RegisteredModel
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from registry.errors import InvalidInput
-from registry.events import Event, EventKind, event_from_text, first_hash, next_hash
+from registry.ledger.events import Event, EventKind, event_from_text, first_hash, next_hash
 from registry.text import cleaned
 
 HEAD_TAG = "slipway.head"

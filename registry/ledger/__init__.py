@@ -1,0 +1,1 @@
+"""What was decided, and is the record whole?."""
