@@ -42,8 +42,12 @@ COMMANDS: dict[str, LazyCommand] = {
         "training.commands", "tune", "Search an estimator's parameters, then train and register the best."
     ),
     "evaluate": LazyCommand("training.commands", "evaluate", "Measure a registered version on a dataset."),
-    "versions": LazyCommand("registry.commands", "versions", "List a model's versions: stages, metrics, age, run."),
-    "compare": LazyCommand("registry.commands", "compare", "Show two versions side by side, the better marked."),
+    "versions": LazyCommand(
+        "registry.versions.commands", "versions", "List a model's versions: stages, metrics, age, run."
+    ),
+    "compare": LazyCommand(
+        "registry.versions.commands", "compare", "Show two versions side by side, the better marked."
+    ),
     "register": LazyCommand(
         "registry.stage_commands",
         "register",
@@ -115,7 +119,7 @@ def identity(model: str, ledger: Any) -> str:
         found: str = ledger.identity_of(model)
         return found
     aliases = call("serving.registry_doors", "open_aliases", os.environ)
-    find = functools.partial(call, "registry.aliases", "model_named", aliases=aliases)
+    find = functools.partial(call, "registry.versions.aliases", "model_named", aliases=aliases)
     named: str = call("registry.ledger.identity", "uid_named", model, ledger, find)
     return named
 

@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from registry.artifacts.locations import proxied_path
 from registry.errors import SlipwayError
-from registry.experiment_root import ExperimentRoot
+from registry.versions.experiment_root import ExperimentRoot
 
 CLOCK_WARN_S = 5.0
 CLOCK_WRONG_S = 300.0  # S3 refuses what is signed 900 s off

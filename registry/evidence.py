@@ -11,8 +11,8 @@ import pandas as pd
 from registry.ledger.events import Event
 from registry.manifest import Manifest
 from registry.model_registry import Measured, Origin
-from registry.provenance import Provenance, changes_since, provenance_of
 from registry.version import Version
+from registry.versions.provenance import Provenance, changes_since, provenance_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

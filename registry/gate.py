@@ -28,11 +28,11 @@ from registry.ledger.situation import Situation
 from registry.manifest import copied, differences, manifest_of
 from registry.model_registry import Measured
 from registry.policy.policy import OwnRule, RowsRule, Rule
-from registry.provenance import holdout_digest, origin_of, recorded_provenance
 from registry.rows import content_digest, row_ids
 from registry.verdict import Finding, Outcome, Verdict, finding_from
 from registry.version import Version, deleted_version
-from registry.whole import place_to_read, recorded_manifest, require_known_place
+from registry.versions.file_integrity import place_to_read, recorded_manifest, require_known_place
+from registry.versions.provenance import holdout_digest, origin_of, recorded_provenance
 
 CHECKS: Mapping[str, Callable[[Evidence, Any], Sequence[Finding]]] = {
     "artifact": artifact.check,

@@ -14,7 +14,6 @@ from registry.gate import Gate, assess, still_valid
 from registry.gate_wiring import open_gate
 from registry.grounds import Grounds
 from registry.ledger.situation import Situation, look
-from registry.mlflow_store import prepare_tables
 from registry.outside import Outside
 from registry.promote import Who, archived, left_by_rollback, require_admissible, require_voucher, what_next
 from registry.stage_commands import dry_run_option, reason_option, say_notes, tell
@@ -22,6 +21,7 @@ from registry.stages import find_stage
 from registry.text import one_line
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, parse_ref
+from registry.versions.mlflow_store import prepare_tables
 from registry.wiring import open_ledger, who
 
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 3, Outcome.INCONCLUSIVE: 4, Outcome.ERROR: 4}

@@ -8,11 +8,11 @@ import click
 
 from registry.console import json_option, print_document, say
 from registry.masking import masked
-from registry.mlflow_store import database_uri, local_location, prepare_store
-from registry.sql_examined import ExaminedDatabase
-from registry.sql_store import move_artifact_locations
 from registry.team import Prepared, missing, prepare
 from registry.team_wiring import parts_of, server_settings
+from registry.versions.mlflow_store import database_uri, local_location, prepare_store
+from registry.versions.sql_examined import ExaminedDatabase
+from registry.versions.sql_store import move_artifact_locations
 
 
 @click.command("init", epilog="Example: slipway init")

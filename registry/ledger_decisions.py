@@ -37,7 +37,6 @@ from registry.promote import (
     targets_below,
 )
 from registry.promote import rollback as roll_back
-from registry.provenance import gather_provenance, recorded_provenance
 from registry.record import record
 from registry.served import served_by, still_served
 from registry.stages import find_stage
@@ -45,7 +44,7 @@ from registry.status import Status, status_of
 from registry.text import REASON_CHARACTERS, cleaned, require_reason
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef, deleted_version
-from registry.whole import (
+from registry.versions.file_integrity import (
     NAMED_AT_MOST,
     recorded_location,
     recorded_manifest,
@@ -53,6 +52,7 @@ from registry.whole import (
     require_known_place,
     require_whole,
 )
+from registry.versions.provenance import gather_provenance, recorded_provenance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -35,7 +35,7 @@ from registry.http_server import SlipwayServer
 from registry.local_examined import Folder, examined_cache
 from registry.mlflow_examined import HERE, ExaminedServer
 from registry.s3_examined import ExaminedBucket
-from registry.sql_examined import MLFLOW, OURS, USERS, ExaminedDatabase, revisions_of
+from registry.versions.sql_examined import MLFLOW, OURS, USERS, ExaminedDatabase, revisions_of
 
 INIT_TEAM = "slipway init --team"
 Clock = Callable[[], datetime]

@@ -13,7 +13,7 @@ from mlflow.version import VERSION
 
 from registry.artifacts.mlflow_errors import translated
 from registry.errors import NotApproved, Unavailable
-from registry.experiment_root import ExperimentRoot
+from registry.versions.experiment_root import ExperimentRoot
 
 QUICK_S = 10
 HERE = VERSION

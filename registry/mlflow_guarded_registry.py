@@ -26,8 +26,8 @@ from registry.guard import PROMPT_TAG, is_projected
 from registry.guard_wiring import open_protection
 from registry.mlflow_caller import caller
 from registry.mlflow_refusal import refusing
-from registry.provenance import REGISTERED_BY
 from registry.sql_protected import ProtectedTables
+from registry.versions.provenance import REGISTERED_BY
 
 logger = logging.getLogger(__name__)
 GUARDED = frozenset(

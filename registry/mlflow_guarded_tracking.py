@@ -37,10 +37,10 @@ from registry.errors import NotApproved
 from registry.guard import require_not_ours
 from registry.guard_wiring import open_protection
 from registry.mlflow_caller import caller
-from registry.mlflow_origin import LOGGED_BY
 from registry.mlflow_refusal import refusing
 from registry.sql_protected import ProtectedTables
 from registry.text import cleaned
+from registry.versions.mlflow_origin import LOGGED_BY
 
 GUARDED = frozenset(
     {

@@ -6,7 +6,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from registry.artifacts.mlflow_errors import translated
 from registry.errors import Conflict
-from registry.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
+from registry.versions.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
 
 PROXIED = "mlflow-artifacts:/"
 

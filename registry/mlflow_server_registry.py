@@ -19,7 +19,7 @@ from registry.artifacts.mlflow_errors import translated
 from registry.artifacts.mlflow_files import Cached
 from registry.artifacts.mlflow_location import location_of
 from registry.errors import NotFound, Unavailable
-from registry.mlflow_registry import LightClient, MlflowRegistry, require_no_model_around
+from registry.versions.mlflow_registry import LightClient, MlflowRegistry, require_no_model_around
 
 
 class ServerRegistry(MlflowRegistry):

@@ -6,7 +6,7 @@ from mlflow.server import auth
 
 from registry.artifacts.mlflow_errors import translated
 from registry.errors import InvalidInput
-from registry.sql_examined import USERS, ExaminedDatabase, revisions_of
+from registry.versions.sql_examined import USERS, ExaminedDatabase, revisions_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

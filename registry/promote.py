@@ -16,10 +16,10 @@ from registry.ledger.events import Event, EventKind
 from registry.ledger.history import MOVES_IN
 from registry.ledger.situation import Situation
 from registry.manifest import Manifest
-from registry.provenance import RECORDED_AS, Provenance
 from registry.text import one_line, require_new_name, require_reason
 from registry.verdict import Outcome, Verdict
 from registry.version import Version
+from registry.versions.provenance import RECORDED_AS, Provenance
 
 ASK_AGAIN_WITHIN = timedelta(minutes=10)
 

@@ -16,11 +16,11 @@ from registry.ledger.events import Event, EventKind
 from registry.ledger.history import Record
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation
-from registry.provenance import recorded_provenance
 from registry.report import describe, to_html
 from registry.text import REASON_CHARACTERS, cleaned
 from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef
+from registry.versions.provenance import recorded_provenance
 
 REPORTS = "slipway/gate"
 NAME_SHOWN = 40

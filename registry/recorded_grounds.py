@@ -21,10 +21,10 @@ from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation
 from registry.manifest import Manifest
 from registry.promote import require_valid
-from registry.provenance import recorded_provenance
 from registry.verdict import Finding, Verdict, finding_from
 from registry.version import Version
-from registry.whole import recorded_manifest
+from registry.versions.file_integrity import recorded_manifest
+from registry.versions.provenance import recorded_provenance
 
 
 def recorded_grounds(

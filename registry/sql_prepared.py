@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from registry.ledger.sql_migrate import open_history
 from registry.ledger.sql_tables import REVISION
-from registry.sql_examined import OURS, ExaminedDatabase
+from registry.versions.sql_examined import OURS, ExaminedDatabase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,8 +19,6 @@ from registry.ledger.http_history import HttpHistory
 from registry.ledger.ledger import Ledger
 from registry.ledger.sql_migrate import open_history
 from registry.ledger_decisions import LedgerDecisions
-from registry.mlflow_registry import MlflowRegistry
-from registry.mlflow_store import prepare_tables
 from registry.policy.http_policy import policies_of
 from registry.policy.policy import load_policy
 from registry.policy.roles import anybody
@@ -35,6 +33,8 @@ from registry.settings import (
     registry_uri,
 )
 from registry.sql_heartbeats import SqlHeartbeats
+from registry.versions.mlflow_registry import MlflowRegistry
+from registry.versions.mlflow_store import prepare_tables
 
 
 def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:

@@ -11,10 +11,10 @@ import click
 from registry.auth_config import auth_config
 from registry.console import json_option, print_document, say, some_text
 from registry.examine import require_ready
-from registry.mlflow_registry import MlflowRegistry
-from registry.mlflow_store import database_uri, prepare_store
 from registry.team_wiring import server_settings
 from registry.version import Version
+from registry.versions.mlflow_registry import MlflowRegistry
+from registry.versions.mlflow_store import database_uri, prepare_store
 from serving.processes import ProcessLauncher
 from serving.production import InProduction
 from serving.registry_doors import open_placements

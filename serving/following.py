@@ -8,8 +8,8 @@ somebody deleted must not stop production.
 import enum
 from dataclasses import dataclass, replace
 
-from registry.aliases import AliasHolder
-from registry.occupants import Placement
+from registry.versions.aliases import AliasHolder
+from registry.versions.occupants import Placement
 from serving.prepared import Prepared
 from serving.target import Sighting, Target
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from registry.errors import NotApproved, NotFound
 from registry.model_registry import ModelRegistry
-from registry.occupants import Placement, Placements
 from registry.version import Version, VersionRef
+from registry.versions.occupants import Placement, Placements
 from serving.following import Seen, seen_of
 from serving.target import Target
 

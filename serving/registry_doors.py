@@ -7,20 +7,20 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from registry.aliases import Aliases
 from registry.errors import InvalidInput
 from registry.heartbeats import Heartbeats
 from registry.http_heartbeats import HttpHeartbeats
 from registry.http_server import SlipwayServer
 from registry.ledger.http_history import HttpHistory
 from registry.ledger.sql_history import existing_history
-from registry.occupants import Placements
 from registry.settings import decided_at_server, history_url, registry_uri
-from registry.sql_aliases import SqlAliases
 from registry.sql_heartbeats import SqlHeartbeats
+from registry.versions.aliases import Aliases
+from registry.versions.occupants import Placements
+from registry.versions.sql_aliases import SqlAliases
 
 ASK_SERVER_EVERY_S = 10.0
-MLFLOW_DOOR = "registry.mlflow_aliases"
+MLFLOW_DOOR = "registry.versions.mlflow_aliases"
 
 
 def open_aliases(environ: Mapping[str, str]) -> Aliases:

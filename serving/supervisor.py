@@ -21,7 +21,7 @@ from typing import Any
 from registry.artifacts.artifact_cache import FILES, ArtifactCache
 from registry.errors import SlipwayError
 from registry.heartbeats import Heartbeat, Heartbeats
-from registry.occupants import Placements
+from registry.versions.occupants import Placements
 from serving.control import Peer
 from serving.following import Followed, Seen, Step, failed, next_step, problem_of, seen_of, succeeded
 from serving.prepared import Prepared, PreparedVersions

@@ -21,7 +21,7 @@ class Target:
 class Sighting:
     """The version that the registry shows for a target.
 
-    `identity` tells the version from every other of its number (`registry.aliases.identity_of`).
+    `identity` tells the version from every other of its number (`registry.versions.aliases.identity_of`).
     """
 
     identity: str

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 from mlflow import MlflowClient
 
-from registry.sql_store import move_artifact_locations
+from registry.versions.sql_store import move_artifact_locations
 from tests.ceph import CephServer, is_installed
 from tests.cutting_proxy import CuttingProxy
 from tests.postgres import PostgresServer, binaries

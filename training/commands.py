@@ -16,11 +16,11 @@ import pandas as pd
 from registry.console import json_option, print_document, print_table, say, some_text
 from registry.errors import InvalidInput
 from registry.manifest import Manifest
-from registry.mlflow_registry import MlflowRegistry
-from registry.mlflow_store import require_usable_store
-from registry.register import register
 from registry.settings import load_settings
 from registry.version import LoggedModel, Version, VersionRef, parse_ref
+from registry.versions.mlflow_registry import MlflowRegistry
+from registry.versions.mlflow_store import require_usable_store
+from registry.versions.register import register
 from registry.wiring import open_decisions, open_ledger
 from training.data import DataSources, load
 from training.dataset import Dataset

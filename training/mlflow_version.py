@@ -16,9 +16,9 @@ from registry.judged_loading import require_allowed
 from registry.ledger.ledger import Ledger
 from registry.manifest import copied
 from registry.mlflow_model import StoredModel, load_model
-from registry.provenance import holdout_digest, recorded_provenance
 from registry.version import Version
-from registry.whole import records_about, require_whole
+from registry.versions.file_integrity import records_about, require_whole
+from registry.versions.provenance import holdout_digest, recorded_provenance
 
 
 class StoredVersion:

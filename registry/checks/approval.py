@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from registry.evidence import Evidence
 from registry.ledger.events import Event, EventKind
 from registry.policy.policy import ApprovalRule
-from registry.provenance import RECORDED_AS
 from registry.verdict import Finding, Outcome
+from registry.versions.provenance import RECORDED_AS
 
 
 def check(evidence: Evidence, rule: ApprovalRule) -> tuple[Finding, ...]:

@@ -6,8 +6,8 @@ from registry.evidence import Evidence, Subject
 from registry.metrics import is_measurement
 from registry.nearest import did_you_mean
 from registry.policy.policy import Limit, MetricRule
-from registry.provenance import metric_change
 from registry.verdict import Finding, Outcome
+from registry.versions.provenance import metric_change
 
 
 def check(evidence: Evidence, rule: MetricRule) -> tuple[Finding, ...]:

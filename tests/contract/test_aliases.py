@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from registry.aliases import Aliases, identity_of
 from registry.errors import Unavailable
-from registry.mlflow_aliases import MlflowAliases
-from registry.sql_aliases import SqlAliases
+from registry.versions.aliases import Aliases, identity_of
+from registry.versions.mlflow_aliases import MlflowAliases
+from registry.versions.sql_aliases import SqlAliases
 
 PRODUCTION, STAGING = ("cancer", "production"), ("cancer", "staging")
 

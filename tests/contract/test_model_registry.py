@@ -13,9 +13,9 @@ from mlflow import MlflowClient
 
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.manifest import manifest_of
-from registry.mlflow_registry import MlflowRegistry
 from registry.model_registry import Given, Measured, ModelRegistry
 from registry.version import LoggedModel, VersionRef
+from registry.versions.mlflow_registry import MlflowRegistry
 from tests.fakes import FakeModelRegistry, logged_model
 
 

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from registry.manifest import manifest_of
-from registry.sql_store import move_artifact_locations
+from registry.versions.sql_store import move_artifact_locations
 from tests.ceph import CephServer
 from tests.deciding import Copies
 from tests.guarded import GuardedServer, serve

@@ -14,7 +14,7 @@ import pytest
 
 import slipway
 from registry.errors import Unavailable
-from registry.sql_first_use import made_once
+from registry.versions.sql_first_use import made_once
 from tests.datasets import sources
 from tests.postgres import PostgresServer
 from training.data import load

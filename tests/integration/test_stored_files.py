@@ -14,9 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from registry.artifacts.mlflow_location import location_of
 from registry.errors import Corrupt, NotFound, Unavailable
 from registry.manifest import manifest_of
-from registry.mlflow_registry import MlflowRegistry
 from registry.model_registry import ModelRegistry
 from registry.version import VersionRef
+from registry.versions.mlflow_registry import MlflowRegistry
 from registry.wiring import open_ledger
 from slipway import run
 from tests.ceph import CephServer

@@ -13,7 +13,7 @@ import pytest
 
 from registry.doctor import Outcome
 from registry.examine import Around, examine
-from registry.sql_store import move_artifact_locations
+from registry.versions.sql_store import move_artifact_locations
 from tests.ceph import CephServer
 from tests.dated_proxy import dated_proxy
 from tests.guarded import GuardedServer, as_user

@@ -30,7 +30,7 @@ from registry.doctor import (
     ok,
 )
 from registry.errors import Unavailable
-from registry.experiment_root import ExperimentRoot
+from registry.versions.experiment_root import ExperimentRoot
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GB = 10**9

@@ -24,10 +24,10 @@ from registry.ledger_decisions import deciding
 from registry.manifest import copied, manifest_of
 from registry.model_registry import Measured, Origin
 from registry.record import record
-from registry.register import register
 from registry.rows import row_ids
 from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef
+from registry.versions.register import register
 from tests.fakes import logged_model
 from tests.unit.registry.test_checks import stored
 from tests.unit.registry.test_projection import Refusing

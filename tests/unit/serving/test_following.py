@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry.aliases import AliasHolder
-from registry.occupants import Placement
+from registry.versions.aliases import AliasHolder
+from registry.versions.occupants import Placement
 from serving.following import RETRY_AT_MOST_S, Followed, Seen, Step, failed, problem_of, seen_of, succeeded
 from serving.following import next_step as step_after
 from serving.prepared import Prepared

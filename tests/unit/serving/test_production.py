@@ -1,12 +1,12 @@
 """`slipway up` runs scoring servers for what the history has in production, and says where an alias says otherwise."""
 
 from registry.errors import NotApproved
-from registry.occupants import Placements
 from registry.version import parse_ref
+from registry.versions.occupants import Placements
 from serving.production import InProduction
 from tests.fakes import logged_model
-from tests.unit.registry.test_occupants import Counted, FakeAliases
 from tests.unit.registry.test_promote import Desk
+from tests.unit.registry.versions.test_occupants import Counted, FakeAliases
 
 
 def looking(desk: Desk) -> tuple[InProduction, list[str]]:

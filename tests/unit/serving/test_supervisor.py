@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from registry.aliases import AliasHolder
 from registry.errors import NotApproved, SlipwayError, Unavailable
-from registry.occupants import Placement
+from registry.versions.aliases import AliasHolder
+from registry.versions.occupants import Placement
 from serving.following import Followed
 from serving.prepared import Prepared
 from serving.settings import ServingSettings

@@ -13,7 +13,7 @@ from mlflow.entities import Experiment, ViewType
 
 from registry.artifacts.mlflow_errors import translated
 from registry.errors import Conflict, InvalidInput
-from registry.sql_first_use import made_once
+from registry.versions.sql_first_use import made_once
 
 BEHIND_SERVER = "mlflow-artifacts:"
 DEFAULT_EXPERIMENT_ID = "0"

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from registry.aliases import AliasHolder, Wanted
 from registry.errors import Corrupt, NotApproved, NotFound, SlipwayError, Unavailable
 from registry.ledger.history import Record
 from registry.ledger.situation import look as look_at
-from registry.occupants import Placement, Placements
 from registry.registered_model import RegisteredModel
 from registry.version import parse_ref
+from registry.versions.aliases import AliasHolder, Wanted
+from registry.versions.occupants import Placement, Placements
 from tests.fakes import FakeHistory, logged_model
 from tests.unit.registry.test_promote import Desk
 

@@ -6,11 +6,11 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from registry.aliases import AliasHolder, Wanted, identity_of
 from registry.artifacts.mlflow_errors import translated
 from registry.errors import Conflict, NotFound
-from registry.mlflow_registry import MlflowRegistry
 from registry.registered_model import RegisteredModel
+from registry.versions.aliases import AliasHolder, Wanted, identity_of
+from registry.versions.mlflow_registry import MlflowRegistry
 
 # What MLflow (3.17) says when a model is not there, and when its alias is not.
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")

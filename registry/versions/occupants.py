@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.aliases import Aliases, AliasHolder, Wanted, model_named
 from registry.errors import SlipwayError
 from registry.ledger.history import History, ModelState, fold
 from registry.ledger.identity import uid_of
 from registry.one_by_one import each_for_itself
 from registry.registered_model import RegisteredModel
+from registry.versions.aliases import Aliases, AliasHolder, Wanted, model_named
 
 ASK_APART_WITHIN_S = 10.0
 

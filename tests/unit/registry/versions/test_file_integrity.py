@@ -11,9 +11,15 @@ from registry.ledger.history import Record
 from registry.ledger.situation import look
 from registry.manifest import manifest_of
 from registry.model_registry import Measured
-from registry.provenance import recorded_provenance
 from registry.version import VersionRef
-from registry.whole import place_to_read, recorded_location, recorded_manifest, require_known_place, require_whole
+from registry.versions.file_integrity import (
+    place_to_read,
+    recorded_location,
+    recorded_manifest,
+    require_known_place,
+    require_whole,
+)
+from registry.versions.provenance import recorded_provenance
 from tests.fakes import logged_model
 from tests.unit.registry.test_checks import stored
 from tests.unit.registry.test_gate import Bench, touch

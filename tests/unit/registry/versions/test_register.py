@@ -12,10 +12,10 @@ from registry.manifest import Manifest, manifest_of
 from registry.policy.policy import DEFAULT, PolicyBook
 from registry.policy.roles import anybody
 from registry.promote import say_why
-from registry.register import MANIFEST_PATH, register
 from registry.text import DESCRIPTION_CHARACTERS
 from registry.version import Version, VersionRef
-from registry.whole import recorded_manifest
+from registry.versions.file_integrity import recorded_manifest
+from registry.versions.register import MANIFEST_PATH, register
 from tests.fakes import FakeHistory, FakeModelRegistry, logged_model
 
 

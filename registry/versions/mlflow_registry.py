@@ -23,7 +23,6 @@ from registry.artifacts.mlflow_files import Cached, MlflowFiles
 from registry.artifacts.mlflow_location import location_of, require_fixed_location
 from registry.errors import Conflict, InvalidInput, NotFound
 from registry.manifest import Manifest
-from registry.mlflow_origin import origin_of_location
 from registry.mlflow_races import repeated_after_races
 from registry.model_registry import Given, Measured, Origin
 from registry.nearest import did_you_mean
@@ -31,6 +30,7 @@ from registry.registered_model import RegisteredModel
 from registry.stages import MLFLOW_NONE
 from registry.text import require_name, require_new_name
 from registry.version import LoggedModel, Version, VersionRef
+from registry.versions.mlflow_origin import origin_of_location
 
 PAGE = 1000
 MODEL_FILE = "MLmodel"

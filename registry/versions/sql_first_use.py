@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from registry.artifacts.file_locks import held_alone
 from registry.errors import Unavailable
-from registry.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
+from registry.versions.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
 
 LOCK_WITHIN_S = 300.0
 OTHERS_WITHIN_S = 60.0

@@ -14,11 +14,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from registry.errors import InvalidInput, Unavailable
-from registry.experiment_root import ExperimentRoot
 from registry.ledger.sql_migrate import MIGRATIONS
 from registry.ledger.sql_tables import VERSION_TABLE
 from registry.masking import masked
 from registry.sql_connection import existing_engine
+from registry.versions.experiment_root import ExperimentRoot
 
 OURS, MLFLOW, USERS = VERSION_TABLE, "alembic_version", "alembic_version_auth"
 MLFLOW_MIGRATIONS = {MLFLOW: "store/db_migrations", USERS: "server/auth/db/migrations"}  # 3.17

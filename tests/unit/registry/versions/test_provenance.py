@@ -8,7 +8,8 @@ import pytest
 
 from registry.ledger.events import EventKind
 from registry.model_registry import Given, Measured, Origin
-from registry.provenance import (
+from registry.version import Version, VersionRef
+from registry.versions.provenance import (
     RECORDED_AS,
     Provenance,
     changes_since,
@@ -17,7 +18,6 @@ from registry.provenance import (
     provenance_of,
     recorded_provenance,
 )
-from registry.version import Version, VersionRef
 from tests.fakes import FakeModelRegistry, logged_model
 from tests.unit.registry.ledger.test_history import chain, event
 
