@@ -35,9 +35,10 @@ from registry.app_bodies import (
 )
 from registry.decide import settled
 from registry.decisions import Noted, Receipt
+from registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
+from registry.engines.named_beats import named_now
 from registry.errors import InvalidInput, NotApproved, NotFound
 from registry.grounds import Grounds
-from registry.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
 from registry.ledger.history import Record
 from registry.ledger.history_shown import parse_time, shown_at, shown_events, verified
 from registry.ledger.identity import name_now, uid_named
@@ -45,7 +46,6 @@ from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, look
 from registry.ledger_decisions import LedgerDecisions, whatever_the_policy
 from registry.manifest import Manifest
-from registry.named_beats import named_now
 from registry.policy.policy import PolicyBook
 from registry.policy.roles import May, Role, require_role
 from registry.promote import Who, say_why

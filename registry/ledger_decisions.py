@@ -10,16 +10,17 @@ from datetime import UTC, datetime
 from registry.checks.approval import authors_of
 from registry.decide import Decision, carry_out, note, propose, settled
 from registry.decisions import Noted, Receipt
+from registry.engines.heartbeats import Heartbeat
+from registry.engines.named_beats import named_now
+from registry.engines.served import served_by, still_served
 from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError
 from registry.grounds import Grounds
-from registry.heartbeats import Heartbeat
 from registry.ledger.events import Event
 from registry.ledger.history import Record
 from registry.ledger.last_word import require_last_word
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, look
 from registry.manifest import Manifest, differences, manifest_of
-from registry.named_beats import named_now
 from registry.policy.policy import default_policy
 from registry.policy.roles import May, Role
 from registry.problem import Problem
@@ -38,7 +39,6 @@ from registry.promote import (
 )
 from registry.promote import rollback as roll_back
 from registry.record import record
-from registry.served import served_by, still_served
 from registry.stages import find_stage
 from registry.status import Status, status_of
 from registry.text import REASON_CHARACTERS, cleaned, require_reason

@@ -28,6 +28,7 @@ from starlette.routing import Mount
 from registry.app import build_api
 from registry.app_routes import Access, Keeper
 from registry.artifacts.locations import DEFAULT_WORKSPACE
+from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.errors import SlipwayError
 from registry.ledger.ledger import Ledger
 from registry.mlflow_guarded_artifacts import no_presigned_uploads
@@ -36,7 +37,6 @@ from registry.mlflow_refusal import refusing
 from registry.mlflow_server import database_of_server, server_protection
 from registry.mlflow_server_registry import ServerRegistry
 from registry.settings import RegistrySettings, history_place, load_settings
-from registry.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.version import Version
 from registry.wiring import cached_files
 

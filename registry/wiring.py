@@ -14,6 +14,7 @@ from registry.actor import actor
 from registry.artifacts.artifact_cache import FILES, ArtifactCache
 from registry.artifacts.mlflow_files import Cached, StoredFolder
 from registry.decisions import Decisions
+from registry.engines.sql_heartbeats import SqlHeartbeats
 from registry.http_server import SlipwayServer
 from registry.ledger.http_history import HttpHistory
 from registry.ledger.ledger import Ledger
@@ -32,7 +33,6 @@ from registry.settings import (
     policy_place,
     registry_uri,
 )
-from registry.sql_heartbeats import SqlHeartbeats
 from registry.versions.mlflow_registry import MlflowRegistry
 from registry.versions.mlflow_store import prepare_tables
 

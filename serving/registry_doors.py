@@ -7,14 +7,14 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from registry.engines.heartbeats import Heartbeats
+from registry.engines.http_heartbeats import HttpHeartbeats
+from registry.engines.sql_heartbeats import SqlHeartbeats
 from registry.errors import InvalidInput
-from registry.heartbeats import Heartbeats
-from registry.http_heartbeats import HttpHeartbeats
 from registry.http_server import SlipwayServer
 from registry.ledger.http_history import HttpHistory
 from registry.ledger.sql_history import existing_history
 from registry.settings import decided_at_server, history_url, registry_uri
-from registry.sql_heartbeats import SqlHeartbeats
 from registry.versions.aliases import Aliases
 from registry.versions.occupants import Placements
 from registry.versions.sql_aliases import SqlAliases

@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from registry.console import json_option, print_document, some_text
+from registry.engines.heartbeats import Heartbeats
 from registry.errors import Conflict, SlipwayError
-from registry.heartbeats import Heartbeats
 from registry.settings import decided_at_server, load_settings, registry_uri
 from serving.logs import set_up_logs
 from serving.registry_doors import open_heartbeats, open_placements

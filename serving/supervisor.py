@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from registry.artifacts.artifact_cache import FILES, ArtifactCache
+from registry.engines.heartbeats import Heartbeat, Heartbeats
 from registry.errors import SlipwayError
-from registry.heartbeats import Heartbeat, Heartbeats
 from registry.versions.occupants import Placements
 from serving.control import Peer
 from serving.following import Followed, Seen, Step, failed, next_step, problem_of, seen_of, succeeded

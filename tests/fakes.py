@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from registry.artifacts.locations import Place
+from registry.engines.heartbeats import Heartbeat, heartbeat_from
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
-from registry.heartbeats import Heartbeat, heartbeat_from
 from registry.ledger.events import Event, first_hash
 from registry.ledger.history import MOVES, Head, Record, record_of
 from registry.manifest import Manifest

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from registry.heartbeats import ALIVE_WITHIN, Claims, Heartbeat, Heartbeats
+from registry.engines.heartbeats import ALIVE_WITHIN, Claims, Heartbeat, Heartbeats
+from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.ledger.sql_migrate import open_history
-from registry.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.text import REASON_CHARACTERS
 from tests.fakes import FakeClaims, FakeHeartbeats
 

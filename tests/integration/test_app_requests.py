@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from registry.app_limits import MAX_BODY_BYTES, BoundedBody
+from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.ledger.history import verify
 from registry.ledger.situation import look
 from registry.ledger.sql_migrate import open_history
-from registry.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.text import require_storable
 from registry.version import parse_ref
 from tests.asgi import ask

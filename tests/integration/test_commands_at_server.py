@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 import slipway
-from registry.heartbeats import Heartbeat
+from registry.engines.heartbeats import Heartbeat
 from registry.ledger.events import EventKind
 from registry.ledger.history import fold, verify
 from registry.ledger.sql_history import SqlHistory

@@ -14,9 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 import slipway
-from registry.heartbeats import Heartbeat
+from registry.engines.heartbeats import Heartbeat
+from registry.engines.sql_heartbeats import SqlHeartbeats
 from registry.settings import history_url
-from registry.sql_heartbeats import SqlHeartbeats
 from tests.datasets import customers
 
 

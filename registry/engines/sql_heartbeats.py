@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from registry.heartbeats import Heartbeat, heartbeat_from
+from registry.engines.heartbeats import Heartbeat, heartbeat_from
 from registry.ledger.sql_history import translated
 from registry.ledger.sql_tables import ENGINES, HEARTBEATS
 from registry.sql_connection import existing_engine

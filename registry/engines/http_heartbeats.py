@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from registry.engines.heartbeats import Heartbeat, heartbeat_from
 from registry.errors import NotApproved
-from registry.heartbeats import Heartbeat, heartbeat_from
 from registry.http_server import SlipwayServer
 
 

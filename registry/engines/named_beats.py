@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from registry.engines.heartbeats import Heartbeat
 from registry.errors import Conflict, NotFound
-from registry.heartbeats import Heartbeat
 from registry.ledger.identity import last_known_by, name_now
 from registry.ledger.ledger import Ledger
 from registry.registered_model import RegisteredModel

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from registry.heartbeats import Heartbeat
+from registry.engines.heartbeats import Heartbeat
 from registry.problem import Problem
 
 

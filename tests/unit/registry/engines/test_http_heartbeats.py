@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from registry.engines.http_heartbeats import HttpHeartbeats
 from registry.errors import NotApproved
-from registry.http_heartbeats import HttpHeartbeats
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Who serves what? What serving engines say of themselves."""
