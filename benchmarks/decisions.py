@@ -14,9 +14,9 @@ from benchmarks.draws import Draw, Rng
 from benchmarks.measure import markdown_table
 from registry import paired
 from registry.answers import TooFewRows
-from registry.checks.slices import judge_slices, slice_of
+from registry.gate.checks.slices import judge_slices, slice_of
+from registry.gate.verdict import Outcome
 from registry.judgement import decide
-from registry.verdict import Outcome
 
 ALPHA = 0.05
 SIZES = (30, 50, 100, 1_000, 10_000)

@@ -38,7 +38,8 @@ from registry.decisions import Noted, Receipt
 from registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
 from registry.engines.named_beats import named_now
 from registry.errors import InvalidInput, NotApproved, NotFound
-from registry.grounds import Grounds
+from registry.gate.grounds import Grounds
+from registry.gate.verdict import verdict_from
 from registry.ledger.history import Record
 from registry.ledger.history_shown import parse_time, shown_at, shown_events, verified
 from registry.ledger.identity import name_now, uid_named
@@ -51,7 +52,6 @@ from registry.policy.roles import May, Role, require_role
 from registry.promote import Who, say_why
 from registry.recorded_grounds import acceptable, recorded_grounds
 from registry.stages import find_stage
-from registry.verdict import verdict_from
 from registry.version import Version, VersionRef, parse_ref
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.grounds import Grounds
+from registry.gate.grounds import Grounds
+from registry.gate.verdict import Verdict
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation
 from registry.manifest import Manifest
 from registry.status import Status
-from registry.verdict import Verdict
 from registry.version import Version, VersionRef
 
 

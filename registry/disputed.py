@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from registry import influences
-from registry.evidence import Rows, Subject
-from registry.holdout_record import read_holdout
+from registry.gate.evidence import Rows, Subject
+from registry.gate.holdout_record import read_holdout
 from registry.metrics import is_measurement
 from registry.rows import row_ids
 

@@ -13,8 +13,8 @@ from scipy.sparse.csgraph import connected_components
 
 from registry.answers import CannotCompare
 from registry.errors import InvalidInput
-from registry.evidence import Rows, Subject
-from registry.holdout_record import HoldoutRecord, read_holdout
+from registry.gate.evidence import Rows, Subject
+from registry.gate.holdout_record import HoldoutRecord, read_holdout
 from registry.random_weights import Clusters
 from registry.rows import row_ids
 

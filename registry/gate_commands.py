@@ -7,19 +7,19 @@ from typing import Any
 
 import click
 
-from registry.check_runner import warm_up
 from registry.console import json_option, print_document, print_table, say, some_text
 from registry.decisions import Decisions
-from registry.gate import Gate, assess, still_valid
-from registry.gate_wiring import open_gate
-from registry.grounds import Grounds
+from registry.gate.check_runner import warm_up
+from registry.gate.gate import Gate, assess, still_valid
+from registry.gate.gate_wiring import open_gate
+from registry.gate.grounds import Grounds
+from registry.gate.verdict import Outcome, Verdict
 from registry.ledger.situation import Situation, look
 from registry.outside import Outside
 from registry.promote import Who, archived, left_by_rollback, require_admissible, require_voucher, what_next
 from registry.stage_commands import dry_run_option, reason_option, say_notes, tell
 from registry.stages import find_stage
 from registry.text import one_line
-from registry.verdict import Outcome, Verdict
 from registry.version import Version, parse_ref
 from registry.versions.mlflow_store import prepare_tables
 from registry.wiring import open_ledger, who

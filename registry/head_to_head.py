@@ -10,8 +10,8 @@ from scipy import stats
 
 from registry.answers import CannotCompare, Said, as_numbers, require_alike_alone, require_known_labels, said
 from registry.disputed import doubts
-from registry.evidence import Evidence, Rows, Subject
 from registry.fresh_rows import clusters_of, trained_on
+from registry.gate.evidence import Evidence, Rows, Subject
 from registry.policy.policy import ChampionRule, SlicesRule
 from registry.random_weights import Clusters
 

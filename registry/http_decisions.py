@@ -12,7 +12,8 @@ from typing import Any
 from registry.actor import actor
 from registry.decisions import Noted, Receipt
 from registry.errors import InvalidInput, NotFound
-from registry.grounds import Grounds
+from registry.gate.grounds import Grounds
+from registry.gate.verdict import Verdict
 from registry.http_server import SlipwayServer
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, look
@@ -20,7 +21,6 @@ from registry.manifest import Manifest
 from registry.policy.policy import PolicyBook, load_policy
 from registry.settings import RegistrySettings, load_settings, policy_place, registry_uri
 from registry.status import Status, status_from
-from registry.verdict import Verdict
 from registry.version import Version, VersionRef
 from registry.yaml_files import is_there
 

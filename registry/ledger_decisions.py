@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from registry.checks.approval import authors_of
 from registry.decide import Decision, carry_out, note, propose, settled
 from registry.decisions import Noted, Receipt
 from registry.engines.heartbeats import Heartbeat
 from registry.engines.named_beats import named_now
 from registry.engines.served import served_by, still_served
 from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError
-from registry.grounds import Grounds
+from registry.gate.checks.approval import authors_of
+from registry.gate.grounds import Grounds
+from registry.gate.verdict import Outcome, Verdict
 from registry.ledger.events import Event
 from registry.ledger.history import Record
 from registry.ledger.last_word import require_last_word
@@ -42,7 +43,6 @@ from registry.record import record
 from registry.stages import find_stage
 from registry.status import Status, status_of
 from registry.text import REASON_CHARACTERS, cleaned, require_reason
-from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef, deleted_version
 from registry.versions.file_integrity import (
     NAMED_AT_MOST,

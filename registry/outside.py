@@ -16,11 +16,11 @@ class Outside:
     """`serve` starts a scoring server on a folder and asks it; `read_rows` reads a source with its target,
     certain words being missing.
 
-    `serve` returns what `registry.evidence.Served` says; `read_rows` a frame and its content digest. `decisions` opens
-    the decisions of the ledger here or of a server, `history` opens it for reading, without its tables being made.
-    `identity` returns which identity in that history a model's name means now.
-    `serving_cache` returns where the engine's cache is and how many bytes it may hold. All are functions of a module,
-    and import what they need when they are called.
+    `serve` returns what `registry.gate.evidence.Served` says; `read_rows` a frame and its content digest. `decisions`
+    opens the decisions of the ledger here or of a server, `history` opens it for reading, without its tables being
+    made. `identity` returns which identity in that history a model's name means now. `serving_cache` returns where the
+    engine's cache is and how many bytes it may hold. All are functions of a module, and import what they need when they
+    are called.
     """
 
     serve: Callable[..., Any]

@@ -1,6 +1,6 @@
 """How a verdict comes into the ledger, and its report to the version's run.
 
-Apart from `registry.gate`, which imports all checks: a server records what others assessed.
+Apart from `registry.gate.gate`, which imports all checks: a server records what others assessed.
 """
 
 import hashlib
@@ -12,13 +12,13 @@ from functools import partial
 
 from registry.decide import note
 from registry.errors import SlipwayError
+from registry.gate.report import describe, to_html
+from registry.gate.verdict import Outcome, Verdict
 from registry.ledger.events import Event, EventKind
 from registry.ledger.history import Record
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation
-from registry.report import describe, to_html
 from registry.text import REASON_CHARACTERS, cleaned
-from registry.verdict import Outcome, Verdict
 from registry.version import Version, VersionRef
 from registry.versions.provenance import recorded_provenance
 

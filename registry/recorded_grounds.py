@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from registry.checks import approval, soak
 from registry.errors import Conflict, InvalidInput, NotFound
-from registry.evidence import Evidence, Subject, Tools
-from registry.grounds import Grounds
+from registry.gate.checks import approval, soak
+from registry.gate.evidence import Evidence, Subject, Tools
+from registry.gate.grounds import Grounds
+from registry.gate.verdict import Finding, Verdict, finding_from
 from registry.ledger.events import Event
 from registry.ledger.history import Record
 from registry.ledger.last_word import counting, require_last_word
@@ -21,7 +22,6 @@ from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation
 from registry.manifest import Manifest
 from registry.promote import require_valid
-from registry.verdict import Finding, Verdict, finding_from
 from registry.version import Version
 from registry.versions.file_integrity import recorded_manifest
 from registry.versions.provenance import recorded_provenance

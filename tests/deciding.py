@@ -12,12 +12,12 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from registry.check_runner import CONTEXT, run_here, warm_up
 from registry.decide import carry_out, settled
 from registry.errors import SlipwayError
-from registry.gate import Gate
+from registry.gate.check_runner import CONTEXT, run_here, warm_up
+from registry.gate.gate import Gate
+from registry.gate.gate_wiring import open_gate
 from registry.gate_commands import grounds_for
-from registry.gate_wiring import open_gate
 from registry.ledger.history import History, fold, verify
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import look

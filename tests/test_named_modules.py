@@ -65,6 +65,6 @@ def test_the_strings_are_found():
         "registry.entry_points:registry_store",
         "registry.mlflow_guarded_artifacts",
         "serving.worker",
-        "registry.checks.slices",
+        "registry.gate.checks.slices",
         "registry.mlflow_examined",
     } <= set(NAMED)

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from registry.errors import Corrupt
-from registry.holdout_record import HoldoutRecord, read_holdout
+from registry.gate.holdout_record import HoldoutRecord, read_holdout
+from registry.gate.mlflow_model import StoredModel, load_model
 from registry.judged_loading import require_allowed
 from registry.ledger.ledger import Ledger
 from registry.manifest import copied
-from registry.mlflow_model import StoredModel, load_model
 from registry.version import Version
 from registry.versions.file_integrity import records_about, require_whole
 from registry.versions.provenance import holdout_digest, recorded_provenance

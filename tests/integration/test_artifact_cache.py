@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from registry.artifacts.artifact_cache import ArtifactCache
-from registry.check_runner import CONTEXT, warm_up
 from registry.errors import NotFound, Unavailable
+from registry.gate.check_runner import CONTEXT, warm_up
 from registry.manifest import Manifest, manifest_of
 from tests.processes import wait_for
 

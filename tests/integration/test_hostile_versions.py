@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 import slipway
 from registry.errors import NotApproved
-from registry.mlflow_model import load_as_served
+from registry.gate.mlflow_model import load_as_served
 from serving.runtimes.mlflow_runner import load
 from tests import hostile_models
 from tests.hostile_models import LABELS, ROWS, Attack, good_model

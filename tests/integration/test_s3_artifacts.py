@@ -7,8 +7,8 @@ import pytest
 
 from registry.artifacts.artifact_cache import ArtifactCache
 from registry.artifacts.s3_artifacts import look
-from registry.check_runner import CONTEXT, warm_up
 from registry.errors import Corrupt, InvalidInput, NotFound
+from registry.gate.check_runner import CONTEXT, warm_up
 from registry.manifest import Manifest, manifest_of
 from tests.cutting_proxy import CuttingProxy
 from tests.stored_in_s3 import LARGE_BYTES, Stored, gets

@@ -16,7 +16,7 @@ from registry.answers import (
     require_scores,
     said,
 )
-from registry.evidence import Tools
+from registry.gate.evidence import Tools
 
 FEATURES = pd.DataFrame({"x": np.linspace(0, 1, 40)})
 

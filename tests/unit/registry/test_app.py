@@ -24,7 +24,7 @@ from registry.version import parse_ref
 from tests.asgi import ask
 from tests.fakes import FakeClaims, FakeHeartbeats, logged_model
 from tests.guarded import Answer
-from tests.unit.registry.test_checks import stored
+from tests.unit.registry.gate.checks.test_checks import stored
 from tests.unit.registry.test_promote import Desk
 
 CHECKS = {"lineage": {}, "artifact": {}}

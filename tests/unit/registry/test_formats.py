@@ -10,8 +10,8 @@ import pytest
 
 from registry.errors import NotApproved
 from registry.formats import risky_parts
+from registry.gate.mlflow_model import load_as_served, load_model
 from registry.judged_loading import held_to_its_format
-from registry.mlflow_model import load_as_served, load_model
 from registry.skops_types import untrusted_types
 from tests.hostile_models import (
     ATTACKS,

@@ -48,7 +48,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from registry.errors import NotApproved
 from registry.formats import REVIEWED_TYPES, risky_parts
-from registry.mlflow_model import load_as_served, load_model
+from registry.gate.mlflow_model import load_as_served, load_model
 from registry.native_content import require_sound
 from registry.skops_types import untrusted_types
 from serving.runtimes.mlflow_runner import load

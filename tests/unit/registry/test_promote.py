@@ -11,7 +11,8 @@ from hypothesis import given
 
 from registry.decide import Decided, carry_out, propose
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
-from registry.grounds import Grounds
+from registry.gate.grounds import Grounds
+from registry.gate.verdict import Finding, Outcome, Verdict
 from registry.ledger.events import Event
 from registry.ledger.history import verify
 from registry.ledger.ledger import Ledger
@@ -35,7 +36,6 @@ from registry.promote import (
     what_next,
 )
 from registry.status import status_of
-from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef
 from tests.fakes import FakeHistory, FakeModelRegistry, logged_model
 

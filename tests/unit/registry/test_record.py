@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from registry.gate.verdict import Outcome
 from registry.ledger.situation import look
 from registry.record import Recorded, record, report_path
-from registry.verdict import Outcome
 from registry.version import VersionRef
-from tests.unit.registry.test_gate import CHECKS, Bench
+from tests.unit.registry.gate.test_gate import CHECKS, Bench
 
 
 def reports(bench: Bench) -> list[tuple[str, str]]:

@@ -21,8 +21,8 @@ from registry.versions.file_integrity import (
 )
 from registry.versions.provenance import recorded_provenance
 from tests.fakes import logged_model
-from tests.unit.registry.test_checks import stored
-from tests.unit.registry.test_gate import Bench, touch
+from tests.unit.registry.gate.checks.test_checks import stored
+from tests.unit.registry.gate.test_gate import Bench, touch
 
 
 def about(bench: Bench) -> tuple[Record, ...]:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.json_forms import json_form, plain
+from registry.gate.json_forms import json_form, plain
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ import skops.io
 import yaml
 from sklearn.linear_model import LinearRegression
 
-from registry.check_runner import Job, made
-from registry.checks import approval, artifact, champion, contract, metric, own, servable, slices, soak
 from registry.errors import InvalidInput
-from registry.evidence import Evidence, Rows, Served, Subject, Tools
+from registry.gate.check_runner import Job, made
+from registry.gate.checks import approval, artifact, champion, contract, metric, own, servable, slices, soak
+from registry.gate.evidence import Evidence, Rows, Served, Subject, Tools
+from registry.gate.verdict import Finding, Outcome
 from registry.ledger.events import EventKind
 from registry.manifest import manifest_of
 from registry.model_registry import Measured
@@ -32,7 +33,6 @@ from registry.policy.policy import (
     SoakRule,
 )
 from registry.rows import row_ids
-from registry.verdict import Finding, Outcome
 from registry.version import Version
 from tests.unit.registry.ledger.test_history import event
 
@@ -673,7 +673,7 @@ def crash(asked: dict) -> dict:
 
 def test_ones_own_function_is_asked_the_same(evidence: Evidence):
     """A missing one is an error of the policy's; what it answers has to fit into JSON."""
-    here = "tests.unit.registry.test_checks"
+    here = "tests.unit.registry.gate.checks.test_checks"
     rule = OwnRule(entry_point=f"{here}:always")
     assert only(own.check(evidence, rule, name="fair")).reason == "by its name"
     said = {

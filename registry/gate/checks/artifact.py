@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from registry.evidence import Evidence, Subject
 from registry.formats import risky_parts
+from registry.gate.evidence import Evidence, Subject
+from registry.gate.verdict import Finding, Outcome
 from registry.manifest import differences, manifest_of
 from registry.policy.policy import ArtifactRule
-from registry.verdict import Finding, Outcome
 
 NAMED_AT_MOST = 5
 

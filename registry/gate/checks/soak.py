@@ -1,8 +1,8 @@
 """soak: the version has been in the stage before for some time."""
 
-from registry.evidence import Evidence
+from registry.gate.evidence import Evidence
+from registry.gate.verdict import Finding, Outcome
 from registry.policy.policy import SoakRule
-from registry.verdict import Finding, Outcome
 
 
 def check(evidence: Evidence, rule: SoakRule) -> tuple[Finding, ...]:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from registry.evidence import Evidence, Subject
+from registry.gate.evidence import Evidence, Subject
+from registry.gate.verdict import Finding, Outcome
 from registry.policy.policy import LineageRule
-from registry.verdict import Finding, Outcome
 from registry.yaml_files import parsed
 
 

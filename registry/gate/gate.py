@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from registry.check_runner import Job, run_here
-from registry.checks import approval, artifact, champion, contract, lineage, metric, own, servable, slices, soak
 from registry.errors import NotFound, SlipwayError
-from registry.evidence import Evidence, Rows, Subject, Tools
-from registry.grounds import Grounds
-from registry.holdout_record import read_holdout
+from registry.gate.check_runner import Job, run_here
+from registry.gate.checks import approval, artifact, champion, contract, lineage, metric, own, servable, slices, soak
+from registry.gate.evidence import Evidence, Rows, Subject, Tools
+from registry.gate.grounds import Grounds
+from registry.gate.holdout_record import read_holdout
+from registry.gate.verdict import Finding, Outcome, Verdict, finding_from
 from registry.ledger.history import Record
 from registry.ledger.last_word import counting
 from registry.ledger.ledger import Ledger
@@ -29,7 +30,6 @@ from registry.manifest import copied, differences, manifest_of
 from registry.model_registry import Measured
 from registry.policy.policy import OwnRule, RowsRule, Rule
 from registry.rows import content_digest, row_ids
-from registry.verdict import Finding, Outcome, Verdict, finding_from
 from registry.version import Version, deleted_version
 from registry.versions.file_integrity import place_to_read, recorded_manifest, require_known_place
 from registry.versions.provenance import holdout_digest, origin_of, recorded_provenance

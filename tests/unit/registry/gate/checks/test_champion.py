@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.checks import champion, metric, own, slices
-from registry.evidence import Evidence, Rows, Subject, Tools
+from registry.gate.checks import champion, metric, own, slices
+from registry.gate.evidence import Evidence, Rows, Subject, Tools
+from registry.gate.verdict import Outcome
 from registry.model_registry import Measured
 from registry.policy.policy import ChampionRule, MetricRule, OwnRule, SlicesRule
 from registry.rows import row_ids
-from registry.verdict import Outcome
 from registry.versions.compare import compare
-from tests.unit.registry.test_checks import NOW, only, stored, subject
+from tests.unit.registry.gate.checks.test_checks import NOW, only, stored, subject
 
 
 class Answers:

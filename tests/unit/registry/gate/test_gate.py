@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.check_runner import run_here
 from registry.decide import carry_out
 from registry.errors import Conflict, Corrupt, NotFound, Unavailable
-from registry.evidence import Rows, Tools
-from registry.gate import Gate, assess, gathered, still_valid
-from registry.grounds import Grounds
+from registry.gate.check_runner import run_here
+from registry.gate.evidence import Rows, Tools
+from registry.gate.gate import Gate, assess, gathered, still_valid
+from registry.gate.grounds import Grounds
+from registry.gate.verdict import Finding, Outcome, Verdict
 from registry.ledger.events import EventKind
 from registry.ledger.situation import look
 from registry.ledger_decisions import deciding
@@ -25,15 +26,14 @@ from registry.manifest import copied, manifest_of
 from registry.model_registry import Measured, Origin
 from registry.record import record
 from registry.rows import row_ids
-from registry.verdict import Finding, Outcome, Verdict
 from registry.version import VersionRef
 from registry.versions.register import register
 from tests.fakes import logged_model
-from tests.unit.registry.test_checks import stored
+from tests.unit.registry.gate.checks.test_checks import stored
 from tests.unit.registry.test_projection import Refusing
 from tests.unit.registry.test_promote import Desk
 
-OWN = {"entry_point": "tests.unit.registry.test_gate:loads_it"}
+OWN = {"entry_point": "tests.unit.registry.gate.test_gate:loads_it"}
 CHECKS = {"artifact": {}, "own": {"loads": OWN}}
 
 

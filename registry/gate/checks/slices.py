@@ -14,13 +14,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from registry.answers import CannotCompare, without_comparison
-from registry.evidence import Evidence
+from registry.gate.evidence import Evidence
+from registry.gate.verdict import Finding, Outcome
 from registry.head_to_head import HeadToHead, head_to_head
 from registry.judgement import Judged, holm, judge, without_error
 from registry.metric_pairs import COMPARISONS, SLICE_METRICS, Margin, compare, require_effect
 from registry.paired import Paired
 from registry.policy.policy import Metric, SlicesRule
-from registry.verdict import Finding, Outcome
 
 NAMED_AT_MOST = 5
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from registry.check_runner import run_checks
-from registry.evidence import Tools
-from registry.gate import Gate
+from registry.gate.check_runner import run_checks
+from registry.gate.evidence import Tools
+from registry.gate.gate import Gate
+from registry.gate.mlflow_model import input_example, load_as_served, load_steady_model
 from registry.ledger.ledger import Ledger
-from registry.mlflow_model import input_example, load_as_served, load_steady_model
 from registry.skops_types import untrusted_types
 
 
@@ -16,7 +16,7 @@ class ModelAccess(Protocol):
 
     @property
     def serve(self) -> Callable[..., Any]:
-        """Return what starts a scoring server on a folder and asks it; it returns `registry.evidence.Served`."""
+        """Return what starts a scoring server on a folder and asks it; it returns `registry.gate.evidence.Served`."""
 
     @property
     def read_rows(self) -> Callable[[str, str, Sequence[str]], tuple[Any, str]]:

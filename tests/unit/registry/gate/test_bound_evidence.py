@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from registry.checks import approval, champion, lineage, metric
-from registry.evidence import Evidence
+from registry.gate.checks import approval, champion, lineage, metric
+from registry.gate.evidence import Evidence
+from registry.gate.verdict import Outcome
 from registry.ledger.events import EventKind
 from registry.model_registry import Given, Measured, Origin
 from registry.policy.policy import ApprovalRule, ChampionRule, LineageRule, MetricRule
-from registry.verdict import Outcome
+from tests.unit.registry.gate.checks.test_checks import NOW, approved, evidence, only
 from tests.unit.registry.ledger.test_history import event
-from tests.unit.registry.test_checks import NOW, approved, evidence, only
 
 __all__ = ["evidence"]
 

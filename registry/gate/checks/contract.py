@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from registry.evidence import Evidence, Subject
-from registry.json_forms import json_form, plain
+from registry.gate.evidence import Evidence, Subject
+from registry.gate.json_forms import json_form, plain
+from registry.gate.verdict import Finding, Outcome
 from registry.policy.policy import ContractRule
 from registry.signature import Signature, breaks, stored_signature
-from registry.verdict import Finding, Outcome
 
 
 def check(evidence: Evidence, rule: ContractRule) -> tuple[Finding, ...]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from registry.evidence import Evidence
+from registry.gate.evidence import Evidence
+from registry.gate.verdict import Finding, Outcome
 from registry.ledger.events import Event, EventKind
 from registry.policy.policy import ApprovalRule
-from registry.verdict import Finding, Outcome
 from registry.versions.provenance import RECORDED_AS
 
 

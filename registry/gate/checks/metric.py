@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from registry.evidence import Evidence, Subject
+from registry.gate.evidence import Evidence, Subject
+from registry.gate.verdict import Finding, Outcome
 from registry.metrics import is_measurement
 from registry.nearest import did_you_mean
 from registry.policy.policy import Limit, MetricRule
-from registry.verdict import Finding, Outcome
 from registry.versions.provenance import metric_change
 
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from registry.errors import InvalidInput
-from registry.evidence import Evidence, Rows
+from registry.gate.evidence import Evidence, Rows
+from registry.gate.verdict import Finding, Outcome
 from registry.metrics import is_measurement
 from registry.policy.policy import OwnRule
 from registry.text import DETAILS_CHARACTERS, require_reason, require_storable
-from registry.verdict import Finding, Outcome
 
 
 class Answer(BaseModel):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 
 from registry.errors import InvalidInput
-from registry.report import MARK, describe, to_html
+from registry.gate.report import MARK, describe, to_html
+from registry.gate.verdict import Finding, Outcome, Verdict, finding_from
 from registry.text import REASON_CHARACTERS
-from registry.verdict import Finding, Outcome, Verdict, finding_from
 
 outcomes = st.lists(st.sampled_from(list(Outcome)), min_size=1, max_size=6)
 

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from registry.errors import InvalidInput
-from registry.holdout_record import read_holdout
+from registry.gate.holdout_record import read_holdout
 from registry.rows import row_ids
 
 DOCUMENT = {"target": "y", "id_columns": ["x"], "data": "d.csv", "data_digest": "sha256:1", "missing_words": ["NA"]}

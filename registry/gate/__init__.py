@@ -1,0 +1,1 @@
+"""May this version enter? The evidence, the checks and the verdict."""
