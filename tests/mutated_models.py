@@ -29,7 +29,7 @@ from sklearn.utils import all_estimators
 from sklearn.utils._test_common.instance_generator import SKIPPED_ESTIMATORS, _construct_instances
 
 from registry.errors import NotApproved
-from registry.native_content import require_sound
+from registry.gate.safety.native_content import require_sound
 from tests.guarded_arrays import guard_arrays, no_room
 
 Path = tuple[tuple[str, Any], ...]

@@ -24,7 +24,7 @@ from mlflow.models import ModelSignature, infer_signature
 
 from registry.artifacts.mlflow_errors import translated
 from registry.errors import InvalidInput, NotApproved, SlipwayError
-from registry.formats import REVIEWED_TYPES
+from registry.gate.safety.formats import REVIEWED_TYPES
 from registry.mlflow_races import repeated_after_races
 from training.dataset import Dataset
 from training.log import ModelToStore

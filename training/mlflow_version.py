@@ -13,7 +13,7 @@ import pandas as pd
 from registry.errors import Corrupt
 from registry.gate.holdout_record import HoldoutRecord, read_holdout
 from registry.gate.mlflow_model import StoredModel, load_model
-from registry.judged_loading import require_allowed
+from registry.gate.safety.judged_loading import require_allowed
 from registry.ledger.ledger import Ledger
 from registry.manifest import copied
 from registry.version import Version

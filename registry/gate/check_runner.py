@@ -46,7 +46,7 @@ from registry.gate.verdict import Finding, Outcome, finding_from
 from registry.policy.policy import Rule
 
 PRELOADED = [
-    "registry.skops_types",
+    "registry.gate.safety.skops_types",
     "registry.gate.mlflow_model",
     "registry.gate.checks.champion",
     "registry.gate.checks.slices",

@@ -7,8 +7,8 @@ from registry.gate.check_runner import run_checks
 from registry.gate.evidence import Tools
 from registry.gate.gate import Gate
 from registry.gate.mlflow_model import input_example, load_as_served, load_steady_model
+from registry.gate.safety.skops_types import untrusted_types
 from registry.ledger.ledger import Ledger
-from registry.skops_types import untrusted_types
 
 
 class ModelAccess(Protocol):

@@ -24,8 +24,8 @@ from mlflow.pyfunc.model import _PythonModelPyfuncWrapper
 
 from registry.artifacts.mlflow_errors import translated
 from registry.errors import InvalidInput
-from registry.judged_loading import held_to_its_format
-from registry.native_content import require_sound
+from registry.gate.safety.judged_loading import held_to_its_format
+from registry.gate.safety.native_content import require_sound
 from registry.signature import stored_signature
 from serving.runtimes.columns import Columns, is_plain
 from serving.runtimes.matrix_runner import unknown_method

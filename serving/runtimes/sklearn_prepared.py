@@ -6,7 +6,7 @@ from typing import Any
 
 from skops import io
 
-from registry.native_content import require_sound
+from registry.gate.safety.native_content import require_sound
 from serving.runtimes.estimators import Answer
 from serving.runtimes.matrix_runner import MatrixRunner, matrix_runner
 from serving.runtimes.stored import Stored

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from registry.errors import InvalidInput, NotApproved
-from registry.formats import REVIEWED_TYPES
+from registry.gate.safety.formats import REVIEWED_TYPES
 from registry.profile import Profile, profile_columns
 from serving.runtimes.isolated import IsolatedRunner, ModelProcessError
 from serving.runtimes.open import open_runner

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from registry.formats import risky_parts
 from registry.gate.evidence import Evidence, Subject
+from registry.gate.safety.formats import risky_parts
 from registry.gate.verdict import Finding, Outcome
 from registry.manifest import differences, manifest_of
 from registry.policy.policy import ArtifactRule

@@ -47,10 +47,10 @@ from sklearn.svm import SVC, SVR, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from registry.errors import NotApproved
-from registry.formats import REVIEWED_TYPES, risky_parts
 from registry.gate.mlflow_model import load_as_served, load_model
-from registry.native_content import require_sound
-from registry.skops_types import untrusted_types
+from registry.gate.safety.formats import REVIEWED_TYPES, risky_parts
+from registry.gate.safety.native_content import require_sound
+from registry.gate.safety.skops_types import untrusted_types
 from serving.runtimes.mlflow_runner import load
 from serving.runtimes.prepare import _parts_of, prepare_runner
 from training.estimators import RECIPES, choose_estimator

@@ -85,7 +85,8 @@ def is_parquet(path: Path) -> bool:
 def is_skops(path: Path) -> bool:
     """Return whether a file is a zip with the schema of skops and nothing that skops did not write.
 
-    What the schema says is another question: `registry.skops_nodes`; and which types it names: `registry.skops_types`.
+    What the schema says is another question: `registry.gate.safety.skops_nodes`; and which types it names:
+    `registry.gate.safety.skops_types`.
     """
     names = _members(path)
     return "schema.json" in names and all(SKOPS_MEMBER.fullmatch(name) for name in names)

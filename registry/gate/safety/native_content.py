@@ -15,12 +15,12 @@ import numpy as np
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 from registry.errors import NotApproved
-from registry.native_chance import CHANCE, draws_on
-from registry.native_kernels import KERNELS
-from registry.native_matrices import MATRICES
-from registry.native_neighbors import NEIGHBORS
-from registry.native_random import RANDOM
-from registry.native_trees import STARTS, TREES
+from registry.gate.safety.native_chance import CHANCE, draws_on
+from registry.gate.safety.native_kernels import KERNELS
+from registry.gate.safety.native_matrices import MATRICES
+from registry.gate.safety.native_neighbors import NEIGHBORS
+from registry.gate.safety.native_random import RANDOM
+from registry.gate.safety.native_trees import STARTS, TREES
 
 SCALARS = (str, bytes, int, float, complex, type(None), np.generic)
 

@@ -51,10 +51,10 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
 from registry.errors import NotApproved
-from registry.formats import REVIEWED_TYPES, risky_parts
-from registry.judged_loading import held_to_its_format, require_allowed
+from registry.gate.safety.formats import REVIEWED_TYPES, risky_parts
+from registry.gate.safety.judged_loading import held_to_its_format, require_allowed
+from registry.gate.safety.skops_types import untrusted_types
 from registry.policy.policy import default_policy
-from registry.skops_types import untrusted_types
 from registry.version import Version
 from tests.hostile_models import good_model
 from tests.hostile_skops import GADGETS, REWRITTEN, STRANGE, ZIP, Document, edited, writer

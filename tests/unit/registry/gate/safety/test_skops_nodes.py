@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import skops.io
 
-from registry.contents import is_skops, is_torch
-from registry.skops_nodes import NotAsWrittenError, read_skops
-from registry.skops_types import untrusted_types
+from registry.gate.safety.contents import is_skops, is_torch
+from registry.gate.safety.skops_nodes import NotAsWrittenError, read_skops
+from registry.gate.safety.skops_types import untrusted_types
 from tests.hostile_skops import REWRITTEN, ZIP, Document, edited, number_of_another
 
 

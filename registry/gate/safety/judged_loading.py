@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from registry.errors import NotApproved
-from registry.formats import RiskyPart, risky_parts
+from registry.gate.safety.formats import RiskyPart, risky_parts
+from registry.gate.safety.skops_types import untrusted_types
 from registry.policy.policy import Policy
-from registry.skops_types import untrusted_types
 from registry.version import Version
 
 NAMED_AT_MOST = 5

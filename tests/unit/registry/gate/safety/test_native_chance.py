@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from registry.errors import NotApproved
-from registry.native_content import require_sound, require_steady
+from registry.gate.safety.native_content import require_sound, require_steady
 
 ROWS, LABELS = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
 

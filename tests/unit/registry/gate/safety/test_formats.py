@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from registry.errors import NotApproved
-from registry.formats import risky_parts
 from registry.gate.mlflow_model import load_as_served, load_model
-from registry.judged_loading import held_to_its_format
-from registry.skops_types import untrusted_types
+from registry.gate.safety.formats import risky_parts
+from registry.gate.safety.judged_loading import held_to_its_format
+from registry.gate.safety.skops_types import untrusted_types
 from tests.hostile_models import (
     ATTACKS,
     HARMLESS,
