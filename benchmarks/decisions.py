@@ -12,11 +12,11 @@ import numpy as np
 from benchmarks import draws, rare_kinds
 from benchmarks.draws import Draw, Rng
 from benchmarks.measure import markdown_table
-from registry import paired
-from registry.answers import TooFewRows
 from registry.gate.checks.slices import judge_slices, slice_of
+from registry.gate.comparison import paired
+from registry.gate.comparison.answers import TooFewRows
+from registry.gate.comparison.judgement import decide
 from registry.gate.verdict import Outcome
-from registry.judgement import decide
 
 ALPHA = 0.05
 SIZES = (30, 50, 100, 1_000, 10_000)

@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 from scipy import optimize, stats
 
-from registry import influences, paired
-from registry.metric_pairs import SMALLEST_PROBABILITY
-from registry.paired import Paired
-from registry.random_weights import Clusters
+from registry.gate.comparison import influences, paired
+from registry.gate.comparison.metric_pairs import SMALLEST_PROBABILITY
+from registry.gate.comparison.paired import Paired
+from registry.gate.comparison.random_weights import Clusters
 
 Rng = np.random.Generator
 Draw = Callable[[Rng, int, float], Paired]

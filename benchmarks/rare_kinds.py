@@ -12,12 +12,12 @@ import pandas as pd
 from scipy import optimize, stats
 
 from benchmarks.draws import Draw, Rng
-from registry.answers import Said
-from registry.head_to_head import HeadToHead
-from registry.metric_pairs import COMPARISONS, compare
-from registry.paired import Paired, alone
+from registry.gate.comparison.answers import Said
+from registry.gate.comparison.head_to_head import HeadToHead
+from registry.gate.comparison.metric_pairs import COMPARISONS, compare
+from registry.gate.comparison.paired import Paired, alone
+from registry.gate.comparison.random_weights import Clusters
 from registry.policy.policy import Metric
-from registry.random_weights import Clusters
 
 FREEDOM = 3
 CONFIDENCE = 0.9

@@ -3,14 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from registry.answers import CannotCompare, TooFewRows, without_comparison
+from registry.gate.comparison.answers import CannotCompare, TooFewRows, without_comparison
+from registry.gate.comparison.head_to_head import HeadToHead, head_to_head
+from registry.gate.comparison.judgement import Judged, judge, without_error
+from registry.gate.comparison.metric_pairs import (
+    COMPARISONS,
+    DEFAULT_METRICS,
+    Margin,
+    compare,
+    metric_of_callers,
+    require_effect,
+)
+from registry.gate.comparison.paired import Paired
 from registry.gate.evidence import Evidence
 from registry.gate.verdict import Finding, Outcome
-from registry.head_to_head import HeadToHead, head_to_head
-from registry.judgement import Judged, judge, without_error
-from registry.metric_pairs import COMPARISONS, DEFAULT_METRICS, Margin, compare, metric_of_callers, require_effect
 from registry.metrics import Direction, direction_of
-from registry.paired import Paired
 from registry.policy.policy import ChampionRule, Metric
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from registry.decisions import Receipt
 from registry.errors import InvalidInput
+from registry.gate.comparison.metric_pairs import SMALLEST_PROBABILITY
 from registry.http_decisions import HttpDecisions
-from registry.metric_pairs import SMALLEST_PROBABILITY
 from registry.policy.policy import DEFAULT, FARTHEST, PolicyBook, default_policy, load_policy
 from registry.version import parse_ref
 

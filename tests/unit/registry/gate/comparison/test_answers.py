@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.answers import (
+from registry.gate.comparison.answers import (
     CannotCompare,
     Said,
     WrongAnswers,

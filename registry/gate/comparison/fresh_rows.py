@@ -11,11 +11,11 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from registry.answers import CannotCompare
 from registry.errors import InvalidInput
+from registry.gate.comparison.answers import CannotCompare
+from registry.gate.comparison.random_weights import Clusters
 from registry.gate.evidence import Rows, Subject
 from registry.gate.holdout_record import HoldoutRecord, read_holdout
-from registry.random_weights import Clusters
 from registry.rows import row_ids
 
 Flags = npt.NDArray[np.bool_]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry import influences
+from registry.gate.comparison import influences
 from registry.gate.evidence import Rows, Subject
 from registry.gate.holdout_record import read_holdout
 from registry.metrics import is_measurement

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from registry.answers import CannotCompare, Said, TooFewRows
-from registry.head_to_head import HeadToHead
+from registry.gate.comparison.answers import CannotCompare, Said, TooFewRows
+from registry.gate.comparison.head_to_head import HeadToHead
 from registry.policy.policy import Metric
 
 FEWEST = 10

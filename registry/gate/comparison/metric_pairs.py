@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from registry import paired
-from registry.answers import CannotCompare, Said, require_finite, require_probabilities, require_scores
-from registry.enough_rows import require_enough_beyond, require_enough_of_each_class
-from registry.head_to_head import HeadToHead
-from registry.paired import Paired
+from registry.gate.comparison import paired
+from registry.gate.comparison.answers import CannotCompare, Said, require_finite, require_probabilities, require_scores
+from registry.gate.comparison.enough_rows import require_enough_beyond, require_enough_of_each_class
+from registry.gate.comparison.head_to_head import HeadToHead
+from registry.gate.comparison.paired import Paired
+from registry.gate.comparison.random_weights import Floats
 from registry.policy.policy import Metric, without_effect
-from registry.random_weights import Floats
 
 # A probability below counts as this. Without a bound a single row could cost any number of nats, and no number of rows
 # would show that such rows are too rare to matter.

@@ -8,12 +8,19 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from registry.answers import CannotCompare, Said, as_numbers, require_alike_alone, require_known_labels, said
-from registry.disputed import doubts
-from registry.fresh_rows import clusters_of, trained_on
+from registry.gate.comparison.answers import (
+    CannotCompare,
+    Said,
+    as_numbers,
+    require_alike_alone,
+    require_known_labels,
+    said,
+)
+from registry.gate.comparison.disputed import doubts
+from registry.gate.comparison.fresh_rows import clusters_of, trained_on
+from registry.gate.comparison.random_weights import Clusters
 from registry.gate.evidence import Evidence, Rows, Subject
 from registry.policy.policy import ChampionRule, SlicesRule
-from registry.random_weights import Clusters
 
 CLASSIFICATION = "classification"
 TASKS = (CLASSIFICATION, "regression")

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from registry import influences
-from registry.influences import Influenced
-from registry.proportions import tango_interval, tango_score, upper_share
-from registry.random_weights import Clusters, Excess, Floats, RandomWeights
+from registry.gate.comparison import influences
+from registry.gate.comparison.influences import Influenced
+from registry.gate.comparison.proportions import tango_interval, tango_score, upper_share
+from registry.gate.comparison.random_weights import Clusters, Excess, Floats, RandomWeights
 
 Flags = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.generic]
