@@ -8,9 +8,8 @@ alias was not moved learns it as an error.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from shlex import quote
 
-from registry.errors import Conflict, Unavailable
+from registry.errors import Unavailable
 from registry.ledger.events import Event, first_hash
 from registry.ledger.history import HEAD_TAG, Record, after, record_of
 from registry.ledger.identity import uid_of
@@ -18,6 +17,7 @@ from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, look, situation_of
 from registry.projection import Change, Projected, Refused, changes_for, note_head, numbers_of_interest, project
 from registry.text import require_storable
+from registry.undo import undoing_what_was_changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,9 +154,18 @@ def _changes(situation: Situation, ledger: Ledger) -> Projected:
 
 
 def repaired(situation: Situation, ledger: Ledger) -> Situation:
-    """Apply decisions that were recorded and not applied; the caller holds the model's lock."""
+    """Apply decisions that were recorded and not applied; the caller holds the model's lock.
+
+    Whoever decided did not live to look whether the files were changed meanwhile: what enters a stage only now is read
+    first, and the decision is undone where they are not as registered.
+    """
     if _is_applied(situation, ledger):
         return situation
+    for stage in situation.policy.names:
+        event = undoing_what_was_changed(situation, stage, ledger)
+        if event is not None:
+            ledger.history.append(event, after_seq=situation.seq)
+            situation = look(situation.name, ledger)
     projected = apply_state(situation, ledger)
     return replace(look(situation.name, ledger), unapplied=tuple(map(str, projected.refused)))
 
@@ -197,31 +206,3 @@ def note(model: str, make: Callable[[Situation], Event], ledger: Ledger) -> Reco
         if HEAD_TAG not in found.tags:
             note_head(found.name, record.head, ledger.registry)
         return record
-
-
-def require_ours(situation: Situation, stage: str) -> None:
-    """Refuse to decide about a stage whose alias is not where the ledger says.
-
-    Raises
-    ------
-    Conflict
-        The alias was set before Slipway came, or moved behind its back.
-    """
-    holder, occupant = situation.holder(stage), situation.occupant(stage)
-    if holder == occupant:
-        return
-    adopt = f'slipway adopt {quote(f"{situation.name}@{stage}")} --reason "…"'
-    if occupant is None:
-        raise Conflict(
-            f"{situation.name}/{holder} is in {stage} by an alias that the history knows nothing of",
-            code="not-adopted",
-            hint=f"take it over first: {adopt}",
-        )
-    found = f"points at {holder}" if holder else "is gone"
-    put_back = f'slipway promote {quote(f"{situation.name}/{occupant}")} --to {stage} --reason "…"'
-    raise Conflict(
-        f"alias {stage} of {situation.name} {found}, and the history has {occupant} there: "
-        "it was moved behind its back",
-        code="moved-behind-history",
-        hint=f"put it back: {put_back}; or accept it: {adopt}" if holder else f"put it back: {put_back}",
-    )

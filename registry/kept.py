@@ -1,6 +1,7 @@
 """Where the versions lie that a stage may be given back: all that are or were in one, by the history.
 
-Asked before each file that is stored, so what was worked out is kept until another decision is applied.
+Asked before each file that is stored, so what was worked out is kept until something else is recorded. A decision
+counts as soon as it is: whoever made it may not live to apply it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,8 +20,8 @@ class Decided(Protocol):
     def moves(self, model_uid: str) -> tuple[Record, ...]:
         """Return the records of a model that move a version, in order."""
 
-    def all_applied(self) -> Mapping[str, int]:
-        """Return for each model the last number whose consequences are known to be applied."""
+    def all_last_seqs(self) -> Mapping[str, int]:
+        """Return the number of each model's last record."""
 
 
 class Kept:
@@ -35,12 +36,12 @@ class Kept:
 
     def index(self) -> PlaceIndex[Stored]:
         """Return them as they are now; a `Stored`'s word is the stage on whose stack it is."""
-        applied = self._history.all_applied()
-        if applied != {uid: seq for uid, (seq, _) in self._stored.items()}:
+        last = self._history.all_last_seqs()
+        if last != {uid: seq for uid, (seq, _) in self._stored.items()}:
             known = self._stored
             stored = {
                 uid: known[uid] if uid in known and known[uid][0] == seq else (seq, tuple(self._stacked(uid)))
-                for uid, seq in applied.items()
+                for uid, seq in last.items()
             }
             # Read once above, written in this order: another thread sees the old pair or computes the same anew.
             self._index = PlaceIndex(self._entries(stored))

@@ -3,7 +3,7 @@
 It is one long thing: the verbs of `Decisions`, each with what it reads again when the model's lock is held.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -38,11 +38,11 @@ from registry.promote import (
     rollback_target,
     targets_below,
 )
-from registry.promote import rollback as roll_back
 from registry.record import record
 from registry.stages import find_stage
 from registry.status import Status, status_of
 from registry.text import REASON_CHARACTERS, cleaned, require_reason
+from registry.undo import back_to, undoing
 from registry.version import Version, VersionRef, deleted_version
 from registry.versions.file_integrity import (
     NAMED_AT_MOST,
@@ -368,24 +368,6 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
     return decision
 
 
-def undoing(version: Version, stage: str, why: Who, ledger: Ledger) -> Decision:
-    """Return the decision to take a version out of a stage: for the one before, if that is whole, else for none."""
-
-    def decision(situation: Situation) -> Event | None:
-        if situation.occupant(stage) != version.number:
-            return None
-        before = situation.state.before(stage)
-        if before is not None:
-            try:
-                return _back_to(situation, before, stage, why, ledger)
-            except (Conflict, Corrupt, NotFound) as error:
-                why_none = replace(why, reason=cleaned(f"{why.reason}; {error.message}", REASON_CHARACTERS))
-                return demotion(situation, version, why_none, to=None)
-        return demotion(situation, version, why, to=None)
-
-    return decision
-
-
 def going_back(
     stage: str,
     why: Who,
@@ -406,11 +388,11 @@ def going_back(
         if number is None:
             return None
         if not skip_damaged:
-            return _back_to(situation, number, stage, why, ledger)
+            return back_to(situation, number, stage, why, ledger)
         skipped: dict[int, str] = {}
         for candidate in (number, *targets_below(situation, stage, number)):
             try:
-                return _back_to(situation, candidate, stage, why, ledger, skipped=skipped)
+                return back_to(situation, candidate, stage, why, ledger, skipped=skipped)
             except (Conflict, Corrupt, NotFound) as error:
                 skipped[candidate] = error.message
         damaged = "; ".join(skipped.values())
@@ -421,33 +403,6 @@ def going_back(
         )
 
     return decision
-
-
-def _back_to(
-    situation: Situation, number: int, stage: str, why: Who, ledger: Ledger, *, skipped: Mapping[int, str] | None = None
-) -> Event:
-    """Return the event that goes back to a version whose stored files are those that were registered.
-
-    Raises
-    ------
-    Conflict
-        MLflow serves it from elsewhere than the ledger has it.
-    Corrupt
-        A file is missing, changed or extra.
-    NotFound
-        The version or its files are gone.
-    """
-    instead = (
-        f'go on to the next good one: slipway rollback {situation.name} --stage {stage} --skip-damaged --reason "…"'
-    )
-    try:
-        version = ledger.registry.version(VersionRef(model=situation.name, number=number))
-    except NotFound as error:
-        raise NotFound(error.message, code=error.code, hint=instead) from error
-    about = ledger.history.about(situation.model_uid, number)
-    ledger.hold(version)
-    require_whole(version, about, ledger.registry, else_do=instead)
-    return roll_back(situation, version, stage, why, recorded_manifest(about), skipped=skipped)
 
 
 def whatever_the_policy(ledger: Ledger) -> tuple[Ledger, tuple[str, ...]]:

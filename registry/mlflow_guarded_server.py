@@ -11,6 +11,7 @@ from mlflow.server.handlers import (
 )
 from mlflow.server.workspace_helpers import _get_workspace_store
 
+from registry.artifacts.locations import unguarded
 from registry.artifacts.plain_locations import require_plain
 from registry.errors import InvalidInput
 from registry.mlflow_guarded_artifacts import ArtifactGuard
@@ -52,7 +53,7 @@ def require_guarded_server() -> None:
 
 def _require_guarded_artifacts(kept_at: str) -> None:
     """Ask what MLflow made of the words: it takes `slipway+/data` for a folder of that name, below its own."""
-    require_plain(kept_at, "artifacts cannot be kept")
+    require_plain(unguarded(kept_at), "artifacts cannot be kept")
     repository = _get_artifact_repo_mlflow_artifacts()  # type: ignore[no-untyped-call]
     if not isinstance(repository, ArtifactGuard):
         raise InvalidInput(

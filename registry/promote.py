@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from registry.decide import require_ours
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Outcome, Verdict
 from registry.ledger.events import Event, EventKind
 from registry.ledger.history import MOVES_IN
-from registry.ledger.situation import Situation
+from registry.ledger.situation import Situation, require_ours
 from registry.manifest import Manifest
 from registry.text import one_line, require_new_name, require_reason
 from registry.version import Version

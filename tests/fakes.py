@@ -236,8 +236,8 @@ class FakeHistory:
     def last_seqs(self, model_uids: Collection[str]) -> dict[str, int]:
         return {uid: len(self.chains[uid]) for uid in model_uids if self.chains.get(uid)}
 
-    def all_applied(self) -> dict[str, int]:
-        return dict(self.applied_to)
+    def all_last_seqs(self) -> dict[str, int]:
+        return self.last_seqs(list(self.chains))
 
     def set_applied(self, model_uid: str, seq: int) -> None:
         self.applied_to[model_uid] = max(seq, self.applied(model_uid))

@@ -1,7 +1,9 @@
 """How a model stands: what the ledger says of its stages, what the registry shows, and what the policy asks."""
 
 from dataclasses import dataclass, replace
+from shlex import quote
 
+from registry.errors import Conflict
 from registry.ledger.history import Head, ModelState, Record, fold, last_out_of
 from registry.ledger.identity import uid_of
 from registry.ledger.ledger import Ledger
@@ -113,3 +115,31 @@ def with_deleted(situation: Situation, stage: str, ledger: Ledger) -> Situation:
 def _deleted(model: RegisteredModel, numbers: set[int], ledger: Ledger) -> frozenset[int]:
     there = {version.number for version in ledger.registry.numbered(model, numbers)} if numbers else set()
     return frozenset(numbers - there)
+
+
+def require_ours(situation: Situation, stage: str) -> None:
+    """Refuse to decide about a stage whose alias is not where the ledger says.
+
+    Raises
+    ------
+    Conflict
+        The alias was set before Slipway came, or moved behind its back.
+    """
+    holder, occupant = situation.holder(stage), situation.occupant(stage)
+    if holder == occupant:
+        return
+    adopt = f'slipway adopt {quote(f"{situation.name}@{stage}")} --reason "…"'
+    if occupant is None:
+        raise Conflict(
+            f"{situation.name}/{holder} is in {stage} by an alias that the history knows nothing of",
+            code="not-adopted",
+            hint=f"take it over first: {adopt}",
+        )
+    found = f"points at {holder}" if holder else "is gone"
+    put_back = f'slipway promote {quote(f"{situation.name}/{occupant}")} --to {stage} --reason "…"'
+    raise Conflict(
+        f"alias {stage} of {situation.name} {found}, and the history has {occupant} there: "
+        "it was moved behind its back",
+        code="moved-behind-history",
+        hint=f"put it back: {put_back}; or accept it: {adopt}" if holder else f"put it back: {put_back}",
+    )

@@ -29,7 +29,7 @@ NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that imp
     "ON m.name = t.name AND m.workspace = t.workspace "
     "WHERE t.key = :key AND t.workspace = :workspace AND m.creation_time = :created_ms"
 )
-ALL_APPLIED = sa.select(APPLIED.c.model_uid, APPLIED.c.seq)
+ALL_LAST_SEQS = sa.select(EVENTS.c.model_uid, sa.func.max(EVENTS.c.seq).label("seq")).group_by(EVENTS.c.model_uid)
 PAGE_ROWS = 1000
 LOCK_WITHIN_S = 30.0
 LOCK_LOOK_EVERY_S = 0.05
@@ -155,11 +155,11 @@ class SqlHistory:
         with self.connected() as connection:
             return connection.scalar(query) or 0
 
-    def all_applied(self) -> dict[str, int]:
-        """Return for each model the last number whose consequences are known to be applied."""
+    def all_last_seqs(self) -> dict[str, int]:
+        """Return the number of each model's last record."""
         # Asked before each stored file: without a transaction, it is one way to the database and back.
         with translated(self._url), self._reading.connect() as connection:
-            return {row.model_uid: row.seq for row in connection.execute(ALL_APPLIED)}
+            return {row.model_uid: row.seq for row in connection.execute(ALL_LAST_SEQS)}
 
     def set_applied(self, model_uid: str, seq: int) -> None:
         """Note that everything up to a number is applied; never back to a lower one."""

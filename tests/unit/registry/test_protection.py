@@ -284,6 +284,8 @@ def test_a_decision_protects_before_it_is_applied(guarded: Guarded):
     guarded.desk.history.append(event(situation), after_seq=situation.seq)
     refused(lambda: enter(guarded.protection.version_may_go(HERE, "m", 3)), "m/3 is in production (put there by")
     refused(lambda: enter(guarded.protection.version_may_go(HERE, "m", 2)), "it has the alias production")
+    place = place_of("mlflow-artifacts:/0/models/m-3/MLmodel", destination="s3://bucket")
+    refused(lambda: guarded.protection.require_free(place), "m/3 was in production")
 
 
 def test_an_alias_from_before_slipway_is_protected(guarded: Guarded):

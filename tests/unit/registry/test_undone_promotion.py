@@ -58,3 +58,40 @@ def test_where_the_one_before_is_damaged_too_the_stage_is_empty(office: Office):
     assert "m/2 is not stored" in event.reason
     assert "m/1 is not stored" in event.reason
     assert office.registry.model("m").aliases == {}
+
+
+def die_at_the_alias(office: Office) -> None:
+    """Have the server die after a decision is recorded, before anything follows from it: once."""
+
+    class Dying(type(office.registry)):
+        def set_alias(self, model: str, alias: str, number: int) -> None:
+            office.registry.__class__ = Dying.__base__
+            raise KeyboardInterrupt
+
+    office.registry.__class__ = Dying
+
+
+@pytest.mark.parametrize("ask", [lambda office: office.get("/status"), lambda office: office.moved(3, "staging")])
+def test_what_was_changed_before_a_decision_was_applied_enters_nowhere(office: Office, ask):
+    """Whoever comes next finishes what a server that died had decided: he reads the files first, as it would have."""
+    assert office.moved(1, "production").status == 200
+    die_at_the_alias(office)
+    with pytest.raises(KeyboardInterrupt):
+        office.moved(2, "production")
+    (office.registry.folders["models:/m-2"] / "MLmodel").write_text("flavors: {other: {}}")
+    assert ask(office).status == 200
+    assert office.registry.model("m").aliases["production"] == 1
+    promoted, undone = [each for each in office.events() if each.version in (1, 2) and each.stage == "production"][-2:]
+    assert (promoted.kind, promoted.version) == ("VersionPromoted", 2)
+    assert (undone.kind, undone.version, undone.actor) == ("VersionRolledBack", 1, promoted.actor)
+    assert "undone, since it was not applied before: m/2 is not stored as it was registered" in undone.reason
+
+
+def test_what_is_whole_when_a_decision_is_finished_stays(office: Office):
+    """Nothing is undone of it."""
+    die_at_the_alias(office)
+    with pytest.raises(KeyboardInterrupt):
+        office.moved(1, "production")
+    assert office.get("/status").status == 200
+    assert office.registry.model("m").aliases == {"production": 1}
+    assert office.events()[-1].kind == "VersionPromoted"
