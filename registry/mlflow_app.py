@@ -23,7 +23,7 @@ from mlflow.server.handlers import STATIC_PREFIX_ENV_VAR, catch_mlflow_exception
 from mlflow.server.security_utils import get_allowed_origins_from_env, should_block_cors_request
 from mlflow.utils.uri import validate_path_is_safe
 from mlflow.utils.workspace_context import get_request_workspace
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 
 from registry.app import build_api
 from registry.app_routes import Access, Keeper
@@ -43,6 +43,7 @@ from registry.wiring import cached_files
 logger = logging.getLogger(__name__)
 PRESIGNED_UPLOAD = "_create_presigned_upload_url"
 RUN_UPLOAD = "serve_upload_artifact"
+ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
 
 
 class OpenAccess:
@@ -88,8 +89,18 @@ def with_slipway(app: FastAPI, flask: Flask, made: Callable[[], Keeper]) -> Fast
     flask.teardown_request(end_direct_upload)
     prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
     api = build_api(made(), version=importlib.metadata.version("slipway"))
+    app.router.routes[:] = [each for each in app.router.routes if not _is_assistants(each, prefix)]
     app.router.routes.insert(len(app.router.routes) - 1, Mount(f"{prefix}/slipway", api))
     return app
+
+
+def _is_assistants(route: BaseRoute, prefix: str) -> bool:
+    """Return whether a route is one of MLflow's assistant (3.17): it runs commands on the server for whoever asks.
+
+    Those have the server's environment, with the passwords of database and store. MLflow lets clients of this machine
+    in, and takes everybody behind a proxy on it for one.
+    """
+    return str(getattr(route, "path", "")).startswith(f"{prefix}{ASSISTANT}")
 
 
 def keeper(access: Access) -> Keeper:

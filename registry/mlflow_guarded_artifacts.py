@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import contextmanager
+from mimetypes import guess_type
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -151,6 +152,13 @@ class GuardedBucket(ArtifactGuard, S3ArtifactRepository):
     What is written there is written as long as the address is good, whatever was decided in between. MLflow's clients
     take the answer for that of a store that cannot do it, and send the file through the server.
     """
+
+    def _upload_file(self, s3_client: Any, local_file: str, bucket: str, key: str) -> None:
+        """Store a file as it is: MLflow (3.17) says of `….gz` that it is encoded so, and some clients unpack it."""
+        given = {**self._bucket_owner_params, **(self.get_s3_file_upload_extra_args() or {})}
+        if kind := guess_type(local_file)[0]:
+            given = {"ContentType": kind, **given}
+        s3_client.upload_file(Filename=local_file, Bucket=bucket, Key=key, ExtraArgs=given)
 
     def create_multipart_upload(self, local_file: str, num_parts: int = 1, artifact_path: str | None = None) -> Any:
         """Refuse addresses for the parts of a file."""

@@ -2,7 +2,7 @@
 
 import os
 
-from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES, MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR, SERVE_ARTIFACTS_ENV_VAR
 from mlflow.server.handlers import (
     _get_artifact_repo_mlflow_artifacts,
@@ -46,6 +46,12 @@ def require_guarded_server() -> None:
             "the workspaces of this server are not guarded",
             code="not-guarded",
             hint="give no --workspace-store-uri: workspaces are kept where --backend-store-uri says",
+        )
+    if MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS.get():  # type: ignore[no-untyped-call]
+        raise InvalidInput(
+            "this server would run the code of its users' scorers, with its own passwords",
+            code="not-guarded",
+            hint="leave MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS unset",
         )
     if os.environ.get(SERVE_ARTIFACTS_ENV_VAR):
         _require_guarded_artifacts(os.environ.get(ARTIFACTS_DESTINATION_ENV_VAR, ""))

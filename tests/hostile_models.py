@@ -1,5 +1,6 @@
 """Ways to make a good stored model run code when somebody loads it, or to hide that it would."""
 
+import gzip
 import io
 import json
 import os
@@ -219,6 +220,18 @@ def skops_with_more(folder: Path, canary: Path) -> None:
     """Hide a pickle among what skops wrote."""
     with zipfile.ZipFile(folder / "model.skops", "a") as archive:
         archive.writestr("hidden.dat", payload(canary))
+
+
+def something_before_the_zip(folder: Path, canary: Path) -> None:
+    """Write another file before what skops wrote, which is found from its end."""
+    good = (folder / "model.skops").read_bytes()
+    (folder / "model.skops").write_bytes(gzip.compress(payload(canary)) + good)
+
+
+def named_as_encoded(folder: Path, canary: Path) -> None:
+    """Name the file so that MLflow says to clients of S3 that it is packed: they unpack it, others do not."""
+    (folder / "model.skops").rename(folder / "model.skops.gz")
+    change(folder, python_function={"model_path": "model.skops.gz"}, sklearn={"pickled_model": "model.skops.gz"})
 
 
 def reviewed_name_elsewhere(folder: Path, canary: Path) -> None:
@@ -442,6 +455,8 @@ ATTACKS: dict[str, tuple[Attack, ...]] = {
         disagreeing,
         text_pickle_called_skops,
         skops_with_more,
+        something_before_the_zip,
+        named_as_encoded,
         companion_is_a_pickle,
         example_is_no_json,
         extra_file_is_a_pickle,

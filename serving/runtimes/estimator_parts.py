@@ -37,7 +37,11 @@ def class_labels(fitted: Any) -> npt.NDArray[Any] | None:
     return np.asarray(classes)
 
 
-def refuse_multilabel(fitted: Any) -> None:
-    """Refuse a classifier that gives a row several labels."""
+def require_own_labels(fitted: Any, classes: npt.NDArray[Any]) -> None:
+    """Refuse a classifier that gives a row several labels, or whose scores become others than its classes."""
+    if fitted._label_binarizer.y_type_.startswith("multilabel"):
+        raise NotCompilable(f"{type_name(fitted)} with several labels for a row")
+    if not np.array_equal(fitted._label_binarizer.classes_, classes):
+        raise NotCompilable(f"{type_name(fitted)} whose labels are not its classes")
     if fitted._label_binarizer.y_type_.startswith("multilabel"):
         raise NotCompilable(f"{type_name(fitted)} with several labels for a row")

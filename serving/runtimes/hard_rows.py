@@ -2,8 +2,8 @@
 
 Random numbers never land on a tree's threshold; real data, rounded to its resolution, does, and so do the midpoints of
 neighbouring values, from which trees take their thresholds. So the rows are real ones where there are any, mixtures of
-the profile's quantiles rounded like the data, and copies of both with one value exchanged: for a value seen elsewhere,
-for a midpoint, for every threshold and its neighbours, for a missing or an unseen value.
+the profile's quantiles rounded like the data, rows far from all of these, and copies of them with one value exchanged:
+for a value seen elsewhere, for a midpoint, for every threshold and its neighbours, for a missing or an unseen value.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,6 +63,7 @@ def hard_rows(
     real = [_chosen(columns.rows(table), MOST_REAL, rng) for table in known.rows]
     base = columns.joined([*real, columns.mixed(known, preparation, thresholds, rng)])
     pools = columns.pools(base, preparation, thresholds, rng)
+    base = columns.joined([base, columns.far(base, pools, rng)])
     changes = [(place, value) for place, pool in enumerate(pools) for value in pool]
     base = _chosen(base, most, rng)
     ordinary = columns.joined([base, columns.changed(base, _fitting(changes, most - len(base[0]), rng), rng)])
@@ -180,6 +181,18 @@ class _Columns:
             else:
                 whole = np.floor(compared.get(key, np.empty(0))).clip(-(2.0**31), 2.0**31 - 2)
                 found.append(np.unique(np.concatenate([whole, whole + 1])).astype(np.int64).tolist())
+        return found
+
+    def far(self, base: Rows, pools: Sequence[Sequence[Any]], rng: np.random.Generator) -> Rows:
+        """Return rows of which every value is one worth trying: where no real row comes, and nobody has looked.
+
+        In a file that somebody has changed, a model may be another there.
+        """
+        found: Rows = []
+        for column, pool in zip(base, pools, strict=True):
+            places = rng.integers(0, max(1, len(pool)), MIXED)
+            tried = np.array(pool, dtype=column.dtype) if len(pool) else column
+            found.append(tried[places % len(tried)])
         return found
 
     def specials(self) -> Iterator[tuple[int, Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import linear_model, neural_network, svm
 
-from serving.runtimes.estimator_parts import EstimatorParts, class_labels, refuse_multilabel
+from serving.runtimes.estimator_parts import EstimatorParts, class_labels, require_own_labels
 
 LINEAR_CLASSIFIERS = (
     linear_model.LogisticRegression,
@@ -36,7 +36,7 @@ NETWORKS = (neural_network.MLPClassifier, neural_network.MLPRegressor)
 def _linear(fitted: Any) -> EstimatorParts:
     classes = class_labels(fitted)
     if classes is not None and getattr(fitted, "_label_binarizer", None) is not None:
-        refuse_multilabel(fitted)
+        require_own_labels(fitted, classes)
     coef = np.asarray(fitted.coef_)
     transposed = coef.T
     if classes is not None and transposed.ndim == 1:
@@ -64,7 +64,7 @@ def _probabilities(fitted: Any, classes: npt.NDArray[Any] | None) -> str | None:
 def _network(fitted: Any) -> EstimatorParts:
     classes = class_labels(fitted)
     if classes is not None:
-        refuse_multilabel(fitted)
+        require_own_labels(fitted, classes)
     arrays: dict[str, npt.NDArray[Any]] = {}
     for place, (coef, intercept) in enumerate(zip(fitted.coefs_, fitted.intercepts_, strict=True)):
         arrays |= {f"coef.{place}": coef, f"intercept.{place}": intercept}

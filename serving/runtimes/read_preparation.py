@@ -93,32 +93,38 @@ def _require_order(model: Any, sources: Sequence[Source]) -> None:
 
 
 def _of_columns(fitted: ColumnTransformer, sources: Sequence[Source]) -> tuple[tuple[Part, ...], Matrix]:
-    in_order = _in_order_of_fit(fitted, sources)
-    # Private, but the only place that resolves every way to name columns; a test would tell if it went away.
-    chosen: Mapping[str, Sequence[int]] = fitted._transformer_to_input_indices
-    width = max(where.stop for where in fitted.output_indices_.values())
+    """Return what it makes of the columns, read as its own `transform` does (scikit-learn 1.9).
+
+    What it keeps beside (`output_indices_`) may say something else in a file that somebody has changed.
+    """
+    by_name = hasattr(fitted, "feature_names_in_")
+    steps_of = fitted._iter(fitted=True, column_as_labels=by_name, skip_drop=True, skip_empty_columns=True)
     parts: list[Part] = []
-    constants = np.zeros(width)
-    for name, transformer, _ in fitted.transformers_:
-        where = fitted.output_indices_[name]
-        if where.start == where.stop or (isinstance(transformer, str) and transformer == "drop"):
-            continue
-        taken = [in_order[place] for place in chosen[name]]
+    constants: list[Matrix] = []
+    start = 0
+    for name, transformer, columns, weight in steps_of:
+        if weight is not None:
+            raise NotCompilable(f"a ColumnTransformer that weighs '{name}'")
+        taken = _chosen(columns, sources, by_name=by_name)
         steps = list(_flat(transformer)) if isinstance(transformer, Pipeline) else [transformer]
-        some, own = _branch([step for step in steps if not _is_passthrough(step)], taken, start=where.start)
-        if len(own) != where.stop - where.start:
-            raise NotCompilable(f"'{name}' makes {where.stop - where.start} columns, not {len(own)}")
-        constants[where] = own
+        some, own = _branch([step for step in steps if not _is_passthrough(step)], taken, start=start)
         parts.extend(some)
-    return tuple(parts), constants
+        constants.append(own)
+        start += len(own)
+    return tuple(parts), np.concatenate([NOTHING, *constants])
 
 
-def _in_order_of_fit(fitted: ColumnTransformer, sources: Sequence[Source]) -> Mapping[int, Source]:
-    names = getattr(fitted, "feature_names_in_", None)
-    if names is None:
-        return dict(enumerate(sources))
-    by_name = {source.name: source for source in sources}
-    return {place: by_name[name] for place, name in enumerate(names) if name in by_name}
+def _chosen(columns: Any, sources: Sequence[Source], *, by_name: bool) -> list[Source]:
+    """Return the sources that are named, or that a list, a slice or a mask of places chooses."""
+    if isinstance(columns, str | int):
+        raise NotCompilable(f"a transformer that takes column {columns!r} as one value a row")
+    found = {source.name: source for source in sources}
+    try:
+        if by_name:
+            return [found[name] for name in columns]
+        return [sources[place] for place in np.arange(len(sources))[columns]]
+    except (KeyError, IndexError, TypeError) as error:
+        raise NotCompilable(f"columns {columns!r} of a ColumnTransformer that are not in the signature") from error
 
 
 def _branch(chain: Sequence[Any], sources: Sequence[Source], *, start: int) -> tuple[tuple[Part, ...], Matrix]:

@@ -14,12 +14,10 @@ from serving.runtimes.forests import bits_of_a_count, counts_in_a_double
 from serving.runtimes.preparation import Matrix
 from serving.runtimes.unsupported import NotCompilable, type_name
 
-SINGLE_TREES = (
-    tree.DecisionTreeClassifier,
-    tree.DecisionTreeRegressor,
-    tree.ExtraTreeClassifier,
-    tree.ExtraTreeRegressor,
-)
+CLASSIFICATION_TREES = (tree.DecisionTreeClassifier, tree.ExtraTreeClassifier)
+REGRESSION_TREES = (tree.DecisionTreeRegressor, tree.ExtraTreeRegressor)
+SINGLE_TREES = (*CLASSIFICATION_TREES, *REGRESSION_TREES)
+OF_THE_WHOLE = ["n_outputs_", "n_classes_"]
 FORESTS = (
     ensemble.RandomForestClassifier,
     ensemble.RandomForestRegressor,
@@ -39,8 +37,10 @@ LINKS = {
 
 
 def _forest(fitted: Any) -> EstimatorParts:
-    fitted_trees = [fitted.tree_] if isinstance(fitted, SINGLE_TREES) else [each.tree_ for each in fitted.estimators_]
     classes = class_labels(fitted)
+    members = [fitted] if isinstance(fitted, SINGLE_TREES) else list(fitted.estimators_)
+    _require_members(members, fitted, classes)
+    fitted_trees = [each.tree_ for each in members]
     # (nodes, outputs, classes); a regressor has one "class", a classifier here one output
     values = [np.asarray(each.value) for each in fitted_trees]
     if classes is None and fitted.n_outputs_ == 1:
@@ -50,6 +50,18 @@ def _forest(fitted: Any) -> EstimatorParts:
     if classes is not None and all(_is_pure(each, value) for each, value in zip(fitted_trees, numbers, strict=True)):
         return _votes(fitted, fitted_trees, numbers, classes)
     return _leaves(fitted, fitted_trees, numbers, classes)
+
+
+def _require_members(members: Sequence[Any], fitted: Any, classes: npt.NDArray[Any] | None) -> None:
+    """Refuse an ensemble of others than it fits itself: in a file that somebody has changed, they answer otherwise.
+
+    What is read of a member is its tree; what else it has (classes, a number of outputs) is that of the whole.
+    """
+    kinds, names = (REGRESSION_TREES, ["n_outputs_"]) if classes is None else (CLASSIFICATION_TREES, OF_THE_WHOLE)
+    sizes = [getattr(fitted, name) for name in names]
+    for each in members:
+        if type(each) not in kinds or [getattr(each, name) for name in names] != sizes:
+            raise NotCompilable(f"{type_name(fitted)} with a {type_name(each)} that is not as it fits them")
 
 
 def _is_pure(fitted_tree: Any, numbers: Matrix) -> bool:
@@ -132,6 +144,8 @@ def _boosting(fitted: Any) -> EstimatorParts:
     made = [constant_tree(target, float(value)) for target, value in enumerate(start)]
     for stage in fitted.estimators_:
         for target, each in enumerate(stage):
+            if type(each) is not tree.DecisionTreeRegressor:
+                raise NotCompilable(f"{type_name(fitted)} with a {type_name(each)} that is not as it fits them")
             made.append(_float32_tree(each.tree_, target, fitted.learning_rate * each.tree_.value[:, 0, 0]))
     return _boosted(fitted, made, len(start), also_equal=True)
 

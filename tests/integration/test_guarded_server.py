@@ -1,6 +1,7 @@
 """On a guarded server nothing that is in a stage is moved or removed by an ordinary client, whatever the route."""
 
 import secrets
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import mlflow
 import mlflow.sklearn
 import pytest
 from mlflow import MlflowClient
+from mlflow.server.assistant.api import assistant_router
 from mlflow.server.graphql.graphql_schema_extensions import schema
 from sklearn.dummy import DummyClassifier
 
@@ -321,6 +323,16 @@ def test_a_rename_puts_nothing_into_a_stage(server: GuardedServer):
         assert (answer.status, "model sandbox is not renamed" in answer.text) == (403, True), answer
         server.client().delete_registered_model("sandbox")
     server.client().rename_registered_model(made.model, fresh("pricing"))
+
+
+def test_the_server_runs_no_commands_for_whoever_asks(server: GuardedServer):
+    """MLflow's assistant does, with the server's environment; nothing of it is there."""
+    found = {route.path: route.methods for route in assistant_router.routes}
+    assert found, "MLflow has its assistant elsewhere: look for it"
+    for path, methods in found.items():
+        for method in methods:
+            answer = server.ask(method, path.strip("/").format_map(defaultdict(lambda: "x")), {})
+            assert answer.status in (404, 405), (method, path, answer)
 
 
 def test_graphql_changes_nothing():

@@ -70,6 +70,12 @@ def test_workspaces_are_guarded_where_the_server_has_them(folder: Path):
     assert "the workspaces of this server are not guarded" in done.stderr
 
 
+def test_a_server_that_runs_its_users_code_is_refused(folder: Path):
+    """It would have the passwords of database and store."""
+    done = asked(folder, DATABASE, DATABASE, FOLDER, MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS="true")
+    assert "would run the code of its users' scorers" in done.stderr
+
+
 @pytest.mark.parametrize("half", HALVES)
 def test_half_a_guard_is_refused(half: str, folder: Path):
     """The error says what is not guarded."""

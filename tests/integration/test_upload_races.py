@@ -1,5 +1,6 @@
 """Uploads against promotions, on real stores: what is promoted has the bytes that were registered, and keeps them."""
 
+import gzip
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -63,6 +64,16 @@ def race(server: GuardedServer, made: Made, pause_s: float) -> tuple[Answer, lis
         storing = [pool.submit(store, number) for number in range(UPLOADERS)]
         deciding = pool.submit(decide)
         return deciding.result(), [each.result() for each in storing]
+
+
+def test_a_file_is_stored_as_it_is_whatever_its_name(racing: GuardedServer, tmp_path: Path):
+    """Also one that is called packed: clients that fetch it from the store itself would unpack what nobody judged."""
+    content = gzip.compress(b"one") + b"two"
+    (tmp_path / "model.skops.gz").write_bytes(content)
+    run_id = racing.client().create_run("0").info.run_id
+    racing.client().log_artifact(run_id, str(tmp_path / "model.skops.gz"))
+    found = racing.client().download_artifacts(run_id, "model.skops.gz", str(tmp_path / "."))
+    assert Path(found).read_bytes() == content
 
 
 @pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.long)])

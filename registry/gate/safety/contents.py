@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 Found = TypeVar("Found")
 
 PICKLE_PROTOCOLS = (2, 3, 4, 5)
+ZIP_BEGINS = b"PK\x03\x04"
 TEXT_AT_MOST_BYTES = 16 * 2**20
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 # What skops writes: its schema, and arrays and bytes that the schema names.
@@ -83,13 +84,15 @@ def is_parquet(path: Path) -> bool:
 
 
 def is_skops(path: Path) -> bool:
-    """Return whether a file is a zip with the schema of skops and nothing that skops did not write.
+    """Return whether a file is a zip with the schema of skops and nothing that skops did not write, before it neither.
 
     What the schema says is another question: `registry.gate.safety.skops_nodes`; and which types it names:
     `registry.gate.safety.skops_types`.
     """
+    with path.open("rb") as stream:
+        begins = stream.read(len(ZIP_BEGINS))
     names = _members(path)
-    return "schema.json" in names and all(SKOPS_MEMBER.fullmatch(name) for name in names)
+    return begins == ZIP_BEGINS and "schema.json" in names and all(SKOPS_MEMBER.fullmatch(name) for name in names)
 
 
 def is_xgboost(path: Path) -> bool:

@@ -6,6 +6,7 @@ no value that says what is called, ONNX, and the own formats of XGBoost, LightGB
 hold any code; whoever loads the file runs it. What is neither declared nor known to be written by MLflow is not proved.
 """
 
+import mimetypes
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -218,6 +219,8 @@ def _wrong_name(folder: Path, name: object) -> str | None:
     """Return why a name is not that of a file in the folder under which MLflow would have written a model."""
     if not isinstance(name, str) or not PLAIN_NAME.fullmatch(name) or name in COMPANIONS:
         return f"MLmodel names {name!r}, and a model's file is a plain name in its folder"
+    if encoding := mimetypes.guess_type(name)[1]:
+        return f"MLmodel names {name!r}, which MLflow stores in S3 as {encoding}: some clients unpack it, others do not"
     if name not in os.listdir(folder) or (folder / name).is_symlink() or not (folder / name).is_file():
         return f"MLmodel names {name!r}, which is no file in its folder"
     return None

@@ -1,6 +1,6 @@
 """Compiled estimators: labels, probabilities and numbers of scikit-learn's own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -249,6 +249,53 @@ def test_several_labels_for_a_row_are_not_compiled():
     for model in (ensemble.RandomForestClassifier(**FEW), linear_model.RidgeClassifier()):
         with pytest.raises(NotCompilable, match="several"):
             read_estimator(model.fit(frame, several))
+
+
+def made(classes: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return rows, and their labels as numbers."""
+    frame = rows()
+    return frame, np.unique(target(frame, classes), return_inverse=True)[1]
+
+
+def other_members(model: Any) -> None:
+    """Exchange the trees for classifiers with classes of their own."""
+    frame, y = made(2)
+    model.estimators_ = [tree.DecisionTreeClassifier(random_state=0).fit(frame, y + 7) for _ in model.estimators_]
+
+
+def other_outputs(model: Any) -> None:
+    """Have a member say of itself that it has more classes than the whole."""
+    model.estimators_[0].n_classes_ += 1
+
+
+def other_stages(model: Any) -> None:
+    """Exchange a stage of boosting for another kind of tree."""
+    frame, y = made(2)
+    model.estimators_[0, 0] = tree.ExtraTreeRegressor(random_state=0).fit(frame, y)
+
+
+def other_labels(model: Any) -> None:
+    """Have what turns scores to labels know others than the classes."""
+    model._label_binarizer.classes_ = model._label_binarizer.classes_[::-1].copy()
+
+
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [
+        (ensemble.RandomForestRegressor(3, random_state=0), other_members),
+        (ensemble.RandomForestClassifier(3, random_state=0), other_outputs),
+        (ensemble.GradientBoostingClassifier(n_estimators=3), other_stages),
+        (neural_network.MLPClassifier((3,), max_iter=20, random_state=0), other_labels),
+    ],
+)
+def test_what_scikit_learn_would_not_have_fitted_is_not_compiled(model: Any, change: Callable[[Any], None]):
+    """In a stored model that somebody has changed, scikit-learn reads here what we do not read."""
+    frame, y = made(2)
+    model.fit(frame, y)
+    read_estimator(model)
+    change(model)
+    with pytest.raises(NotCompilable, match=r"not as it fits them|not its classes"):
+        read_estimator(model)
 
 
 def test_every_estimator_here_is_what_it_is_taken_for():

@@ -188,9 +188,32 @@ def test_columns_that_lie_apart_are_taken_in_their_order():
     np.testing.assert_array_equal(found, transformer.transform(frame))
 
 
+def test_what_a_transformer_keeps_beside_is_not_believed():
+    """A stored one may be changed where scikit-learn never looks: what is read is what its `transform` reads."""
+    frame = mixed()
+    transformer = over((SimpleImputer(), ["width"]), (SimpleImputer(), ["income"]), ("passthrough", ["visits"]))
+    model = fitted(transformer, frame)
+    kept = transformer.output_indices_
+    kept["0"], kept["1"] = kept["1"], kept["0"]
+    assert_same(read_preparation(model, columns_of(frame).fields).preparation, transformer, frame)
+
+
+def test_columns_without_names_are_taken_by_their_places():
+    """A list, a slice or a mask, as scikit-learn takes them."""
+    frame = mixed()[NUMBERS].fillna(0.0)
+    for places in ([1, 0], slice(0, 2), [False, True], [-1]):
+        transformer = ColumnTransformer([("0", StandardScaler(), places), ("1", "passthrough", [0])])
+        transformer.fit(frame.to_numpy())
+        model = Pipeline([("prepare", transformer), ("estimator", LogisticRegression())])
+        preparation = read_preparation(model, columns_of(frame).fields).preparation
+        found = preparation.matrix(columns_of(frame).table(frame))
+        np.testing.assert_array_equal(found, transformer.transform(frame.to_numpy()))
+
+
 @pytest.mark.parametrize(
     ("transformer", "words"),
     [
+        (over((StandardScaler(), NUMBERS), transformer_weights={"0": 2.0}), "weighs '0'"),
         (over((PCA(1), ["width", "visits"])), "PCA"),
         (over(("passthrough", TEXTS)), "'city' of type string without an encoder"),
         (over((SimpleImputer(add_indicator=True), NUMBERS)), "indicator"),

@@ -82,6 +82,26 @@ class Changed:
         return self._change(table, self._inner.predict(table, method, params))
 
 
+def test_a_runner_that_differs_where_no_row_comes_is_rejected():
+    """All rows that anybody knows are small; where both values are large, columns were exchanged."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.uniform(0, 100, (2000, 2)).round(1), columns=["a", "b"])
+    y = np.where((frame < 10).any(axis=1), 0, np.where(frame.a > 50, 1, 2))
+    model = make_pipeline(RandomForestClassifier(5, random_state=0)).fit(frame, y)
+    columns = columns_of(frame)
+    hard = rows_for(model, columns, frame[(frame < 9).all(axis=1)])
+
+    class Exchanged(Changed):
+        def predict(self, table: Table, method: str, params: None) -> Any:
+            turned = Table(np.where((table.numbers > 10).all(axis=1)[:, None], table.numbers[:, ::-1], table.numbers))
+            return super().predict(turned, method, params)
+
+    runner = compiled(model, columns)
+    assert verify(runner, original(model, columns), hard, ["predict"]).agrees
+    exchanged = Exchanged(runner, lambda _, found: found)
+    assert not verify(exchanged, original(model, columns), hard, ["predict"]).agrees
+
+
 @pytest.mark.parametrize("known", ["rows", "profile"])
 def test_a_pipeline_compiled_in_float32_is_rejected(known: str):
     """The trap: a scaler before a forest in float32 is told from the original, by real rows or by a profile alone."""
