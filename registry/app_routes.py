@@ -50,7 +50,7 @@ from registry.manifest import Manifest
 from registry.policy.policy import PolicyBook
 from registry.policy.roles import May, Role, require_role
 from registry.promote import Who, say_why
-from registry.recorded_grounds import acceptable, recorded_grounds
+from registry.recorded_grounds import Judge, acceptable, recorded_grounds
 from registry.stages import find_stage
 from registry.version import Version, VersionRef, parse_ref
 
@@ -76,13 +76,17 @@ class Access(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Keeper:
-    """What the API is built on. `ledger` is opened for each request; `workspace` is the one that a request is about."""
+    """What the API is built on. `ledger` is opened for each request; `workspace` is the one that a request is about.
+
+    `judge` makes the check artifact on a folder of files.
+    """
 
     ledger: Callable[[], AbstractContextManager[Ledger]]
     heartbeats: Callable[[], Heartbeats]
     claims: Callable[[], Claims]
     workspace: Callable[[], str]
     access: Access
+    judge: Judge
     now: Callable[[], datetime]
 
 
@@ -238,7 +242,8 @@ class Api:
             version = decisions.ledger.registry.version(ref)
             situation = settled(verdict.model, decisions.ledger)
             known = replace(verdict, stage=find_stage(verdict.stage, situation.policy.names))
-            taken = acceptable(known, version, situation, decisions.ledger, now=self._keeper.now())
+            now, judge = self._keeper.now(), self._keeper.judge
+            taken = acceptable(known, version, situation, decisions.ledger, judge=judge, now=now)
             return self._with_notes(body, verdict.model, decisions, decisions.record(taken, version))
 
     def approve(self, request: Request, body: ApprovalBody) -> Noted:

@@ -23,13 +23,15 @@ from mlflow.server.handlers import STATIC_PREFIX_ENV_VAR, catch_mlflow_exception
 from mlflow.server.security_utils import get_allowed_origins_from_env, should_block_cors_request
 from mlflow.utils.uri import validate_path_is_safe
 from mlflow.utils.workspace_context import get_request_workspace
-from starlette.routing import BaseRoute, Mount
+from starlette.responses import JSONResponse
+from starlette.routing import Mount
 
 from registry.app import build_api
 from registry.app_routes import Access, Keeper
 from registry.artifacts.locations import DEFAULT_WORKSPACE
 from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.errors import SlipwayError
+from registry.gate.judged_files import judged_files
 from registry.ledger.ledger import Ledger
 from registry.mlflow_guarded_artifacts import no_presigned_uploads
 from registry.mlflow_guarded_server import require_guarded_server
@@ -43,7 +45,13 @@ from registry.wiring import cached_files
 logger = logging.getLogger(__name__)
 PRESIGNED_UPLOAD = "_create_presigned_upload_url"
 RUN_UPLOAD = "serve_upload_artifact"
+# MLflow's assistant (3.17) runs commands with the server's environment, passwords included, for whoever asks from this
+# machine: for everybody, behind a proxy on it that does not say for whom it asks.
 ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
+NO_ASSISTANT = JSONResponse(
+    {"error_code": "ENDPOINT_NOT_FOUND", "message": "a guarded server has no assistant: it would run commands here"},
+    status_code=404,
+)
 
 
 class OpenAccess:
@@ -89,18 +97,9 @@ def with_slipway(app: FastAPI, flask: Flask, made: Callable[[], Keeper]) -> Fast
     flask.teardown_request(end_direct_upload)
     prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
     api = build_api(made(), version=importlib.metadata.version("slipway"))
-    app.router.routes[:] = [each for each in app.router.routes if not _is_assistants(each, prefix)]
+    app.router.routes.insert(0, Mount(f"{prefix}{ASSISTANT}", NO_ASSISTANT))
     app.router.routes.insert(len(app.router.routes) - 1, Mount(f"{prefix}/slipway", api))
     return app
-
-
-def _is_assistants(route: BaseRoute, prefix: str) -> bool:
-    """Return whether a route is one of MLflow's assistant (3.17): it runs commands on the server for whoever asks.
-
-    Those have the server's environment, with the passwords of database and store. MLflow lets clients of this machine
-    in, and takes everybody behind a proxy on it for one.
-    """
-    return str(getattr(route, "path", "")).startswith(f"{prefix}{ASSISTANT}")
 
 
 def keeper(access: Access) -> Keeper:
@@ -139,6 +138,7 @@ def keeper(access: Access) -> Keeper:
         claims=lambda: SqlClaims(place),
         workspace=workspace,
         access=access,
+        judge=judged_files,
         now=lambda: datetime.now(UTC),
     )
 

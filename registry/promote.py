@@ -359,7 +359,13 @@ def demotion(situation: Situation, version: Version, who: Who, *, to: str | None
     if to is None:
         return _event(EventKind.VERSION_DEMOTED, situation, version, None, who)
     names = situation.policy.names
-    if current in names and names.index(to) >= names.index(current):
+    if current not in names:
+        raise Conflict(
+            f"{version} is in {current}, which the policy has no more: {to} may be above it",
+            code="not-downward",
+            hint=f'slipway demote {version} --reason "…" takes it out; slipway promote puts it into {to}',
+        )
+    if names.index(to) >= names.index(current):
         raise Conflict(f"{version} is in {current}, and {to} is not below it", code="not-downward", hint=None)
     require_ours(situation, to)
     return _event(EventKind.VERSION_DEMOTED, situation, version, to, who)

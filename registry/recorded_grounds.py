@@ -1,30 +1,34 @@
 """What a server promotes on: a verdict that somebody recorded, held against what the server itself knows now.
 
-Policy, champion and manifests are compared with the ledger, soak and approval are looked at anew. What takes the files
-or the rows was measured by the one who vouches for the verdict; the files are read once more with the decision.
+Policy, champion and manifests are compared with the ledger, soak and approval are looked at anew. That files run no
+code the server finds itself, before it records that somebody says so. What else takes the files or the rows was
+measured by the one who vouches for the verdict; the files are read once more with the decision.
 """
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from registry.errors import Conflict, InvalidInput, NotFound
+from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.gate.checks import approval, soak
-from registry.gate.evidence import Evidence, Subject, Tools
+from registry.gate.evidence import NO_TOOLS, Evidence, Subject
 from registry.gate.grounds import Grounds
-from registry.gate.verdict import Finding, Verdict, finding_from
+from registry.gate.verdict import Finding, Outcome, Verdict, finding_from
 from registry.ledger.events import Event
 from registry.ledger.history import Record
 from registry.ledger.last_word import counting, require_last_word
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation
 from registry.manifest import Manifest
+from registry.policy.policy import ArtifactRule
 from registry.promote import require_valid
 from registry.version import Version
-from registry.versions.file_integrity import recorded_manifest
+from registry.versions.file_integrity import recorded_manifest, require_whole
 from registry.versions.provenance import recorded_provenance
+
+Judge = Callable[[Version, Path, Manifest | None, ArtifactRule], Sequence[Finding]]
 
 
 def recorded_grounds(
@@ -62,7 +66,9 @@ def recorded_grounds(
     return Grounds(verdict=verdict, seq=record.seq, by=event.actor)
 
 
-def acceptable(verdict: Verdict, version: Version, situation: Situation, ledger: Ledger, *, now: datetime) -> Verdict:
+def acceptable(
+    verdict: Verdict, version: Version, situation: Situation, ledger: Ledger, *, judge: Judge, now: datetime
+) -> Verdict:
     """Return a verdict that somebody wants recorded, at the server's time.
 
     Raises
@@ -71,6 +77,8 @@ def acceptable(verdict: Verdict, version: Version, situation: Situation, ledger:
         A check that the policy asks for was not made.
     Conflict
         It was given for another policy, champion or files than there are.
+    NotApproved
+        It says that the files run no code, or only what the policy allows, and that is not so.
     """
     require_valid(situation, version, verdict.stage, verdict)
     made = {finding.check for finding in verdict.findings}
@@ -83,7 +91,28 @@ def acceptable(verdict: Verdict, version: Version, situation: Situation, ledger:
         )
     if verdict.digests.get("manifest", "") != _manifest_digest(version.number, situation, ledger):
         raise _other_files(version)
+    _require_files_as_said(verdict, version, situation, ledger, judge)
     return replace(verdict, at=now)
+
+
+def _require_files_as_said(
+    verdict: Verdict, version: Version, situation: Situation, ledger: Ledger, judge: Judge
+) -> None:
+    rule = situation.policy.stages[verdict.stage].checks.artifact
+    said = [finding.outcome for finding in verdict.findings if finding.check == "artifact"]
+    if rule is None or set(said) != {Outcome.PASS}:
+        return
+    about = ledger.history.about(situation.model_uid, version.number)
+    with tempfile.TemporaryDirectory(prefix="slipway-judged-") as apart:
+        again = f"slipway gate {version} --to {verdict.stage}"
+        folder = require_whole(version, about, ledger.registry, else_do=again, into=Path(apart) / "files")
+        found = judge(version, folder, recorded_manifest(about), rule)
+    if wrong := [finding for finding in found if finding.outcome is not Outcome.PASS]:
+        raise NotApproved(
+            f"the verdict on {version} says that its files may be loaded, and this server finds: {wrong[0].reason}",
+            code="files-not-as-said",
+            hint=f"{again}, with the version of Slipway that this server has",
+        )
 
 
 def _find(about: Sequence[Record], stage: str, situation: Situation, seq: int | None) -> Record | None:
@@ -152,12 +181,8 @@ def _evidence(
         policy_digest=situation.policy.digest,
         promoter=promoter,
         now=now,
-        tools=Tools(load=_no_tool, load_as_served=_no_tool, example=_no_tool, serve=_no_tool, untrusted=_no_tool),
+        tools=NO_TOOLS,
     )
-
-
-def _no_tool(*_: Path | str, **__: object) -> Any:
-    raise NotImplementedError("a server loads no models")
 
 
 def _other_files(version: Version) -> Conflict:

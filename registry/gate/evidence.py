@@ -126,6 +126,9 @@ class Model(Protocol):
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the features in the types that its signature declares."""
 
+    def called(self, features: pd.DataFrame) -> Any:
+        """Return what callers get who send the features as JSON; `None` where they are refused."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:
@@ -141,6 +144,13 @@ class Tools:
     example: Callable[[Path], pd.DataFrame | None]
     serve: Callable[..., Served]
     untrusted: Callable[[Path], Sequence[str]]
+
+
+def _no_tool(*_: object, **__: object) -> Any:
+    raise NotImplementedError("no model is loaded here")
+
+
+NO_TOOLS = Tools(load=_no_tool, load_as_served=_no_tool, example=_no_tool, serve=_no_tool, untrusted=_no_tool)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

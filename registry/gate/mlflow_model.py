@@ -6,13 +6,16 @@ unpickling refused: `registry.gate.safety.judged_loading`. What was loaded is lo
 `registry.gate.safety.native_content`.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
 from mlflow.models import Model
+from mlflow.pyfunc.scoring_server import infer_and_parse_data
 from mlflow.sklearn import _SklearnModelWrapper
 from mlflow.types import DataType, Schema
 
@@ -35,7 +38,8 @@ class StoredModel:
 
     model: Any
     types: dict[str, DataType]
-    method: str = PREDICT
+    method: str
+    served: Any
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -47,6 +51,20 @@ class StoredModel:
         wanted = {name: _cast(features[name], kind) for name, kind in self.types.items()}
         return features.astype({name: dtype for name, dtype in wanted.items() if dtype})
 
+    def called(self, features: pd.DataFrame) -> Any:
+        """Return what MLflow's scoring server answers to the features as JSON; `None` where it refuses them.
+
+        Of a request it knows no more than is in it: a column of one row without a value is of another type than one of
+        many rows.
+        """
+        values = features.astype(object).where(features.notna(), None).to_numpy().tolist()
+        sent = json.loads(json.dumps({"columns": list(features), "data": values}, default=_plain))
+        try:
+            asked = infer_and_parse_data({"dataframe_split": sent}, self.served.metadata.get_input_schema())
+            return self.served.predict(asked)
+        except Exception:  # whatever a model raises is an error to its caller: no answer to compare
+            return None
+
 
 @translated()
 def load_model(folder: str) -> StoredModel:
@@ -54,7 +72,7 @@ def load_model(folder: str) -> StoredModel:
     served = load_as_served(Path(folder))
     signature, model = served.metadata.signature, _scikit_learns(served)
     method = PREDICT if model is served else served.metadata.flavors[PYFUNC].get("predict_fn", PREDICT)
-    return StoredModel(model, _types_of(signature.inputs if signature else None), str(method))
+    return StoredModel(model, _types_of(signature.inputs if signature else None), str(method), served)
 
 
 def load_steady_model(folder: str) -> StoredModel:
@@ -78,6 +96,11 @@ def input_example(folder: Path) -> pd.DataFrame | None:
     """Return the rows that were stored as an example of what the model takes; `None` without any."""
     example = Model.load(str(folder)).load_input_example(str(folder))
     return example if isinstance(example, pd.DataFrame) else None
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON has no form for as a caller would write it."""
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def _scikit_learns(model: Any) -> Any:

@@ -94,17 +94,23 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
     """Refuse a model whose answer to a row depends on which rows stand beside it: callers send them otherwise.
 
     Some rows are asked about one by one, more of them in another order, and some in requests of every size; which ones,
-    nobody knows before.
+    nobody knows before. Each request is put into the model's types for itself, and asked as a scoring server does, too.
     """
     stored = tools.load(str(folder))
-    fitting = stored.fitting(features[list(stored.columns or features.columns)])
+    taken = features[list(stored.columns or features.columns)]
     rng = np.random.default_rng()
     places = rng.permutation(len(features))[:SHUFFLED]
     sizes = np.exp(rng.uniform(0, np.log(len(places)), OF_ANY_SIZE)).astype(int)
     for some in (places, *(places[i : i + 1] for i in range(min(ALONE, len(places)))), *(places[:n] for n in sizes)):
-        again = _said(stored, fitting.iloc[some], version)
-        before = given.of(some)
-        for one, other in ((before.labels, again.labels), (before.scores, again.scores)):
+        before, again = given.of(some), _said(stored, stored.fitting(taken.iloc[some]), version)
+        pairs = [(before.labels, again.labels), (before.scores, again.scores)]
+        called = stored.called(taken.iloc[some])
+        if called is not None:
+            measured = before.labels if stored.method == MEASURED[0] else before.scores
+            pairs.append(
+                (measured, np.asarray(called).reshape(np.shape(again.labels if measured is None else measured)))
+            )
+        for one, other in pairs:
             if one is not None and other is not None and not _same(one, other):
                 raise WrongAnswers(
                     f"{version} answers a row otherwise when it is sent alone, among others, or in another order: "

@@ -14,13 +14,14 @@ from fastapi import FastAPI, Request
 from registry.app import STATUS, answer_to, build_api
 from registry.app_routes import Keeper
 from registry.errors import InvalidInput, NotApproved, SlipwayError
+from registry.gate.verdict import Finding, Outcome
 from registry.ledger.events import EventKind
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import look
-from registry.manifest import manifest_of
+from registry.manifest import Manifest, manifest_of
 from registry.model_registry import Measured, Origin
-from registry.policy.policy import PolicyBook
-from registry.version import parse_ref
+from registry.policy.policy import ArtifactRule, PolicyBook
+from registry.version import Version, parse_ref
 from tests.asgi import ask
 from tests.fakes import FakeClaims, FakeHeartbeats, logged_model
 from tests.guarded import Answer
@@ -71,6 +72,7 @@ class Office(Desk):
         }
         super().__init__(0, {"stages": document})
         self.access = FakeAccess()
+        self.files_found: list[Finding] = []
         self.heartbeats, self.claims = FakeHeartbeats(), FakeClaims()
         for number in (1, 2, 3):
             self.add(stored(folder / str(number)))
@@ -80,9 +82,15 @@ class Office(Desk):
             claims=lambda: self.claims,
             workspace=lambda: "default",
             access=self.access,
+            judge=self.judged_by_server,
             now=lambda: self.now,
         )
         self.api: FastAPI = build_api(keeper, version="1")
+
+    def judged_by_server(self, version: Version, folder: Path, manifest: Manifest, rule: ArtifactRule) -> list[Finding]:
+        """Return what the server finds in files, which are those that were registered."""
+        assert manifest_of(folder) == manifest
+        return self.files_found
 
     def add(self, folder: Path) -> None:
         """Register a version with a run, recorded with its files."""
@@ -693,3 +701,14 @@ def test_an_engine_that_goes_on_with_what_was_taken_out_is_a_problem(office: Off
     assert "goes on serving m/1, and nothing is in production any more" in problem["problem"]
     assert office.moved(2, "production").status == 200
     assert office.get("/status").document["problems"] == []
+
+
+def test_a_server_finds_itself_whether_files_run_code(office: Office):
+    """Whoever vouches for a verdict is not believed that: an engine loads the files beside others' models."""
+    office.files_found = [Finding(check="artifact", outcome=Outcome.FAIL, reason="model.bin is a pickle")]
+    answer = office.post("/verdicts", office.judged(1, "staging"))
+    assert code(answer) == (403, "files-not-as-said")
+    assert "this server finds: model.bin is a pickle" in answer.text
+    assert office.post("/verdicts", office.judged(1, "staging", "FAIL")).status == 200
+    office.files_found = [Finding(check="artifact", outcome=Outcome.PASS, reason="safe")]
+    assert office.moved(1, "staging").status == 200

@@ -413,6 +413,17 @@ def test_a_version_that_was_there_before_is_adopted():
     assert desk.promote(3, "production").previous == 2
 
 
+def test_a_version_in_a_stage_that_the_policy_has_no_more_is_demoted_into_none():
+    """Of such a stage nobody knows what is below it: into another leads a promotion, which asks for a verdict."""
+    desk = Desk()
+    desk.promote(1, "staging")
+    desk.document = {"stages": {"production": LOOSE["stages"]["production"]}}
+    version = desk.registry.version(VersionRef(model="m", number=1))
+    with pytest.raises(Conflict, match="which the policy has no more"):
+        carry_out("m", lambda s: demotion(s, version, desk.who(), to="production"), desk.ledger)
+    carry_out("m", lambda s: demotion(s, version, desk.who(), to=None), desk.ledger)
+
+
 def test_a_version_is_demoted_to_a_lower_stage_or_out():
     """Upwards it goes by promotion only, and never onto an alias that is not where the history says."""
     desk = Desk(2)

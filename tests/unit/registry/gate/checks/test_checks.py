@@ -59,6 +59,9 @@ class Threshold:
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         return features
 
+    def called(self, features: pd.DataFrame) -> np.ndarray:
+        return getattr(self, self.method)(features)
+
     def predict(self, features: pd.DataFrame) -> np.ndarray:
         return (features["x"] > self.at).astype(int).to_numpy()
 

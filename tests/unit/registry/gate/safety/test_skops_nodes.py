@@ -43,17 +43,13 @@ def test_a_number_that_is_used_twice_would_exchange_values(path: Path):
 
 
 @pytest.mark.parametrize(
-    ("found", "instead", "is_a_zip"),
-    [
-        (b"PK\x01\x02", b"PK\x01\x00", False),
-        (b"schema.json", b"schema.jsom", False),
-        (b"PK\x03\x04", b"PK\x03\x00", True),
-    ],
+    ("found", "instead"),
+    [(b"PK\x01\x02", b"PK\x01\x00"), (b"schema.json", b"schema.jsom"), (b"PK\x03\x04", b"PK\x03\x00")],
 )
-def test_a_damaged_file_is_not_as_written(path: Path, found: bytes, instead: bytes, is_a_zip: bool):
+def test_a_damaged_file_is_not_as_written(path: Path, found: bytes, instead: bytes):
     """Without a traceback, whatever of the zip is damaged."""
     path.write_bytes(edited(lambda schema: None).replace(found, instead))
-    assert is_skops(path) is is_a_zip
+    assert not is_skops(path)
     assert not is_torch(path)
     with pytest.raises(NotAsWrittenError, match="it cannot be read"):
         read_skops(path)

@@ -1,0 +1,79 @@
+"""A stored model as the gate asks it, and as callers do: each request is of the types that are in it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.models import infer_signature
+from mlflow.types import ColSpec, Schema
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
+
+from registry.gate.comparison.answers import WrongAnswers, require_alike_alone, said
+from registry.gate.evidence import NO_TOOLS
+from registry.gate.mlflow_model import load_model
+
+TOOLS = replace(NO_TOOLS, load=load_model)
+
+
+def saved(folder: Path, model: Any, frame: pd.DataFrame, kinds: dict[str, str], labels: np.ndarray) -> Path:
+    """Store a model with a signature of certain types."""
+    columns = [ColSpec(kinds[name], name, required=kinds[name] != "string") for name in frame]
+    signature = infer_signature(frame, labels)
+    signature.inputs = Schema(columns)
+    mlflow.sklearn.save_model(
+        model,
+        folder / "model",
+        signature=signature,
+        pip_requirements=[],
+        serialization_format="cloudpickle",
+    )
+    return folder / "model"
+
+
+def asked(folder: Path, rows: pd.DataFrame) -> None:
+    given = said(TOOLS, folder, rows, version="m/1")
+    require_alike_alone(TOOLS, folder, rows, given, version="m/1")
+
+
+def test_what_callers_send_as_whole_numbers_is_asked_as_such(tmp_path: Path):
+    """One row of many that is not whole makes a column of floats of all; nobody who sends one row knows of it."""
+    frame = pd.DataFrame({"n": np.arange(2, 402).astype(np.int64)})
+    labels = (frame.n > 100).astype(int).to_numpy()
+    turned = make_pipeline(FunctionTransformer(np.reciprocal), LogisticRegression(C=1e9, max_iter=1000))
+    turned.fit(frame.astype(float), labels)
+    folder = saved(tmp_path, turned, frame, {"n": "long"}, labels)
+    rows = frame.astype(float)
+    rows.loc[0, "n"] = 2.5
+    with pytest.raises(WrongAnswers, match="otherwise when it is sent alone"):
+        asked(folder, rows)
+
+
+def test_what_callers_send_without_a_value_is_asked_as_such(tmp_path: Path):
+    """Alone it is a column of nothing, which an encoder takes for a text that it never saw."""
+    frame = pd.DataFrame({"t": ["a", "b", np.nan] * 100})
+    labels = np.where(frame.t.isna(), "one", "two")
+    encoded = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["t"]))
+    model = make_pipeline(encoded, DecisionTreeClassifier(random_state=0)).fit(frame, labels)
+    folder = saved(tmp_path, model, frame, {"t": "string"}, labels)
+    assert load_model(str(folder)).called(frame[2:3]).tolist() == ["two"]
+    with pytest.raises(WrongAnswers, match="'two' in place of 'one'"):
+        asked(folder, frame)
+
+
+def test_what_callers_are_refused_is_not_compared(tmp_path: Path):
+    """A column that has to be there and is not."""
+    frame = pd.DataFrame({"x": np.linspace(0, 1, 50)})
+    model = LogisticRegression().fit(frame, frame.x > 0.5)
+    folder = saved(tmp_path, model, frame, {"x": "double"}, (frame.x > 0.5).to_numpy())
+    loaded = load_model(str(folder))
+    assert loaded.called(frame.rename(columns={"x": "y"})) is None
+    np.testing.assert_array_equal(loaded.called(frame), model.predict(frame))
+    asked(folder, frame)
