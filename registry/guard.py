@@ -142,6 +142,15 @@ def refuse_among(asked: str, root: str) -> NotApproved:
     )
 
 
+def refuse_borrowed(asked: str, run_id: str) -> NotApproved:
+    """Return why no version, or logged model, names a run that did not store its files."""
+    return NotApproved(
+        f"{asked}: run {run_id} did not store them",
+        code="anothers-run",
+        hint="name the run that did, or none",
+    )
+
+
 def refuse_by_place(asked: str) -> NotApproved:
     """Return why no version is made of files that somebody names by where the server keeps them."""
     return NotApproved(

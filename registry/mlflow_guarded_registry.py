@@ -117,8 +117,7 @@ class RegistryGuard(SqlAlchemyStore):
         """Create a version; a copy of one in a stage is in none, and whoever made it is on record."""
         with refusing():
             here, keys = self._get_active_workspace(), [tag.key for tag in tags or []]
-            origins = [each for each in (run_id, model_id) if each]
-            self.protection.version_may_have(here, name, source, keys, origins=origins)
+            self.protection.version_may_have(here, name, source, keys, run_id=run_id, model_id=model_id)
         noted = _by_caller(_new(name, tags))
         return super().create_model_version(
             name, source, run_id, noted, run_link, description, local_model_path, model_id

@@ -34,7 +34,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 
 from registry.artifacts.locations import unguarded
 from registry.errors import NotApproved
-from registry.guard import require_not_ours
+from registry.guard import refuse_borrowed, require_not_ours
 from registry.guard_wiring import open_protection
 from registry.mlflow_caller import caller
 from registry.mlflow_refusal import refusing
@@ -99,7 +99,13 @@ class TrackingGuard(SqlAlchemyStore):
         *given: Any,
         **more: Any,
     ) -> LoggedModel:
-        """Create a logged model with a note of the user that the server knows: MLflow keeps none (3.17)."""
+        """Create a logged model with a note of the user that the server knows: MLflow keeps none (3.17).
+
+        The run that it names is one of its experiment: of another, somebody else's may be held for it.
+        """
+        if source_run_id and str(self.get_run(source_run_id).info.experiment_id) != str(experiment_id):
+            with refusing():
+                raise refuse_borrowed(f"no model is logged in experiment {experiment_id}", source_run_id)
         kept = [tag for tag in tags or [] if tag.key.casefold() != LOGGED_BY]
         by = caller()
         noted = [*kept, LoggedModelTag(LOGGED_BY, by)] if by else kept

@@ -7,6 +7,7 @@ still meanwhile, under the lock under which versions are promoted.
 It is one long thing: each guarded call of MLflow's is one short method, and all share how a version is held.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from registry.guard import (
     names_alike,
     refuse_alike,
     refuse_among,
+    refuse_borrowed,
     refuse_by_place,
     refuse_elsewhere,
     refuse_lookalike,
@@ -51,6 +53,7 @@ from registry.text import can_be_asked_for
 from registry.write_locks import WriteLocks
 
 RESTS_ON = ("slipway", "holdout")
+VERSION_OF = re.compile(r"models:/(?P<model>.+)/(?P<number>[0-9]{1,9})")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +104,9 @@ class Tables(Protocol):
 
     def run_root(self, run_id: str) -> str | None:
         """Return where a run keeps its artifacts."""
+
+    def outputs_of_run(self, run_id: str) -> tuple[str, ...]:
+        """Return where a run's files lie: its own root, and each model that it logged, by name and place."""
 
     def artifact_roots(self, ids: Collection[str]) -> tuple[str, ...]:
         """Return where those runs and logged models keep their artifacts that have one of the identifiers."""
@@ -219,15 +225,26 @@ class Protection:
             require_not_ours(asked, keys)
 
     def version_may_have(
-        self, workspace: str, name: str, source: str, keys: Sequence[str], *, origins: Sequence[str] = ()
+        self,
+        workspace: str,
+        name: str,
+        source: str,
+        keys: Sequence[str],
+        *,
+        run_id: str | None = None,
+        model_id: str | None = None,
     ) -> None:
         """Refuse to make a version of a model that has the tag of a prompt's, or of files that are not its origins'.
 
-        `origins` are the run and the logged model that it names. Of files that the server passes on, MLflow asks itself
-        whether they are theirs, but not where somebody calls them by the place where the server keeps them.
+        Those are the run and the logged model that it names. Of files that the server passes on, MLflow asks itself
+        whether they are theirs, but not where somebody calls them by the place where the server keeps them. A run that
+        stored something else would be held for a version that it has nothing to do with.
         """
         asked = f"no version of {name} is made of files"
         require_plain(source, asked)
+        origins = [each for each in (run_id, model_id) if each]
+        if run_id and not self._stored_by(run_id, source, workspace):
+            raise refuse_borrowed(f"{asked} at {source}", run_id)
         kept = place_of(self.destination() or "", destination=None)
         if kept is not None and proxied_path(source) is None:
             found = [place for place in self._places(source, workspace) if place.is_in(kept)]
@@ -384,6 +401,21 @@ class Protection:
 
     def _places(self, location: str | None, workspace: str = DEFAULT_WORKSPACE) -> tuple[Place, ...]:
         return places_named(location, destination=self.destination(), workspace=workspace) if location else ()
+
+    def _stored_by(self, run_id: str, source: str, workspace: str) -> bool:
+        """Return whether a run stored the files of a source, or nothing is known of it."""
+        outputs = self.tables.outputs_of_run(run_id)
+        version = VERSION_OF.fullmatch(source)
+        shown = self.tables.model(workspace, version["model"]) if version else None
+        copied = (
+            self.tables.stored_numbers(workspace, shown.model.created_ms, [int(version["number"])])
+            if version and shown
+            else ()
+        )
+        sources = {source, *(location for each in copied for location in each.locations)}
+        roots = [place for output in outputs for place in self._places(output, workspace)]
+        found = [place for each in sources for place in self._places(each, workspace)]
+        return not outputs or not sources.isdisjoint(outputs) or any(any(map(place.is_in, roots)) for place in found)
 
     def _there(self, workspace: str, name: str) -> ShownModel | None:
         """Return a model; `None` for a name that none can have, which MLflow says better.

@@ -160,6 +160,17 @@ class ProtectedTables:
         with self._engine.connect() as connection:
             return connection.scalar(sa.select(RUNS.c.artifact_uri).where(RUNS.c.run_uuid == run_id))
 
+    def outputs_of_run(self, run_id: str) -> tuple[str, ...]:
+        """Return where a run's files lie: its own root, and each model that it logged, by name and place."""
+        if not can_be_asked_for(run_id):
+            return ()
+        own = sa.select(RUNS.c.artifact_uri).where(RUNS.c.run_uuid == run_id)
+        logged = LOGGED.c.source_run_id == run_id
+        names = sa.select(sa.literal("models:/") + LOGGED.c.model_id).where(logged)
+        places = sa.select(LOGGED.c.artifact_location).where(logged)
+        with self._engine.connect() as connection:
+            return tuple(each for each in connection.scalars(sa.union(own, names, places)) if each)
+
     def artifact_roots(self, ids: Collection[str]) -> tuple[str, ...]:
         """Return where those runs and logged models keep their artifacts that have one of the identifiers."""
         ids = [each for each in ids if can_be_asked_for(each)]

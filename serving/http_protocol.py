@@ -56,6 +56,7 @@ class ScoringProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start a request that may be one of either kind."""
         self.url = b""
+        self.headers = []  # of requests that are ours there are none, also when uvicorn asks who wants another protocol
         self._undecided = True
 
     def on_header(self, name: bytes, value: bytes) -> None:

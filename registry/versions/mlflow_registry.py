@@ -33,6 +33,7 @@ from registry.version import LoggedModel, Version, VersionRef
 from registry.versions.mlflow_origin import origin_of_location
 
 PAGE = 1000
+PLAIN_ID = re.compile(r"[\w-]{1,64}")
 MODEL_FILE = "MLmodel"
 Found = TypeVar("Found")
 
@@ -89,7 +90,7 @@ class MlflowRegistry:
             order_by=["version_number DESC"],
         )
         found = islice(_all_of(search), at_most)
-        return tuple(_version(each, registered.aliases) for each in found)
+        return tuple(_version(each, registered.aliases) for each in found if each.name == model)
 
     @translated()
     def numbered(self, model: RegisteredModel, numbers: Collection[int]) -> tuple[Version, ...]:
@@ -124,7 +125,7 @@ class MlflowRegistry:
     @translated()
     def measured_each(self, versions: Sequence[Version]) -> tuple[Measured, ...]:
         """Return what each version's run recorded, by a search in all experiments instead of a question for each."""
-        ids = sorted({version.run_id for version in versions if version.run_id})
+        ids = sorted({version.run_id for version in versions if version.run_id and PLAIN_ID.fullmatch(version.run_id)})
         found: dict[str, Measured] = {}
         if ids:
             experiments = _all_of(partial(self._client.search_experiments, max_results=PAGE))
@@ -258,9 +259,9 @@ class MlflowRegistry:
     def _model(self, name: str) -> MlflowModel:
         """Return a model by searching for it: getting it would read all of its versions (MLflow 3.17)."""
         require_name(name, "the model's name")
-        found = self._client.search_registered_models(filter_string=f"name={_quoted(name)}", max_results=1)
-        if found:
-            return found[0]
+        found = self._client.search_registered_models(filter_string=f"name={_quoted(name)}", max_results=PAGE)
+        if mine := next((each for each in found if each.name == name), None):
+            return mine
         self._refuse_prompt(name)
         raise NotFound(f"no model '{name}'{self._others(name)}", code="unknown-model", hint=None)
 
@@ -376,7 +377,19 @@ def _number(model: MlflowModel, ref: VersionRef) -> int:
 
 
 def _quoted(name: str) -> str:
-    """Return a name for MLflow's filters (3.17), which know no escapes."""
+    """Return a name for MLflow's filters (3.17), which know no escapes.
+
+    Raises
+    ------
+    InvalidInput
+        It has quotes of both kinds, so that the rest of it would be part of the filter: others would be found.
+    """
+    if '"' in name and "'" in name:
+        raise InvalidInput(
+            f"MLflow finds no model called {name}: its search cannot tell where the name ends",
+            code="wrong-name",
+            hint="rename it: a name may have quotes of one kind",
+        )
     return f"'{name}'" if '"' in name else f'"{name}"'
 
 

@@ -205,6 +205,35 @@ def test_a_name_that_could_not_be_written_is_refused(kit: Kit, name: str):
         kit.registry.require_model_name(name)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        """m' AND name != '"'""",
+        """m" AND name != "'\"""",
+        "m' OR name LIKE '%",
+        'm" OR name LIKE "%',
+        "m\\",
+        "m\\' OR name LIKE '%",
+        'm\\" OR name LIKE "%',
+        "m'' OR name LIKE ''%",
+        "x`m`",
+    ],
+)
+def test_a_name_finds_no_other_model(store: Path, name: str):
+    """MLflow's search takes a filter, into which a name could be written as a part of it."""
+    registry, client = MlflowRegistry(), MlflowClient()
+    for each in ("m", "mm", name):
+        client.create_registered_model(each)
+        client.create_model_version(each, store.as_uri())
+    try:
+        assert registry.model(name).name == name
+        assert {version.model for version in registry.versions(name)} == {name}
+    except (InvalidInput, NotFound) as error:
+        assert name in error.message  # noqa: PT017 - one of both, and never another model
+    assert registry.model("m").name == "m"
+    assert {version.model for version in registry.versions("m")} == {"m"}
+
+
 def test_a_new_name_is_accepted(kit: Kit):
     """And so is that of a model that exists."""
     kit.registry.require_model_name("new")

@@ -325,6 +325,23 @@ def test_a_rename_puts_nothing_into_a_stage(server: GuardedServer):
     server.client().rename_registered_model(made.model, fresh("pricing"))
 
 
+def test_nobody_has_anothers_run_held_for_a_version_of_his_own(server: GuardedServer, held: Made, other: Made):
+    """Its owner could not end it any more: neither a version nor a logged model names a run that did not store it."""
+    create = "api/2.0/mlflow/model-versions/create"
+    body = {
+        "name": other.model,
+        "source": f"models:/{other.model_id}",
+        "run_id": held.run_id,
+        "model_id": other.model_id,
+    }
+    answer = server.ask("POST", create, body)
+    assert (answer.status, "did not store them" in answer.text) == (403, True), answer
+    elsewhere = server.client().create_experiment(fresh("e"))
+    logged = {"experiment_id": elsewhere, "name": "m", "source_run_id": held.run_id}
+    answer = server.ask("POST", "api/2.0/mlflow/logged-models", logged)
+    assert (answer.status, "did not store them" in answer.text) == (403, True), answer
+
+
 def test_the_server_runs_no_commands_for_whoever_asks(server: GuardedServer):
     """MLflow's assistant does, with the server's environment; nothing of it is there."""
     found = {route.path: route.methods for route in assistant_router.routes}

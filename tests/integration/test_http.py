@@ -239,6 +239,19 @@ def test_garbage_after_a_request_is_refused_after_its_answer():
     assert received.index(b'{"predictions":[7]}') < received.index(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize("wanted", ["h2c", "websocket", "nonsense"])
+def test_whoever_asks_for_another_protocol_is_answered_in_this_one(wanted: str):
+    """Java's client does with its first request, and goes on in this one on the same connection."""
+    asking = request(PLAIN, "/invocations", "Connection: Upgrade, HTTP2-Settings", f"Upgrade: {wanted}")
+    with (
+        listening(engine_with(loaded())[0]) as (port, _, _),
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+    ):
+        for sent in (asking, request(PLAIN), asking):
+            connection.sendall(sent)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
 def test_garbage_is_400_and_others_go_on():
     """A client that does not speak HTTP ends its own connection only."""
     with listening(engine_with(loaded())[0]) as (port, _, _):

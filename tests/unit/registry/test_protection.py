@@ -85,6 +85,9 @@ class FakeTables:
     def run_root(self, run_id: str) -> str | None:
         return self.root
 
+    def outputs_of_run(self, run_id: str) -> tuple[str, ...]:
+        return (self.roots[run_id], "models:/m-2") if run_id in self.roots else ()
+
     def artifact_roots(self, ids) -> tuple[str, ...]:
         return tuple(self.roots[each] for each in ids if each in self.roots)
 
@@ -547,14 +550,29 @@ def test_no_version_is_made_of_anothers_files_by_where_the_server_keeps_them(gua
     may = guarded.protection.version_may_have
     for source in (OWNED, f"{OWNED}/model", "s3://bucket/8/other", "s3://bucket", "S3://Bucket/8/other"):
         with pytest.raises(NotApproved) as found:
-            may(HERE, "m", source, [], origins=[32 * "b"])
+            may(HERE, "m", source, [], model_id=32 * "b")
         assert found.value.code == "kept-by-the-server"
-    may(HERE, "m", f"{OWNED}/model", [], origins=[32 * "a"])
+    may(HERE, "m", f"{OWNED}/model", [], run_id=32 * "a")
     for elsewhere in ("s3://another/7", "mlflow-artifacts:/8/other", "models:/m/1", "runs:/x/model", "dummy-source"):
         may(HERE, "m", elsewhere, [])
 
 
 OWNED = "s3://bucket/7/" + 32 * "a" + "/artifacts"
+
+
+def test_no_version_names_a_run_that_did_not_store_its_files(guarded: Guarded):
+    """That run would be held for it, and its owner could neither end nor delete it; a copy names the original's."""
+    run = 32 * "a"
+    guarded.tables.roots[run] = OWNED.replace("s3://bucket", "mlflow-artifacts:")
+    guarded.tables.locations[2] = f"{guarded.tables.roots[run]}/model"
+    may = guarded.protection.version_may_have
+    for source in (f"{guarded.tables.roots[run]}/model", "models:/m-2", "models:/m/2"):
+        may(HERE, "x", source, [], run_id=run)
+    for source in ("mlflow-artifacts:/8/other", "models:/m-1", "models:/m/1", "s3://another/7", "dummy"):
+        with pytest.raises(NotApproved) as found:
+            may(HERE, "x", source, [], run_id=run)
+        assert found.value.code == "anothers-run"
+        may(HERE, "x", source, [], run_id="unknown")
 
 
 @pytest.mark.parametrize("below", ["", "/deep", "/" + 32 * "b" + "/artifacts"])
