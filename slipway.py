@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import click
 
+from registry.decisions.command_context import CommandContext
 from registry.errors import InvalidInput, SlipwayError
-from registry.outside import Outside
 from registry.standard_output import DOCUMENTS
 from registry.text import one_line
 
@@ -49,29 +49,35 @@ COMMANDS: dict[str, LazyCommand] = {
         "registry.versions.commands", "compare", "Show two versions side by side, the better marked."
     ),
     "register": LazyCommand(
-        "registry.stage_commands",
+        "registry.decisions.stage_commands",
         "register",
         "Record a version that was registered elsewhere, with its files as they are now.",
     ),
     "gate": LazyCommand(
-        "registry.gate_commands", "gate", "Make the checks that the policy asks for, and move nothing."
+        "registry.decisions.gate_commands", "gate", "Make the checks that the policy asks for, and move nothing."
     ),
     "approve": LazyCommand(
-        "registry.gate_commands", "approve", "Approve a version for a stage, as it is and under the policy as it is."
+        "registry.decisions.gate_commands",
+        "approve",
+        "Approve a version for a stage, as it is and under the policy as it is.",
     ),
-    "promote": LazyCommand("registry.gate_commands", "promote", "Move a version into a stage, if the gate lets it."),
+    "promote": LazyCommand(
+        "registry.decisions.gate_commands", "promote", "Move a version into a stage, if the gate lets it."
+    ),
     "rollback": LazyCommand(
-        "registry.stage_commands", "rollback", "Put back the version that was in production before."
+        "registry.decisions.stage_commands", "rollback", "Put back the version that was in production before."
     ),
     "status": LazyCommand(
-        "registry.stage_commands",
+        "registry.decisions.stage_commands",
         "status",
         "Show what is in every stage, since when, and what was moved behind the history.",
     ),
     "history": LazyCommand("registry.ledger.history_commands", "history", "Tell who decided what, when and why."),
-    "adopt": LazyCommand("registry.stage_commands", "adopt", "Take over a version that has a stage's alias already."),
-    "demote": LazyCommand("registry.stage_commands", "demote", "Take a version out of its stage."),
-    "archive": LazyCommand("registry.stage_commands", "archive", "Rule that nothing goes back to a version."),
+    "adopt": LazyCommand(
+        "registry.decisions.stage_commands", "adopt", "Take over a version that has a stage's alias already."
+    ),
+    "demote": LazyCommand("registry.decisions.stage_commands", "demote", "Take a version out of its stage."),
+    "archive": LazyCommand("registry.decisions.stage_commands", "archive", "Rule that nothing goes back to a version."),
     "policy": LazyCommand(
         "registry.policy.policy_commands", "policy", "Check the policy, or show what it says of a model."
     ),
@@ -101,7 +107,7 @@ def at_server() -> bool:
 
 def decisions() -> Any:
     """Open the decisions of the working folder's ledger, or of its server."""
-    return call("registry.http_decisions" if at_server() else "registry.wiring", "open_decisions")
+    return call("registry.decisions.http_decisions" if at_server() else "registry.decisions.wiring", "open_decisions")
 
 
 def history() -> Any:
@@ -124,7 +130,7 @@ def identity(model: str, ledger: Any) -> str:
     return named
 
 
-OUTSIDE = Outside(
+CONTEXT = CommandContext(
     serve=functools.partial(call, "serving.probe", "serve_once"),
     read_rows=functools.partial(call, "training.commands", "read_rows"),
     decisions=decisions,
@@ -200,7 +206,7 @@ def run(words: list[str]) -> int:
 
 def _run(words: list[str], *, as_json: bool) -> int:
     try:
-        result: Any = cli.main(words, prog_name="slipway", standalone_mode=False, obj=OUTSIDE)
+        result: Any = cli.main(words, prog_name="slipway", standalone_mode=False, obj=CONTEXT)
     except SlipwayError as error:
         if "--debug" in words:
             raise

@@ -1,4 +1,4 @@
-"""What the API is asked, field by field; unknown fields are refused. Its answers are values of `registry.decisions`.
+"""What the API is asked, field by field; unknown fields are refused. It answers with what `decisions.decisions` has.
 
 Whatever a database could not be asked for, or could not keep, ends here: 400, with what it is.
 """

@@ -1,6 +1,7 @@
 """The routes of Slipway's API: what the command line does, on the ledger that a server keeps, for the user it knows.
 
-Decisions are those of `registry.ledger_decisions`; here is who may ask for them, and on what verdicts they rest.
+Decisions are those of `registry.decisions.ledger_decisions`; here is who may ask for them, and on what verdicts they
+rest.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,8 +34,11 @@ from registry.app_bodies import (
     Uid,
     VerdictBody,
 )
-from registry.decide import settled
-from registry.decisions import Noted, Receipt
+from registry.decisions.carry_out import settled
+from registry.decisions.decisions import Noted, Receipt
+from registry.decisions.ledger_decisions import LedgerDecisions, whatever_the_policy
+from registry.decisions.promote import Who, say_why
+from registry.decisions.recorded_grounds import Judge, acceptable, recorded_grounds
 from registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
 from registry.engines.named_beats import named_now
 from registry.errors import InvalidInput, NotApproved, NotFound
@@ -45,12 +49,9 @@ from registry.ledger.history_shown import parse_time, shown_at, shown_events, ve
 from registry.ledger.identity import name_now, uid_named
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, look
-from registry.ledger_decisions import LedgerDecisions, whatever_the_policy
 from registry.manifest import Manifest
 from registry.policy.policy import PolicyBook
 from registry.policy.roles import May, Role, require_role
-from registry.promote import Who, say_why
-from registry.recorded_grounds import Judge, acceptable, recorded_grounds
 from registry.stages import find_stage
 from registry.version import Version, VersionRef, parse_ref
 

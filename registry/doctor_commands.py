@@ -7,22 +7,22 @@ from pathlib import Path
 import click
 
 from registry.console import json_option, print_document, print_table
+from registry.decisions.command_context import CommandContext
 from registry.doctor import Outcome
 from registry.examine import Around, examine
 from registry.local_examined import free_bytes
-from registry.outside import Outside
 
 
 @click.command("doctor", epilog="Example: slipway doctor")
 @json_option
 @click.pass_obj
-def doctor(outside: Outside, as_json: bool) -> int:
+def doctor(context: CommandContext, as_json: bool) -> int:
     """Examine what Slipway stands on here; exit 1 where something is wrong."""
     found = examine(
         Around(
             environ=os.environ,
             folder=Path.cwd(),
-            cache=outside.serving_cache,
+            cache=context.serving_cache,
             now=lambda: datetime.now(UTC),
             room=free_bytes,
         )

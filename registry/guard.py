@@ -7,10 +7,10 @@ holds the thing and the command that does it properly. Stages are compared witho
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from registry.decisions.projection import PROJECTED_TAGS
 from registry.errors import NotApproved
 from registry.ledger.history import ModelState
 from registry.lookalikes import is_plain, looks_like
-from registry.projection import PROJECTED_TAGS
 from registry.registered_model import RegisteredModel
 from registry.stages import mlflow_stage_of
 

@@ -29,6 +29,7 @@ from starlette.routing import Mount
 from registry.app import build_api
 from registry.app_routes import Access, Keeper
 from registry.artifacts.locations import DEFAULT_WORKSPACE
+from registry.decisions.wiring import cached_files
 from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.errors import SlipwayError
 from registry.gate.judged_files import judged_files
@@ -40,7 +41,6 @@ from registry.mlflow_server import database_of_server, server_protection
 from registry.mlflow_server_registry import ServerRegistry
 from registry.settings import RegistrySettings, history_place, load_settings
 from registry.version import Version
-from registry.wiring import cached_files
 
 logger = logging.getLogger(__name__)
 PRESIGNED_UPLOAD = "_create_presigned_upload_url"

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from registry.artifacts.artifact_cache import FILES, ArtifactCache
+from registry.decisions.wiring import open_ledger
 from registry.errors import Conflict, SlipwayError
 from registry.ledger.ledger import Ledger
 from registry.manifest import Manifest
@@ -24,7 +25,6 @@ from registry.version import Version, VersionRef
 from registry.versions.aliases import identity_of
 from registry.versions.file_integrity import place_to_read, recorded_manifest, records_about
 from registry.versions.provenance import holdout_digest, recorded_provenance
-from registry.wiring import open_ledger
 from serving.prepared import Prepared, PreparedVersions
 from serving.preparing import Job, job_from
 from serving.registry_doors import open_aliases

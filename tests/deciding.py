@@ -12,22 +12,22 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from registry.decide import carry_out, settled
+from registry.decisions.carry_out import carry_out, settled
+from registry.decisions.command_context import CommandContext
+from registry.decisions.gate_commands import grounds_for
+from registry.decisions.ledger_decisions import LedgerDecisions, deciding, going_back
+from registry.decisions.promote import say_why
+from registry.decisions.wiring import open_decisions, open_ledger
 from registry.errors import SlipwayError
 from registry.gate.check_runner import CONTEXT, run_here, warm_up
 from registry.gate.gate import Gate
 from registry.gate.gate_wiring import open_gate
-from registry.gate_commands import grounds_for
 from registry.ledger.history import History, fold, verify
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import look
-from registry.ledger_decisions import LedgerDecisions, deciding, going_back
 from registry.model_registry import ModelRegistry
-from registry.outside import Outside
 from registry.policy.roles import anybody
-from registry.promote import say_why
 from registry.version import parse_ref
-from registry.wiring import open_decisions, open_ledger
 from tests.postgres import PostgresServer
 
 MODEL = "cancer"
@@ -109,7 +109,7 @@ def fused(ledger: Ledger, fuse: Fuse) -> Ledger:
 def promote(ledger: Ledger, version: str, to: str, *, ready: Callable[[], object] = lambda: None) -> None:
     """Do what `slipway promote` does; `ready` is called between the verdict and the decision."""
     found = ledger.registry.version(parse_ref(version))
-    outside = Outside(
+    context = CommandContext(
         serve=_nothing,
         read_rows=_nothing,
         decisions=_nothing,
@@ -117,7 +117,7 @@ def promote(ledger: Ledger, version: str, to: str, *, ready: Callable[[], object
         serving_cache=_nothing,
         identity=_nothing,
     )
-    opened = open_gate(ledger, outside)
+    opened = open_gate(ledger, context)
     gate = Gate(ledger=ledger, tools=opened.tools, read_rows=opened.read_rows, run_checks=run_here)
     why = say_why(f"promoter of {found.number}", authenticated=False, at=datetime.now(UTC), reason="test")
     decisions = LedgerDecisions(ledger=ledger, who=lambda _: why, may=anybody)
@@ -220,7 +220,7 @@ def promote_at_server_when(place: Place, model: str, number: int, at_once: Any) 
         place.enter()
         ledger, decisions = open_ledger(os.environ, place.folder), open_decisions()
         found = ledger.registry.version(parse_ref(f"{model}/{number}"))
-        outside = Outside(
+        context = CommandContext(
             serve=_nothing,
             read_rows=_nothing,
             decisions=_nothing,
@@ -228,7 +228,7 @@ def promote_at_server_when(place: Place, model: str, number: int, at_once: Any) 
             serving_cache=_nothing,
             identity=_nothing,
         )
-        gate = replace(open_gate(ledger, outside), run_checks=run_here)
+        gate = replace(open_gate(ledger, context), run_checks=run_here)
         why = say_why("anybody", authenticated=False, at=datetime.now(UTC), reason="test")
         situation = decisions.situation(model, ledger)
         grounds = grounds_for(found, "staging", situation, gate, why, decisions=decisions)

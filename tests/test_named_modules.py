@@ -61,7 +61,7 @@ def test_a_benchmark_that_is_named_in_a_string_is_there(name: str):
 def test_the_strings_are_found():
     """One of each kind is among them: command table, entry point, lazy import, `-m`, preload, type checker."""
     assert {
-        "registry.gate_commands",
+        "registry.decisions.gate_commands",
         "registry.entry_points:registry_store",
         "registry.mlflow_guarded_artifacts",
         "serving.worker",

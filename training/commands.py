@@ -14,6 +14,7 @@ import click
 import pandas as pd
 
 from registry.console import json_option, print_document, print_table, say, some_text
+from registry.decisions.wiring import open_decisions, open_ledger
 from registry.errors import InvalidInput
 from registry.manifest import Manifest
 from registry.settings import load_settings
@@ -21,7 +22,6 @@ from registry.version import LoggedModel, Version, VersionRef, parse_ref
 from registry.versions.mlflow_registry import MlflowRegistry
 from registry.versions.mlflow_store import require_usable_store
 from registry.versions.register import register
-from registry.wiring import open_decisions, open_ledger
 from training.data import DataSources, load
 from training.dataset import Dataset
 from training.evaluate import Evaluation

@@ -1,6 +1,7 @@
 """The step gate: gather the evidence about a version that is to enter a stage, make the checks, give a verdict.
 
-Reads the registry, the stored files and the ledger; writes nothing. `registry.record` puts a verdict into the ledger.
+Reads the registry, the stored files and the ledger; writes nothing. `registry.decisions.recorded_verdict` puts a
+verdict into the ledger.
 """
 
 import tempfile

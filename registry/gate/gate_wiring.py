@@ -23,13 +23,13 @@ class ModelAccess(Protocol):
         """Return what reads a source with its target, certain words being missing: a frame and its content digest."""
 
 
-def open_gate(ledger: Ledger, outside: ModelAccess) -> Gate:
+def open_gate(ledger: Ledger, context: ModelAccess) -> Gate:
     """Return the gate on a ledger, with checks in processes of their own."""
     tools = Tools(
         load=load_steady_model,
         load_as_served=load_as_served,
         example=input_example,
-        serve=outside.serve,
+        serve=context.serve,
         untrusted=untrusted_types,
     )
-    return Gate(ledger=ledger, tools=tools, read_rows=outside.read_rows, run_checks=run_checks)
+    return Gate(ledger=ledger, tools=tools, read_rows=context.read_rows, run_checks=run_checks)

@@ -42,15 +42,15 @@ class LedgerAccess(Protocol):
 )
 @json_option
 @click.pass_obj
-def history(outside: LedgerAccess, model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
+def history(context: LedgerAccess, model: str, at: str | None, verify: bool, head: str | None, as_json: bool) -> None:
     """Tell who decided what, when and why."""
     if head and not verify:
         raise click.UsageError("--head is what --verify compares with: give both")
     if at and verify:
         raise click.UsageError("--at shows a moment and --verify walks the whole: give one")
     moment = parse_time(at) if at else None
-    ledger = outside.history()
-    uid = _identity(model, ledger, outside)
+    ledger = context.history()
+    uid = _identity(model, ledger, context)
     if verify:
         _verify(model, uid, ledger, head, as_json=as_json)
     elif moment:
@@ -61,10 +61,10 @@ def history(outside: LedgerAccess, model: str, at: str | None, verify: bool, hea
         _say_others(model, uid, ledger)
 
 
-def _identity(model: str, ledger: History, outside: LedgerAccess) -> str:
+def _identity(model: str, ledger: History, context: LedgerAccess) -> str:
     """Return the identity that a name means; a ledger is read without its registry too, and this is said then."""
     try:
-        return outside.identity(model, ledger)
+        return context.identity(model, ledger)
     except Unavailable as error:
         uid = uid_last_named(model, ledger)
         say(f"warning: which model is called {model} now cannot be told: {error.message}; shown is {quote(uid)}")

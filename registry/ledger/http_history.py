@@ -1,4 +1,4 @@
-"""The door to the ledger on a server: to be read there; what is written is decided at `registry.http_decisions`."""
+"""The door to the ledger on a server, to be read; what is written is decided: `registry.decisions.http_decisions`."""
 
 import os
 from collections.abc import Collection, Iterator

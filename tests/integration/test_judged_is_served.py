@@ -13,12 +13,12 @@ from mlflow import MlflowClient
 from sklearn.linear_model import LogisticRegression
 
 import slipway
+from registry.decisions.wiring import open_ledger
 from registry.errors import Conflict
 from registry.ledger.last_word import require_last_word
 from registry.version import VersionRef, parse_ref
 from registry.versions.file_integrity import place_to_read, records_about
 from registry.versions.mlflow_registry import MlflowRegistry
-from registry.wiring import open_ledger
 
 TRACED = {"lineage": {"require": ["run", "data"]}}
 

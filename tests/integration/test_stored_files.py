@@ -12,12 +12,12 @@ from mlflow import MlflowClient
 from sklearn.linear_model import LogisticRegression
 
 from registry.artifacts.mlflow_location import location_of
+from registry.decisions.wiring import open_ledger
 from registry.errors import Corrupt, NotFound, Unavailable
 from registry.manifest import manifest_of
 from registry.model_registry import ModelRegistry
 from registry.version import VersionRef
 from registry.versions.mlflow_registry import MlflowRegistry
-from registry.wiring import open_ledger
 from slipway import run
 from tests.ceph import CephServer
 from tests.cutting_proxy import CuttingProxy

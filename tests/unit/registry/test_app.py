@@ -25,8 +25,8 @@ from registry.version import Version, parse_ref
 from tests.asgi import ask
 from tests.fakes import FakeClaims, FakeHeartbeats, logged_model
 from tests.guarded import Answer
+from tests.unit.registry.decisions.test_promote import Desk
 from tests.unit.registry.gate.checks.test_checks import stored
-from tests.unit.registry.test_promote import Desk
 
 CHECKS = {"lineage": {}, "artifact": {}}
 

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.decide import carry_out
+from registry.decisions.carry_out import carry_out
+from registry.decisions.ledger_decisions import deciding
+from registry.decisions.recorded_verdict import record
 from registry.errors import Conflict, Corrupt, NotFound, Unavailable
 from registry.gate.check_runner import run_here
 from registry.gate.evidence import Rows, Tools
@@ -21,17 +23,15 @@ from registry.gate.grounds import Grounds
 from registry.gate.verdict import Finding, Outcome, Verdict
 from registry.ledger.events import EventKind
 from registry.ledger.situation import look
-from registry.ledger_decisions import deciding
 from registry.manifest import copied, manifest_of
 from registry.model_registry import Measured, Origin
-from registry.record import record
 from registry.rows import row_ids
 from registry.version import VersionRef
 from registry.versions.register import register
 from tests.fakes import logged_model
+from tests.unit.registry.decisions.test_projection import Refusing
+from tests.unit.registry.decisions.test_promote import Desk
 from tests.unit.registry.gate.checks.test_checks import stored
-from tests.unit.registry.test_projection import Refusing
-from tests.unit.registry.test_promote import Desk
 
 OWN = {"entry_point": "tests.unit.registry.gate.test_gate:loads_it"}
 CHECKS = {"artifact": {}, "own": {"loads": OWN}}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from registry.decisions import Receipt
+from registry.decisions.decisions import Receipt
+from registry.decisions.http_decisions import HttpDecisions
 from registry.errors import InvalidInput
 from registry.gate.comparison.metric_pairs import SMALLEST_PROBABILITY
-from registry.http_decisions import HttpDecisions
 from registry.policy.policy import DEFAULT, FARTHEST, PolicyBook, default_policy, load_policy
 from registry.version import parse_ref
 

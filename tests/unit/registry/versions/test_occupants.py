@@ -13,7 +13,7 @@ from registry.version import parse_ref
 from registry.versions.aliases import AliasHolder, Wanted
 from registry.versions.occupants import Placement, Placements
 from tests.fakes import FakeHistory, logged_model
-from tests.unit.registry.test_promote import Desk
+from tests.unit.registry.decisions.test_promote import Desk
 
 PRODUCTION = ("m", "production")
 

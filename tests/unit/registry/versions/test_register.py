@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from registry.decisions.ledger_decisions import LedgerDecisions
+from registry.decisions.promote import say_why
 from registry.errors import Unavailable
 from registry.ledger.ledger import Ledger
-from registry.ledger_decisions import LedgerDecisions
 from registry.manifest import Manifest, manifest_of
 from registry.policy.policy import DEFAULT, PolicyBook
 from registry.policy.roles import anybody
-from registry.promote import say_why
 from registry.text import DESCRIPTION_CHARACTERS
 from registry.version import Version, VersionRef
 from registry.versions.file_integrity import recorded_manifest

@@ -9,15 +9,23 @@ alias was not moved learns it as an error.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from registry.decisions.projection import (
+    Change,
+    Projected,
+    Refused,
+    changes_for,
+    note_head,
+    numbers_of_interest,
+    project,
+)
+from registry.decisions.undo import undoing_what_was_changed
 from registry.errors import Unavailable
 from registry.ledger.events import Event, first_hash
 from registry.ledger.history import HEAD_TAG, Record, after, record_of
 from registry.ledger.identity import uid_of
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, look, situation_of
-from registry.projection import Change, Projected, Refused, changes_for, note_head, numbers_of_interest, project
 from registry.text import require_storable
-from registry.undo import undoing_what_was_changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

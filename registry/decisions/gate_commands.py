@@ -8,21 +8,21 @@ from typing import Any
 import click
 
 from registry.console import json_option, print_document, print_table, say, some_text
-from registry.decisions import Decisions
+from registry.decisions.command_context import CommandContext
+from registry.decisions.decisions import Decisions
+from registry.decisions.promote import Who, archived, left_by_rollback, require_admissible, require_voucher, what_next
+from registry.decisions.stage_commands import dry_run_option, reason_option, say_notes, tell
+from registry.decisions.wiring import open_ledger, who
 from registry.gate.check_runner import warm_up
 from registry.gate.gate import Gate, assess, still_valid
 from registry.gate.gate_wiring import open_gate
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Outcome, Verdict
 from registry.ledger.situation import Situation, look
-from registry.outside import Outside
-from registry.promote import Who, archived, left_by_rollback, require_admissible, require_voucher, what_next
-from registry.stage_commands import dry_run_option, reason_option, say_notes, tell
 from registry.stages import find_stage
 from registry.text import one_line
 from registry.version import Version, parse_ref
 from registry.versions.mlflow_store import prepare_tables
-from registry.wiring import open_ledger, who
 
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 3, Outcome.INCONCLUSIVE: 4, Outcome.ERROR: 4}
 to_option = click.option(
@@ -35,11 +35,11 @@ to_option = click.option(
 @to_option
 @json_option
 @click.pass_obj
-def gate(outside: Outside, version: str, to: str, as_json: bool) -> int:
+def gate(context: CommandContext, version: str, to: str, as_json: bool) -> int:
     """Make the checks that the policy asks for, and move nothing."""
     warm_up()
     prepare_tables()
-    opened, decisions = open_gate(open_ledger(os.environ, Path.cwd()), outside), outside.decisions()
+    opened, decisions = open_gate(open_ledger(os.environ, Path.cwd()), context), context.decisions()
     found = opened.ledger.registry.version(parse_ref(version))
     situation = decisions.situation(found.model, opened.ledger)
     stage = find_stage(to, situation.policy.names)
@@ -73,13 +73,13 @@ def gate(outside: Outside, version: str, to: str, as_json: bool) -> int:
 @json_option
 @click.pass_obj
 def promote(
-    outside: Outside, version: str, to: str, reason: str, override: str | None, dry_run: bool, as_json: bool
+    context: CommandContext, version: str, to: str, reason: str, override: str | None, dry_run: bool, as_json: bool
 ) -> None:
     """Move a version into a stage, if the gate lets it."""
     why = who(reason)
     warm_up()
     prepare_tables()
-    opened, decisions = open_gate(open_ledger(os.environ, Path.cwd()), outside), outside.decisions()
+    opened, decisions = open_gate(open_ledger(os.environ, Path.cwd()), context), context.decisions()
     found = opened.ledger.registry.version(parse_ref(version))
     standing = look if dry_run else decisions.situation
     situation = standing(found.model, opened.ledger)
@@ -103,9 +103,9 @@ def promote(
 @click.option("--reason", default="approved", show_default=True, help="Why; it is recorded for good.")
 @json_option
 @click.pass_obj
-def approve(outside: Outside, version: str, to: str, reason: str, as_json: bool) -> None:
+def approve(context: CommandContext, version: str, to: str, reason: str, as_json: bool) -> None:
     """Approve a version for a stage, as it is and under the policy as it is."""
-    made = outside.decisions().approve(parse_ref(version), to, reason)
+    made = context.decisions().approve(parse_ref(version), to, reason)
     if as_json:
         print_document({"version": made.version, "stage": made.stage, "seq": made.seq, "actor": made.actor})
         return

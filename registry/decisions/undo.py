@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from registry.decisions.promote import Who, demotion
+from registry.decisions.promote import rollback as roll_back
 from registry.errors import Conflict, Corrupt, NotFound
 from registry.ledger.events import Event
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation
-from registry.promote import Who, demotion
-from registry.promote import rollback as roll_back
 from registry.text import REASON_CHARACTERS, cleaned
 from registry.version import Version, VersionRef
 from registry.versions.file_integrity import recorded_manifest, require_whole

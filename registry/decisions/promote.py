@@ -1,7 +1,7 @@
 """The step promote and its kin: rollback, adopt, demote, archive. Each is a decision about one model's stages.
 
 The functions here are pure: they take a situation and return the event to record, `None` where all is so already, or
-raise why not. `registry.decide` carries them out.
+raise why not. `registry.decisions.carry_out` carries them out.
 """
 
 from collections.abc import Mapping

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from registry.decisions.promote import require_valid
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.gate.checks import approval, soak
 from registry.gate.evidence import NO_TOOLS, Evidence, Subject
@@ -23,7 +24,6 @@ from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation
 from registry.manifest import Manifest
 from registry.policy.policy import ArtifactRule
-from registry.promote import require_valid
 from registry.version import Version
 from registry.versions.file_integrity import recorded_manifest, require_whole
 from registry.versions.provenance import recorded_provenance

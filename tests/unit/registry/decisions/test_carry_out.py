@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from registry.decide import carry_out
+from registry.decisions.carry_out import carry_out
+from registry.decisions.status import status_of
 from registry.errors import Conflict, SlipwayError
 from registry.ledger.history import verify
 from registry.ledger.situation import look
-from registry.status import status_of
-from tests.unit.registry.test_promote import Desk
+from tests.unit.registry.decisions.test_promote import Desk
 
 
 class Killed(BaseException):

@@ -8,9 +8,9 @@ from dataclasses import asdict
 import click
 
 from registry.console import json_option, print_document, print_table, say, some_text
-from registry.decisions import Noted, Receipt
-from registry.outside import Outside
-from registry.status import Status
+from registry.decisions.command_context import CommandContext
+from registry.decisions.decisions import Noted, Receipt
+from registry.decisions.status import Status
 from registry.version import parse_ref, require_number
 
 reason_option = click.option("--reason", required=True, help="Why; it is recorded for good.")
@@ -48,7 +48,7 @@ def _number(_: click.Context, __: click.Parameter, number: int | None) -> int | 
 @json_option
 @click.pass_obj
 def rollback(
-    outside: Outside,
+    context: CommandContext,
     model: str,
     stage: str | None,
     from_version: int | None,
@@ -59,7 +59,7 @@ def rollback(
     as_json: bool,
 ) -> None:
     """Put back the version that was in production before."""
-    done = outside.decisions().rollback(
+    done = context.decisions().rollback(
         model,
         reason,
         stage=stage,
@@ -80,10 +80,10 @@ def rollback(
 @dry_run_option
 @json_option
 @click.pass_obj
-def adopt(outside: Outside, version: str, reason: str, dry_run: bool, as_json: bool) -> None:
+def adopt(context: CommandContext, version: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Take over a version that has a stage's alias already."""
     ref = parse_ref(version)
-    done = outside.decisions().adopt(ref, reason, dry_run=dry_run)
+    done = context.decisions().adopt(ref, reason, dry_run=dry_run)
     tell(done, f"{ref.model} in {done.stage or ref.alias}, adopted", as_json=as_json)
 
 
@@ -92,9 +92,9 @@ def adopt(outside: Outside, version: str, reason: str, dry_run: bool, as_json: b
 @reason_option
 @json_option
 @click.pass_obj
-def register(outside: Outside, version: str, reason: str, as_json: bool) -> None:
+def register(context: CommandContext, version: str, reason: str, as_json: bool) -> None:
     """Record a version that was registered elsewhere, with its files as they are now."""
-    noted = outside.decisions().register(parse_ref(version), reason)
+    noted = context.decisions().register(parse_ref(version), reason)
     if as_json:
         print_document({"version": noted.version, "seq": noted.seq, "manifest": noted.manifest})
         return
@@ -110,9 +110,9 @@ def register(outside: Outside, version: str, reason: str, as_json: bool) -> None
 @dry_run_option
 @json_option
 @click.pass_obj
-def demote(outside: Outside, version: str, to: str | None, reason: str, dry_run: bool, as_json: bool) -> None:
+def demote(context: CommandContext, version: str, to: str | None, reason: str, dry_run: bool, as_json: bool) -> None:
     """Take a version out of its stage."""
-    done = outside.decisions().demote(parse_ref(version), reason, to=to, dry_run=dry_run)
+    done = context.decisions().demote(parse_ref(version), reason, to=to, dry_run=dry_run)
     tell(done, f"{done.version or version} in {done.stage or 'no stage'}", as_json=as_json)
 
 
@@ -122,18 +122,18 @@ def demote(outside: Outside, version: str, to: str | None, reason: str, dry_run:
 @dry_run_option
 @json_option
 @click.pass_obj
-def archive(outside: Outside, version: str, reason: str, dry_run: bool, as_json: bool) -> None:
+def archive(context: CommandContext, version: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Rule that nothing goes back to a version."""
-    done = outside.decisions().archive(parse_ref(version), reason, dry_run=dry_run)
+    done = context.decisions().archive(parse_ref(version), reason, dry_run=dry_run)
     tell(done, f"{done.version or version} archived", as_json=as_json)
 
 
 @click.command("status", epilog="Example: slipway status")
 @json_option
 @click.pass_obj
-def status(outside: Outside, as_json: bool) -> int:
+def status(context: CommandContext, as_json: bool) -> int:
     """Show what is in every stage, since when, and what was moved behind the history."""
-    found = outside.decisions().status()
+    found = context.decisions().status()
     if as_json:
         print_document(found.to_document())
     else:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from registry.actor import actor
-from registry.decisions import Noted, Receipt
+from registry.decisions.decisions import Noted, Receipt
+from registry.decisions.status import Status, status_from
 from registry.errors import InvalidInput, NotFound
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Verdict
@@ -20,7 +21,6 @@ from registry.ledger.situation import Situation, look
 from registry.manifest import Manifest
 from registry.policy.policy import PolicyBook, load_policy
 from registry.settings import RegistrySettings, load_settings, policy_place, registry_uri
-from registry.status import Status, status_from
 from registry.version import Version, VersionRef
 from registry.yaml_files import is_there
 

@@ -9,21 +9,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from registry import http_decisions
 from registry.actor import actor
 from registry.artifacts.artifact_cache import FILES, ArtifactCache
 from registry.artifacts.mlflow_files import Cached, StoredFolder
-from registry.decisions import Decisions
+from registry.decisions import http_decisions
+from registry.decisions.decisions import Decisions
+from registry.decisions.ledger_decisions import LedgerDecisions
+from registry.decisions.promote import Who, say_why
 from registry.engines.sql_heartbeats import SqlHeartbeats
 from registry.http_server import SlipwayServer
 from registry.ledger.http_history import HttpHistory
 from registry.ledger.ledger import Ledger
 from registry.ledger.sql_migrate import open_history
-from registry.ledger_decisions import LedgerDecisions
 from registry.policy.http_policy import policies_of
 from registry.policy.policy import load_policy
 from registry.policy.roles import anybody
-from registry.promote import Who, say_why
 from registry.settings import (
     RegistrySettings,
     decided_at_server,

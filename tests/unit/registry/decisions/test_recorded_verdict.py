@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from registry.decisions.recorded_verdict import Recorded, record, report_path
 from registry.gate.verdict import Outcome
 from registry.ledger.situation import look
-from registry.record import Recorded, record, report_path
 from registry.version import VersionRef
 from tests.unit.registry.gate.test_gate import CHECKS, Bench
 

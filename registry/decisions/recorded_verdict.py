@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from registry.decide import note
+from registry.decisions.carry_out import note
 from registry.errors import SlipwayError
 from registry.gate.report import describe, to_html
 from registry.gate.verdict import Outcome, Verdict

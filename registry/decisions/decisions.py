@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from registry.decisions.status import Status
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Verdict
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation
 from registry.manifest import Manifest
-from registry.status import Status
 from registry.version import Version, VersionRef
 
 
@@ -57,7 +57,7 @@ class Noted:
 
 
 class Decisions(Protocol):
-    """Decides, or has decided, what the commands ask for. Each call raises what `registry.promote` raises."""
+    """Decides, or has decided, what the commands ask for. Each call raises what `registry.decisions.promote` raises."""
 
     def status(self) -> Status:
         """Return every stage in use, and what could not be told; what was not applied is applied first."""

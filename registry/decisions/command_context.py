@@ -1,4 +1,4 @@
-"""What the commands are given from outside; `slipway.py` wires it."""
+"""What commands are given from other packages, and have opened for them; `slipway.py` wires it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import what decides
     from pathlib import Path
 
-    from registry.decisions import Decisions
+    from registry.decisions.decisions import Decisions
     from registry.ledger.history import History
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outside:
+class CommandContext:
     """`serve` starts a scoring server on a folder and asks it; `read_rows` reads a source with its target,
     certain words being missing.
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from shlex import quote
 from typing import Any
 
-from registry.decide import agreeing, settle
+from registry.decisions.carry_out import agreeing, settle
 from registry.errors import SlipwayError
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, situation_of, with_deleted

@@ -9,19 +9,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from registry.decide import Decided, carry_out, propose
-from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import Finding, Outcome, Verdict
-from registry.ledger.events import Event
-from registry.ledger.history import verify
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation, look
-from registry.ledger_decisions import LedgerDecisions
-from registry.manifest import Manifest
-from registry.policy.policy import PolicyBook
-from registry.policy.roles import anybody
-from registry.promote import (
+from registry.decisions.carry_out import Decided, carry_out, propose
+from registry.decisions.ledger_decisions import LedgerDecisions
+from registry.decisions.promote import (
     Recorded,
     Who,
     adoption,
@@ -35,7 +25,17 @@ from registry.promote import (
     say_why,
     what_next,
 )
-from registry.status import status_of
+from registry.decisions.status import status_of
+from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
+from registry.gate.grounds import Grounds
+from registry.gate.verdict import Finding, Outcome, Verdict
+from registry.ledger.events import Event
+from registry.ledger.history import verify
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation, look
+from registry.manifest import Manifest
+from registry.policy.policy import PolicyBook
+from registry.policy.roles import anybody
 from registry.version import VersionRef
 from tests.fakes import FakeHistory, FakeModelRegistry, logged_model
 

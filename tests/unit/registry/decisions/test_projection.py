@@ -5,21 +5,21 @@ from typing import Any
 
 import pytest
 
-from registry.decide import carry_out, propose, settled
+from registry.decisions.carry_out import carry_out, propose, settled
+from registry.decisions.ledger_decisions import LedgerDecisions, going_back
+from registry.decisions.projection import TAG_CHARACTERS
+from registry.decisions.status import status_from, status_of
 from registry.errors import Conflict, InvalidInput, NotFound, SlipwayError, Unavailable
 from registry.ledger.events import EventKind
 from registry.ledger.history import record_of
 from registry.ledger.situation import look
-from registry.ledger_decisions import LedgerDecisions, going_back
 from registry.policy.policy import PolicyBook
 from registry.policy.roles import anybody
 from registry.problem import Problem
-from registry.projection import TAG_CHARACTERS
-from registry.status import status_from, status_of
 from registry.text import require_storable
 from registry.version import VersionRef, parse_ref
 from tests.fakes import logged_model
-from tests.unit.registry.test_promote import Desk
+from tests.unit.registry.decisions.test_promote import Desk
 
 WRITES = ("set_alias", "delete_alias", "set_mlflow_stage", "set_tags", "set_model_tag")
 

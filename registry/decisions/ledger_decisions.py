@@ -7,8 +7,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from registry.decide import Decision, carry_out, note, propose, settled
-from registry.decisions import Noted, Receipt
+from registry.decisions.carry_out import Decision, carry_out, note, propose, settled
+from registry.decisions.decisions import Noted, Receipt
+from registry.decisions.promote import (
+    Recorded,
+    Who,
+    adoption,
+    adoption_target,
+    approval,
+    archival,
+    demotion,
+    promotion,
+    registration,
+    rollback_target,
+    targets_below,
+)
+from registry.decisions.recorded_verdict import record
+from registry.decisions.status import Status, status_of
+from registry.decisions.undo import back_to, undoing
 from registry.engines.heartbeats import Heartbeat
 from registry.engines.named_beats import named_now
 from registry.engines.served import served_by, still_served
@@ -25,24 +41,8 @@ from registry.manifest import Manifest, differences, manifest_of
 from registry.policy.policy import default_policy
 from registry.policy.roles import May, Role
 from registry.problem import Problem
-from registry.promote import (
-    Recorded,
-    Who,
-    adoption,
-    adoption_target,
-    approval,
-    archival,
-    demotion,
-    promotion,
-    registration,
-    rollback_target,
-    targets_below,
-)
-from registry.record import record
 from registry.stages import find_stage
-from registry.status import Status, status_of
 from registry.text import REASON_CHARACTERS, cleaned, require_reason
-from registry.undo import back_to, undoing
 from registry.version import Version, VersionRef, deleted_version
 from registry.versions.file_integrity import (
     NAMED_AT_MOST,
