@@ -82,10 +82,12 @@ COMMANDS: dict[str, LazyCommand] = {
         "registry.policy.policy_commands", "policy", "Check the policy, or show what it says of a model."
     ),
     "init": LazyCommand(
-        "registry.init_commands", "init", "Prepare this folder's store, and mend one that only a server can use."
+        "registry.setup.init_commands", "init", "Prepare this folder's store, and mend one that only a server can use."
     ),
     "doctor": LazyCommand(
-        "registry.doctor_commands", "doctor", "Examine what Slipway stands on here; exit 1 where something is wrong."
+        "registry.setup.doctor_commands",
+        "doctor",
+        "Examine what Slipway stands on here; exit 1 where something is wrong.",
     ),
     "serve": LazyCommand(
         "serving.serve_commands", "serve", "Answer for what is in a stage, and follow it as it moves."

@@ -34,7 +34,7 @@ class RegistrySettings(Section):
     that are not stored on this disk, at most so many MiB; by default it is the one that the serving engine fills.
     `artifact_places` are folders and buckets, beside what a server keeps itself, whose versions may enter a stage:
     nobody writes there behind the server's back. `server` is the team's, for the commands that prepare, examine and run
-    it: `registry.server_settings` reads it. All others work without its secrets.
+    it: `registry.setup.server_settings` reads it. All others work without its secrets.
     """
 
     policy: Path = Path("promotion.yaml")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from registry.auth_config import auth_config
 from registry.console import json_option, print_document, say, some_text
-from registry.examine import require_ready
-from registry.team_wiring import server_settings
+from registry.setup.auth_config import auth_config
+from registry.setup.examine import require_ready
+from registry.setup.team_wiring import server_settings
 from registry.version import Version
 from registry.versions.mlflow_registry import MlflowRegistry
 from registry.versions.mlflow_store import database_uri, prepare_store

@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from registry.artifacts.locations import GUARDED
-from registry.auth_config import VARIABLE
 from registry.masking import masked
-from registry.server_settings import ServerSettings
+from registry.setup.auth_config import VARIABLE
+from registry.setup.server_settings import ServerSettings
 from serving.up import Service
 
 SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"

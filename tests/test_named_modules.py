@@ -66,5 +66,5 @@ def test_the_strings_are_found():
         "registry.mlflow_guarded_artifacts",
         "serving.worker",
         "registry.gate.checks.slices",
-        "registry.mlflow_examined",
+        "registry.setup.mlflow_examined",
     } <= set(NAMED)

@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from registry.doctor import Outcome
-from registry.examine import Around, examine
+from registry.setup.doctor import Outcome
+from registry.setup.examine import Around, examine
 from registry.versions.sql_store import move_artifact_locations
 from tests.ceph import CephServer
 from tests.dated_proxy import dated_proxy

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from registry.server_settings import ServerSettings
+from registry.setup.server_settings import ServerSettings
 from serving.team import shown, team_service
 from serving.up import Service
 

@@ -8,9 +8,9 @@ import click
 
 from registry.console import json_option, print_document, print_table
 from registry.decisions.command_context import CommandContext
-from registry.doctor import Outcome
-from registry.examine import Around, examine
-from registry.local_examined import free_bytes
+from registry.setup.doctor import Outcome
+from registry.setup.examine import Around, examine
+from registry.setup.local_examined import free_bytes
 
 
 @click.command("doctor", epilog="Example: slipway doctor")

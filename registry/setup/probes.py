@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from registry.auth_config import AuthConfig
-from registry.doctor import (
+from registry.http_server import SlipwayServer
+from registry.setup.auth_config import AuthConfig
+from registry.setup.doctor import (
     Finding,
     Look,
     Outcome,
@@ -31,10 +32,9 @@ from registry.doctor import (
     ok,
     warn,
 )
-from registry.http_server import SlipwayServer
-from registry.local_examined import Folder, examined_cache
-from registry.mlflow_examined import HERE, ExaminedServer
-from registry.s3_examined import ExaminedBucket
+from registry.setup.local_examined import Folder, examined_cache
+from registry.setup.mlflow_examined import HERE, ExaminedServer
+from registry.setup.s3_examined import ExaminedBucket
 from registry.versions.sql_examined import MLFLOW, OURS, USERS, ExaminedDatabase, revisions_of
 
 INIT_TEAM = "slipway init --team"

@@ -8,8 +8,8 @@ import click
 
 from registry.console import json_option, print_document, say
 from registry.masking import masked
-from registry.team import Prepared, missing, prepare
-from registry.team_wiring import parts_of, server_settings
+from registry.setup.team import Prepared, missing, prepare
+from registry.setup.team_wiring import parts_of, server_settings
 from registry.versions.mlflow_store import database_uri, local_location, prepare_store
 from registry.versions.sql_examined import ExaminedDatabase
 from registry.versions.sql_store import move_artifact_locations

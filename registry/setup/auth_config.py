@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from registry.errors import InvalidInput
-from registry.server_settings import ServerSettings
+from registry.setup.server_settings import ServerSettings
 
 VARIABLE = "MLFLOW_AUTH_CONFIG_PATH"
 PLACE = Path(".slipway/mlflow_auth.ini")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from registry.artifacts.cache_entry import TRASH, size_bytes
 from registry.artifacts.cache_room import KEEP_PARTIAL_S, PARTIAL
-from registry.doctor import FoundCache
 from registry.errors import SlipwayError, Unavailable
 from registry.manifest import files_below
+from registry.setup.doctor import FoundCache
 
 
 def free_bytes(paths: Iterable[Path]) -> dict[Path, int]:

@@ -1,7 +1,7 @@
 """The rules of `slipway doctor`: what is fine, what deserves a look, what is wrong, and what to do about it.
 
-Each rule takes what was found and returns findings; who looks is `registry.examine`. A look that fails is a finding
-too: nothing that is broken breaks the doctor.
+Each rule takes what was found and returns findings; who looks is `registry.setup.examine`. A look that fails is a
+finding too: nothing that is broken breaks the doctor.
 """
 
 import enum

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from registry import looks
-from registry.auth_config import auth_config
-from registry.doctor import Finding, Look, Outcome, Side, diagnose, warn, wrong
 from registry.errors import SlipwayError, Unavailable
-from registry.local_examined import Folder
-from registry.server_settings import ServerSettings, TeamSettings
 from registry.settings import RegistrySettings, load_settings, registry_uri
-from registry.team_wiring import artifacts_of, history_of
+from registry.setup import probes as looks
+from registry.setup.auth_config import auth_config
+from registry.setup.doctor import Finding, Look, Outcome, Side, diagnose, warn, wrong
+from registry.setup.local_examined import Folder
+from registry.setup.server_settings import ServerSettings, TeamSettings
+from registry.setup.team_wiring import artifacts_of, history_of
 
 ON_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from registry.doctor import (
+from registry.errors import Unavailable
+from registry.setup.doctor import (
     Finding,
     FoundCache,
     Outcome,
@@ -29,7 +30,6 @@ from registry.doctor import (
     judge_versions,
     ok,
 )
-from registry.errors import Unavailable
 from registry.versions.experiment_root import ExperimentRoot
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

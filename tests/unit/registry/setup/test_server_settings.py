@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from registry.errors import InvalidInput
-from registry.server_settings import ServerSettings, TeamSettings
 from registry.settings import RegistrySettings, load_settings
+from registry.setup.server_settings import ServerSettings, TeamSettings
 
 DATABASE, ARTIFACTS = "postgresql://ann:hunter2@db/mlflow", "s3://models/team/"
 
