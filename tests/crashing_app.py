@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from mlflow.server import app as flask_app
 from mlflow.server.fastapi_app import app as fastapi_app
 
-from registry.app_routes import Keeper
 from registry.ledger.ledger import Ledger
-from registry.mlflow_app import OpenAccess, keeper, with_slipway
+from registry.server.app_routes import Keeper
+from registry.server.mlflow_app import OpenAccess, keeper, with_slipway
 from tests.deciding import Fuse, fused
 
 FUSE = Path("fuse")

@@ -62,8 +62,8 @@ def test_the_strings_are_found():
     """One of each kind is among them: command table, entry point, lazy import, `-m`, preload, type checker."""
     assert {
         "registry.decisions.gate_commands",
-        "registry.entry_points:registry_store",
-        "registry.mlflow_guarded_artifacts",
+        "registry.server.entry_points:registry_store",
+        "registry.server.guard.mlflow_guarded_artifacts",
         "serving.worker",
         "registry.gate.checks.slices",
         "registry.setup.mlflow_examined",

@@ -8,7 +8,7 @@ from fastapi import Request
 from mlflow.server import auth
 
 from registry.errors import NotApproved
-from registry.mlflow_auth_app import UserAccess
+from registry.server.mlflow_auth_app import UserAccess
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,8 +9,8 @@ import pytest
 
 from registry.artifacts.locations import Place
 from registry.errors import Unavailable
-from registry.sql_write_locks import AdvisoryLocks, FileWriteLocks
-from registry.write_locks import WriteLocks
+from registry.server.guard.sql_write_locks import AdvisoryLocks, FileWriteLocks
+from registry.server.guard.write_locks import WriteLocks
 
 STORE = "s3://b"
 VERSION = Place(STORE, ("0", "models", "m-1", "artifacts"))

@@ -11,16 +11,16 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from registry.app_limits import MAX_BODY_BYTES, BoundedBody
 from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.ledger.history import verify
 from registry.ledger.situation import look
 from registry.ledger.sql_migrate import open_history
+from registry.server.app_limits import MAX_BODY_BYTES, BoundedBody
 from registry.text import require_storable
 from registry.version import parse_ref
 from tests.asgi import ask
 from tests.guarded import Answer
-from tests.unit.registry.test_app import Office, beat
+from tests.unit.registry.server.test_app import Office, beat
 
 UNDERSTOOD = {200, 400, 403, 404, 405, 409, 413}
 NUMBERS = [0, -1, 2**31 - 1, 2**31, 2**63, -(2**63) - 1, 10**30, 1.5, 1e308, True]

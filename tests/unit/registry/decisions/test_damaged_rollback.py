@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry.errors import Unavailable
-from tests.unit.registry.test_app import Office, code
+from tests.unit.registry.server.test_app import Office, code
 
 BACK = {"model": "m", "reason": "errors doubled"}
 SKIP = {**BACK, "skip_damaged": True}

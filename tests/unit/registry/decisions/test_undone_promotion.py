@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.registry.test_app import Office, code
+from tests.unit.registry.server.test_app import Office, code
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from registry.app_limits import BoundedBody
-from registry.app_routes import Access, Api, Keeper
 from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+from registry.server.app_limits import BoundedBody
+from registry.server.app_routes import Access, Api, Keeper
 from registry.text import cleaned_values
 
 NOT_AUTHENTICATED = "not-authenticated"

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 
-from registry.app import STATUS, answer_to, build_api
-from registry.app_routes import Keeper
 from registry.errors import InvalidInput, NotApproved, SlipwayError
 from registry.gate.verdict import Finding, Outcome
 from registry.ledger.events import EventKind
@@ -21,6 +19,8 @@ from registry.ledger.situation import look
 from registry.manifest import Manifest, manifest_of
 from registry.model_registry import Measured, Origin
 from registry.policy.policy import ArtifactRule, PolicyBook
+from registry.server.app import STATUS, answer_to, build_api
+from registry.server.app_routes import Keeper
 from registry.version import Version, parse_ref
 from tests.asgi import ask
 from tests.fakes import FakeClaims, FakeHeartbeats, logged_model

@@ -25,8 +25,8 @@ from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 from registry.artifacts.locations import Place, place_of, unguarded
 from registry.errors import InvalidInput
-from registry.mlflow_refusal import refusing
-from registry.mlflow_server import server_protection
+from registry.server.guard.mlflow_refusal import refusing
+from registry.server.mlflow_server import server_protection
 
 INCOMING = ".slipway-incoming"
 GUARDED = frozenset(

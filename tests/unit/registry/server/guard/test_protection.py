@@ -9,12 +9,12 @@ import pytest
 from registry.artifacts.locations import place_of
 from registry.decisions.projection import PROJECTED_TAGS, STAGE_TAG
 from registry.errors import Conflict, NotApproved, Unavailable
-from registry.guard import PROMPT_TAG, ShownModel
-from registry.kept import Kept
 from registry.ledger.history import History
 from registry.ledger.situation import look
 from registry.policy.policy import PolicyBook
-from registry.protection import Protection, Stored, VersionKey
+from registry.server.guard.guard import PROMPT_TAG, ShownModel
+from registry.server.guard.kept import Kept
+from registry.server.guard.protection import Protection, Stored, VersionKey
 from registry.version import parse_ref
 from tests.fakes import NoWriteLocks, logged_model
 from tests.unit.registry.decisions.test_promote import LOOSE, Desk

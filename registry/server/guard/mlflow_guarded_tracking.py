@@ -34,11 +34,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 
 from registry.artifacts.locations import unguarded
 from registry.errors import NotApproved
-from registry.guard import refuse_borrowed, require_not_ours
-from registry.guard_wiring import open_protection
-from registry.mlflow_caller import caller
-from registry.mlflow_refusal import refusing
-from registry.sql_protected import ProtectedTables
+from registry.server.guard.guard import refuse_borrowed, require_not_ours
+from registry.server.guard.guard_wiring import open_protection
+from registry.server.guard.mlflow_refusal import refusing
+from registry.server.guard.sql_protected import ProtectedTables
+from registry.server.mlflow_caller import caller
 from registry.text import cleaned
 from registry.versions.mlflow_origin import LOGGED_BY
 

@@ -1,4 +1,4 @@
-"""What is protected now, asked by the doors that guard a server: gathered here, judged by `registry.guard`.
+"""What is protected now, asked by the doors that guard a server: gathered here, judged by `guard.guard`.
 
 A version is protected while it is in a stage of its model's policy: by the history, by its alias or by MLflow's stage
 label. Its files, its run and its logged model are so too while a rollback may go back to it. What is deleted is held
@@ -17,7 +17,11 @@ from registry.artifacts.locations import DEFAULT_WORKSPACE, Place, names_no_plac
 from registry.artifacts.place_index import PlaceIndex
 from registry.artifacts.plain_locations import require_plain
 from registry.errors import Conflict, NotApproved, NotFound
-from registry.guard import (
+from registry.ledger.history import History, fold
+from registry.ledger.identity import uid_of
+from registry.policy.policy import PolicyBook
+from registry.registered_model import RegisteredModel
+from registry.server.guard.guard import (
     PROMPT_TAG,
     Hold,
     ShownModel,
@@ -44,13 +48,9 @@ from registry.guard import (
     stage_of_label,
     with_formers,
 )
-from registry.ledger.history import History, fold
-from registry.ledger.identity import uid_of
-from registry.policy.policy import PolicyBook
-from registry.registered_model import RegisteredModel
+from registry.server.guard.write_locks import WriteLocks
 from registry.stages import mlflow_stage_of
 from registry.text import can_be_asked_for
-from registry.write_locks import WriteLocks
 
 RESTS_ON = ("slipway", "holdout")
 VERSION_OF = re.compile(r"models:/(?P<model>.+)/(?P<number>[0-9]{1,9})")

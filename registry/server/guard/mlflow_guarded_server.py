@@ -14,10 +14,10 @@ from mlflow.server.workspace_helpers import _get_workspace_store
 from registry.artifacts.locations import unguarded
 from registry.artifacts.plain_locations import require_plain
 from registry.errors import InvalidInput
-from registry.mlflow_guarded_artifacts import ArtifactGuard
-from registry.mlflow_guarded_workspaces import GuardedWorkspaces
-from registry.mlflow_server import HOW, server_protection
-from registry.protection import Protection
+from registry.server.guard.mlflow_guarded_artifacts import ArtifactGuard
+from registry.server.guard.mlflow_guarded_workspaces import GuardedWorkspaces
+from registry.server.guard.protection import Protection
+from registry.server.mlflow_server import HOW, server_protection
 
 
 def require_guarded_server() -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from registry.kept import Kept
 from registry.ledger.sql_migrate import open_history
 from registry.policy.policy_file import PolicyFile
-from registry.protection import Protection, Tables
+from registry.server.guard.kept import Kept
+from registry.server.guard.protection import Protection, Tables
+from registry.server.guard.sql_write_locks import open_write_locks
 from registry.settings import RegistrySettings, history_place, load_settings, policy_place
-from registry.sql_write_locks import open_write_locks
 
 DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # where `mlflow server` (3.17) tells its workers
 

@@ -8,8 +8,8 @@ from mlflow.entities.workspace import Workspace, WorkspaceDeletionMode
 from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore
 
 from registry.artifacts.locations import unguarded
-from registry.mlflow_refusal import refusing
-from registry.mlflow_server import server_protection
+from registry.server.guard.mlflow_refusal import refusing
+from registry.server.mlflow_server import server_protection
 
 GUARDED = frozenset({"create_workspace", "delete_workspace", "update_workspace"})
 

@@ -1,7 +1,7 @@
 """The door through which `mlflow server --app-name slipway` finds MLflow's own application with our API in it.
 
 The API is mounted before MLflow's catch-all, inside everything that guards the rest: host check, cross-site check,
-security headers, workspaces. `registry.mlflow_auth_app` does the same above MLflow's authentication.
+security headers, workspaces. `registry.server.mlflow_auth_app` does the same above MLflow's authentication.
 """
 
 import importlib.metadata
@@ -26,19 +26,19 @@ from mlflow.utils.workspace_context import get_request_workspace
 from starlette.responses import JSONResponse
 from starlette.routing import Mount
 
-from registry.app import build_api
-from registry.app_routes import Access, Keeper
 from registry.artifacts.locations import DEFAULT_WORKSPACE
 from registry.decisions.wiring import cached_files
 from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.errors import SlipwayError
 from registry.gate.judged_files import judged_files
 from registry.ledger.ledger import Ledger
-from registry.mlflow_guarded_artifacts import no_presigned_uploads
-from registry.mlflow_guarded_server import require_guarded_server
-from registry.mlflow_refusal import refusing
-from registry.mlflow_server import database_of_server, server_protection
-from registry.mlflow_server_registry import ServerRegistry
+from registry.server.app import build_api
+from registry.server.app_routes import Access, Keeper
+from registry.server.guard.mlflow_guarded_artifacts import no_presigned_uploads
+from registry.server.guard.mlflow_guarded_server import require_guarded_server
+from registry.server.guard.mlflow_refusal import refusing
+from registry.server.mlflow_server import database_of_server, server_protection
+from registry.server.mlflow_server_registry import ServerRegistry
 from registry.settings import RegistrySettings, history_place, load_settings
 from registry.version import Version
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from registry.guard import PROMPT_TAG, ShownModel
 from registry.ledger.history import HEAD_TAG
-from registry.protection import Stored, VersionKey
 from registry.registered_model import RegisteredModel
+from registry.server.guard.guard import PROMPT_TAG, ShownModel
+from registry.server.guard.protection import Stored, VersionKey
 from registry.stages import MLFLOW_NONE, mlflow_stage_of
 from registry.text import can_be_asked_for
 from registry.version import LARGEST_NUMBER

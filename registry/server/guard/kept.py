@@ -11,7 +11,7 @@ from typing import Protocol
 from registry.artifacts.locations import Place
 from registry.artifacts.place_index import PlaceIndex
 from registry.ledger.history import Record, fold
-from registry.protection import Stored, Tables, places_of
+from registry.server.guard.protection import Stored, Tables, places_of
 
 
 class Decided(Protocol):

@@ -14,7 +14,25 @@ from typing import Annotated, Any, Protocol, TypeVar
 from fastapi import Query, Request
 from pydantic import ValidationError
 
-from registry.app_bodies import (
+from registry.decisions.carry_out import settled
+from registry.decisions.decisions import Noted, Receipt
+from registry.decisions.ledger_decisions import LedgerDecisions, whatever_the_policy
+from registry.decisions.promote import Who, say_why
+from registry.decisions.recorded_grounds import Judge, acceptable, recorded_grounds
+from registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
+from registry.engines.named_beats import named_now
+from registry.errors import InvalidInput, NotApproved, NotFound
+from registry.gate.grounds import Grounds
+from registry.gate.verdict import verdict_from
+from registry.ledger.history import Record
+from registry.ledger.history_shown import parse_time, shown_at, shown_events, verified
+from registry.ledger.identity import name_now, uid_named
+from registry.ledger.ledger import Ledger
+from registry.ledger.situation import Situation, look
+from registry.manifest import Manifest
+from registry.policy.policy import PolicyBook
+from registry.policy.roles import May, Role, require_role
+from registry.server.app_bodies import (
     MANIFEST,
     AdoptionBody,
     ApprovalBody,
@@ -34,24 +52,6 @@ from registry.app_bodies import (
     Uid,
     VerdictBody,
 )
-from registry.decisions.carry_out import settled
-from registry.decisions.decisions import Noted, Receipt
-from registry.decisions.ledger_decisions import LedgerDecisions, whatever_the_policy
-from registry.decisions.promote import Who, say_why
-from registry.decisions.recorded_grounds import Judge, acceptable, recorded_grounds
-from registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
-from registry.engines.named_beats import named_now
-from registry.errors import InvalidInput, NotApproved, NotFound
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import verdict_from
-from registry.ledger.history import Record
-from registry.ledger.history_shown import parse_time, shown_at, shown_events, verified
-from registry.ledger.identity import name_now, uid_named
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation, look
-from registry.manifest import Manifest
-from registry.policy.policy import PolicyBook
-from registry.policy.roles import May, Role, require_role
 from registry.stages import find_stage
 from registry.version import Version, VersionRef, parse_ref
 

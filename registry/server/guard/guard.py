@@ -1,7 +1,7 @@
 """The rules by which a server guards its stages: what is held there, and which calls of MLflow's may touch it.
 
-Pure: `registry.protection` gathers what is held, the doors ask here before they let a call through. A refusal says what
-holds the thing and the command that does it properly. Stages are compared without case.
+Pure: `registry.server.guard.protection` gathers what is held, the doors ask here before they let a call through. A
+refusal says what holds the thing and the command that does it properly. Stages are compared without case.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from registry.decisions.projection import PROJECTED_TAGS
 from registry.errors import NotApproved
 from registry.ledger.history import ModelState
-from registry.lookalikes import is_plain, looks_like
 from registry.registered_model import RegisteredModel
+from registry.server.guard.lookalikes import is_plain, looks_like
 from registry.stages import mlflow_stage_of
 
 OUR_TAGS = "slipway."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.lookalikes import is_plain, looks_like
+from registry.server.guard.lookalikes import is_plain, looks_like
 
 ALIKE = [
     "production",

@@ -18,7 +18,7 @@ from mlflow.server import auth
 
 from registry.artifacts.mlflow_errors import translated
 from registry.errors import NotApproved
-from registry.mlflow_app import OpenAccess, keeper, with_slipway
+from registry.server.mlflow_app import OpenAccess, keeper, with_slipway
 from registry.text import can_be_asked_for
 
 USER = "slipway.user"

@@ -3,7 +3,7 @@
 from mlflow.server.handlers import _get_model_registry_store
 
 from registry.errors import InvalidInput
-from registry.protection import Protection
+from registry.server.guard.protection import Protection
 
 HOW = (
     "mlflow server --app-name slipway --backend-store-uri slipway+postgresql://… --artifacts-destination slipway+s3://…"

@@ -16,8 +16,8 @@ from registry.artifacts.file_locks import held_alone, held_shared
 from registry.artifacts.locations import Place
 from registry.errors import Unavailable
 from registry.ledger.sql_history import translated
+from registry.server.guard.write_locks import WAIT_S, WriteLocks, needed_alone, needed_to_store
 from registry.sql_connection import CONNECT
-from registry.write_locks import WAIT_S, WriteLocks, needed_alone, needed_to_store
 
 LOOK_EVERY_S = 0.05
 STRIPES = 4096  # lock files are not removed: places share them, and sometimes wait for each other needlessly
