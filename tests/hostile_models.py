@@ -234,6 +234,13 @@ def named_as_encoded(folder: Path, canary: Path) -> None:
     change(folder, python_function={"model_path": "model.skops.gz"}, sklearn={"pickled_model": "model.skops.gz"})
 
 
+def onnx_called_ort(folder: Path, canary: Path) -> None:
+    """Name an ONNX model so that onnxruntime reads it in a format of its own."""
+    onnx_model(folder)
+    (folder / "model.onnx").rename(folder / "model.ort")
+    change(folder, onnx={"data": "model.ort"}, python_function={"data": "model.ort"})
+
+
 def reviewed_name_elsewhere(folder: Path, canary: Path) -> None:
     """Use the name of a reviewed type from another module, and have MLmodel vouch for it."""
     (folder / "model.skops").write_bytes(_with_type(folder / "model.skops", "evil.tree._tree", "Tree"))
@@ -457,6 +464,7 @@ ATTACKS: dict[str, tuple[Attack, ...]] = {
         skops_with_more,
         something_before_the_zip,
         named_as_encoded,
+        onnx_called_ort,
         companion_is_a_pickle,
         example_is_no_json,
         extra_file_is_a_pickle,

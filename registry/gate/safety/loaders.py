@@ -135,7 +135,8 @@ LOADERS: Mapping[str, Loader] = {
         pyfunc_key="data",
         strange=_strange_onnx,
         serialization=_own,
-        is_own=lambda path, conf: onnx_files(path) is not None,
+        # By another ending, `.ort`, onnxruntime reads another format, whatever ONNX says of the bytes.
+        is_own=lambda path, conf: path.suffix == ".onnx" and onnx_files(path) is not None,
         beside=lambda path: onnx_files(path) or (),
     ),
 }

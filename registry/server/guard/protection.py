@@ -53,6 +53,7 @@ from registry.stages import mlflow_stage_of
 from registry.text import can_be_asked_for
 
 RESTS_ON = ("slipway", "holdout")
+ALL_MODELS = "*"
 VERSION_OF = re.compile(r"models:/(?P<model>.+)/(?P<number>[0-9]{1,9})")
 
 
@@ -148,7 +149,13 @@ class Protection:
             yield
 
     def name_may_be_given(self, workspace: str, name: str) -> None:
-        """Refuse a model's name that looks like that of another with a version in a protected stage."""
+        """Refuse a name that looks like that of another model with a version in a protected stage, or means all."""
+        if name == ALL_MODELS:
+            raise NotApproved(
+                f"no model is called {name}: to MLflow's permissions that is every model, and whoever makes it has them",
+                code="wrong-name",
+                hint="give it another name",
+            )
         for alike in names_alike(name, self.tables.models(workspace)):
             shown = self.tables.model(workspace, alike)
             holds = self._holds(shown) if shown is not None else ()

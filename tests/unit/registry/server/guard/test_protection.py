@@ -420,6 +420,16 @@ def test_no_model_is_called_so_that_it_looks_like_a_protected_one(guarded: Guard
     may.name_may_be_given(HERE, name)
 
 
+def test_no_model_is_called_as_all_of_them_are_to_mlflows_permissions(guarded: Guarded):
+    """Whoever makes it would be given what may be done with every model."""
+    for act in (
+        lambda: guarded.protection.name_may_be_given(HERE, "*"),
+        lambda: enter(guarded.protection.model_may_be_renamed(HERE, "m", "*")),
+    ):
+        with pytest.raises(NotApproved, match="every model"):
+            act()
+
+
 def test_our_tags_are_ours(guarded: Guarded):
     """Of model, version, run and logged model; others are free, and so are the tags of runs that nothing comes from."""
     guard = guarded.protection
