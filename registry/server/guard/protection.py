@@ -152,7 +152,7 @@ class Protection:
         """Refuse a name that looks like that of another model with a version in a protected stage, or means all."""
         if name == ALL_MODELS:
             raise NotApproved(
-                f"no model is called {name}: to MLflow's permissions that is every model, and whoever makes it has them",
+                f"no model is called {name}: to MLflow's permissions that is every model, and whoever makes it has all",
                 code="wrong-name",
                 hint="give it another name",
             )
