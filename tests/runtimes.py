@@ -8,12 +8,12 @@ import pandas as pd
 
 from registry.signature import Field
 from serving.runtimes.columns import Columns
-from serving.runtimes.compile import compiled_to_store
-from serving.runtimes.compiled_formulas import open_formulas
-from serving.runtimes.compiled_trees import open_trees
-from serving.runtimes.matrix_runner import MatrixRunner
-from serving.runtimes.read_estimator import read_estimator
-from serving.runtimes.read_preparation import read_preparation
+from serving.runtimes.compiled.compile import compiled_to_store
+from serving.runtimes.compiled.compiled_formulas import open_formulas
+from serving.runtimes.compiled.compiled_trees import open_trees
+from serving.runtimes.compiled.matrix_runner import MatrixRunner
+from serving.runtimes.compiled.read_estimator import read_estimator
+from serving.runtimes.compiled.read_preprocessing import read_preparation
 from serving.runtimes.runner import RunnerReport
 from serving.runtimes.stored import Stored
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from registry.profile import CategoricalProfile, NumericProfile, Profile
 from registry.signature import Field
-from serving.runtimes.build_trees import float32_limits
-from serving.runtimes.categories import UNSEEN
-from serving.runtimes.preparation import Category, Matrix, Numbers, Preparation, Single, Step
+from serving.runtimes.compiled.build_trees import float32_limits
+from serving.runtimes.compiled.categories import UNSEEN
+from serving.runtimes.compiled.preprocessing import Category, Matrix, Numbers, Preparation, Single, Step
 from serving.table import Table
 
 MOST_REAL = 2000

@@ -28,7 +28,7 @@ from registry.gate.safety.judged_loading import held_to_its_format
 from registry.gate.safety.native_content import require_sound
 from registry.signature import stored_signature
 from serving.runtimes.columns import Columns, is_plain
-from serving.runtimes.matrix_runner import unknown_method
+from serving.runtimes.compiled.matrix_runner import unknown_method
 from serving.runtimes.runner import PREDICT, RunnerReport
 from serving.runtimes.stored import Stored
 from serving.table import Table

@@ -11,9 +11,9 @@ from serving.runtimes.runner import Runner
 from serving.runtimes.stored import read_stored
 
 OPENERS = {
-    "formulas": ("serving.runtimes.compiled_formulas", "open_formulas"),
-    "trees": ("serving.runtimes.compiled_trees", "open_trees"),
-    "sklearn": ("serving.runtimes.sklearn_prepared", "open_prepared"),
+    "formulas": ("serving.runtimes.compiled.compiled_formulas", "open_formulas"),
+    "trees": ("serving.runtimes.compiled.compiled_trees", "open_trees"),
+    "sklearn": ("serving.runtimes.compiled.sklearn_prepared", "open_prepared"),
     "mlflow": ("serving.runtimes.mlflow_runner", "open_mlflow"),
     "isolated": ("serving.runtimes.isolated", "open_isolated"),
 }

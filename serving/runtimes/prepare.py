@@ -18,8 +18,12 @@ from threadpoolctl import threadpool_limits
 from registry.errors import NotApproved
 from registry.profile import Profile
 from serving.runtimes.columns import Columns
-from serving.runtimes.compile import compiled_to_store
-from serving.runtimes.estimator_parts import EstimatorParts
+from serving.runtimes.compiled.compile import compiled_to_store
+from serving.runtimes.compiled.estimator_parts import EstimatorParts
+from serving.runtimes.compiled.read_estimator import read_estimator
+from serving.runtimes.compiled.read_preprocessing import Prepared, read_preparation, without_checks
+from serving.runtimes.compiled.sklearn_prepared import METHODS
+from serving.runtimes.compiled.unsupported import NotCompilable, type_name
 from serving.runtimes.hard_rows import HardRows, Known, hard_rows, take
 from serving.runtimes.isolated import IsolatedRunner, ModelProcessError
 from serving.runtimes.libraries import other_libraries
@@ -35,12 +39,8 @@ from serving.runtimes.mlflow_loaded import (
 )
 from serving.runtimes.mlflow_runner import PREDICT_PROBA, MlflowRunner
 from serving.runtimes.open import open_runner
-from serving.runtimes.read_estimator import read_estimator
-from serving.runtimes.read_preparation import Prepared, read_preparation, without_checks
 from serving.runtimes.runner import PREDICT, Runner, RunnerReport
-from serving.runtimes.sklearn_prepared import METHODS
 from serving.runtimes.stored import Stored, preparation_to_store, write_stored
-from serving.runtimes.unsupported import NotCompilable, type_name
 from serving.runtimes.verify import verify
 
 PROFILE = Path("extra_files") / "profile.json"

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from registry.errors import Corrupt
-from serving.runtimes.preparation import Category, Numbers, Preparation, Single, Step
+from serving.runtimes.compiled.preprocessing import Category, Numbers, Preparation, Single, Step
 from serving.runtimes.runner import RunnerReport
 
 DOCUMENT = "runner.json"

@@ -18,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 
 from registry.profile import Profile, profile_columns
 from serving.runtimes.columns import Columns
+from serving.runtimes.compiled.read_estimator import read_estimator
+from serving.runtimes.compiled.read_preprocessing import read_preparation
 from serving.runtimes.hard_rows import HardRows, Known, decimals_of, hard_rows, neighbours
-from serving.runtimes.read_estimator import read_estimator
-from serving.runtimes.read_preparation import read_preparation
 from serving.runtimes.verify import verify
 from serving.table import Table
 from tests.runtimes import columns_of, compiled, labels, mixed

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry.errors import InvalidInput
-from serving.runtimes.estimators import Answer
-from serving.runtimes.preparation import Preparation, missing_columns
+from serving.runtimes.compiled.estimators import Answer
+from serving.runtimes.compiled.preprocessing import Preparation, missing_columns
 from serving.runtimes.runner import RunnerReport
 from serving.runtimes.stored import Stored, preparation_from_store
 from serving.table import Table

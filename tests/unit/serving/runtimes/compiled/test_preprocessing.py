@@ -20,10 +20,10 @@ from sklearn.preprocessing import (
 )
 
 from registry.errors import InvalidInput
-from serving.runtimes.preparation import Preparation
-from serving.runtimes.read_preparation import read_preparation, without_checks
+from serving.runtimes.compiled.preprocessing import Preparation
+from serving.runtimes.compiled.read_preprocessing import read_preparation, without_checks
+from serving.runtimes.compiled.unsupported import NotCompilable
 from serving.runtimes.stored import preparation_from_store, preparation_to_store
-from serving.runtimes.unsupported import NotCompilable
 from serving.table import Table
 from tests.runtimes import columns_of, mixed
 from training.dataset import ColumnSchema, kind_of

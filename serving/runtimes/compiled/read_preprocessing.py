@@ -18,9 +18,9 @@ from sklearn.preprocessing import (
 )
 
 from registry.signature import Field
-from serving.runtimes.categories import ENCODERS, Source, read_categories
-from serving.runtimes.preparation import Category, Matrix, Numbers, Places, Preparation, Single, Step
-from serving.runtimes.unsupported import NotCompilable, type_name
+from serving.runtimes.compiled.categories import ENCODERS, Source, read_categories
+from serving.runtimes.compiled.preprocessing import Category, Matrix, Numbers, Places, Preparation, Single, Step
+from serving.runtimes.compiled.unsupported import NotCompilable, type_name
 
 NUMERIC = frozenset({"double", "boolean", "long", "integer"})
 NOTHING: Matrix = np.empty(0)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import linear_model, neural_network, svm
 
-from serving.runtimes.estimator_parts import EstimatorParts, class_labels, require_own_labels
+from serving.runtimes.compiled.estimator_parts import EstimatorParts, class_labels, require_own_labels
 
 LINEAR_CLASSIFIERS = (
     linear_model.LogisticRegression,

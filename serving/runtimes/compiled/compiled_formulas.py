@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.runtimes.estimators import Linear, Network
-from serving.runtimes.formulas import Classes, Finite
-from serving.runtimes.matrix_runner import MatrixRunner, matrix_runner
+from serving.runtimes.compiled.estimators import Linear, Network
+from serving.runtimes.compiled.formulas import Classes, Finite
+from serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
 from serving.runtimes.stored import Stored
 
 

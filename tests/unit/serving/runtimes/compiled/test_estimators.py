@@ -10,8 +10,8 @@ from sklearn import ensemble, linear_model, neighbors, neural_network, svm, tree
 from sklearn.base import is_classifier
 from threadpoolctl import threadpool_limits
 
-from serving.runtimes.read_estimator import read_estimator
-from serving.runtimes.unsupported import NotCompilable
+from serving.runtimes.compiled.read_estimator import read_estimator
+from serving.runtimes.compiled.unsupported import NotCompilable
 from serving.runtimes.verify import differs
 from serving.table import Table
 from tests.runtimes import columns_of, compiled
