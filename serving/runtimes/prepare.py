@@ -24,10 +24,7 @@ from serving.runtimes.compiled.read_estimator import read_estimator
 from serving.runtimes.compiled.read_preprocessing import Prepared, read_preparation, without_checks
 from serving.runtimes.compiled.sklearn_prepared import METHODS
 from serving.runtimes.compiled.unsupported import NotCompilable, type_name
-from serving.runtimes.hard_rows import HardRows, Known, hard_rows, take
 from serving.runtimes.isolated import IsolatedRunner, ModelProcessError
-from serving.runtimes.libraries import other_libraries
-from serving.runtimes.measure import UNKNOWN_S, median_s, resident_bytes, size_bytes
 from serving.runtimes.mlflow_loaded import (
     Example,
     Loaded,
@@ -41,7 +38,10 @@ from serving.runtimes.mlflow_runner import PREDICT_PROBA, MlflowRunner
 from serving.runtimes.open import open_runner
 from serving.runtimes.runner import PREDICT, Runner, RunnerReport
 from serving.runtimes.stored import Stored, preparation_to_store, write_stored
-from serving.runtimes.verify import verify
+from serving.runtimes.verification.hard_rows import HardRows, Known, hard_rows, take
+from serving.runtimes.verification.libraries import other_libraries
+from serving.runtimes.verification.measure import UNKNOWN_S, median_s, resident_bytes, size_bytes
+from serving.runtimes.verification.verify import verify
 
 PROFILE = Path("extra_files") / "profile.json"
 MOST_ROWS = 20_000

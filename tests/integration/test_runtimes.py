@@ -32,7 +32,7 @@ from serving.runtimes.isolated import IsolatedRunner, ModelProcessError
 from serving.runtimes.open import open_runner
 from serving.runtimes.prepare import prepare_runner
 from serving.runtimes.runner import Runner, RunnerReport
-from serving.runtimes.verify import differs
+from serving.runtimes.verification.verify import differs
 from serving.table import Table
 from tests.runtimes import columns_of, labels, mixed
 from training.dataset import ColumnSchema, kind_of

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from serving.runtimes.compiled.read_estimator import read_estimator
 from serving.runtimes.compiled.unsupported import NotCompilable
-from serving.runtimes.verify import differs
+from serving.runtimes.verification.verify import differs
 from serving.table import Table
 from tests.runtimes import columns_of, compiled
 

@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from serving.runtimes.compiled.build_trees import Tree, build_trees, constant_tree, float32_limits
 from serving.runtimes.compiled.trees import Trees
-from serving.runtimes.hard_rows import neighbours
+from serving.runtimes.verification.hard_rows import neighbours
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 ORDINARY = st.floats(-1e38, 1e38)

@@ -20,8 +20,8 @@ from registry.profile import Profile, profile_columns
 from serving.runtimes.columns import Columns
 from serving.runtimes.compiled.read_estimator import read_estimator
 from serving.runtimes.compiled.read_preprocessing import read_preparation
-from serving.runtimes.hard_rows import HardRows, Known, decimals_of, hard_rows, neighbours
-from serving.runtimes.verify import verify
+from serving.runtimes.verification.hard_rows import HardRows, Known, decimals_of, hard_rows, neighbours
+from serving.runtimes.verification.verify import verify
 from serving.table import Table
 from tests.runtimes import columns_of, compiled, labels, mixed
 from training.dataset import ColumnSchema, kind_of

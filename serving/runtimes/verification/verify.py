@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from serving.runtimes.hard_rows import HardRows, take
+from serving.runtimes.verification.hard_rows import HardRows, take
 from serving.table import Table
 
 RELATIVE = 1e-9
