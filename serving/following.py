@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from registry.versions.aliases import AliasHolder
 from registry.versions.occupants import Placement
-from serving.prepared import Prepared
+from serving.preparation.prepared import Prepared
 from serving.target import Sighting, Target
 
 RETRY_AFTER_S = 5.0

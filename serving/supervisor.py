@@ -24,8 +24,8 @@ from registry.errors import SlipwayError
 from registry.versions.occupants import Placements
 from serving.control import Peer
 from serving.following import Followed, Seen, Step, failed, next_step, problem_of, seen_of, succeeded
-from serving.prepared import Prepared, PreparedVersions
-from serving.preparing import Job, prepare_in_child
+from serving.preparation.prepared import Prepared, PreparedVersions
+from serving.preparation.preparing import Job, prepare_in_child
 from serving.settings import ServingSettings
 from serving.target import Sighting, Target
 from serving.workers import OPEN_WITHIN_S, WorkerPool

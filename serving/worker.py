@@ -27,7 +27,7 @@ from serving.lane import Lane
 from serving.loading import load
 from serving.logs import set_up_logs
 from serving.metrics import Snapshot, added
-from serving.prepared import Prepared
+from serving.preparation.prepared import Prepared
 from serving.target import Target, parse_target
 from serving.worker_plan import WorkerPlan
 

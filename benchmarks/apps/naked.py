@@ -11,7 +11,7 @@ from benchmarks.apps.bare import MADE_BY, serve
 from serving.answer import Answer
 from serving.engine import Loaded, Request
 from serving.loading import load
-from serving.prepared import Prepared
+from serving.preparation.prepared import Prepared
 from serving.protocols.forms import encode
 from serving.runtimes.prepare import prepare_runner
 from serving.runtimes.runner import PREDICT

@@ -10,7 +10,7 @@ from registry.errors import NotApproved, SlipwayError, Unavailable
 from registry.versions.aliases import AliasHolder
 from registry.versions.occupants import Placement
 from serving.following import Followed
-from serving.prepared import Prepared
+from serving.preparation.prepared import Prepared
 from serving.settings import ServingSettings
 from serving.supervisor import Supervisor
 from serving.target import Sighting, Target

@@ -25,8 +25,8 @@ from registry.version import Version, VersionRef
 from registry.versions.aliases import identity_of
 from registry.versions.file_integrity import place_to_read, recorded_manifest, records_about
 from registry.versions.provenance import holdout_digest, recorded_provenance
-from serving.prepared import Prepared, PreparedVersions
-from serving.preparing import Job, job_from
+from serving.preparation.prepared import Prepared, PreparedVersions
+from serving.preparation.preparing import Job, job_from
 from serving.registry_doors import open_aliases
 from serving.runtimes.prepare import prepare_runner
 

@@ -1,0 +1,1 @@
+"""How does a version become servable? It is fetched, compared and compiled in a child, and kept in the cache."""
