@@ -18,7 +18,7 @@ from typing import Any
 
 from registry.errors import SlipwayError, Unavailable
 from serving.lane_process import LaneProcess, Reply, Request
-from serving.protocols.content_type import BodyKind
+from serving.protocols.mlflow.content_type import BodyKind
 from serving.runtimes.runner import PREDICT
 
 PROGRAM = (sys.executable, "-m", "serving.mlflow_lane")

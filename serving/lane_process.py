@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.errors import SlipwayError
-from serving.protocols.content_type import BodyKind
+from serving.protocols.mlflow.content_type import BodyKind
 from serving.runtimes.runner import PREDICT
 from serving.table import Table
 

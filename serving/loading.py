@@ -5,7 +5,7 @@ from pathlib import Path
 from registry.signature import stored_signature
 from serving.engine import Loaded
 from serving.preparation.prepared import Prepared
-from serving.protocols.forms import compile_decoder
+from serving.protocols.mlflow.forms import compile_decoder
 from serving.runtimes.open import open_runner
 from serving.target import Target
 

@@ -27,12 +27,12 @@ from mlflow.types import ParamSchema, ParamSpec, Schema
 from registry.errors import Corrupt, InvalidInput, SlipwayError
 from registry.mlmodel import read_mlmodel
 from registry.signature import Signature, stored_signature
-from serving.protocols.columns import is_of_columns
-from serving.protocols.content_type import BodyKind
-from serving.protocols.diagnosis import taken, why_not_json, why_refused, why_table_refused
-from serving.protocols.features import as_invocation
-from serving.protocols.frames import table_of
-from serving.protocols.parquet import ParquetDecoder, compile_parquet_decoder
+from serving.protocols.mlflow.columns import is_of_columns
+from serving.protocols.mlflow.content_type import BodyKind
+from serving.protocols.mlflow.diagnosis import taken, why_not_json, why_refused, why_table_refused
+from serving.protocols.mlflow.features import as_invocation
+from serving.protocols.mlflow.frames import table_of
+from serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
 from serving.runtimes.runner import PREDICT
 from serving.table import Table
 

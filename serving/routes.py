@@ -5,7 +5,7 @@ from urllib.parse import quote, unquote
 
 from registry.errors import NotFound
 from serving.engine import Engine, Slot
-from serving.protocols.forms import FORMS, Form
+from serving.protocols.mlflow.forms import FORMS, Form
 
 Route = tuple[Slot, Form]
 

@@ -23,7 +23,7 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
 from registry.signature import Field, Signature
 from serving.mlflow_parsing import StoredModel, described
-from serving.protocols.columns import is_of_columns
+from serving.protocols.mlflow.columns import is_of_columns
 
 TYPES = ("double", "float", "integer", "long", "boolean", "string")
 NAMES = ("a", "b", "sepal length (cm)", "größe", "x.y", "0", 'quote"d')

@@ -9,7 +9,7 @@ import numpy as np
 
 from registry.signature import Field, Signature
 from serving.engine import Engine, Loaded
-from serving.protocols.forms import BodyKind, compile_decoder
+from serving.protocols.mlflow.forms import BodyKind, compile_decoder
 from serving.runtimes.runner import RunnerReport
 from serving.table import Table
 from serving.target import Target

@@ -12,7 +12,7 @@ import uvloop
 from serving.answer import Answer
 from serving.engine import Request
 from serving.http_protocol import protocol_of
-from serving.protocols.forms import INVOCATIONS
+from serving.protocols.mlflow.forms import INVOCATIONS
 
 MADE_BY = b"x-slipway-model: iris\r\nx-slipway-version: 1\r\nx-slipway-variant: stable\r\n"
 

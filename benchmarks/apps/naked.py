@@ -12,7 +12,7 @@ from serving.answer import Answer
 from serving.engine import Loaded, Request
 from serving.loading import load
 from serving.preparation.prepared import Prepared
-from serving.protocols.forms import encode
+from serving.protocols.mlflow.forms import encode
 from serving.runtimes.prepare import prepare_runner
 from serving.runtimes.runner import PREDICT
 from serving.table import joined, split

@@ -18,7 +18,7 @@ from mlflow.types import ParamSpec, Schema, TensorSpec
 
 from registry.errors import Corrupt, InvalidInput, Unavailable
 from serving.lane import Lane, Parsed
-from serving.protocols.content_type import BodyKind
+from serving.protocols.mlflow.content_type import BodyKind
 from serving.table import Table
 from tests.processes import wait_for
 from tests.scoring_requests import case

@@ -12,7 +12,7 @@ from registry.errors import InvalidInput, Unavailable
 from serving.answer import Answer
 from serving.engine import Engine, Exchange, Request
 from serving.metrics import added, exposition
-from serving.protocols.forms import INVOCATIONS, PREDICT, BodyKind
+from serving.protocols.mlflow.forms import INVOCATIONS, PREDICT, BodyKind
 from serving.table import Table, joined, split
 from serving.target import Target
 from tests.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded

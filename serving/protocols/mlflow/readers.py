@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from registry.signature import Field
-from serving.protocols.columns import Layout, list_of, row_type
+from serving.protocols.mlflow.columns import Layout, list_of, row_type
 from serving.runtimes.runner import PREDICT
 from serving.table import Table
 

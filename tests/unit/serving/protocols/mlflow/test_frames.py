@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from registry.signature import Field, Signature
-from serving.protocols.frames import table_of
+from serving.protocols.mlflow.frames import table_of
 
 PLAIN = ("double", "string", "boolean", "integer", "long", "float")
 SIGNATURE = Signature(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.signature import Field, Signature
-from serving.protocols.decoding import Decoder, compile_decoder
+from serving.protocols.mlflow.decoding import Decoder, compile_decoder
 
 
 def signature(*columns: tuple[str, str], params: tuple[Field, ...] = ()) -> Signature:

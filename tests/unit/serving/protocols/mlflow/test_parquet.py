@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from registry.signature import Field, Signature
-from serving.protocols.parquet import ParquetDecoder, compile_parquet_decoder
+from serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
 
 SIGNATURE = Signature(
     inputs=(

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from registry.signature import Field, Signature
-from serving.protocols.columns import ARRAY_TYPES
-from serving.protocols.decoding import plain_params
-from serving.protocols.readers import Params, Plain
+from serving.protocols.mlflow.columns import ARRAY_TYPES
+from serving.protocols.mlflow.decoding import plain_params
+from serving.protocols.mlflow.readers import Params, Plain
 from serving.table import Table
 
 # For each type: Arrow's, and what pandas may say in the file's metadata that it wrote.

@@ -3,7 +3,7 @@
 import pytest
 
 from registry.errors import InvalidInput
-from serving.protocols.forms import FORMS, INVOCATIONS, PREDICT, BodyKind, is_json
+from serving.protocols.mlflow.forms import FORMS, INVOCATIONS, PREDICT, BodyKind, is_json
 
 
 @pytest.mark.parametrize(

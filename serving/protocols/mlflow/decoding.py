@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from registry.signature import Field, Signature
-from serving.protocols.columns import JSON_TYPES, Layout, is_of_columns, list_of, object_type, row_type
-from serving.protocols.readers import Objects, Params, Plain, Reader, reader, split_reader
+from serving.protocols.mlflow.columns import JSON_TYPES, Layout, is_of_columns, list_of, object_type, row_type
+from serving.protocols.mlflow.readers import Objects, Params, Plain, Reader, reader, split_reader
 
 __all__ = ["Decoder", "Plain", "compile_decoder"]
 

@@ -10,7 +10,7 @@ from mlflow.types import ParamSpec
 
 from registry.errors import InvalidInput
 from serving.mlflow_parsing import described, judge
-from serving.protocols.content_type import BodyKind
+from serving.protocols.mlflow.content_type import BodyKind
 from tests.scoring_requests import Case, case
 
 SECRET = "s3cret"
