@@ -19,10 +19,10 @@ from msgspec import Struct
 
 from registry.errors import InvalidInput, SlipwayError, Unavailable
 from serving.answer import Answer, model_failed, refusal
-from serving.lane import Parsed
 from serving.metrics import Snapshot, Tally, put
 from serving.protocols.mlflow.forms import FORMS, BodyKind, Decoder, Form, Plain, encode, encode_unwrapped, is_json
 from serving.runtimes.runner import PREDICT, Runner
+from serving.slow_lane.lane import Parsed
 from serving.table import Table, joined, split
 from serving.target import Target
 

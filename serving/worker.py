@@ -23,11 +23,11 @@ from serving.control import Peer
 from serving.door import Door
 from serving.engine import Engine, Loaded, Slot
 from serving.http_protocol import close_idle, protocol_of
-from serving.lane import Lane
 from serving.loading import load
 from serving.logs import set_up_logs
 from serving.metrics import Snapshot, added
 from serving.preparation.prepared import Prepared
+from serving.slow_lane.lane import Lane
 from serving.target import Target, parse_target
 from serving.worker_plan import WorkerPlan
 

@@ -17,8 +17,8 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ParamSpec, Schema, TensorSpec
 
 from registry.errors import Corrupt, InvalidInput, Unavailable
-from serving.lane import Lane, Parsed
 from serving.protocols.mlflow.content_type import BodyKind
+from serving.slow_lane.lane import Lane, Parsed
 from serving.table import Table
 from tests.processes import wait_for
 from tests.scoring_requests import case
@@ -260,7 +260,7 @@ def test_a_closed_lane_refuses_and_leaves_no_process(folder: Path):
 
 PARENT = """
 import asyncio
-from serving.lane import Lane
+from serving.slow_lane.lane import Lane
 
 async def live():
     lane = Lane()

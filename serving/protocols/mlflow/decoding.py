@@ -1,7 +1,7 @@
 """From a request's bytes to a `Table`, for requests that are plain: compiled once for each signature.
 
 Plain means: MLflow accepts the request, with these very values, without a doubt. Everything else goes to MLflow's own
-code in the slow lane (`serving.lane`), which decides whether it is accepted and what it means.
+code in the slow lane (`serving.slow_lane.lane`), which decides whether it is accepted and what it means.
 """
 
 import re

@@ -9,8 +9,8 @@ from mlflow.models import Model
 from mlflow.types import ParamSpec
 
 from registry.errors import InvalidInput
-from serving.mlflow_parsing import described, judge
 from serving.protocols.mlflow.content_type import BodyKind
+from serving.slow_lane.mlflow_parsing import described, judge
 from tests.scoring_requests import Case, case
 
 SECRET = "s3cret"

@@ -17,8 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from registry.errors import Corrupt, SlipwayError, Unavailable
-from serving.lane_process import LENGTH, Reply, Request, frame
-from serving.mlflow_parsing import StoredModel, judge, stored_model
+from serving.slow_lane.lane_process import LENGTH, Reply, Request, frame
+from serving.slow_lane.mlflow_parsing import StoredModel, judge, stored_model
 
 PR_SET_PDEATHSIG = 1
 MOST_MODELS = 64
