@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.apps.naked import opened
 from benchmarks.load import Request as Asked
 from benchmarks.measure import markdown_table
-from serving.engine import Engine, Request
+from serving.engine.engine import Engine, Request
 from serving.protocols.mlflow.forms import INVOCATIONS, encode
 from serving.runtimes.runner import PREDICT
 from serving.table import joined, split

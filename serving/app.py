@@ -10,11 +10,11 @@ from time import perf_counter
 from typing import Any
 
 from registry.errors import InvalidInput, SlipwayError
-from serving.answer import Answer, refusal
 from serving.door import Door
-from serving.engine import Request, Slot
+from serving.engine.answer import Answer, refusal
+from serving.engine.engine import Request, Slot
+from serving.engine.metrics import exposition
 from serving.http_protocol import too_large
-from serving.metrics import exposition
 from serving.routes import Route, find_slot, no_such_route
 
 Scope = dict[str, Any]

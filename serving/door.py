@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.engine import Engine, Request
-from serving.metrics import Snapshot
+from serving.engine.engine import Engine, Request
+from serving.engine.metrics import Snapshot
 from serving.routes import Route, scoring_routes
 
 SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")

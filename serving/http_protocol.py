@@ -16,9 +16,9 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from registry.errors import InvalidInput
-from serving.answer import Answer, refusal
 from serving.door import Door
-from serving.engine import Request
+from serving.engine.answer import Answer, refusal
+from serving.engine.engine import Request
 from serving.routes import Route
 
 CONTENT_TYPE, REQUEST_ID = b"content-type", b"x-request-id"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import quote, unquote
 
 from registry.errors import NotFound
-from serving.engine import Engine, Slot
+from serving.engine.engine import Engine, Slot
 from serving.protocols.mlflow.forms import FORMS, Form
 
 Route = tuple[Slot, Form]

@@ -21,11 +21,11 @@ from registry.errors import NotFound, Unavailable
 from serving.app import App
 from serving.control import Peer
 from serving.door import Door
-from serving.engine import Engine, Loaded, Slot
+from serving.engine.engine import Engine, Loaded, Slot
+from serving.engine.loading import load
+from serving.engine.metrics import Snapshot, added
 from serving.http_protocol import close_idle, protocol_of
-from serving.loading import load
 from serving.logs import set_up_logs
-from serving.metrics import Snapshot, added
 from serving.preparation.prepared import Prepared
 from serving.slow_lane.lane import Lane
 from serving.target import Target, parse_target

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from registry.signature import Field, Signature
-from serving.engine import Engine, Loaded
+from serving.engine.engine import Engine, Loaded
 from serving.protocols.mlflow.forms import BodyKind, compile_decoder
 from serving.runtimes.runner import RunnerReport
 from serving.table import Table

@@ -9,8 +9,8 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from serving.answer import Answer
-from serving.engine import Request
+from serving.engine.answer import Answer
+from serving.engine.engine import Request
 from serving.http_protocol import protocol_of
 from serving.protocols.mlflow.forms import INVOCATIONS
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from mlflow.artifacts import download_artifacts
 
 from benchmarks.apps.bare import MADE_BY, serve
-from serving.answer import Answer
-from serving.engine import Loaded, Request
-from serving.loading import load
+from serving.engine.answer import Answer
+from serving.engine.engine import Loaded, Request
+from serving.engine.loading import load
 from serving.preparation.prepared import Prepared
 from serving.protocols.mlflow.forms import encode
 from serving.runtimes.prepare import prepare_runner

@@ -15,9 +15,9 @@ import uvicorn
 
 from serving.app import App
 from serving.door import Door
-from serving.engine import Engine
+from serving.engine.engine import Engine
+from serving.engine.metrics import Snapshot
 from serving.http_protocol import close_idle, protocol_of
-from serving.metrics import Snapshot
 from serving.target import Target
 from tests.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from registry.errors import NotFound
-from serving.engine import Engine, Slot
+from serving.engine.engine import Engine, Slot
 from serving.routes import find_slot, scoring_routes
 from serving.target import Target
 from tests.serving_stand_ins import engine_with

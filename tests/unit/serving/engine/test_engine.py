@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from registry.errors import InvalidInput, Unavailable
-from serving.answer import Answer
-from serving.engine import Engine, Exchange, Request
-from serving.metrics import added, exposition
+from serving.engine.answer import Answer
+from serving.engine.engine import Engine, Exchange, Request
+from serving.engine.metrics import added, exposition
 from serving.protocols.mlflow.forms import INVOCATIONS, PREDICT, BodyKind
 from serving.table import Table, joined, split
 from serving.target import Target

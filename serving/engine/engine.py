@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, Protocol
 from msgspec import Struct
 
 from registry.errors import InvalidInput, SlipwayError, Unavailable
-from serving.answer import Answer, model_failed, refusal
-from serving.metrics import Snapshot, Tally, put
+from serving.engine.answer import Answer, model_failed, refusal
+from serving.engine.metrics import Snapshot, Tally, put
 from serving.protocols.mlflow.forms import FORMS, BodyKind, Decoder, Form, Plain, encode, encode_unwrapped, is_json
 from serving.runtimes.runner import PREDICT, Runner
 from serving.slow_lane.lane import Parsed

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from registry.signature import stored_signature
-from serving.engine import Loaded
+from serving.engine.engine import Loaded
 from serving.preparation.prepared import Prepared
 from serving.protocols.mlflow.forms import compile_decoder
 from serving.runtimes.open import open_runner

@@ -1,0 +1,1 @@
+"""Who answers, and how? From a decoded request to an outcome."""
