@@ -18,17 +18,17 @@ import uvicorn
 import uvloop
 
 from registry.errors import NotFound, Unavailable
-from serving.app import App
 from serving.control import Peer
-from serving.door import Door
 from serving.engine.engine import Engine, Loaded, Slot
 from serving.engine.loading import load
 from serving.engine.metrics import Snapshot, added
-from serving.http_protocol import close_idle, protocol_of
 from serving.logs import set_up_logs
 from serving.preparation.prepared import Prepared
 from serving.slow_lane.lane import Lane
 from serving.target import Target, parse_target
+from serving.transports.http.app import App
+from serving.transports.http.connections import close_idle, protocol_of
+from serving.transports.http.door import Door
 from serving.worker_plan import WorkerPlan
 
 log = logging.getLogger("slipway.serve")

@@ -11,8 +11,8 @@ import uvloop
 
 from serving.engine.answer import Answer
 from serving.engine.engine import Request
-from serving.http_protocol import protocol_of
 from serving.protocols.mlflow.forms import INVOCATIONS
+from serving.transports.http.connections import protocol_of
 
 MADE_BY = b"x-slipway-model: iris\r\nx-slipway-version: 1\r\nx-slipway-variant: stable\r\n"
 

@@ -7,8 +7,8 @@ import pytest
 
 from registry.errors import NotFound
 from serving.engine.engine import Engine, Slot
-from serving.routes import find_slot, scoring_routes
 from serving.target import Target
+from serving.transports.http.routes import find_slot, scoring_routes
 from tests.serving_stand_ins import engine_with
 
 CHURN, OTHERS_STAGE = Target("churn", "production"), Target("churn@production", "production")

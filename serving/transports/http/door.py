@@ -9,7 +9,7 @@ from typing import Any
 
 from serving.engine.engine import Engine, Request
 from serving.engine.metrics import Snapshot
-from serving.routes import Route, scoring_routes
+from serving.transports.http.routes import Route, scoring_routes
 
 SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 

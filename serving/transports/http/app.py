@@ -1,6 +1,6 @@
 """The ASGI application: every route of a worker, whoever speaks HTTP before it.
 
-Scoring routes are usually answered by `serving.http_protocol` already; here they are answered the same.
+Scoring routes are usually answered by `serving.transports.http.connections` already; here they are answered the same.
 """
 
 import json
@@ -10,12 +10,12 @@ from time import perf_counter
 from typing import Any
 
 from registry.errors import InvalidInput, SlipwayError
-from serving.door import Door
 from serving.engine.answer import Answer, refusal
 from serving.engine.engine import Request, Slot
 from serving.engine.metrics import exposition
-from serving.http_protocol import too_large
-from serving.routes import Route, find_slot, no_such_route
+from serving.transports.http.connections import too_large
+from serving.transports.http.door import Door
+from serving.transports.http.routes import Route, find_slot, no_such_route
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

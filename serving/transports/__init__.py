@@ -1,0 +1,1 @@
+"""How do bytes come in and go out? A folder for each transport."""
