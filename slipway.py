@@ -90,7 +90,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "Examine what Slipway stands on here; exit 1 where something is wrong.",
     ),
     "serve": LazyCommand(
-        "serving.serve_commands", "serve", "Answer for what is in a stage, and follow it as it moves."
+        "serving.supervision.serve_commands", "serve", "Answer for what is in a stage, and follow it as it moves."
     ),
     "up": LazyCommand("serving.commands", "up", "Run the tracking server with its UI, and scoring for production."),
 }

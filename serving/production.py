@@ -7,7 +7,7 @@ from registry.errors import NotApproved, NotFound
 from registry.model_registry import ModelRegistry
 from registry.version import Version, VersionRef
 from registry.versions.occupants import Placement, Placements
-from serving.following import Seen, seen_of
+from serving.supervision.following import Seen, seen_of
 from serving.target import Target
 
 UNRECORDED = "an alias put it there, and no decision"

@@ -64,7 +64,7 @@ def test_the_strings_are_found():
         "registry.decisions.gate_commands",
         "registry.server.entry_points:registry_store",
         "registry.server.guard.mlflow_guarded_artifacts",
-        "serving.worker",
+        "serving.supervision.worker",
         "registry.gate.checks.slices",
         "registry.setup.mlflow_examined",
     } <= set(NAMED)

@@ -18,10 +18,10 @@ from registry.settings import decided_at_server, load_settings, registry_uri
 from serving.logs import set_up_logs
 from serving.registry_doors import open_heartbeats, open_placements
 from serving.settings import ServingSettings
-from serving.supervisor import Supervisor
+from serving.supervision.supervisor import Supervisor
+from serving.supervision.worker_plan import WorkerPlan
+from serving.supervision.workers import WorkerPool
 from serving.target import parse_target
-from serving.worker_plan import WorkerPlan
-from serving.workers import WorkerPool
 
 BACKLOG = 2048
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from registry.errors import NotFound, Unavailable
-from serving.control import Peer
+from serving.supervision.control import Peer
 
 
 def talk(scenario: Callable[[Peer, Peer], Awaitable[None]], answer: Any) -> None:

@@ -22,13 +22,13 @@ from registry.artifacts.artifact_cache import FILES, ArtifactCache
 from registry.engines.heartbeats import Heartbeat, Heartbeats
 from registry.errors import SlipwayError
 from registry.versions.occupants import Placements
-from serving.control import Peer
-from serving.following import Followed, Seen, Step, failed, next_step, problem_of, seen_of, succeeded
 from serving.preparation.prepared import Prepared, PreparedVersions
 from serving.preparation.preparing import Job, prepare_in_child
 from serving.settings import ServingSettings
+from serving.supervision.control import Peer
+from serving.supervision.following import Followed, Seen, Step, failed, next_step, problem_of, seen_of, succeeded
+from serving.supervision.workers import OPEN_WITHIN_S, WorkerPool
 from serving.target import Sighting, Target
-from serving.workers import OPEN_WITHIN_S, WorkerPool
 
 log = logging.getLogger("slipway.serve")
 

@@ -4,9 +4,9 @@ import pytest
 
 from registry.versions.aliases import AliasHolder
 from registry.versions.occupants import Placement
-from serving.following import RETRY_AT_MOST_S, Followed, Seen, Step, failed, problem_of, seen_of, succeeded
-from serving.following import next_step as step_after
 from serving.preparation.prepared import Prepared
+from serving.supervision.following import RETRY_AT_MOST_S, Followed, Seen, Step, failed, problem_of, seen_of, succeeded
+from serving.supervision.following import next_step as step_after
 from serving.target import Sighting, Target
 
 TARGET = Target("cancer", "production")

@@ -9,10 +9,10 @@ import pytest
 from registry.errors import NotApproved, SlipwayError, Unavailable
 from registry.versions.aliases import AliasHolder
 from registry.versions.occupants import Placement
-from serving.following import Followed
 from serving.preparation.prepared import Prepared
 from serving.settings import ServingSettings
-from serving.supervisor import Supervisor
+from serving.supervision.following import Followed
+from serving.supervision.supervisor import Supervisor
 from serving.target import Sighting, Target
 from tests.fakes import FakeHeartbeats
 

@@ -1,6 +1,7 @@
 """A worker process: an engine behind HTTP, told by the supervisor what to open and what to put in place.
 
-Started by `serving.workers` with a listening socket and one end of a line to the supervisor, both by file descriptor.
+Started by `serving.supervision.workers` with a listening socket and one end of a line to the supervisor, both by file
+descriptor.
 """
 
 import asyncio
@@ -18,18 +19,18 @@ import uvicorn
 import uvloop
 
 from registry.errors import NotFound, Unavailable
-from serving.control import Peer
 from serving.engine.engine import Engine, Loaded, Slot
 from serving.engine.loading import load
 from serving.engine.metrics import Snapshot, added
 from serving.logs import set_up_logs
 from serving.preparation.prepared import Prepared
 from serving.slow_lane.lane import Lane
+from serving.supervision.control import Peer
+from serving.supervision.worker_plan import WorkerPlan
 from serving.target import Target, parse_target
 from serving.transports.http.app import App
 from serving.transports.http.connections import close_idle, protocol_of
 from serving.transports.http.door import Door
-from serving.worker_plan import WorkerPlan
 
 log = logging.getLogger("slipway.serve")
 

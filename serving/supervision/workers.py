@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from registry.errors import Unavailable
-from serving.control import Answering, Peer
-from serving.worker_plan import WorkerPlan
+from serving.supervision.control import Answering, Peer
+from serving.supervision.worker_plan import WorkerPlan
 
 log = logging.getLogger("slipway.serve")
 
@@ -99,7 +99,7 @@ class WorkerPool:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "serving.worker",
+                "serving.supervision.worker",
                 json.dumps(asdict(plan)),
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**ONE_THREAD, **os.environ},
