@@ -92,7 +92,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "serve": LazyCommand(
         "serving.supervision.serve_commands", "serve", "Answer for what is in a stage, and follow it as it moves."
     ),
-    "up": LazyCommand("serving.commands", "up", "Run the tracking server with its UI, and scoring for production."),
+    "up": LazyCommand(
+        "serving.local.commands", "up", "Run the tracking server with its UI, and scoring for production."
+    ),
 }
 
 
@@ -133,7 +135,7 @@ def identity(model: str, ledger: Any) -> str:
 
 
 CONTEXT = CommandContext(
-    serve=functools.partial(call, "serving.probe", "serve_once"),
+    serve=functools.partial(call, "serving.local.probe", "serve_once"),
     read_rows=functools.partial(call, "training.commands", "read_rows"),
     decisions=decisions,
     history=history,

@@ -38,7 +38,7 @@ from registry.gate.mlflow_model import input_example, load_as_served
 from registry.gate.process_family import hold_network, own_network
 from registry.gate.verdict import Finding, Outcome
 from registry.policy.policy import OwnRule, Rule, ServableRule
-from serving.probe import serve_once
+from serving.local.probe import serve_once
 from tests.hostile_models import payload
 from tests.processes import wait_for
 from tests.unit.registry.gate.checks.test_checks import subject

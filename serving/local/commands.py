@@ -15,12 +15,12 @@ from registry.setup.team_wiring import server_settings
 from registry.version import Version
 from registry.versions.mlflow_registry import MlflowRegistry
 from registry.versions.mlflow_store import database_uri, prepare_store
-from serving.processes import ProcessLauncher
-from serving.production import InProduction
+from serving.local.processes import ProcessLauncher
+from serving.local.production import InProduction
+from serving.local.team import SECRET_KEY, shown, team_service
+from serving.local.up import ALIAS, Plan, Scored, scoring_url, tracking_service
+from serving.local.up import up as run_services
 from serving.registry_doors import open_placements
-from serving.team import SECRET_KEY, shown, team_service
-from serving.up import ALIAS, Plan, Scored, scoring_url, tracking_service
-from serving.up import up as run_services
 
 LOGS = Path(".slipway/logs")
 

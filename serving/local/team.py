@@ -11,7 +11,7 @@ from registry.artifacts.locations import GUARDED
 from registry.masking import masked
 from registry.setup.auth_config import VARIABLE
 from registry.setup.server_settings import ServerSettings
-from serving.up import Service
+from serving.local.up import Service
 
 SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from registry.setup.server_settings import ServerSettings
-from serving.team import shown, team_service
-from serving.up import Service
+from serving.local.team import shown, team_service
+from serving.local.up import Service
 
 URL = "postgresql://ann:hunter2@db/mlflow"
 

@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from registry.errors import Conflict
-from serving.up import Service
+from serving.local.up import Service
 
 STOP_WITHIN_S = 10.0
 LOG_TAIL_BYTES = 2000

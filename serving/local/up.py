@@ -2,7 +2,7 @@
 
 A tracking server with its UI, and one of MLflow's scoring servers for each model in production. MLflow's
 scoring server looks at the alias once; here it is started anew when the alias moves. A team's tracking server is that
-of `serving.team`, and runs alone.
+of `serving.local.team`, and runs alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,0 +1,1 @@
+"""What does `slipway up` start? A folder's tracking server and its scoring servers."""
