@@ -21,6 +21,32 @@ VENDOR_DOORS = {
     "git": r"git_\w+",
     "click": r"(\w+_)?commands|console",
     "rich": r"console",
+    "fastapi": r"app(_\w+)?|mlflow_\w+",
+    "starlette": r"app(_\w+)?|mlflow_\w+",
+    "flask": r"mlflow_\w+",
+    "uvicorn": r"http|worker",
+    "prometheus_client": r"metrics",
+    "grpc": r"grpc(_\w+)?",
+    "jwt": r"jwt_\w+",
+    "skops": r"skops_\w+|sklearn_\w+|prepare(_process)?",
+    "onnx": r"contents|build_trees",
+    "onnxruntime": r"trees",
+    "pyarrow": r"parquet|file_data|holdout_record",
+}
+# The floors of each package, the highest first: who is on one imports from it and from those below, and what lies in
+# the package itself is the ground of all.
+FLOORS = {
+    "registry": ("server", "setup", "decisions", "gate", "engines", "versions", "ledger", "policy", "artifacts"),
+    "serving": (
+        "local",
+        "supervision",
+        "transports",
+        "engine",
+        "slow_lane",
+        "protocols",
+        "preparation",
+        "runtimes",
+    ),
 }
 MODULES = sorted(p.relative_to(ROOT) for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 
@@ -39,6 +65,29 @@ def test_packages_import_only_what_they_may(module: Path) -> None:
     """Training → registry ← serving: the outer two never meet, and nobody imports the composition root."""
     ours = {name.split(".")[0] for name in imports_of(module)} & {*PACKAGES, "slipway"}
     assert ours <= ALLOWED[module.parts[0]]
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_chapter_has_its_floor(package: str) -> None:
+    """A new one is put where it belongs, and says in one sentence which question it answers."""
+    chapters = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert chapters == set(FLOORS[package])
+    for path in (ROOT / package).glob("*/__init__.py"):
+        assert (ast.get_docstring(ast.parse(path.read_text())) or "").partition("?")[1], f"{path} asks no question"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.parts[0] in FLOORS], ids=str)
+def test_chapters_import_downward_only(module: Path) -> None:
+    """Whoever reads from the ground up meets nothing that he does not know yet."""
+    upward = [name for name in imports_of(module) if name.split(".")[0] == module.parts[0]]
+    assert [name for name in upward if floor_of(name) < floor_of(dotted(module))] == []
+
+
+def floor_of(name: str) -> int:
+    """Return how far below the top a module is: the ground is the lowest."""
+    package, chapter, *_ = *name.split("."), ""
+    floors = FLOORS[package]
+    return floors.index(chapter) if chapter in floors else len(floors)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)

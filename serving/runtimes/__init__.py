@@ -1,4 +1,4 @@
-"""How a version is run: compiled, prepared by us and scored by its own estimator, natively, or through pyfunc."""
+"""What predicts? How a version is run: compiled, prepared by us and scored by its own estimator, natively, or through pyfunc."""
 
 import os
 
