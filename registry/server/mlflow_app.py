@@ -17,6 +17,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from flask import Flask, g
 from flask import request as flask_request
+from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server.fastapi_app import app as fastapi_app
 from mlflow.server.handlers import STATIC_PREFIX_ENV_VAR, catch_mlflow_exception
@@ -45,6 +46,8 @@ from registry.version import Version
 logger = logging.getLogger(__name__)
 PRESIGNED_UPLOAD = "_create_presigned_upload_url"
 RUN_UPLOAD = "serve_upload_artifact"
+MLFLOW_CALLS = "/mlflow/"
+ONE = frozenset({"runid", "experimentid", "modelid", "name", "version", "alias", "key", "path", "requestid", "traceid"})
 # MLflow's assistant (3.17) runs commands with the server's environment, passwords included, for whoever asks from this
 # machine: for everybody, behind a proxy on it that does not say for whom it asks.
 ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
@@ -93,6 +96,7 @@ def with_slipway(app: FastAPI, flask: Flask, made: Callable[[], Keeper]) -> Fast
         if supervisor is not None and supervisor.pid is not None:
             os.kill(supervisor.pid, signal.SIGTERM)
         raise SystemExit(1) from error
+    flask.before_request(refuse_two_meanings)
     flask.before_request(guard_direct_uploads)
     flask.teardown_request(end_direct_upload)
     prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
@@ -146,6 +150,33 @@ def keeper(access: Access) -> Keeper:
 def workspace() -> str:
     """Return the workspace that the request is about."""
     return str(get_request_workspace() or DEFAULT_WORKSPACE)
+
+
+@catch_mlflow_exception  # type: ignore[untyped-decorator]
+def refuse_two_meanings() -> None:
+    """Refuse a request that says two things of what it is about: in path, query and body, or under two names.
+
+    MLflow (3.17) asks for permission by one of them, and does what another says: `run_uuid` and `runId`, a query and a
+    body that is not called JSON. Whoever may see a run could write into it, or delete another's model.
+    """
+    if MLFLOW_CALLS not in flask_request.path:
+        return
+    body = flask_request.get_json(force=True, silent=True) if flask_request.endpoint != RUN_UPLOAD else None
+    query = flask_request.args
+    said = [(name, value) for name in query for value in query.getlist(name)[: None if _one_name(name) in ONE else 1]]
+    said += [*(flask_request.view_args or {}).items(), *(body.items() if isinstance(body, dict) else ())]
+    found: dict[str, str] = {}
+    for name, value in said:
+        if not isinstance(value, dict | list) and found.setdefault(_one_name(name), str(value)) != str(value):
+            raise MlflowException.invalid_parameter_value(
+                f"the request says two things of {name}: say it once, in the body or in the query"
+            )
+
+
+def _one_name(name: str) -> str:
+    """Return a parameter's name as all ways to write it have it."""
+    plain = name.replace("_", "").lower()
+    return "runid" if plain == "runuuid" else plain
 
 
 @catch_mlflow_exception  # type: ignore[untyped-decorator]

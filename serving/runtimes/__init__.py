@@ -1,4 +1,4 @@
-"""What predicts? How a version is run: compiled, prepared by us and scored by its own estimator, natively, or through pyfunc."""
+"""What predicts? Runners: compiled, prepared by us and scored by their own estimator, native, or through pyfunc."""
 
 import os
 

@@ -1,5 +1,6 @@
 """On a guarded server nothing that is in a stage is moved or removed by an ordinary client, whatever the route."""
 
+import json
 import secrets
 from collections import defaultdict
 from collections.abc import Callable
@@ -340,6 +341,27 @@ def test_nobody_has_anothers_run_held_for_a_version_of_his_own(server: GuardedSe
     logged = {"experiment_id": elsewhere, "name": "m", "source_run_id": held.run_id}
     answer = server.ask("POST", "api/2.0/mlflow/logged-models", logged)
     assert (answer.status, "did not store them" in answer.text) == (403, True), answer
+
+
+TWO_MEANINGS = {
+    "query and body": ("DELETE", "model-versions/delete?name={other}&version=1", "text/plain", {"name": "{held}"}),
+    "two names": ("POST", "runs/set-tag", "application/json", {"run_uuid": "{run}", "runId": "x", "key": "k"}),
+    "two names in the query": ("POST", "upload-artifact?run_uuid={run}&run_id=x&path=a", "text/plain", {}),
+    "one name twice": ("GET", "runs/get?run_id={run}&run_id=x", "text/plain", {}),
+}
+
+
+@pytest.mark.parametrize("how", TWO_MEANINGS)
+@pytest.mark.parametrize("base", BASES)
+def test_a_request_says_one_thing_of_what_it_is_about(
+    server: GuardedServer, held: Made, other: Made, base: str, how: str
+):
+    """MLflow asks for permission by the one and does the other."""
+    method, path, kind, body = TWO_MEANINGS[how]
+    names = {"other": other.model, "held": held.model, "run": held.run_id}
+    content = json.dumps({key: value.format(**names) for key, value in body.items()}).encode()
+    answer = server.ask(method, f"{base}/mlflow/{path.format(**names)}", content, **{"Content-Type": kind})
+    assert (answer.status, "says two things" in answer.text) == (400, True), answer
 
 
 def test_the_server_runs_no_commands_for_whoever_asks(server: GuardedServer):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn import linear_model, neural_network, svm
 
 from serving.runtimes.compiled.estimator_parts import EstimatorParts, class_labels, require_own_labels
+from serving.runtimes.compiled.unsupported import NotCompilable, type_name
 
 LINEAR_CLASSIFIERS = (
     linear_model.LogisticRegression,
@@ -61,10 +62,19 @@ def _probabilities(fitted: Any, classes: npt.NDArray[Any] | None) -> str | None:
     return "logistic" if len(classes) <= 2 else "one_versus_rest"
 
 
+def _require_own_threshold(fitted: Any, classes: npt.NDArray[Any]) -> None:
+    """Refuse a network of which what turns scores to labels is not as it was fitted: it has a threshold of its own."""
+    turns = fitted._label_binarizer
+    kind = "binary" if len(classes) <= 2 else "multiclass"
+    if (turns.neg_label, turns.pos_label, turns.y_type_) != (0, 1, kind):
+        raise NotCompilable(f"{type_name(fitted)} whose labels are not its classes")
+
+
 def _network(fitted: Any) -> EstimatorParts:
     classes = class_labels(fitted)
     if classes is not None:
         require_own_labels(fitted, classes)
+        _require_own_threshold(fitted, classes)
     arrays: dict[str, npt.NDArray[Any]] = {}
     for place, (coef, intercept) in enumerate(zip(fitted.coefs_, fitted.intercepts_, strict=True)):
         arrays |= {f"coef.{place}": coef, f"intercept.{place}": intercept}

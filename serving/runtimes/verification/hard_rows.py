@@ -25,6 +25,7 @@ MIXED = 1000
 MOST_VALUES = 2000
 MOST_DECIMALS = 6
 FEW = 2
+SIZES = np.array([0.0, -0.0, *(sign * size * 10.0**ten for ten in range(-3, 7) for size in (1, 3) for sign in (1, -1))])
 MOST_REPEATS = 8
 DTYPES = {"boolean": np.bool_, "long": np.int64, "integer": np.int32, "string": np.object_}
 
@@ -275,7 +276,7 @@ def decimals_of(values: Matrix) -> int:
 def _number_pool(column: Matrix, compared: Matrix) -> Matrix:
     observed = np.unique(column[np.isfinite(column)])
     middle = (observed[:-1] + observed[1:]) / 2
-    return np.concatenate([observed[:MOST_VALUES], middle[:MOST_VALUES], neighbours(compared), [0.0, -0.0, 1e6, -1e6]])
+    return np.concatenate([observed[:MOST_VALUES], middle[:MOST_VALUES], neighbours(compared), SIZES])
 
 
 def neighbours(thresholds: Matrix) -> Matrix:

@@ -279,6 +279,11 @@ def other_labels(model: Any) -> None:
     model._label_binarizer.classes_ = model._label_binarizer.classes_[::-1].copy()
 
 
+def other_threshold(model: Any) -> None:
+    """Have scores turned to labels at another threshold."""
+    model._label_binarizer.pos_label = 2
+
+
 @pytest.mark.parametrize(
     ("model", "change"),
     [
@@ -286,6 +291,7 @@ def other_labels(model: Any) -> None:
         (ensemble.RandomForestClassifier(3, random_state=0), other_outputs),
         (ensemble.GradientBoostingClassifier(n_estimators=3), other_stages),
         (neural_network.MLPClassifier((3,), max_iter=20, random_state=0), other_labels),
+        (neural_network.MLPClassifier((3,), max_iter=20, random_state=0), other_threshold),
     ],
 )
 def test_what_scikit_learn_would_not_have_fitted_is_not_compiled(model: Any, change: Callable[[Any], None]):
