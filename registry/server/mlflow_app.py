@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from flask import Flask, g
@@ -163,8 +164,11 @@ def refuse_two_meanings() -> None:
         return
     body = flask_request.get_json(force=True, silent=True) if flask_request.endpoint != RUN_UPLOAD else None
     query = flask_request.args
-    said = [(name, value) for name in query for value in query.getlist(name)[: None if _one_name(name) in ONE else 1]]
-    said += [*(flask_request.view_args or {}).items(), *(body.items() if isinstance(body, dict) else ())]
+    said: list[tuple[str, Any]] = [
+        (name, value) for name in query for value in query.getlist(name)[: None if _one_name(name) in ONE else 1]
+    ]
+    of_path: dict[str, Any] = flask_request.view_args or {}
+    said += [*of_path.items(), *(body.items() if isinstance(body, dict) else ())]
     found: dict[str, str] = {}
     for name, value in said:
         if not isinstance(value, dict | list) and found.setdefault(_one_name(name), str(value)) != str(value):

@@ -1,1 +1,1 @@
-"""What clients speak: each module turns bytes into a `Table` and predictions into bytes, and knows no network."""
+"""What do bytes mean? A folder for each protocol: requests become a `Table`, predictions bytes; none knows a network."""

@@ -84,7 +84,7 @@ def test_a_model_that_is_not_there_yet_is_not_passed_on(
         ),
         "tag": lambda: registry.set_registered_model_tag("late", RegisteredModelTag("slipway.head", "7:abc")),
     }
-    look = registry.server.guard.protection.tables.model
+    look = registry.protection.tables.model
 
     def renamed_after(workspace: str, name: str):
         found = look(workspace, name)
@@ -92,7 +92,7 @@ def test_a_model_that_is_not_there_yet_is_not_passed_on(
             SqlAlchemyRegistry.rename_registered_model(registry, "draft", "late")
         return found
 
-    monkeypatch.setattr(registry.server.guard.protection.tables, "model", renamed_after)
+    monkeypatch.setattr(registry.protection.tables, "model", renamed_after)
     with pytest.raises(MlflowException) as caught:
         calls[call]()
     assert caught.value.get_http_status_code() == 404
