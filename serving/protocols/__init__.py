@@ -1,1 +1,1 @@
-"""What do bytes mean? A folder for each protocol: requests become a `Table`, predictions bytes; none knows a network."""
+"""What do bytes mean? A folder for each protocol: requests become a `Table`, predictions bytes."""

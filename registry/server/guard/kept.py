@@ -31,22 +31,22 @@ class Kept:
         self._tables = tables
         self._history = history
         self._destination = destination
-        self._stored: dict[str, tuple[int, tuple[Stored, ...]]] = {}
-        self._index: PlaceIndex[Stored] = PlaceIndex(())
+        # Both are replaced at once: another thread sees what belongs together.
+        self._known: tuple[Mapping[str, tuple[int, tuple[Stored, ...]]], PlaceIndex[Stored]] = ({}, PlaceIndex(()))
 
     def index(self) -> PlaceIndex[Stored]:
         """Return them as they are now; a `Stored`'s word is the stage on whose stack it is."""
+        known, index = self._known
         last = self._history.all_last_seqs()
-        if last != {uid: seq for uid, (seq, _) in self._stored.items()}:
-            known = self._stored
-            stored = {
-                uid: known[uid] if uid in known and known[uid][0] == seq else (seq, tuple(self._stacked(uid)))
-                for uid, seq in last.items()
-            }
-            # Read once above, written in this order: another thread sees the old pair or computes the same anew.
-            self._index = PlaceIndex(self._entries(stored))
-            self._stored = stored
-        return self._index
+        if last == {uid: seq for uid, (seq, _) in known.items()}:
+            return index
+        stored = {
+            uid: known[uid] if uid in known and known[uid][0] == seq else (seq, tuple(self._stacked(uid)))
+            for uid, seq in last.items()
+        }
+        index = PlaceIndex(self._entries(stored))
+        self._known = stored, index
+        return index
 
     def _stacked(self, model_uid: str) -> Iterator[Stored]:
         workspace, created_ms, _ = model_uid.split("/", 2)
