@@ -18,8 +18,8 @@ from random import Random
 from benchmarks.measure import ROOT, markdown_table
 from benchmarks.transfers import WEIGHTS
 from registry.manifest import manifest_of
-from tests.ceph import CephServer
-from tests.processes import answers, free_port, process, wait_for
+from tests.servers.ceph import CephServer
+from tests.servers.processes import answers, free_port, process, wait_for
 
 MB = 1 << 20
 MODEL_BYTES = 1 << 30

@@ -13,7 +13,7 @@ import mlflow
 from mlflow.artifacts import download_artifacts
 
 from benchmarks.measure import ROOT
-from tests.processes import answers, free_port, process, wait_for
+from tests.servers.processes import answers, free_port, process, wait_for
 
 APPS = Path(__file__).parent / "apps"
 READY_WITHIN_S = 300.0

@@ -19,7 +19,7 @@ from registry.ledger.history import record_of
 from registry.ledger.sql_history import RECORD
 from registry.ledger.sql_migrate import open_history
 from registry.ledger.sql_tables import EVENTS
-from tests.postgres import PostgresServer, binaries
+from tests.servers.postgres import PostgresServer, binaries
 
 REPEATS = 7
 LONG_CHAIN = 100_000

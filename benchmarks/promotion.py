@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from tests.deciding import MODEL, Place, prepare, promote
+from tests.generators.deciding import MODEL, Place, prepare, promote
 
 MADE = 10
 PROMOTIONS = 11

@@ -10,10 +10,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 
 from benchmarks.measure import markdown_table, median_seconds_side_by_side, python
-from tests.ceph import CephServer
-from tests.guarded import GuardedServer, Made, put, serve
-from tests.postgres import PostgresServer, binaries
-from tests.processes import answers, free_port, process, wait_for
+from tests.servers.ceph import CephServer
+from tests.servers.guarded import GuardedServer, Made, put, serve
+from tests.servers.postgres import PostgresServer, binaries
+from tests.servers.processes import answers, free_port, process, wait_for
 
 REPEATS = 9
 CALLS = 300

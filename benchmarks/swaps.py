@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 
 from benchmarks import contenders
 from benchmarks.measure import markdown_table, python
-from tests.paced import Sent, send_paced
-from tests.processes import wait_for
+from tests.generators.paced import Sent, send_paced
+from tests.servers.processes import wait_for
 
 RATE, COUNT = 2000.0, 100_000
 SWAP_EVERY_S = 5.0

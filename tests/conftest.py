@@ -10,9 +10,9 @@ import pytest
 from mlflow import MlflowClient
 
 from registry.versions.sql_store import move_artifact_locations
-from tests.ceph import CephServer, is_installed
-from tests.cutting_proxy import CuttingProxy
-from tests.postgres import PostgresServer, binaries
+from tests.servers.ceph import CephServer, is_installed
+from tests.servers.cutting_proxy import CuttingProxy
+from tests.servers.postgres import PostgresServer, binaries
 
 VARIABLES = (
     "MLFLOW_TRACKING_URI",

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from registry.errors import InvalidInput, NotFound, Unavailable
-from tests.datasets import sources
+from tests.generators.datasets import sources
 from training.data import load
 
 FRAME = pd.DataFrame({"city": ["Oslo", None, "Rome", "Lima"], "n": [1, 2, 3, 4], "y": ["a", "b", "a", "b"]})

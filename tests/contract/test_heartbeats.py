@@ -11,7 +11,7 @@ from registry.engines.heartbeats import ALIVE_WITHIN, Claims, Heartbeat, Heartbe
 from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
 from registry.ledger.sql_migrate import open_history
 from registry.text import REASON_CHARACTERS
-from tests.fakes import FakeClaims, FakeHeartbeats
+from tests.doubles.fakes import FakeClaims, FakeHeartbeats
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
 BEAT = Heartbeat(

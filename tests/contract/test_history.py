@@ -16,9 +16,9 @@ from registry.ledger.events import EventKind
 from registry.ledger.history import History, verify
 from registry.ledger.sql_history import SqlHistory, existing_history
 from registry.ledger.sql_migrate import open_history
-from tests.fakes import FakeHistory
-from tests.postgres import PostgresServer
-from tests.processes import wait_for
+from tests.doubles.fakes import FakeHistory
+from tests.servers.postgres import PostgresServer
+from tests.servers.processes import wait_for
 from tests.unit.registry.ledger.test_history import UID, event
 
 

@@ -16,7 +16,7 @@ from registry.manifest import manifest_of
 from registry.model_registry import Given, Measured, ModelRegistry
 from registry.version import LoggedModel, VersionRef
 from registry.versions.mlflow_registry import MlflowRegistry
-from tests.fakes import FakeModelRegistry, logged_model
+from tests.doubles.fakes import FakeModelRegistry, logged_model
 
 
 class Kit:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from registry.errors import InvalidInput, SlipwayError
-from tests.datasets import sources
+from tests.generators.datasets import sources
 from training.data import load
 from training.sql_data import read_statement
 

@@ -26,7 +26,7 @@ from serving.protocols.mlflow.frames import table_of
 from serving.protocols.mlflow.parquet import compile_parquet_decoder
 from serving.slow_lane.mlflow_parsing import Judged, judge
 from serving.table import Table
-from tests.scoring_requests import (
+from tests.generators.scoring_requests import (
     MARKS,
     Case,
     Dice,

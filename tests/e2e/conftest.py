@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clones import copied
+from tests.servers.clones import copied
 
 
 @pytest.fixture

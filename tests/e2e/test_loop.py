@@ -12,9 +12,9 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.datasets import load_breast_cancer
 
-from tests.clones import run
-from tests.datasets import customers
-from tests.processes import answers, environment, free_port, post, process, wait_for
+from tests.generators.datasets import customers
+from tests.servers.clones import run
+from tests.servers.processes import answers, environment, free_port, post, process, wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from tests.ceph import CephServer
-from tests.clones import run
-from tests.postgres import PostgresServer
-from tests.processes import answers, wait_for
-from tests.team import PASSWORD, Team
+from tests.servers.ceph import CephServer
+from tests.servers.clones import run
+from tests.servers.postgres import PostgresServer
+from tests.servers.processes import answers, wait_for
+from tests.servers.team import PASSWORD, Team
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -10,11 +10,11 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from registry.manifest import manifest_of
 from registry.versions.sql_store import move_artifact_locations
-from tests.ceph import CephServer
-from tests.deciding import Copies
-from tests.guarded import GuardedServer, serve
-from tests.postgres import PostgresServer
-from tests.stored_in_s3 import Stored, store, write_large_model
+from tests.generators.deciding import Copies
+from tests.servers.ceph import CephServer
+from tests.servers.guarded import GuardedServer, serve
+from tests.servers.postgres import PostgresServer
+from tests.servers.stored_in_s3 import Stored, store, write_large_model
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -18,8 +18,8 @@ from registry.ledger.sql_migrate import open_history
 from registry.server.app_limits import MAX_BODY_BYTES, BoundedBody
 from registry.text import require_storable
 from registry.version import parse_ref
-from tests.asgi import ask
-from tests.guarded import Answer
+from tests.doubles.asgi import ask
+from tests.servers.guarded import Answer
 from tests.unit.registry.server.test_app import Office, beat
 
 UNDERSTOOD = {200, 400, 403, 404, 405, 409, 413}

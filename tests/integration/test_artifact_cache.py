@@ -14,7 +14,7 @@ from registry.artifacts.artifact_cache import ArtifactCache
 from registry.errors import NotFound, Unavailable
 from registry.gate.check_runner import CONTEXT, warm_up
 from registry.manifest import Manifest, manifest_of
-from tests.processes import wait_for
+from tests.servers.processes import wait_for
 
 ROOMY = 1 << 30
 KB = 1 << 10

@@ -39,8 +39,8 @@ from registry.gate.process_family import hold_network, own_network
 from registry.gate.verdict import Finding, Outcome
 from registry.policy.policy import OwnRule, Rule, ServableRule
 from serving.local.probe import serve_once
-from tests.hostile_models import payload
-from tests.processes import wait_for
+from tests.generators.hostile_models import payload
+from tests.servers.processes import wait_for
 from tests.unit.registry.gate.checks.test_checks import subject
 
 

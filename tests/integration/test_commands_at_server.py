@@ -18,9 +18,9 @@ from registry.ledger.events import EventKind
 from registry.ledger.history import fold, verify
 from registry.ledger.sql_history import SqlHistory
 from serving.registry_doors import open_heartbeats
-from tests.deciding import CONTEXT, Place, promote_at_server_when, start
-from tests.guarded import GuardedServer, serve
-from tests.processes import environment
+from tests.generators.deciding import CONTEXT, Place, promote_at_server_when, start
+from tests.servers.guarded import GuardedServer, serve
+from tests.servers.processes import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import pytest
 
 import slipway
 from registry.errors import Unavailable
-from tests.deciding import (
+from tests.generators.deciding import (
     MODEL,
     VERBS,
     Copies,
@@ -27,8 +27,8 @@ from tests.deciding import (
     stop_at,
     write_calls,
 )
-from tests.postgres import PostgresServer
-from tests.processes import answers, free_port, process, wait_for
+from tests.servers.postgres import PostgresServer
+from tests.servers.processes import answers, free_port, process, wait_for
 
 
 def writes_of(place: Place, verb: str) -> list[str]:

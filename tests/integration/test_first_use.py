@@ -15,8 +15,8 @@ import pytest
 import slipway
 from registry.errors import Unavailable
 from registry.versions.sql_first_use import made_once
-from tests.datasets import sources
-from tests.postgres import PostgresServer
+from tests.generators.datasets import sources
+from tests.servers.postgres import PostgresServer
 from training.data import load
 from training.dataset import Dataset
 from training.mlflow_run import open_run

@@ -17,7 +17,7 @@ import slipway
 from registry.engines.heartbeats import Heartbeat
 from registry.engines.sql_heartbeats import SqlHeartbeats
 from registry.settings import history_url
-from tests.datasets import customers
+from tests.generators.datasets import customers
 
 
 def call(*words: str) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ceph import CephServer
-from tests.guarded import Answer, GuardedServer, Made, put, serve
+from tests.servers.ceph import CephServer
+from tests.servers.guarded import Answer, GuardedServer, Made, put, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workspaces")]
 TEAM = {"X-MLFLOW-WORKSPACE": "team"}

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import slipway
 from registry.ledger.sql_migrate import open_history
 from registry.ledger.sql_tables import VERSION
-from tests.processes import environment
+from tests.servers.processes import environment
 from tests.unit.registry.ledger.test_history import event
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ import slipway
 from registry.errors import NotApproved
 from registry.gate.mlflow_model import load_as_served
 from serving.runtimes.mlflow_runner import load
-from tests import hostile_models
-from tests.hostile_models import LABELS, ROWS, Attack, good_model
+from tests.generators import hostile_models
+from tests.generators.hostile_models import LABELS, ROWS, Attack, good_model
 
 
 def call(*words: str) -> int:

@@ -19,7 +19,7 @@ from serving.target import Target
 from serving.transports.http.app import App
 from serving.transports.http.connections import close_idle, protocol_of
 from serving.transports.http.door import Door
-from tests.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
+from tests.doubles.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
 
 ODD = b'{"odd":1}'
 LIMIT = 100_000

@@ -11,8 +11,8 @@ import pytest
 from mlflow import MlflowClient
 
 import slipway
-from tests.deciding import MODEL, Place, prepare, promote_second, require_agreement
-from tests.processes import environment
+from tests.generators.deciding import MODEL, Place, prepare, promote_second, require_agreement
+from tests.servers.processes import environment
 
 
 def call(*words: str) -> int:

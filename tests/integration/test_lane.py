@@ -20,8 +20,8 @@ from registry.errors import Corrupt, InvalidInput, Unavailable
 from serving.protocols.mlflow.content_type import BodyKind
 from serving.slow_lane.lane import Lane, Parsed
 from serving.table import Table
-from tests.processes import wait_for
-from tests.scoring_requests import case
+from tests.generators.scoring_requests import case
+from tests.servers.processes import wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 BODY = b'{"dataframe_split": {"columns": ["b", "a"], "data": [["x", NaN], ["y", 2]]}}'

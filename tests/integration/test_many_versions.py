@@ -11,7 +11,7 @@ from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 
 from registry.ledger.events import EventKind
 from registry.ledger.sql_migrate import open_history
-from tests.deciding import MODEL, Place, prepare, promote
+from tests.generators.deciding import MODEL, Place, prepare, promote
 from tests.unit.registry.ledger.test_history import UID, event
 
 

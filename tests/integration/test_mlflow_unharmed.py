@@ -6,8 +6,8 @@ import urllib.request
 
 from mlflow import MlflowClient
 
-from tests.deciding import MODEL, Copies, promote_second, require_agreement
-from tests.processes import answers, environment, free_port, process, wait_for
+from tests.generators.deciding import MODEL, Copies, promote_second, require_agreement
+from tests.servers.processes import answers, environment, free_port, process, wait_for
 
 
 def test_mlflow_is_unharmed(copies: Copies):

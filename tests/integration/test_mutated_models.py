@@ -22,7 +22,7 @@ NEVER_FITTED = {"FrozenEstimator"}
 def mutated(most: int, *names: str) -> dict[str, Any]:
     """Return what came of changing and asking models, in a process of one thread: it forks."""
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    command = [sys.executable, "-m", "tests.mutated_models", str(SEED), str(most), *names]
+    command = [sys.executable, "-m", "tests.generators.mutated_models", str(SEED), str(most), *names]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | one_thread, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from registry.ledger.events import EventKind
 from registry.ledger.situation import look
-from tests.deciding import (
+from tests.generators.deciding import (
     CONTEXT,
     MODEL,
     VERSIONS,

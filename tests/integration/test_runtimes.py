@@ -34,7 +34,7 @@ from serving.runtimes.prepare import prepare_runner
 from serving.runtimes.runner import Runner, RunnerReport
 from serving.runtimes.verification.verify import differs
 from serving.table import Table
-from tests.runtimes import columns_of, labels, mixed
+from tests.generators.runtimes import columns_of, labels, mixed
 from training.dataset import ColumnSchema, kind_of
 from training.estimators import RECIPES, choose_estimator
 from training.fit import fit

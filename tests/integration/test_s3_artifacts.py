@@ -10,8 +10,8 @@ from registry.artifacts.s3_artifacts import look
 from registry.errors import Corrupt, InvalidInput, NotFound
 from registry.gate.check_runner import CONTEXT, warm_up
 from registry.manifest import Manifest, manifest_of
-from tests.cutting_proxy import CuttingProxy
-from tests.stored_in_s3 import LARGE_BYTES, Stored, gets
+from tests.servers.cutting_proxy import CuttingProxy
+from tests.servers.stored_in_s3 import LARGE_BYTES, Stored, gets
 
 
 def test_what_is_stored_comes_back(stored: Stored):

@@ -11,10 +11,10 @@ import pytest
 from registry.artifacts.s3_attempts import Patience
 from registry.errors import Corrupt, NotFound, Unavailable
 from registry.manifest import manifest_of
-from tests.ceph import CephServer
-from tests.cutting_proxy import CuttingProxy
-from tests.processes import wait_for
-from tests.stored_in_s3 import LARGE_BYTES, MB, Stored, gets, on_get
+from tests.servers.ceph import CephServer
+from tests.servers.cutting_proxy import CuttingProxy
+from tests.servers.processes import wait_for
+from tests.servers.stored_in_s3 import LARGE_BYTES, MB, Stored, gets, on_get
 
 
 def test_a_download_goes_on_when_the_store_is_back(proxy: CuttingProxy, stored: Stored):

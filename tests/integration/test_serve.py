@@ -19,8 +19,8 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
-from tests.processes import answers, process, wait_for
-from tests.served import Served, serving
+from tests.servers.processes import answers, process, wait_for
+from tests.servers.served import Served, serving
 
 TREES = ["sklearn.tree._tree.Tree"]
 ROWS: pd.DataFrame = load_iris(as_frame=True).data

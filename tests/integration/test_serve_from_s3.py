@@ -11,11 +11,11 @@ import pytest
 from mlflow import MlflowClient
 
 from slipway import run
-from tests.ceph import CephServer
-from tests.cutting_proxy import CuttingProxy
-from tests.processes import wait_for
-from tests.served import serving
-from tests.stored_in_s3 import LARGE_BYTES, gets, on_get
+from tests.servers.ceph import CephServer
+from tests.servers.cutting_proxy import CuttingProxy
+from tests.servers.processes import wait_for
+from tests.servers.served import serving
+from tests.servers.stored_in_s3 import LARGE_BYTES, gets, on_get
 
 pytestmark = pytest.mark.slow
 BODY = json.dumps({"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}).encode()

@@ -14,9 +14,9 @@ from mlflow import MlflowClient
 from sklearn.dummy import DummyClassifier
 
 from slipway import run
-from tests.guarded import GuardedServer
-from tests.processes import wait_for
-from tests.served import Served, serving
+from tests.servers.guarded import GuardedServer
+from tests.servers.processes import wait_for
+from tests.servers.served import Served, serving
 
 pytestmark = pytest.mark.slow
 POLICY = "stages: {production: {enter_from: any, checks: {lineage: {require: [run]}}}}"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crashing_app import FUSE
-from tests.guarded import GuardedServer, Made, serve
-from tests.processes import wait_for
+from tests.servers.crashing_app import FUSE
+from tests.servers.guarded import GuardedServer, Made, serve
+from tests.servers.processes import wait_for
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def crashing(database: Callable[[Path], str], tmp_path_factory: pytest.TempPathF
     about = folder / "site" / "crashing-1.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: crashing\nVersion: 1\n")
-    (about / "entry_points.txt").write_text("[mlflow.app]\nslipway-crashing = tests.crashing_app:create_app\n")
+    (about / "entry_points.txt").write_text("[mlflow.app]\nslipway-crashing = tests.servers.crashing_app:create_app\n")
     path = os.pathsep.join([str(folder / "site"), str(ROOT)])
     with serve(folder, database(folder), app="slipway-crashing", workers=4, PYTHONPATH=path) as running:
         yield running

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from mlflow.server.auth.client import AuthServiceClient
 
-from tests.guarded import GuardedServer, Made, as_user, put, serve
-from tests.processes import environment
+from tests.servers.guarded import GuardedServer, Made, as_user, put, serve
+from tests.servers.processes import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("users")]
 ADMIN, PASSWORD = "admin", "correct horse battery"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import answers, environment, free_port, process, wait_for
+from tests.servers.processes import answers, environment, free_port, process, wait_for
 
 pytestmark = pytest.mark.slow
 TRAIN = ("train", "--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", "knn")

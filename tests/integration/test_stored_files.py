@@ -19,10 +19,10 @@ from registry.model_registry import ModelRegistry
 from registry.version import VersionRef
 from registry.versions.mlflow_registry import MlflowRegistry
 from slipway import run
-from tests.ceph import CephServer
-from tests.cutting_proxy import CuttingProxy
-from tests.processes import answers, free_port, process, wait_for
-from tests.stored_in_s3 import LARGE_BYTES, on_get
+from tests.servers.ceph import CephServer
+from tests.servers.cutting_proxy import CuttingProxy
+from tests.servers.processes import answers, free_port, process, wait_for
+from tests.servers.stored_in_s3 import LARGE_BYTES, on_get
 from training.mlflow_version import loaded_version
 
 

@@ -9,8 +9,8 @@ import mlflow
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
+from tests.generators.paced import Sent, send_paced
 from tests.integration.test_serve import BODY, ROWS, TREES, point, serving
-from tests.paced import Sent, send_paced
 
 SWAP_EVERY_S = 2.0
 SWAPS = 4

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 import slipway
 from registry.ledger.sql_tables import EVENTS
-from tests.deciding import MODEL, Copies, Place
+from tests.generators.deciding import MODEL, Copies, Place
 
 REMOVE_PROTECTION = {
     "sqlite": ("DROP TRIGGER slipway_events_no_UPDATE", "DROP TRIGGER slipway_events_no_DELETE"),

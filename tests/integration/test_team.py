@@ -14,12 +14,12 @@ import pytest
 from registry.setup.doctor import Outcome
 from registry.setup.examine import Around, examine
 from registry.versions.sql_store import move_artifact_locations
-from tests.ceph import CephServer
-from tests.dated_proxy import dated_proxy
-from tests.guarded import GuardedServer, as_user
-from tests.postgres import PostgresServer
-from tests.processes import answers, free_port, process, wait_for
-from tests.team import PASSWORD, SECTION, Team, name_of, run_here, with_password
+from tests.servers.ceph import CephServer
+from tests.servers.dated_proxy import dated_proxy
+from tests.servers.guarded import GuardedServer, as_user
+from tests.servers.postgres import PostgresServer
+from tests.servers.processes import answers, free_port, process, wait_for
+from tests.servers.team import PASSWORD, SECTION, Team, name_of, run_here, with_password
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("team")]
 PARTS = ("bucket", "MLflow's tables", "history's tables", "file about its users", "administrator")

@@ -17,7 +17,7 @@ from mlflow.models import get_model_info
 import slipway
 from registry.manifest import Manifest, manifest_of
 from registry.profile import Profile
-from tests.datasets import customers
+from tests.generators.datasets import customers
 from training.commands import read_rows
 
 SMALL = ["--params", '{"n_estimators": 5}']

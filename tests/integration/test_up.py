@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.dummy import DummyClassifier
 
-from tests.processes import answers, free_port, post, process, wait_for
+from tests.servers.processes import answers, free_port, post, process, wait_for
 
 pytestmark = pytest.mark.slow
 ROWS = '{"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}'

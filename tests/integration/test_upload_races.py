@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from tests.ceph import CephServer
-from tests.guarded import Answer, GuardedServer, Made, serve
+from tests.servers.ceph import CephServer
+from tests.servers.guarded import Answer, GuardedServer, Made, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("upload races")]
 UPLOADERS = 3

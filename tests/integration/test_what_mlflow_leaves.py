@@ -26,7 +26,7 @@ from registry.errors import NotFound
 from registry.ledger.history import verify
 from registry.ledger.situation import look
 from registry.version import parse_ref
-from tests.deciding import Copies, Place, do, promote
+from tests.generators.deciding import Copies, Place, do, promote
 
 MODEL = "churn"
 ADVICE = re.compile(r'slipway \w+ .*?--reason "…"')

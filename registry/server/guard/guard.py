@@ -161,9 +161,9 @@ def refuse_by_place(asked: str) -> NotApproved:
 
 
 def refuse_elsewhere(asked: str, location: str, own: str) -> NotApproved:
-    """Return why a version of files that the server does not keep enters no stage."""
+    """Return why no version enters a stage, or no experiment is made, whose files the server does not keep."""
     return NotApproved(
-        f"{asked}: its files lie at {location}, and the server guards only what it keeps at {own}",
+        f"{asked}: {location} is not among what the server keeps at {own}, and it guards nothing else",
         code="kept-elsewhere",
         hint="log the model in an experiment whose artifacts the server keeps (mlflow-artifacts:/…); or have the place "
         "trusted in the server's slipway.yaml: registry: {artifact_places: […]}",

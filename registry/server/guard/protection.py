@@ -13,7 +13,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.artifacts.locations import DEFAULT_WORKSPACE, Place, names_no_place, place_of, places_named, proxied_path
+from registry.artifacts.locations import (
+    DEFAULT_WORKSPACE,
+    FOLDERS,
+    Place,
+    names_no_place,
+    place_of,
+    places_named,
+    proxied_path,
+)
 from registry.artifacts.place_index import PlaceIndex
 from registry.artifacts.plain_locations import require_plain
 from registry.errors import Conflict, NotApproved, NotFound
@@ -356,9 +364,8 @@ class Protection:
         own = self.destination()
         if own is None:
             return
-        known = [place for each in (own, *self.others) if (place := place_of(each, destination=None))]
         targets = self._places(location, workspace)
-        if not targets or not all(any(map(target.is_in, known)) for target in targets):
+        if not targets or not all(map(self._is_kept, targets)):
             raise refuse_elsewhere(asked, location, own)
 
     def location_may_be_used(self, location: str, workspace: str) -> None:
@@ -374,7 +381,10 @@ class Protection:
                 code="unclear-location",
                 hint="name a folder or a bucket; without a location, the server chooses one",
             )
+        own = self.destination()
         for target in self._places(location, workspace):
+            if own is not None and target.store == FOLDERS and not self._is_kept(target):
+                raise refuse_elsewhere(asked, location, own)  # the server writes there for whoever uploads to a run
             held = self._held_where(target.is_in, self.kept.index().around(target))
             require_unheld(f"{asked} at {location}", held)
             for root in self.tables.artifact_roots(target.parts):
@@ -423,6 +433,11 @@ class Protection:
         roots = [place for output in outputs for place in self._places(output, workspace)]
         found = [place for each in sources for place in self._places(each, workspace)]
         return not outputs or not sources.isdisjoint(outputs) or any(any(map(place.is_in, roots)) for place in found)
+
+    def _is_kept(self, target: Place) -> bool:
+        """Return whether a place is among those that the server keeps, or that its team trusts."""
+        known = (place_of(each, destination=None) for each in (self.destination(), *self.others) if each)
+        return any(place is not None and target.is_in(place) for place in known)
 
     def _there(self, workspace: str, name: str) -> ShownModel | None:
         """Return a model; `None` for a name that none can have, which MLflow says better.

@@ -10,7 +10,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from registry.signature import Field
 from serving.runtimes.columns import Columns, is_plain
 from serving.table import Table
-from tests.runtimes import columns_of, mixed
+from tests.generators.runtimes import columns_of, mixed
 
 TYPES = ("double", "string", "boolean", "long", "integer", "float", "datetime", "binary")
 VALUES = {

@@ -9,7 +9,7 @@ import pytest
 from registry.errors import Corrupt
 from serving.runtimes.open import open_runner
 from serving.runtimes.stored import ARRAYS, DOCUMENT, Stored, read_stored, write_stored
-from tests.runtimes import report
+from tests.generators.runtimes import report
 
 
 def stored(**more: object) -> Stored:

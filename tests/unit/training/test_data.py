@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from registry.errors import InvalidInput, NotFound
-from tests.datasets import sources
+from tests.generators.datasets import sources
 from training.data import load, normalised
 from training.dataset import ColumnKind
 

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from registry.errors import InvalidInput, NotFound
 from registry.rows import row_ids
-from tests.datasets import dataset_of
+from tests.generators.datasets import dataset_of
 from training.holdout import HoldoutScheme, is_held_out, split
 
 FRACTIONS = st.floats(0.01, 0.99)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.datasets import customers, dataset_of
+from tests.generators.datasets import customers, dataset_of
 from training.importance import importance_of
 from training.spec import parse_spec
 from training.train import TrainedModel, train

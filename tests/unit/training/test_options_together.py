@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from registry.rows import row_ids
-from tests.datasets import customers, dataset_of
+from tests.generators.datasets import customers, dataset_of
 from training.dataset import Dataset
 from training.importance import importance_of
 from training.log import ModelToStore, log

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from registry.errors import InvalidInput, NotFound
-from tests.datasets import customers, dataset_of
+from tests.generators.datasets import customers, dataset_of
 from training.quality import refuse_features, refuse_repeated, refuse_table, refuse_target, warnings_for
 
 

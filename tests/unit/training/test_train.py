@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from registry.errors import InvalidInput
-from tests.datasets import customers, dataset_of, sources
+from tests.generators.datasets import customers, dataset_of, sources
 from training.data import load
 from training.dataset import Dataset
 from training.spec import Task, TrainSpec, parse_spec

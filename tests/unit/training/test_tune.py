@@ -7,7 +7,7 @@ from sklearn.linear_model import RidgeClassifier
 
 from registry.errors import InvalidInput
 from registry.metrics import Direction
-from tests.datasets import customers, dataset_of
+from tests.generators.datasets import customers, dataset_of
 from training.optuna_search import OptunaSearch
 from training.space import parse_space
 from training.spec import parse_spec

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from registry.errors import InvalidInput
-from tests.datasets import sources
+from tests.generators.datasets import sources
 from training.data import load
 from training.dataset import Dataset
 from training.spec import parse_spec

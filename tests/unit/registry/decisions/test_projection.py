@@ -18,7 +18,7 @@ from registry.policy.roles import anybody
 from registry.problem import Problem
 from registry.text import require_storable
 from registry.version import VersionRef, parse_ref
-from tests.fakes import logged_model
+from tests.doubles.fakes import logged_model
 from tests.unit.registry.decisions.test_promote import Desk
 
 WRITES = ("set_alias", "delete_alias", "set_mlflow_stage", "set_tags", "set_model_tag")

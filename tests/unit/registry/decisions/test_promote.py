@@ -37,7 +37,7 @@ from registry.manifest import Manifest
 from registry.policy.policy import PolicyBook
 from registry.policy.roles import anybody
 from registry.version import VersionRef
-from tests.fakes import FakeHistory, FakeModelRegistry, logged_model
+from tests.doubles.fakes import FakeHistory, FakeModelRegistry, logged_model
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LOOSE = {

@@ -28,7 +28,7 @@ from registry.model_registry import Measured, Origin
 from registry.rows import row_ids
 from registry.version import VersionRef
 from registry.versions.register import register
-from tests.fakes import logged_model
+from tests.doubles.fakes import logged_model
 from tests.unit.registry.decisions.test_projection import Refusing
 from tests.unit.registry.decisions.test_promote import Desk
 from tests.unit.registry.gate.checks.test_checks import stored

@@ -10,7 +10,7 @@ from registry.errors import Conflict, NotFound
 from registry.ledger.history import HEAD_TAG
 from registry.ledger.identity import uid_last_named, uid_named, uid_of
 from registry.registered_model import RegisteredModel
-from tests.fakes import FakeHistory
+from tests.doubles.fakes import FakeHistory
 from tests.unit.registry.ledger.test_history import event
 
 UID = "default/1/m"

@@ -22,9 +22,9 @@ from registry.policy.policy import ArtifactRule, PolicyBook
 from registry.server.app import STATUS, answer_to, build_api
 from registry.server.app_routes import Keeper
 from registry.version import Version, parse_ref
-from tests.asgi import ask
-from tests.fakes import FakeClaims, FakeHeartbeats, logged_model
-from tests.guarded import Answer
+from tests.doubles.asgi import ask
+from tests.doubles.fakes import FakeClaims, FakeHeartbeats, logged_model
+from tests.servers.guarded import Answer
 from tests.unit.registry.decisions.test_promote import Desk
 from tests.unit.registry.gate.checks.test_checks import stored
 

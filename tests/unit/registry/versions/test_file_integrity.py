@@ -20,7 +20,7 @@ from registry.versions.file_integrity import (
     require_whole,
 )
 from registry.versions.provenance import recorded_provenance
-from tests.fakes import logged_model
+from tests.doubles.fakes import logged_model
 from tests.unit.registry.gate.checks.test_checks import stored
 from tests.unit.registry.gate.test_gate import Bench, touch
 

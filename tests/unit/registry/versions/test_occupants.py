@@ -12,7 +12,7 @@ from registry.registered_model import RegisteredModel
 from registry.version import parse_ref
 from registry.versions.aliases import AliasHolder, Wanted
 from registry.versions.occupants import Placement, Placements
-from tests.fakes import FakeHistory, logged_model
+from tests.doubles.fakes import FakeHistory, logged_model
 from tests.unit.registry.decisions.test_promote import Desk
 
 PRODUCTION = ("m", "production")

@@ -18,7 +18,7 @@ from registry.versions.provenance import (
     provenance_of,
     recorded_provenance,
 )
-from tests.fakes import FakeModelRegistry, logged_model
+from tests.doubles.fakes import FakeModelRegistry, logged_model
 from tests.unit.registry.ledger.test_history import chain, event
 
 VERSION = Version(

@@ -16,7 +16,7 @@ from registry.text import DESCRIPTION_CHARACTERS
 from registry.version import Version, VersionRef
 from registry.versions.file_integrity import recorded_manifest
 from registry.versions.register import MANIFEST_PATH, register
-from tests.fakes import FakeHistory, FakeModelRegistry, logged_model
+from tests.doubles.fakes import FakeHistory, FakeModelRegistry, logged_model
 
 
 def recorded(registry: FakeModelRegistry, history: FakeHistory | None = None) -> Version:

@@ -15,7 +15,7 @@ from serving.engine.metrics import added, exposition
 from serving.protocols.mlflow.forms import INVOCATIONS, PREDICT, BodyKind
 from serving.table import Table, joined, split
 from serving.target import Target
-from tests.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
+from tests.doubles.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
 
 JSON = b"application/json"
 

@@ -4,7 +4,7 @@ from registry.errors import NotApproved
 from registry.version import parse_ref
 from registry.versions.occupants import Placements
 from serving.local.production import InProduction
-from tests.fakes import logged_model
+from tests.doubles.fakes import logged_model
 from tests.unit.registry.decisions.test_promote import Desk
 from tests.unit.registry.versions.test_occupants import Counted, FakeAliases
 

@@ -14,7 +14,7 @@ from serving.settings import ServingSettings
 from serving.supervision.following import Followed
 from serving.supervision.supervisor import Supervisor
 from serving.target import Sighting, Target
-from tests.fakes import FakeHeartbeats
+from tests.doubles.fakes import FakeHeartbeats
 
 
 class Refusing(FakeHeartbeats):

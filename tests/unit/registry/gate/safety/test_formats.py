@@ -13,7 +13,7 @@ from registry.gate.mlflow_model import load_as_served, load_model
 from registry.gate.safety.formats import risky_parts
 from registry.gate.safety.judged_loading import held_to_its_format
 from registry.gate.safety.skops_types import untrusted_types
-from tests.hostile_models import (
+from tests.generators.hostile_models import (
     ATTACKS,
     HARMLESS,
     ROWS,

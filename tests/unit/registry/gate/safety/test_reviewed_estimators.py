@@ -9,7 +9,7 @@ from registry.gate.safety.skops_places import strange_values
 
 
 def test_every_estimator_of_scikit_learn_is_reviewed():
-    """Before a new one is listed, somebody reads it and runs `python -m tests.mutated_models 0 1000 NAME`."""
+    """Before a new one is listed, somebody reads it and runs `-m tests.generators.mutated_models 0 1000 NAME`."""
     installed = {f"{kind.__module__}.{kind.__qualname__}" for _, kind in all_estimators()}
     assert installed == REVIEWED_ESTIMATORS
 

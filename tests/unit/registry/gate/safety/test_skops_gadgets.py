@@ -56,8 +56,8 @@ from registry.gate.safety.judged_loading import held_to_its_format, require_allo
 from registry.gate.safety.skops_types import untrusted_types
 from registry.policy.policy import default_policy
 from registry.version import Version
-from tests.hostile_models import good_model
-from tests.hostile_skops import GADGETS, REWRITTEN, STRANGE, ZIP, Document, edited, writer
+from tests.generators.hostile_models import good_model
+from tests.generators.hostile_skops import GADGETS, REWRITTEN, STRANGE, ZIP, Document, edited, writer
 from training.dataset import ColumnKind, ColumnSchema
 from training.estimators import RECIPES, choose_estimator
 from training.pipeline import build_pipeline

@@ -9,7 +9,7 @@ import skops.io
 from registry.gate.safety.contents import is_skops, is_torch
 from registry.gate.safety.skops_nodes import NotAsWrittenError, read_skops
 from registry.gate.safety.skops_types import untrusted_types
-from tests.hostile_skops import REWRITTEN, ZIP, Document, edited, number_of_another
+from tests.generators.hostile_skops import REWRITTEN, ZIP, Document, edited, number_of_another
 
 
 @pytest.fixture

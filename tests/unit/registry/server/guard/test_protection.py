@@ -16,7 +16,7 @@ from registry.server.guard.guard import PROMPT_TAG, ShownModel
 from registry.server.guard.kept import Kept
 from registry.server.guard.protection import Protection, Stored, VersionKey
 from registry.version import parse_ref
-from tests.fakes import NoWriteLocks, logged_model
+from tests.doubles.fakes import NoWriteLocks, logged_model
 from tests.unit.registry.decisions.test_promote import LOOSE, Desk
 
 HERE = "default"
@@ -148,7 +148,7 @@ def test_a_version_of_files_that_the_server_keeps_may_enter_a_stage(guarded: Gua
 def test_a_version_of_files_that_others_keep_enters_no_stage(guarded: Guarded, location: str):
     """Whoever has their keys could change them afterwards; a server that keeps nothing guards nothing."""
     trusting = replace(guarded.protection, others=("s3://team",))
-    with pytest.raises(NotApproved, match="m/3 enters no stage: its files lie at") as found:
+    with pytest.raises(NotApproved, match="m/3 enters no stage: .* is not among what the server keeps") as found:
         trusting.require_kept_here(HERE, "m/3 enters no stage", location)
     assert (found.value.code, "artifact_places" in (found.value.hint or "")) == ("kept-elsewhere", True)
     replace(trusting, destination=lambda: None).require_kept_here(HERE, "m/3 enters no stage", location)
@@ -518,6 +518,17 @@ def test_no_experiment_lies_where_it_does_not_seem_to(guarded: Guarded, location
     with pytest.raises(NotApproved) as found:
         guarded.protection.location_may_be_used(location, HERE)
     assert found.value.code == "unclear-location"
+
+
+@pytest.mark.parametrize("location", ["file:///etc", "/usr/lib/python3/mlflow/server/js/build/static", "relative"])
+def test_no_experiment_has_the_server_write_into_folders_of_its_own(guarded: Guarded, location: str):
+    """What somebody uploads to a run would lie there: a page beside those of MLflow's UI."""
+    with pytest.raises(NotApproved) as found:
+        guarded.protection.location_may_be_used(location, HERE)
+    assert found.value.code == "kept-elsewhere"
+    trusting = replace(guarded.protection, others=("/etc",))
+    if location == "file:///etc":
+        trusting.location_may_be_used(location, HERE)
 
 
 @pytest.mark.parametrize("kept", ["0/mod%65ls/m-2", "0/mod%2565ls/m-2", "0/./models//m-2"])

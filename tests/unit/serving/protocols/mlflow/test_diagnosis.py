@@ -11,7 +11,7 @@ from mlflow.types import ParamSpec
 from registry.errors import InvalidInput
 from serving.protocols.mlflow.content_type import BodyKind
 from serving.slow_lane.mlflow_parsing import described, judge
-from tests.scoring_requests import Case, case
+from tests.generators.scoring_requests import Case, case
 
 SECRET = "s3cret"
 PERSON = case([("age", "double"), ("n", "long"), ("name", "string?")], ParamSpec("top_k", "long", 3))

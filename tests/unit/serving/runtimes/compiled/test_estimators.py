@@ -14,7 +14,7 @@ from serving.runtimes.compiled.read_estimator import read_estimator
 from serving.runtimes.compiled.unsupported import NotCompilable
 from serving.runtimes.verification.verify import differs
 from serving.table import Table
-from tests.runtimes import columns_of, compiled
+from tests.generators.runtimes import columns_of, compiled
 
 FEW: dict[str, Any] = {"n_estimators": 12, "random_state": 0}
 SHALLOW: dict[str, Any] = {**FEW, "max_depth": 3}

@@ -25,7 +25,7 @@ from serving.runtimes.compiled.read_preprocessing import read_preparation, witho
 from serving.runtimes.compiled.unsupported import NotCompilable
 from serving.runtimes.stored import preparation_from_store, preparation_to_store
 from serving.table import Table
-from tests.runtimes import columns_of, mixed
+from tests.generators.runtimes import columns_of, mixed
 from training.dataset import ColumnSchema, kind_of
 from training.estimators import RECIPES, choose_estimator
 from training.pipeline import build_pipeline

@@ -23,7 +23,7 @@ from serving.runtimes.compiled.read_preprocessing import read_preparation
 from serving.runtimes.verification.hard_rows import HardRows, Known, decimals_of, hard_rows, neighbours
 from serving.runtimes.verification.verify import verify
 from serving.table import Table
-from tests.runtimes import columns_of, compiled, labels, mixed
+from tests.generators.runtimes import columns_of, compiled, labels, mixed
 from training.dataset import ColumnSchema, kind_of
 from training.estimators import choose_estimator
 from training.pipeline import build_pipeline

@@ -9,7 +9,7 @@ from registry.errors import NotFound
 from serving.engine.engine import Engine, Slot
 from serving.target import Target
 from serving.transports.http.routes import find_slot, scoring_routes
-from tests.serving_stand_ins import engine_with
+from tests.doubles.serving_stand_ins import engine_with
 
 CHURN, OTHERS_STAGE = Target("churn", "production"), Target("churn@production", "production")
 SPACED, CODED = Target("a b", "production"), Target("a%20b", "production")

@@ -20,7 +20,7 @@ from mlflow.models import infer_signature
 from onnx import TensorProto, helper
 from sklearn.linear_model import LogisticRegression
 
-from tests.hostile_skops import writer
+from tests.generators.hostile_skops import writer
 
 Attack = Callable[[Path, Path], None]
 ROWS = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "b": [1.0, 0.0, 1.0, 0.0]})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.processes import free_port
+from tests.servers.processes import free_port
 
 INSTALLED = Path("/usr/lib/postgresql")
 SUPERUSER = "postgres"

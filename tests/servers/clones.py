@@ -4,9 +4,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.processes import environment
+from tests.servers.processes import environment
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def copied(folder: Path) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.guarded import Answer
+from tests.servers.guarded import Answer
 
 
 def ask(app: Any, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:

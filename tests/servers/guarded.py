@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from mlflow import MlflowClient
 
-from tests.processes import answers, free_port, process, wait_for
+from tests.servers.processes import answers, free_port, process, wait_for
 
 POLICY = """
 stages:

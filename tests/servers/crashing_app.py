@@ -14,7 +14,7 @@ from mlflow.server.fastapi_app import app as fastapi_app
 from registry.ledger.ledger import Ledger
 from registry.server.app_routes import Keeper
 from registry.server.mlflow_app import OpenAccess, keeper, with_slipway
-from tests.deciding import Fuse, fused
+from tests.generators.deciding import Fuse, fused
 
 FUSE = Path("fuse")
 

@@ -1,9 +1,10 @@
 """Estimators of scikit-learn, fitted, with one thing of their state changed, and asked, unless they are refused before.
 
-A program, since what it looks for ends processes: `python -m tests.mutated_models SEED MOST [CLASS…]` changes each
-model of a class in at most MOST ways, which the seed chooses; without a class, of every one. It prints how many were
-asked and refused, which classes were fitted, and which change ended a process. A change is one that a file can
-hold: a number, an array of another shape or type, a part of another model. Arrays are guarded: `tests.guarded_arrays`.
+A program, since what it looks for ends processes: `python -m tests.generators.mutated_models SEED MOST [CLASS…]`
+changes each model of a class in at most MOST ways, which the seed chooses; without a class, of every one. It prints how
+many were asked and refused, which classes were fitted, and which change ended a process. A change is one that a file
+can hold: a number, an array of another shape or type, a part of another model. Arrays are guarded:
+`tests.generators.guarded_arrays`.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ from sklearn.utils._test_common.instance_generator import SKIPPED_ESTIMATORS, _c
 
 from registry.errors import NotApproved
 from registry.gate.safety.native_content import require_sound
-from tests.guarded_arrays import guard_arrays, no_room
+from tests.generators.guarded_arrays import guard_arrays, no_room
 
 Path = tuple[tuple[str, Any], ...]
 Change = tuple[Path, str, Callable[[Any], Any]]

@@ -14,9 +14,9 @@ from typing import Any
 import psycopg
 
 import slipway
-from tests.ceph import CephServer
-from tests.postgres import PostgresServer
-from tests.processes import environment, free_port
+from tests.servers.ceph import CephServer
+from tests.servers.postgres import PostgresServer
+from tests.servers.processes import environment, free_port
 
 PASSWORD = "correct horse battery"
 SECTION = "SLIPWAY_REGISTRY__SERVER__"

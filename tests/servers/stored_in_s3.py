@@ -12,8 +12,8 @@ from registry.artifacts.s3_artifacts import StoredFolder, look
 from registry.artifacts.s3_attempts import Patience
 from registry.artifacts.s3_client import connect
 from registry.manifest import Manifest, manifest_of
-from tests.ceph import CephServer
-from tests.cutting_proxy import CuttingProxy
+from tests.servers.ceph import CephServer
+from tests.servers.cutting_proxy import CuttingProxy
 
 MB = 1 << 20
 LARGE_BYTES = 40 * MB

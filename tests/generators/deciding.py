@@ -28,7 +28,7 @@ from registry.ledger.situation import look
 from registry.model_registry import ModelRegistry
 from registry.policy.roles import anybody
 from registry.version import parse_ref
-from tests.postgres import PostgresServer
+from tests.servers.postgres import PostgresServer
 
 MODEL = "cancer"
 VERSIONS = 22

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.processes import answers, free_port, process, wait_for
+from tests.servers.processes import answers, free_port, process, wait_for
 
 
 class Served:
