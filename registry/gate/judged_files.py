@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from registry.errors import Unavailable
@@ -23,6 +25,21 @@ from registry.version import Version
 STARTS_WITHIN_S = 120
 SAID_CHARACTERS = 500
 AT_ONCE = threading.BoundedSemaphore(2)
+WAITS_S = 5  # who waits keeps a thread from everybody else
+
+
+@contextmanager
+def _turn(version: Version) -> Iterator[None]:
+    if not AT_ONCE.acquire(timeout=WAITS_S):
+        raise Unavailable(
+            f"the files of {version} are not judged now: this server judges those of others",
+            code="busy",
+            hint="record the verdict again in a minute",
+        )
+    try:
+        yield
+    finally:
+        AT_ONCE.release()
 
 
 def judged_files(version: Version, folder: Path, manifest: Manifest | None, rule: ArtifactRule) -> tuple[Finding, ...]:
@@ -31,10 +48,10 @@ def judged_files(version: Version, folder: Path, manifest: Manifest | None, rule
     Raises
     ------
     Unavailable
-        The program did not say: it died, or took too long.
+        Too many ask at once; or the program did not say: it died, or took too long.
     """
     asked = pickle.dumps((version, folder, manifest, rule))
-    with AT_ONCE, tempfile.TemporaryDirectory(prefix="slipway-judged-") as home:
+    with _turn(version), tempfile.TemporaryDirectory(prefix="slipway-judged-") as home:
         try:
             done = subprocess.run(
                 [sys.executable, "-P", "-m", "registry.gate.judge_process"],

@@ -72,6 +72,8 @@ def _require_own_threshold(fitted: Any, classes: npt.NDArray[Any]) -> None:
 
 def _network(fitted: Any) -> EstimatorParts:
     classes = class_labels(fitted)
+    if (fitted.n_layers_, fitted.n_outputs_) != (len(fitted.coefs_) + 1, np.shape(fitted.coefs_[-1])[1]):
+        raise NotCompilable(f"{type_name(fitted)} whose layers are not as it fits them")
     if classes is not None:
         require_own_labels(fitted, classes)
         _require_own_threshold(fitted, classes)

@@ -148,7 +148,7 @@ def test_a_version_of_files_that_the_server_keeps_may_enter_a_stage(guarded: Gua
 def test_a_version_of_files_that_others_keep_enters_no_stage(guarded: Guarded, location: str):
     """Whoever has their keys could change them afterwards; a server that keeps nothing guards nothing."""
     trusting = replace(guarded.protection, others=("s3://team",))
-    with pytest.raises(NotApproved, match="m/3 enters no stage: .* is not among what the server keeps") as found:
+    with pytest.raises(NotApproved, match=r"m/3 enters no stage: .* is not among what the server keeps") as found:
         trusting.require_kept_here(HERE, "m/3 enters no stage", location)
     assert (found.value.code, "artifact_places" in (found.value.hint or "")) == ("kept-elsewhere", True)
     replace(trusting, destination=lambda: None).require_kept_here(HERE, "m/3 enters no stage", location)

@@ -279,6 +279,11 @@ def other_labels(model: Any) -> None:
     model._label_binarizer.classes_ = model._label_binarizer.classes_[::-1].copy()
 
 
+def fewer_layers(model: Any) -> None:
+    """Have scikit-learn leave out the last."""
+    model.n_layers_ -= 1
+
+
 def other_threshold(model: Any) -> None:
     """Have scores turned to labels at another threshold."""
     model._label_binarizer.pos_label = 2
@@ -292,6 +297,7 @@ def other_threshold(model: Any) -> None:
         (ensemble.GradientBoostingClassifier(n_estimators=3), other_stages),
         (neural_network.MLPClassifier((3,), max_iter=20, random_state=0), other_labels),
         (neural_network.MLPClassifier((3,), max_iter=20, random_state=0), other_threshold),
+        (neural_network.MLPRegressor(hidden_layer_sizes=(3,), max_iter=20, random_state=0), fewer_layers),
     ],
 )
 def test_what_scikit_learn_would_not_have_fitted_is_not_compiled(model: Any, change: Callable[[Any], None]):
