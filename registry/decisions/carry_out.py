@@ -18,7 +18,7 @@ from registry.decisions.projection import (
     numbers_of_interest,
     project,
 )
-from registry.decisions.undo import undoing_what_was_changed
+from registry.decisions.undone_promotion import undoing_what_was_changed
 from registry.errors import Unavailable
 from registry.ledger.events import Event, first_hash
 from registry.ledger.history import HEAD_TAG, Record, after, record_of

@@ -8,10 +8,13 @@ from typing import Any
 import click
 
 from registry.console import json_option, print_document, print_table, say, some_text
+from registry.decisions.archive import archived
 from registry.decisions.command_context import CommandContext
 from registry.decisions.decisions import Decisions
-from registry.decisions.promote import Who, archived, left_by_rollback, require_admissible, require_voucher, what_next
+from registry.decisions.promote import require_admissible, require_voucher, what_next
+from registry.decisions.rollback import left_by_rollback
 from registry.decisions.stage_commands import dry_run_option, reason_option, say_notes, tell
+from registry.decisions.who import Who
 from registry.decisions.wiring import open_ledger, who
 from registry.gate.check_runner import warm_up
 from registry.gate.gate import Gate, assess, still_valid

@@ -7,24 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from registry.decisions.adopt import adoption, adoption_target
+from registry.decisions.approve import approval
+from registry.decisions.archive import archival
 from registry.decisions.carry_out import Decision, carry_out, note, propose, settled
 from registry.decisions.decisions import Noted, Receipt
-from registry.decisions.promote import (
-    Recorded,
-    Who,
-    adoption,
-    adoption_target,
-    approval,
-    archival,
-    demotion,
-    promotion,
-    registration,
-    rollback_target,
-    targets_below,
-)
+from registry.decisions.demote import demotion
+from registry.decisions.promote import promotion
+from registry.decisions.record_files import Recorded, registration
 from registry.decisions.recorded_verdict import record
+from registry.decisions.rollback import rollback_target, targets_below
 from registry.decisions.status import Status, status_of
-from registry.decisions.undo import back_to, undoing
+from registry.decisions.undone_promotion import back_to, undoing
+from registry.decisions.who import Who
 from registry.engines.heartbeats import Heartbeat
 from registry.engines.named_beats import named_now
 from registry.engines.served import served_by, still_served

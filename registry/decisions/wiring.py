@@ -15,7 +15,7 @@ from registry.artifacts.mlflow_files import Cached, StoredFolder
 from registry.decisions import http_decisions
 from registry.decisions.decisions import Decisions
 from registry.decisions.ledger_decisions import LedgerDecisions
-from registry.decisions.promote import Who, say_why
+from registry.decisions.who import Who, say_why
 from registry.engines.sql_heartbeats import SqlHeartbeats
 from registry.http_server import SlipwayServer
 from registry.ledger.http_history import HttpHistory

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from registry.decisions.carry_out import settled
 from registry.decisions.decisions import Noted, Receipt
 from registry.decisions.ledger_decisions import LedgerDecisions, whatever_the_policy
-from registry.decisions.promote import Who, say_why
 from registry.decisions.recorded_grounds import Judge, acceptable, recorded_grounds
+from registry.decisions.who import Who, say_why
 from registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
 from registry.engines.named_beats import named_now
 from registry.errors import InvalidInput, NotApproved, NotFound

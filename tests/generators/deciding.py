@@ -16,7 +16,7 @@ from registry.decisions.carry_out import carry_out, settled
 from registry.decisions.command_context import CommandContext
 from registry.decisions.gate_commands import grounds_for
 from registry.decisions.ledger_decisions import LedgerDecisions, deciding, going_back
-from registry.decisions.promote import say_why
+from registry.decisions.who import say_why
 from registry.decisions.wiring import open_decisions, open_ledger
 from registry.errors import SlipwayError
 from registry.gate.check_runner import CONTEXT, run_here, warm_up

@@ -9,23 +9,16 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from registry.decisions.adopt import adoption, adoption_target
+from registry.decisions.archive import archival
 from registry.decisions.carry_out import Decided, carry_out, propose
+from registry.decisions.demote import demotion
 from registry.decisions.ledger_decisions import LedgerDecisions
-from registry.decisions.promote import (
-    Recorded,
-    Who,
-    adoption,
-    adoption_target,
-    archival,
-    demotion,
-    left_by_rollback,
-    promotion,
-    rollback,
-    rollback_target,
-    say_why,
-    what_next,
-)
+from registry.decisions.promote import promotion, what_next
+from registry.decisions.record_files import Recorded
+from registry.decisions.rollback import left_by_rollback, rollback, rollback_target
 from registry.decisions.status import status_of
+from registry.decisions.who import Who, say_why
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Finding, Outcome, Verdict

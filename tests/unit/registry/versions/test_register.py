@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from registry.decisions.ledger_decisions import LedgerDecisions
-from registry.decisions.promote import say_why
+from registry.decisions.who import say_why
 from registry.errors import Unavailable
 from registry.ledger.ledger import Ledger
 from registry.manifest import Manifest, manifest_of

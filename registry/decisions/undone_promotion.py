@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from registry.decisions.promote import Who, demotion
-from registry.decisions.promote import rollback as roll_back
+from registry.decisions.demote import demotion
+from registry.decisions.rollback import rollback as roll_back
+from registry.decisions.who import Who
 from registry.errors import Conflict, Corrupt, NotFound
 from registry.ledger.events import Event
 from registry.ledger.ledger import Ledger

@@ -1,0 +1,31 @@
+"""The verb adopt: a version that has a stage's alias already is taken over where it is. Pure."""
+
+from registry.decisions.record_files import Recorded, recording
+from registry.decisions.who import Who
+from registry.errors import NotFound
+from registry.ledger.events import Event, EventKind
+from registry.ledger.situation import Situation
+from registry.version import Version
+
+
+def adoption_target(situation: Situation, stage: str) -> int | None:
+    """Return the version that has a stage's alias; `None` where the history has it there already.
+
+    Raises
+    ------
+    NotFound
+        No version has the alias.
+    """
+    number = situation.holder(stage)
+    if number is None:
+        raise NotFound(
+            f"no version of {situation.name} has the alias '{stage}'",
+            code="unknown-alias",
+            hint=f"slipway versions {situation.name}",
+        )
+    return number if situation.occupant(stage) != number else None
+
+
+def adoption(situation: Situation, version: Version, stage: str, who: Who, recorded: Recorded) -> Event:
+    """Return the event that takes a version over where it is, with its files as they are now."""
+    return recording(EventKind.VERSION_ADOPTED, situation, version, stage, who, recorded)

@@ -1,0 +1,16 @@
+"""The verb approve: somebody approves exactly these files, under the policy as it is. Pure."""
+
+from dataclasses import replace
+
+from registry.decisions.who import Who, event_by
+from registry.ledger.events import Event, EventKind
+from registry.ledger.situation import Situation
+from registry.manifest import Manifest
+from registry.version import Version
+
+
+def approval(situation: Situation, version: Version, stage: str, who: Who, manifest: Manifest | None) -> Event:
+    """Return the event by which somebody approves exactly these files for a stage, under the policy as it is."""
+    event = event_by(EventKind.VERSION_APPROVED, situation, version, stage, who)
+    named = {"manifest": manifest.digest} if manifest else {}
+    return replace(event, digests={**named, "policy": situation.policy.digest})
