@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from registry.errors import SlipwayError
-from registry.ledger.history import HEAD_TAG, Head, History, ModelState
+from registry.ledger.chain import HEAD_TAG, Head
+from registry.ledger.history import History
+from registry.ledger.model_state import ModelState
 from registry.model_registry import ModelRegistry
 from registry.registered_model import RegisteredModel
 from registry.stages import MLFLOW_ARCHIVED, MLFLOW_STAGES, mlflow_stage_of

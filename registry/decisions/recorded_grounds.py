@@ -18,7 +18,7 @@ from registry.gate.evidence import NO_TOOLS, Evidence, Subject
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Finding, Outcome, Verdict, finding_from
 from registry.ledger.events import Event
-from registry.ledger.history import Record
+from registry.ledger.chain import Record
 from registry.ledger.last_word import counting, require_last_word
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation

@@ -9,7 +9,7 @@ from registry.decisions.archive import archived
 from registry.decisions.who import Who, event_by
 from registry.errors import Conflict, NotFound
 from registry.ledger.events import Event, EventKind
-from registry.ledger.history import MOVES_IN
+from registry.ledger.model_state import MOVES_IN
 from registry.ledger.situation import Situation, require_ours
 from registry.manifest import Manifest
 from registry.text import one_line

@@ -23,7 +23,7 @@ from registry.gate.evidence import Evidence, Rows, Subject, Tools
 from registry.gate.grounds import Grounds
 from registry.gate.holdout_record import read_holdout
 from registry.gate.verdict import Finding, Outcome, Verdict, finding_from
-from registry.ledger.history import Record
+from registry.ledger.chain import Record
 from registry.ledger.last_word import counting
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation

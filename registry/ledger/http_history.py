@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from registry.errors import InvalidInput
 from registry.http_server import NO_API, SlipwayServer
 from registry.ledger.events import Event
-from registry.ledger.history import Head, Record, parse_head
+from registry.ledger.chain import Head, Record, parse_head
 from registry.settings import registry_uri
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from registry.errors import Conflict, InvalidInput, NotFound
-from registry.ledger.history import HEAD_TAG, History
+from registry.ledger.chain import HEAD_TAG
+from registry.ledger.history import History
 from registry.nearest import did_you_mean
 from registry.registered_model import RegisteredModel
 from registry.text import require_name

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from registry.errors import Conflict
 from registry.ledger.events import Event, EventKind
-from registry.ledger.history import Record
+from registry.ledger.chain import Record
 
 RESTS_ON = ("manifest", "policy", "champion_manifest")
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from shlex import quote
 
 from registry.errors import Conflict
-from registry.ledger.history import Head, ModelState, Record, fold, last_out_of
+from registry.ledger.chain import Head, Record
+from registry.ledger.model_state import ModelState, fold, last_out_of
 from registry.ledger.identity import uid_of
 from registry.ledger.ledger import Ledger
 from registry.policy.policy import Policy

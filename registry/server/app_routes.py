@@ -24,7 +24,7 @@ from registry.engines.named_beats import named_now
 from registry.errors import InvalidInput, NotApproved, NotFound
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import verdict_from
-from registry.ledger.history import Record
+from registry.ledger.chain import Record
 from registry.ledger.history_shown import parse_time, shown_at, shown_events, verified
 from registry.ledger.identity import name_now, uid_named
 from registry.ledger.ledger import Ledger

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.json_values import finite
-from registry.ledger.history import Record
+from registry.ledger.chain import Record
 from registry.manifest import manifest_of
 from registry.model_registry import Measured, ModelRegistry, Origin
 from registry.version import Version

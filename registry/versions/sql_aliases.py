@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
-from registry.ledger.history import HEAD_TAG
+from registry.ledger.chain import HEAD_TAG
 from registry.ledger.sql_history import translated
 from registry.registered_model import RegisteredModel
 from registry.sql_connection import existing_engine

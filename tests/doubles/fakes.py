@@ -11,7 +11,8 @@ from registry.artifacts.locations import Place
 from registry.engines.heartbeats import Heartbeat, heartbeat_from
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from registry.ledger.events import Event, first_hash
-from registry.ledger.history import MOVES, Head, Record, record_of
+from registry.ledger.model_state import MOVES
+from registry.ledger.chain import Head, Record, record_of
 from registry.manifest import Manifest
 from registry.model_registry import Measured, Origin
 from registry.registered_model import RegisteredModel

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
-from registry.ledger.history import verify
+from registry.ledger.chain import verify
 from registry.ledger.situation import look
 from registry.ledger.sql_migrate import open_history
 from registry.server.app_limits import MAX_BODY_BYTES, BoundedBody

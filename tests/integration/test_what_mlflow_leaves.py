@@ -23,7 +23,7 @@ from mlflow.cli import gc
 
 import slipway
 from registry.errors import NotFound
-from registry.ledger.history import verify
+from registry.ledger.chain import verify
 from registry.ledger.situation import look
 from registry.version import parse_ref
 from tests.generators.deciding import Copies, Place, do, promote

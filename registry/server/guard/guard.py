@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from registry.decisions.projection import PROJECTED_TAGS
 from registry.errors import NotApproved
-from registry.ledger.history import ModelState
+from registry.ledger.model_state import ModelState
 from registry.registered_model import RegisteredModel
 from registry.server.guard.lookalikes import is_plain, looks_like
 from registry.stages import mlflow_stage_of

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from registry.artifacts.locations import Place
 from registry.artifacts.place_index import PlaceIndex
-from registry.ledger.history import Record, fold
+from registry.ledger.chain import Record
+from registry.ledger.model_state import fold
 from registry.server.guard.protection import Stored, Tables, places_of
 
 

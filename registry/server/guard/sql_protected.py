@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from registry.ledger.history import HEAD_TAG
+from registry.ledger.chain import HEAD_TAG
 from registry.registered_model import RegisteredModel
 from registry.server.guard.guard import PROMPT_TAG, ShownModel
 from registry.server.guard.protection import Stored, VersionKey

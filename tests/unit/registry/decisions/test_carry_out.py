@@ -8,7 +8,7 @@ import pytest
 from registry.decisions.carry_out import carry_out
 from registry.decisions.status import status_of
 from registry.errors import Conflict, SlipwayError
-from registry.ledger.history import verify
+from registry.ledger.chain import verify
 from registry.ledger.situation import look
 from tests.unit.registry.decisions.test_promote import Desk
 

@@ -23,7 +23,7 @@ from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Finding, Outcome, Verdict
 from registry.ledger.events import Event
-from registry.ledger.history import verify
+from registry.ledger.chain import verify
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, look
 from registry.manifest import Manifest

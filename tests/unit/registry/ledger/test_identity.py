@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from registry.errors import Conflict, NotFound
-from registry.ledger.history import HEAD_TAG
+from registry.ledger.chain import HEAD_TAG
 from registry.ledger.identity import uid_last_named, uid_named, uid_of
 from registry.registered_model import RegisteredModel
 from tests.doubles.fakes import FakeHistory

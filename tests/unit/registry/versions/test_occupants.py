@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from registry.errors import Corrupt, NotApproved, NotFound, SlipwayError, Unavailable
-from registry.ledger.history import Record
+from registry.ledger.chain import Record
 from registry.ledger.situation import look as look_at
 from registry.registered_model import RegisteredModel
 from registry.version import parse_ref

@@ -1,0 +1,127 @@
+"""What a model's events add up to: which version is in which stage. A version is in one, a stage holds one.
+
+State is a fold over the events in the order of their sequence numbers; no clock decides anything.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Protocol
+
+from registry.errors import InvalidInput
+from registry.ledger.events import Event, EventKind, event_from_text, first_hash, next_hash
+from registry.ledger.chain import Record
+from registry.text import cleaned
+
+MOVES_IN = frozenset({EventKind.VERSION_PROMOTED, EventKind.VERSION_ADOPTED, EventKind.VERSION_ROLLED_BACK})
+MOVES_OUT = frozenset({EventKind.VERSION_DEMOTED, EventKind.VERSION_ARCHIVED})
+MOVES = MOVES_IN | MOVES_OUT
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occupancy:
+    """A version in a stage: which, since when, by which event, who decided it and why.
+
+    `verdict` is the outcome that the decision rests on, where there was one.
+    """
+
+    version: int
+    since: datetime
+    seq: int
+    by: str
+    reason: str
+    verdict: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelState:
+    """What the events add up to.
+
+    `stages` is stage → who is in it. `stacks` is stage → versions that were in it and are good to go back to, the
+    current one last. `moved` has the versions that the last move took in, out or along.
+    """
+
+    moved: frozenset[int] = frozenset()
+    stages: Mapping[str, Occupancy] = field(default_factory=lambda: MappingProxyType({}))
+    stacks: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def stage_of(self, version: int) -> str | None:
+        """Return the stage that a version is in."""
+        return next((stage for stage, there in self.stages.items() if there.version == version), None)
+
+    def before(self, stage: str) -> int | None:
+        """Return the version to go back to: the last that was in the stage and was not itself rolled back."""
+        stack = self.stacks.get(stage, ())
+        return stack[-2] if len(stack) > 1 else None
+
+
+def fold(records: Iterable[Record]) -> ModelState:
+    """Return the state after the records, which come in the order of their sequence numbers.
+
+    Only those of a kind in `MOVES` matter; others may be left out.
+    """
+    state = ModelState()
+    for record in records:
+        state = after(state, record)
+    return state
+
+
+def last_out_of(records: Iterable[Record], stage: str) -> tuple[int, str | None] | None:
+    """Return the version by whose leaving a stage became empty, and into which stage it went, if into any."""
+    state, out = ModelState(), None
+    for record in records:
+        was, state = state.stages.get(stage), after(state, record)
+        if stage in state.stages:
+            out = None
+        elif was is not None:
+            out = was.version, state.stage_of(was.version)
+    return out
+
+
+def after(state: ModelState, record: Record) -> ModelState:
+    """Return the state after one more record."""
+    if record.kind not in MOVES:
+        return state
+    then = _moved(state, record.event, record.seq)
+    return replace(then, moved=(_occupants(state) - _occupants(then)) | {record.event.version})
+
+
+def _occupants(state: ModelState) -> frozenset[int]:
+    return frozenset(there.version for there in state.stages.values())
+
+
+def _moved(state: ModelState, event: Event, seq: int) -> ModelState:
+    if event.kind in MOVES_IN and event.stage is not None:
+        return _moved_in(state, event.stage, event, seq)
+    state = _moved_out(state, event.version, everywhere=event.kind == EventKind.VERSION_ARCHIVED)
+    return state if event.stage is None else _moved_in(state, event.stage, event, seq)
+
+
+def _moved_in(state: ModelState, stage: str, event: Event, seq: int) -> ModelState:
+    stages = {name: there for name, there in state.stages.items() if there.version != event.version}
+    stages[stage] = Occupancy(
+        version=event.version,
+        since=event.at,
+        seq=seq,
+        by=event.actor,
+        reason=event.reason,
+        verdict=event.details.get("verdict"),
+    )
+    stack = [version for version in state.stacks.get(stage, ()) if version != event.version]
+    if event.kind == EventKind.VERSION_ROLLED_BACK:
+        stack = list(state.stacks.get(stage, ()))
+        stack = stack[: stack.index(event.version)] if event.version in stack else stack[:-1]
+    return replace(state, stages=stages, stacks={**state.stacks, stage: (*stack, event.version)})
+
+
+def _moved_out(state: ModelState, version: int, *, everywhere: bool) -> ModelState:
+    left = {stage for stage, there in state.stages.items() if there.version == version}
+    stages = {stage: there for stage, there in state.stages.items() if stage not in left}
+    stacks = {
+        stage: tuple(v for v in stack if v != version) if everywhere or stage in left else stack
+        for stage, stack in state.stacks.items()
+    }
+    return replace(state, stages=stages, stacks=stacks)
