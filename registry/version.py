@@ -31,14 +31,14 @@ class VersionRef:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
-    """A registered version as the registry shows it; `stage` is MLflow's own label, `None` where it has none."""
+    """A registered version as the registry shows it; `mlflow_stage` is MLflow's own label, `None` where it has none."""
 
     model: str
     number: int
     run_id: str | None
     source: str
     created_at: datetime
-    stage: str | None
+    mlflow_stage: str | None
     aliases: frozenset[str]
     tags: Mapping[str, str]
     description: str = ""
@@ -55,7 +55,7 @@ def deleted_version(model: str, number: int, known_since: datetime) -> Version:
         run_id=None,
         source="",
         created_at=known_since,
-        stage=None,
+        mlflow_stage=None,
         aliases=frozenset(),
         tags={},
     )

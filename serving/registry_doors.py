@@ -11,7 +11,7 @@ from registry.engines.heartbeats import Heartbeats
 from registry.engines.http_heartbeats import HttpHeartbeats
 from registry.engines.sql_heartbeats import SqlHeartbeats
 from registry.errors import InvalidInput
-from registry.http_server import SlipwayServer
+from registry.http_client import SlipwayServer
 from registry.ledger.http_history import HttpHistory
 from registry.ledger.sql_history import existing_history
 from registry.settings import decided_at_server, history_url, registry_uri

@@ -20,11 +20,11 @@ from registry.decisions.projection import (
 )
 from registry.decisions.undone_promotion import undoing_what_was_changed
 from registry.errors import Unavailable
-from registry.ledger.events import Event, first_hash
 from registry.ledger.chain import HEAD_TAG, Record, record_of
-from registry.ledger.model_state import after
+from registry.ledger.events import Event, first_hash
 from registry.ledger.identity import uid_of
 from registry.ledger.ledger import Ledger
+from registry.ledger.model_state import after
 from registry.ledger.situation import Situation, look, situation_of
 from registry.text import require_storable
 

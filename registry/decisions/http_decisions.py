@@ -15,7 +15,7 @@ from registry.decisions.status import Status, status_from
 from registry.errors import InvalidInput, NotFound
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Verdict
-from registry.http_server import SlipwayServer
+from registry.http_client import SlipwayServer
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, look
 from registry.manifest import Manifest

@@ -27,8 +27,8 @@ from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFou
 from registry.gate.checks.approval import authors_of
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Outcome, Verdict
-from registry.ledger.events import Event
 from registry.ledger.chain import Record
+from registry.ledger.events import Event
 from registry.ledger.last_word import require_last_word
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, look

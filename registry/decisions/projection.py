@@ -149,9 +149,9 @@ def _label_changes(known: Sequence[str], state: ModelState, versions: Sequence[V
     for version in versions:
         stage = state.stage_of(version.number)
         label = mlflow_stage_of(stage) if stage else None
-        if label and version.stage != label:
+        if label and version.mlflow_stage != label:
             yield SetMlflowStage(number=version.number, label=label)
-        elif label is None and version.stage in ours:
+        elif label is None and version.mlflow_stage in ours:
             yield SetMlflowStage(number=version.number, label=MLFLOW_ARCHIVED)
 
 

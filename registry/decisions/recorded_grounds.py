@@ -17,8 +17,8 @@ from registry.gate.checks import approval, soak
 from registry.gate.evidence import NO_TOOLS, Evidence, Subject
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Finding, Outcome, Verdict, finding_from
-from registry.ledger.events import Event
 from registry.ledger.chain import Record
+from registry.ledger.events import Event
 from registry.ledger.last_word import counting, require_last_word
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation

@@ -14,8 +14,8 @@ from registry.decisions.carry_out import note
 from registry.errors import SlipwayError
 from registry.gate.report import describe, to_html
 from registry.gate.verdict import Outcome, Verdict
-from registry.ledger.events import Event, EventKind
 from registry.ledger.chain import Record
+from registry.ledger.events import Event, EventKind
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation
 from registry.text import REASON_CHARACTERS, cleaned

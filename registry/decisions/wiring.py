@@ -17,7 +17,7 @@ from registry.decisions.decisions import Decisions
 from registry.decisions.ledger_decisions import LedgerDecisions
 from registry.decisions.who import Who, say_why
 from registry.engines.sql_heartbeats import SqlHeartbeats
-from registry.http_server import SlipwayServer
+from registry.http_client import SlipwayServer
 from registry.ledger.http_history import HttpHistory
 from registry.ledger.ledger import Ledger
 from registry.ledger.sql_migrate import open_history

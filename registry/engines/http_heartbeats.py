@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from registry.engines.heartbeats import Heartbeat, heartbeat_from
 from registry.errors import NotApproved
-from registry.http_server import SlipwayServer
+from registry.http_client import SlipwayServer
 
 
 class HttpHeartbeats:

@@ -1,15 +1,12 @@
 """The chain of a model's records: what is stored of an event, and whether all of it is as it was written."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
-from typing import Protocol
 
 from registry.errors import InvalidInput
-from registry.ledger.events import Event, EventKind, event_from_text, first_hash, next_hash
+from registry.ledger.events import Event, event_from_text, first_hash, next_hash
 from registry.text import cleaned
 
 HEAD_TAG = "slipway.head"

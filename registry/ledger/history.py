@@ -1,18 +1,11 @@
 """The port to the ledger: where records are added and read."""
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from types import MappingProxyType
 from typing import Protocol
 
-from registry.errors import InvalidInput
-from registry.ledger.events import Event, EventKind, event_from_text, first_hash, next_hash
 from registry.ledger.chain import Head, Record
-from registry.text import cleaned
-
+from registry.ledger.events import Event
 
 
 class History(Protocol):

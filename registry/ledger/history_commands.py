@@ -9,12 +9,12 @@ import click
 
 from registry.console import json_option, print_document, print_table, say, some_text
 from registry.errors import NotFound, Unavailable
+from registry.ledger.chain import Record, until
 from registry.ledger.events import Event
 from registry.ledger.history import History
-from registry.ledger.chain import Record, until
-from registry.ledger.model_state import fold
 from registry.ledger.history_shown import head_of, parse_time, shown_at, shown_events, verified
 from registry.ledger.identity import uid_last_named
+from registry.ledger.model_state import fold
 
 
 class LedgerAccess(Protocol):

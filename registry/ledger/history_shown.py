@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from registry.errors import Corrupt, InvalidInput
-from registry.ledger.history import History
 from registry.ledger.chain import Record, parse_head, until
-from registry.ledger.model_state import fold
 from registry.ledger.chain import verify as find_defects
+from registry.ledger.history import History
+from registry.ledger.model_state import fold
 from registry.text import cleaned
 
 

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 
 from registry.errors import InvalidInput
-from registry.http_server import NO_API, SlipwayServer
-from registry.ledger.events import Event
+from registry.http_client import NO_API, SlipwayServer
 from registry.ledger.chain import Head, Record, parse_head
+from registry.ledger.events import Event
 from registry.settings import registry_uri
 
 

@@ -3,18 +3,13 @@
 State is a fold over the events in the order of their sequence numbers; no clock decides anything.
 """
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol
 
-from registry.errors import InvalidInput
-from registry.ledger.events import Event, EventKind, event_from_text, first_hash, next_hash
 from registry.ledger.chain import Record
-from registry.text import cleaned
+from registry.ledger.events import Event, EventKind
 
 MOVES_IN = frozenset({EventKind.VERSION_PROMOTED, EventKind.VERSION_ADOPTED, EventKind.VERSION_ROLLED_BACK})
 MOVES_OUT = frozenset({EventKind.VERSION_DEMOTED, EventKind.VERSION_ARCHIVED})

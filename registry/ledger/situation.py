@@ -5,9 +5,9 @@ from shlex import quote
 
 from registry.errors import Conflict
 from registry.ledger.chain import Head, Record
-from registry.ledger.model_state import ModelState, fold, last_out_of
 from registry.ledger.identity import uid_of
 from registry.ledger.ledger import Ledger
+from registry.ledger.model_state import ModelState, fold, last_out_of
 from registry.policy.policy import Policy
 from registry.registered_model import RegisteredModel
 

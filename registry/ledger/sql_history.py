@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
-from registry.ledger.events import Event, first_hash
 from registry.ledger.chain import HEAD_TAG, NO_HEAD, Head, Record, parse_head, record_of
+from registry.ledger.events import Event, first_hash
 from registry.ledger.model_state import MOVES
 from registry.ledger.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 from registry.sql_connection import CONNECT, existing_engine

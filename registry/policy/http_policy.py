@@ -1,6 +1,6 @@
 """The door to the policies that a server holds."""
 
-from registry.http_server import SlipwayServer
+from registry.http_client import SlipwayServer
 from registry.policy.policy import PolicyBook
 
 

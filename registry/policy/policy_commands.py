@@ -8,7 +8,7 @@ import click
 import yaml
 
 from registry.console import json_option, print_document, say
-from registry.http_server import SlipwayServer
+from registry.http_client import SlipwayServer
 from registry.policy.http_policy import policies_of
 from registry.policy.policy import Policy, PolicyBook, load_policy
 from registry.settings import RegistrySettings, decided_at_server, load_settings, policy_place, registry_uri

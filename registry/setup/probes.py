@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from registry.http_server import SlipwayServer
+from registry.http_client import SlipwayServer
 from registry.setup.auth_config import AuthConfig
 from registry.setup.doctor import (
     Finding,

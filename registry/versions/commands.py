@@ -80,7 +80,7 @@ def _version_row(version: Version, measured: Measured, names: list[str], now: da
     metrics = [_number(measured.metrics.get(name)) for name in names]
     aliases = ", ".join(sorted(version.aliases))
     age = _age(now - version.created_at)
-    return [str(version.number), aliases, version.stage or "", *metrics, age, (version.run_id or "")[:8]]
+    return [str(version.number), aliases, version.mlflow_stage or "", *metrics, age, (version.run_id or "")[:8]]
 
 
 def _version_document(version: Version, measured: Measured) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _version_document(version: Version, measured: Measured) -> dict[str, Any]:
     return {
         "version": version.number,
         "aliases": sorted(version.aliases),
-        "mlflow_stage": version.stage,
+        "mlflow_stage": version.mlflow_stage,
         "created_at": version.created_at.isoformat(),
         "run_id": version.run_id,
         "source": version.source,

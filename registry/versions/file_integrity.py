@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from registry.errors import Conflict, Corrupt, NotFound
-from registry.ledger.events import EventKind
 from registry.ledger.chain import Record
+from registry.ledger.events import EventKind
 from registry.ledger.identity import uid_of
 from registry.ledger.ledger import Ledger
 from registry.manifest import Manifest, copied, differences, manifest_of

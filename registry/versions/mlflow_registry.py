@@ -417,7 +417,7 @@ def _version(found: ModelVersion, aliases: Mapping[str, object]) -> Version:
         run_id=found.run_id or None,
         source=str(found.source),
         created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
-        stage=None if found.current_stage == MLFLOW_NONE else found.current_stage,
+        mlflow_stage=None if found.current_stage == MLFLOW_NONE else found.current_stage,
         aliases=frozenset(alias for alias, aliased in aliases.items() if int(str(aliased)) == number),
         tags=dict(found.tags),
         description=found.description or "",

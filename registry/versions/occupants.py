@@ -10,8 +10,8 @@ from typing import Protocol
 
 from registry.errors import SlipwayError
 from registry.ledger.history import History
-from registry.ledger.model_state import ModelState, fold
 from registry.ledger.identity import uid_of
+from registry.ledger.model_state import ModelState, fold
 from registry.one_by_one import each_for_itself
 from registry.registered_model import RegisteredModel
 from registry.versions.aliases import Aliases, AliasHolder, Wanted, model_named

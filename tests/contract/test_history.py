@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from registry.errors import Conflict, InvalidInput, Unavailable
+from registry.ledger.chain import verify
 from registry.ledger.events import EventKind
 from registry.ledger.history import History
-from registry.ledger.chain import verify
 from registry.ledger.sql_history import SqlHistory, existing_history
 from registry.ledger.sql_migrate import open_history
 from tests.doubles.fakes import FakeHistory

@@ -104,7 +104,12 @@ def test_versions_are_numbered_from_one_and_listed_newest_first(kit: Kit):
     first, second = kit.create(colour="red"), kit.create()
     assert [v.number for v in kit.registry.versions("m")] == [2, 1]
     found = kit.registry.version(ref(1))
-    assert (found.run_id, found.tags["colour"], found.aliases, found.stage) == (first.run_id, "red", frozenset(), None)
+    assert (found.run_id, found.tags["colour"], found.aliases, found.mlflow_stage) == (
+        first.run_id,
+        "red",
+        frozenset(),
+        None,
+    )
     assert second.created_at.tzinfo is not None
 
 
@@ -167,7 +172,7 @@ def test_mlflows_label_is_set_on_one_version_only(kit: Kit):
     kit.create()
     kit.registry.set_mlflow_stage("m", 1, "Production")
     kit.registry.set_mlflow_stage("m", 2, "Production")
-    assert [v.stage for v in kit.registry.versions("m")] == ["Production", "Production"]
+    assert [v.mlflow_stage for v in kit.registry.versions("m")] == ["Production", "Production"]
 
 
 def test_tags_are_set_over_earlier_ones(kit: Kit):

@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from registry.artifacts.locations import Place
 from registry.engines.heartbeats import Heartbeat, heartbeat_from
 from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
+from registry.ledger.chain import Head, Record, record_of
 from registry.ledger.events import Event, first_hash
 from registry.ledger.model_state import MOVES
-from registry.ledger.chain import Head, Record, record_of
 from registry.manifest import Manifest
 from registry.model_registry import Measured, Origin
 from registry.registered_model import RegisteredModel
@@ -40,7 +40,7 @@ class FakeModelRegistry:
         versions = self._of(name).values()
         labels: dict[str, int] = {}
         for each in versions:
-            label = each.stage or "None"
+            label = each.mlflow_stage or "None"
             labels[label] = max(labels.get(label, 0), each.number)
         return RegisteredModel(
             name=name,
@@ -90,7 +90,7 @@ class FakeModelRegistry:
             run_id=logged.run_id,
             source=logged.model_uri,
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
-            stage=None,
+            mlflow_stage=None,
             aliases=frozenset(),
             tags=dict(tags),
             description=description,
@@ -119,7 +119,7 @@ class FakeModelRegistry:
 
     def set_mlflow_stage(self, model: str, number: int, label: str) -> None:
         self.writes.append("set_mlflow_stage")
-        self.known[model][number] = replace(self.known[model][number], stage=label)
+        self.known[model][number] = replace(self.known[model][number], mlflow_stage=label)
 
     def set_tags(self, model: str, number: int, tags: Mapping[str, str]) -> None:
         self.writes.append("set_tags")

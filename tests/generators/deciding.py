@@ -22,10 +22,10 @@ from registry.errors import SlipwayError
 from registry.gate.check_runner import CONTEXT, run_here, warm_up
 from registry.gate.gate import Gate
 from registry.gate.gate_wiring import open_gate
-from registry.ledger.history import History
-from registry.ledger.model_state import fold
 from registry.ledger.chain import verify
+from registry.ledger.history import History
 from registry.ledger.ledger import Ledger
+from registry.ledger.model_state import fold
 from registry.ledger.situation import look
 from registry.model_registry import ModelRegistry
 from registry.policy.roles import anybody

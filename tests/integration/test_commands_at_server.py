@@ -14,9 +14,9 @@ from mlflow import MlflowClient
 
 import slipway
 from registry.engines.heartbeats import Heartbeat
+from registry.ledger.chain import verify
 from registry.ledger.events import EventKind
 from registry.ledger.model_state import fold
-from registry.ledger.chain import verify
 from registry.ledger.sql_history import SqlHistory
 from serving.registry_doors import open_heartbeats
 from tests.generators.deciding import CONTEXT, Place, promote_at_server_when, start

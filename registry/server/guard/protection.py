@@ -26,8 +26,8 @@ from registry.artifacts.place_index import PlaceIndex
 from registry.artifacts.plain_locations import require_plain
 from registry.errors import Conflict, NotApproved, NotFound
 from registry.ledger.history import History
-from registry.ledger.model_state import fold
 from registry.ledger.identity import uid_of
+from registry.ledger.model_state import fold
 from registry.policy.policy import PolicyBook
 from registry.registered_model import RegisteredModel
 from registry.server.guard.guard import (

@@ -10,8 +10,8 @@ from registry.decisions.ledger_decisions import LedgerDecisions, going_back
 from registry.decisions.projection import TAG_CHARACTERS
 from registry.decisions.status import status_from, status_of
 from registry.errors import Conflict, InvalidInput, NotFound, SlipwayError, Unavailable
-from registry.ledger.events import EventKind
 from registry.ledger.chain import record_of
+from registry.ledger.events import EventKind
 from registry.ledger.situation import look
 from registry.policy.policy import PolicyBook
 from registry.policy.roles import anybody

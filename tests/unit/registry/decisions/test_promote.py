@@ -22,8 +22,8 @@ from registry.decisions.who import Who, say_why
 from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
 from registry.gate.grounds import Grounds
 from registry.gate.verdict import Finding, Outcome, Verdict
-from registry.ledger.events import Event
 from registry.ledger.chain import verify
+from registry.ledger.events import Event
 from registry.ledger.ledger import Ledger
 from registry.ledger.situation import Situation, look
 from registry.manifest import Manifest
@@ -102,7 +102,7 @@ class Desk:
 
     def shown(self) -> dict[int, tuple[list[str], str | None]]:
         """Return aliases and MLflow stage by version."""
-        return {v.number: (sorted(v.aliases), v.stage) for v in self.registry.versions("m")}
+        return {v.number: (sorted(v.aliases), v.mlflow_stage) for v in self.registry.versions("m")}
 
 
 def test_a_move_looks_as_the_table_in_the_design_says():

@@ -10,8 +10,8 @@ from hypothesis import given
 
 import slipway
 from registry.errors import Corrupt, InvalidInput
-from registry.ledger.events import Event, EventKind, event_from_text, first_hash
 from registry.ledger.chain import Head, Record, parse_head, record_of, until, verify
+from registry.ledger.events import Event, EventKind, event_from_text, first_hash
 from registry.ledger.model_state import after, fold
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from registry.errors import Conflict, Corrupt, NotFound
-from registry.ledger.events import EventKind
 from registry.ledger.chain import Record
+from registry.ledger.events import EventKind
 from registry.ledger.situation import look
 from registry.manifest import manifest_of
 from registry.model_registry import Measured

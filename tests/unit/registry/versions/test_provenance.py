@@ -27,7 +27,7 @@ VERSION = Version(
     run_id="r",
     source="s",
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    stage=None,
+    mlflow_stage=None,
     aliases=frozenset(),
     tags={},
 )

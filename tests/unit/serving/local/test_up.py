@@ -22,7 +22,7 @@ def version(model: str, number: int) -> Version:
         run_id=None,
         source="",
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        stage=None,
+        mlflow_stage=None,
         aliases=frozenset({"production"}),
         tags={},
     )

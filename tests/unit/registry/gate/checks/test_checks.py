@@ -98,7 +98,7 @@ def subject(number: int, folder: Path | None, *, trained_on: list[float] | None 
         run_id="r",
         source="s",
         created_at=NOW,
-        stage=None,
+        mlflow_stage=None,
         aliases=frozenset(),
         tags={"slipway.task": "classification"},
     )

@@ -195,7 +195,7 @@ def test_a_chain_of_known_types_that_writes_a_file_is_refused_everywhere(folder:
         run_id="r",
         source="s",
         created_at=datetime(2026, 1, 2, tzinfo=UTC),
-        stage=None,
+        mlflow_stage=None,
         aliases=frozenset(),
         tags={},
     )

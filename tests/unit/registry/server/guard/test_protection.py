@@ -45,7 +45,7 @@ class FakeTables:
             return ShownModel(model=replace(self.desk.registry.model("m"), name=name), is_prompt=True)
         if workspace != HERE or name not in self.desk.registry.known:
             return None
-        shown = {v.number: v.stage for v in self.desk.registry.versions(name) if v.stage}
+        shown = {v.number: v.mlflow_stage for v in self.desk.registry.versions(name) if v.mlflow_stage}
         return ShownModel(model=self.desk.registry.model(name), labels={**shown, **self.labels})
 
     def models(self, workspace: str) -> tuple[str, ...]:
