@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 from mlflow import MlflowClient
 
 from registry.versions.sql_store import move_artifact_locations
 from tests.servers.ceph import CephServer, is_installed
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.postgres import PostgresServer, binaries
+
+# How long an example takes says something of what else this machine does, and nothing of the code.
+settings.register_profile("slipway", deadline=None)
+settings.load_profile("slipway")
 
 VARIABLES = (
     "MLFLOW_TRACKING_URI",
