@@ -11,6 +11,7 @@ import mlflow
 import mlflow.sklearn
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.server.assistant.api import assistant_router
 from mlflow.server.graphql.graphql_schema_extensions import schema
 from sklearn.dummy import DummyClassifier
@@ -217,11 +218,11 @@ def test_an_upload_past_the_proxy_is_refused_however_its_path_is_written(server:
     assert [each.read_text() for each in place.rglob("MLmodel")] == ["flavors: {}"]
 
 
-def test_files_that_the_server_does_not_keep_enter_no_stage(server: GuardedServer, tmp_path: Path):
-    """Whoever may write there would change them afterwards; its settings name the places that it trusts."""
-    refused = server.promote(made_at(server, f"{tmp_path}/direct"), "production")
-    assert (refused.status, refused.document["error"]["code"]) == (403, "kept-elsewhere")
-    assert "artifact_places" in refused.document["error"]["hint"]
+def test_no_experiment_has_the_server_write_elsewhere(server: GuardedServer, tmp_path: Path):
+    """Into a folder of its own that it neither keeps artifacts in nor is told to trust."""
+    with pytest.raises(MlflowException, match="is not among what the server keeps") as found:
+        made_at(server, f"{tmp_path}/direct")
+    assert (found.value.get_http_status_code(), "artifact_places" in str(found.value)) == (403, True)
 
 
 @pytest.mark.parametrize("scheme", ["RUNS:/", "runs:///", "Models:/", "models:///"])

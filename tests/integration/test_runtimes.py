@@ -28,6 +28,7 @@ from threadpoolctl import threadpool_limits
 from registry.errors import InvalidInput, NotApproved
 from registry.gate.safety.formats import REVIEWED_TYPES
 from registry.profile import Profile, profile_columns
+from serving.runtimes.compiled import read_linear
 from serving.runtimes.isolated import IsolatedRunner, ModelProcessError
 from serving.runtimes.open import open_runner
 from serving.runtimes.prepare import prepare_runner
@@ -265,8 +266,9 @@ def test_a_scaler_before_a_forest_is_compiled_in_float64(tmp_path: Path):
     assert_answers_as_mlflow(ready, iris.data)
 
 
-def test_a_compiled_model_that_answers_otherwise_is_not_used(tmp_path: Path):
+def test_a_compiled_model_that_answers_otherwise_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The next kind is taken, and the reason counts the rows. What is read here is not what this estimator goes by."""
+    monkeypatch.setattr(read_linear, "require_own_labels", lambda fitted, classes: None)  # as if that were not known
     model = trained("mlp", SHORT, "text")
     model[-1].classes_ = model[-1].classes_[::-1]  # it answers from its label binarizer
     ready = prepared(stored(model, rows_of_every_kind(), tmp_path / "model"))
