@@ -106,10 +106,9 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
         pairs = [(before.labels, again.labels), (before.scores, again.scores)]
         called = stored.called(taken.iloc[some])
         if called is not None:
-            measured = before.labels if stored.method == MEASURED[0] else before.scores
-            pairs.append(
-                (measured, np.asarray(called).reshape(np.shape(again.labels if measured is None else measured)))
-            )
+            by_label = stored.method == MEASURED[0]
+            answered = _labels(called, len(some), version) if by_label else np.asarray(called, dtype=float)
+            pairs.append((before.labels if by_label else before.scores, answered))
         for one, other in pairs:
             if one is not None and other is not None and not _same(one, other):
                 raise WrongAnswers(

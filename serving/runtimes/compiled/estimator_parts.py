@@ -43,5 +43,3 @@ def require_own_labels(fitted: Any, classes: npt.NDArray[Any]) -> None:
         raise NotCompilable(f"{type_name(fitted)} with several labels for a row")
     if not np.array_equal(fitted._label_binarizer.classes_, classes):
         raise NotCompilable(f"{type_name(fitted)} whose labels are not its classes")
-    if fitted._label_binarizer.y_type_.startswith("multilabel"):
-        raise NotCompilable(f"{type_name(fitted)} with several labels for a row")
