@@ -17,7 +17,7 @@ from random import Random
 
 from benchmarks.measure import ROOT, markdown_table
 from benchmarks.transfers import WEIGHTS
-from registry.manifest import manifest_of
+from slipway.registry.manifest import manifest_of
 from tests.servers.ceph import CephServer
 from tests.servers.processes import answers, free_port, process, wait_for
 

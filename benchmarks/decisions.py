@@ -12,11 +12,11 @@ import numpy as np
 from benchmarks import draws, rare_kinds
 from benchmarks.draws import Draw, Rng
 from benchmarks.measure import markdown_table
-from registry.gate.checks.slices import judge_slices, slice_of
-from registry.gate.comparison import paired
-from registry.gate.comparison.answers import TooFewRows
-from registry.gate.comparison.judgement import decide
-from registry.gate.verdict import Outcome
+from slipway.registry.gate.checks.slices import judge_slices, slice_of
+from slipway.registry.gate.comparison import paired
+from slipway.registry.gate.comparison.answers import TooFewRows
+from slipway.registry.gate.comparison.judgement import decide
+from slipway.registry.gate.verdict import Outcome
 
 ALPHA = 0.05
 SIZES = (30, 50, 100, 1_000, 10_000)

@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 from scipy import optimize, stats
 
-from registry.gate.comparison import influences, paired
-from registry.gate.comparison.metric_pairs import SMALLEST_PROBABILITY
-from registry.gate.comparison.paired import Paired
-from registry.gate.comparison.random_weights import Clusters
+from slipway.registry.gate.comparison import influences, paired
+from slipway.registry.gate.comparison.metric_pairs import SMALLEST_PROBABILITY
+from slipway.registry.gate.comparison.paired import Paired
+from slipway.registry.gate.comparison.random_weights import Clusters
 
 Rng = np.random.Generator
 Draw = Callable[[Rng, int, float], Paired]

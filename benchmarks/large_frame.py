@@ -8,8 +8,8 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.measure import beside, median_seconds_side_by_side
-from registry.profile import profile_columns
-from registry.rows import content_digest, row_ids
+from slipway.registry.profile import profile_columns
+from slipway.registry.rows import content_digest, row_ids
 
 ROWS, COLUMNS = 1_000_000, 30
 REPEATS = 3

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from benchmarks.commands import TRAIN
 from benchmarks.measure import ROOT, beside, markdown_table, median_seconds_side_by_side, python
-from registry.ledger.chain import record_of
-from registry.ledger.events import Event, EventKind, first_hash
-from registry.ledger.sql_history import RECORD
-from registry.ledger.sql_migrate import open_history
-from registry.ledger.sql_tables import EVENTS
+from slipway.registry.ledger.chain import record_of
+from slipway.registry.ledger.events import Event, EventKind, first_hash
+from slipway.registry.ledger.sql_history import RECORD
+from slipway.registry.ledger.sql_migrate import open_history
+from slipway.registry.ledger.sql_tables import EVENTS
 from tests.servers.postgres import PostgresServer, binaries
 
 REPEATS = 7

@@ -12,12 +12,12 @@ import pandas as pd
 from scipy import optimize, stats
 
 from benchmarks.draws import Draw, Rng
-from registry.gate.comparison.answers import Said
-from registry.gate.comparison.head_to_head import HeadToHead
-from registry.gate.comparison.metric_pairs import COMPARISONS, compare
-from registry.gate.comparison.paired import Paired, alone
-from registry.gate.comparison.random_weights import Clusters
-from registry.policy.policy import Metric
+from slipway.registry.gate.comparison.answers import Said
+from slipway.registry.gate.comparison.head_to_head import HeadToHead
+from slipway.registry.gate.comparison.metric_pairs import COMPARISONS, compare
+from slipway.registry.gate.comparison.paired import Paired, alone
+from slipway.registry.gate.comparison.random_weights import Clusters
+from slipway.registry.policy.policy import Metric
 
 FREEDOM = 3
 CONFIDENCE = 0.9

@@ -8,10 +8,10 @@ from typing import Any
 from benchmarks.apps.naked import opened
 from benchmarks.load import Request as Asked
 from benchmarks.measure import markdown_table
-from serving.engine.engine import Engine, Request
-from serving.protocols.mlflow.forms import INVOCATIONS, encode
-from serving.runtimes.runner import PREDICT
-from serving.table import joined, split
+from slipway.serving.engine.engine import Engine, Request
+from slipway.serving.protocols.mlflow.forms import INVOCATIONS, encode
+from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.table import joined, split
 
 ROUNDS, CALLS = 60, 200
 TOGETHER = (1, 64)

@@ -64,8 +64,8 @@ def phases() -> dict[str, float]:
         taken[name] = time.perf_counter() - started
 
     with timed("import everything"):
-        commands = importlib.import_module("training.commands")
-        log = importlib.import_module("training.log")
+        commands = importlib.import_module("slipway.training.commands")
+        log = importlib.import_module("slipway.training.log")
     with timed("open the store and the run"):
         commands.require_usable_store()
         opened = commands.open_run()

@@ -12,9 +12,9 @@ import mlflow.artifacts
 from boto3.s3.transfer import TransferConfig
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from registry.artifacts.artifact_cache import ArtifactCache
-from registry.artifacts.s3_artifacts import look
-from registry.manifest import Manifest
+from slipway.registry.artifacts.artifact_cache import ArtifactCache
+from slipway.registry.artifacts.s3_artifacts import look
+from slipway.registry.manifest import Manifest
 
 WEIGHTS = "weights.bin"
 ROOM_BYTES = 100 << 30

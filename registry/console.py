@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from registry.standard_output import DOCUMENTS
-from registry.text import shown
+from slipway.registry.standard_output import DOCUMENTS
+from slipway.registry.text import shown
 
 json_option: Callable[..., Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output."

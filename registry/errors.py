@@ -7,7 +7,7 @@ HTTP status is decided at each edge, not here.
 
 from typing import Any
 
-from registry.masking import masked
+from slipway.registry.masking import masked
 
 
 class SlipwayError(Exception):

@@ -14,8 +14,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import HTTPSHandler, Request, build_opener
 
-from registry import errors
-from registry.errors import InvalidInput, NotApproved, SlipwayError, Unavailable
+from slipway.registry import errors
+from slipway.registry.errors import InvalidInput, NotApproved, SlipwayError, Unavailable
 
 API = "/slipway"
 TIMEOUT_S = 120.0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from registry.errors import Unavailable
+from slipway.registry.errors import Unavailable
 
 # MLflow writes it into a local store when a version is first loaded (3.17): no part of what was logged.
 NOT_LOGGED = frozenset({"registered_model_meta"})

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from registry.errors import NotApproved
-from registry.yaml_files import parsed
+from slipway.registry.errors import NotApproved
+from slipway.registry.yaml_files import parsed
 
 FILE = "MLmodel"
 PYFUNC = "python_function"

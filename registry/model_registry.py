@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from registry.manifest import Manifest
-from registry.registered_model import RegisteredModel
-from registry.version import LoggedModel, Version, VersionRef
+from slipway.registry.manifest import Manifest
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.version import LoggedModel, Version, VersionRef
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

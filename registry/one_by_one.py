@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
-from registry.errors import SlipwayError, Unavailable
+from slipway.registry.errors import SlipwayError, Unavailable
 
 Key = TypeVar("Key")
 Found = TypeVar("Found")

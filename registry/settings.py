@@ -12,9 +12,9 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from registry.errors import InvalidInput, NotFound
-from registry.nearest import did_you_mean
-from registry.yaml_files import document_of, is_there, parsed
+from slipway.registry.errors import InvalidInput, NotFound
+from slipway.registry.nearest import did_you_mean
+from slipway.registry.yaml_files import document_of, is_there, parsed
 
 FILE = "slipway.yaml"
 PREFIX = "SLIPWAY_"
@@ -34,7 +34,7 @@ class RegistrySettings(Section):
     that are not stored on this disk, at most so many MiB; by default it is the one that the serving engine fills.
     `artifact_places` are folders and buckets, beside what a server keeps itself, whose versions may enter a stage:
     nobody writes there behind the server's back. `server` is the team's, for the commands that prepare, examine and run
-    it: `registry.setup.server_settings` reads it. All others work without its secrets.
+    it: `slipway.registry.setup.server_settings` reads it. All others work without its secrets.
     """
 
     policy: Path = Path("promotion.yaml")

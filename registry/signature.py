@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from registry.mlmodel import FILE, read_mlmodel
+from slipway.registry.mlmodel import FILE, read_mlmodel
 
 # A column of the first type may become one of the others: every value of it is still taken.
 WIDER: Mapping[str, frozenset[str]] = {

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from registry.errors import InvalidInput
-from registry.nearest import did_you_mean
+from slipway.registry.errors import InvalidInput
+from slipway.registry.nearest import did_you_mean
 
 # MLflow 3.17 knows these labels; `models:/NAME/LABEL` finds the highest number among them.
 MLFLOW_STAGES: Mapping[str, str] = {"staging": "Staging", "production": "Production"}

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from registry.errors import InvalidInput
+from slipway.registry.errors import InvalidInput
 
 NAME_CHARACTERS = 256  # MLflow 3.17's columns for the names of models, aliases and users
 REASON_CHARACTERS = 4_000

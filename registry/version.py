@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from registry.errors import InvalidInput
-from registry.text import cleaned, require_name
+from slipway.registry.errors import InvalidInput
+from slipway.registry.text import cleaned, require_name
 
 LARGEST_NUMBER = 2**31 - 1  # the columns of MLflow 3.17, and of the ledger, hold no larger
 SHOWN_CHARACTERS = 100

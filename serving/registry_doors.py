@@ -7,20 +7,20 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from registry.engines.heartbeats import Heartbeats
-from registry.engines.http_heartbeats import HttpHeartbeats
-from registry.engines.sql_heartbeats import SqlHeartbeats
-from registry.errors import InvalidInput
-from registry.http_client import SlipwayServer
-from registry.ledger.http_history import HttpHistory
-from registry.ledger.sql_history import existing_history
-from registry.settings import decided_at_server, history_url, registry_uri
-from registry.versions.aliases import Aliases
-from registry.versions.occupants import Placements
-from registry.versions.sql_aliases import SqlAliases
+from slipway.registry.engines.heartbeats import Heartbeats
+from slipway.registry.engines.http_heartbeats import HttpHeartbeats
+from slipway.registry.engines.sql_heartbeats import SqlHeartbeats
+from slipway.registry.errors import InvalidInput
+from slipway.registry.http_client import SlipwayServer
+from slipway.registry.ledger.http_history import HttpHistory
+from slipway.registry.ledger.sql_history import existing_history
+from slipway.registry.settings import decided_at_server, history_url, registry_uri
+from slipway.registry.versions.aliases import Aliases
+from slipway.registry.versions.occupants import Placements
+from slipway.registry.versions.sql_aliases import SqlAliases
 
 ASK_SERVER_EVERY_S = 10.0
-MLFLOW_DOOR = "registry.versions.mlflow_aliases"
+MLFLOW_DOOR = "slipway.registry.versions.mlflow_aliases"
 
 
 def open_aliases(environ: Mapping[str, str]) -> Aliases:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from registry.settings import Section, load_settings
+from slipway.registry.settings import Section, load_settings
 
 
 class ServingSettings(Section):

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from registry.errors import InvalidInput
-from registry.version import parse_ref
+from slipway.registry.errors import InvalidInput
+from slipway.registry.version import parse_ref
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -21,7 +21,7 @@ class Target:
 class Sighting:
     """The version that the registry shows for a target.
 
-    `identity` tells the version from every other of its number (`registry.versions.aliases.identity_of`).
+    `identity` tells the version from every other of its number (`slipway.registry.versions.aliases.identity_of`).
     """
 
     identity: str

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from mlflow import MlflowClient
 
-from registry.versions.sql_store import move_artifact_locations
+from slipway.registry.versions.sql_store import move_artifact_locations
 from tests.servers.ceph import CephServer, is_installed
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.postgres import PostgresServer, binaries

@@ -51,8 +51,8 @@ FLOORS = {
 MODULES = sorted(p.relative_to(ROOT) for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Yield the dotted names that a file imports, wherever in the file."""
+def imported(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports, wherever in the file, as they stand there."""
     for node in ast.walk(ast.parse((ROOT / path).read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -60,11 +60,24 @@ def imports_of(path: Path) -> Iterator[str]:
             yield node.module
 
 
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield what a file imports, ours as its place in the house: without the name under which it is imported."""
+    return (name.removeprefix("slipway.") for name in imported(path))
+
+
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_packages_import_only_what_they_may(module: Path) -> None:
     """Training → registry ← serving: the outer two never meet, and nobody imports the composition root."""
     ours = {name.split(".")[0] for name in imports_of(module)} & {*PACKAGES, "slipway"}
     assert ours <= ALLOWED[module.parts[0]]
+
+
+def test_the_three_packages_have_one_name() -> None:
+    """A module that is imported as `registry.…` as well would be two, and in the way of somebody's own `registry`."""
+    files = [
+        path for top in (*PACKAGES, "slipway", "tests", "benchmarks", "docs") for path in (ROOT / top).rglob("*.py")
+    ]
+    assert [path for path in files if {name.split(".")[0] for name in imported(path)} & set(PACKAGES)] == []
 
 
 @pytest.mark.parametrize("package", FLOORS)

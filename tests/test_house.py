@@ -10,8 +10,8 @@ import click
 import pytest
 import yaml
 
-import slipway
-from training.spec import TrainSpec
+from slipway import command_line
+from slipway.training.spec import TrainSpec
 
 ROOT = Path(__file__).parent.parent
 MLPROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
@@ -65,17 +65,17 @@ def test_entry_points_pass_on_every_parameter(entry_point: str):
     assert set(re.findall(r"{(\w+)}", entry["command"])) == set(entry["parameters"])
 
 
-@pytest.mark.parametrize("name", slipway.COMMANDS)
+@pytest.mark.parametrize("name", command_line.COMMANDS)
 def test_the_command_table_says_what_the_command_says(name: str):
     """The help that is shown without importing a command is that command's own."""
-    entry = slipway.COMMANDS[name]
+    entry = command_line.COMMANDS[name]
     command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
     assert command.name == name
     assert command.help.splitlines()[0] == entry.help
     assert "Example" in (command.epilog or ""), f"{name} shows no example"
 
 
-@pytest.mark.parametrize("name", slipway.COMMANDS)
+@pytest.mark.parametrize("name", command_line.COMMANDS)
 def test_every_command_is_documented(name: str):
     """What the docs do not name does not exist for its users."""
     assert f"slipway {name}" in (ROOT / "docs" / "lifecycle.md").read_text()
@@ -84,7 +84,8 @@ def test_every_command_is_documented(name: str):
 def test_help_imports_no_vendor():
     """`slipway --help` answers at once: MLflow, pandas and scikit-learn are not imported for it."""
     vendors = "{'mlflow', 'pandas', 'sklearn', 'sqlalchemy'}"
-    code = f"import slipway, sys; slipway.run(['--help']); print(sorted({vendors} & set(sys.modules)))"
+    run = f"command_line.run(['--help']); print(sorted({vendors} & set(sys.modules)))"
+    code = f"import sys; from slipway import command_line; {run}"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert shown.stdout.splitlines()[-1] == "[]"
     assert "promote" in shown.stdout
@@ -93,6 +94,6 @@ def test_help_imports_no_vendor():
 def test_a_command_wastes_no_time_on_collecting():
     """Imports make a million objects and no garbage: the collector looks seldom, and not once more at the end."""
     at_exit = "atexit.register(lambda: print(gc.get_threshold()[0], gc.get_freeze_count() > 0))"
-    code = f"import atexit, gc, slipway; {at_exit}; slipway.main(['--version'])"
+    code = f"import atexit, gc; from slipway import command_line; {at_exit}; command_line.main(['--version'])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert shown.stdout.splitlines()[-1] == f"{slipway.COLLECT_AFTER_OBJECTS} True"
+    assert shown.stdout.splitlines()[-1] == f"{command_line.COLLECT_AFTER_OBJECTS} True"

@@ -1,6 +1,6 @@
 """The commands train, tune and evaluate: also the entry points of `MLproject`.
 
-Options are plain text here and are judged by `training.spec`, inside the run, so that a run that `mlflow run`
+Options are plain text here and are judged by `slipway.training.spec`, inside the run, so that a run that `mlflow run`
 has already opened says what was wrong with them.
 """
 
@@ -13,34 +13,34 @@ from typing import Any
 import click
 import pandas as pd
 
-from registry.console import json_option, print_document, print_table, say, some_text
-from registry.decisions.wiring import open_decisions, open_ledger
-from registry.errors import InvalidInput
-from registry.manifest import Manifest
-from registry.settings import load_settings
-from registry.version import LoggedModel, Version, VersionRef, parse_ref
-from registry.versions.mlflow_registry import MlflowRegistry
-from registry.versions.mlflow_store import require_usable_store
-from registry.versions.register import register
-from training.data import DataSources, load
-from training.dataset import Dataset
-from training.evaluate import Evaluation
-from training.evaluate import evaluate as measure
-from training.git_source import code_version
-from training.importance import importance_of
-from training.log import log, write_plots
-from training.mlflow_run import MlflowRun, open_run
-from training.mlflow_version import loaded_version
-from training.optuna_search import OptunaSearch
-from training.s3_data import read_object, s3_client
-from training.settings import TrainingSettings
-from training.space import parse_space
-from training.spec import TrainSpec, parse_spec
-from training.sql_data import read_statement
-from training.train import prepare
-from training.train import train as fit_and_predict
-from training.tune import Trial, parse_trials
-from training.tune import tune as search_parameters
+from slipway.registry.console import json_option, print_document, print_table, say, some_text
+from slipway.registry.decisions.wiring import open_decisions, open_ledger
+from slipway.registry.errors import InvalidInput
+from slipway.registry.manifest import Manifest
+from slipway.registry.settings import load_settings
+from slipway.registry.version import LoggedModel, Version, VersionRef, parse_ref
+from slipway.registry.versions.mlflow_registry import MlflowRegistry
+from slipway.registry.versions.mlflow_store import require_usable_store
+from slipway.registry.versions.register import register
+from slipway.training.data import DataSources, load
+from slipway.training.dataset import Dataset
+from slipway.training.evaluate import Evaluation
+from slipway.training.evaluate import evaluate as measure
+from slipway.training.git_source import code_version
+from slipway.training.importance import importance_of
+from slipway.training.log import log, write_plots
+from slipway.training.mlflow_run import MlflowRun, open_run
+from slipway.training.mlflow_version import loaded_version
+from slipway.training.optuna_search import OptunaSearch
+from slipway.training.s3_data import read_object, s3_client
+from slipway.training.settings import TrainingSettings
+from slipway.training.space import parse_space
+from slipway.training.spec import TrainSpec, parse_spec
+from slipway.training.sql_data import read_statement
+from slipway.training.train import prepare
+from slipway.training.train import train as fit_and_predict
+from slipway.training.tune import Trial, parse_trials
+from slipway.training.tune import tune as search_parameters
 
 Command = Callable[..., Any]
 

@@ -10,10 +10,10 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 
-from registry.errors import InvalidInput
-from training.fit import fit
-from training.predictions import predictions
-from training.spec import Task
+from slipway.registry.errors import InvalidInput
+from slipway.training.fit import fit
+from slipway.training.predictions import predictions
+from slipway.training.spec import Task
 
 Fold = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 

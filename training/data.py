@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from sklearn import datasets
 
-from registry.errors import InvalidInput, NotFound
-from registry.nearest import did_you_mean
-from registry.rows import content_digest, row_ids
-from training.dataset import ColumnKind, ColumnSchema, Dataset, kind_of
-from training.file_data import dvc_digest, read_file, separator_of
-from training.quality import refuse_table
-from training.words import word_notes
+from slipway.registry.errors import InvalidInput, NotFound
+from slipway.registry.nearest import did_you_mean
+from slipway.registry.rows import content_digest, row_ids
+from slipway.training.dataset import ColumnKind, ColumnSchema, Dataset, kind_of
+from slipway.training.file_data import dvc_digest, read_file, separator_of
+from slipway.training.quality import refuse_table
+from slipway.training.words import word_notes
 
 BUILT_IN: Mapping[str, Callable[..., Any]] = {
     "iris": datasets.load_iris,

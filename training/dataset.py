@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from registry.rows import Ids
+from slipway.registry.rows import Ids
 
 
 class ColumnKind(enum.StrEnum):

@@ -12,9 +12,9 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
-from registry.errors import InvalidInput
-from registry.nearest import did_you_mean
-from training.spec import Task
+from slipway.registry.errors import InvalidInput
+from slipway.registry.nearest import did_you_mean
+from slipway.training.spec import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry.errors import InvalidInput
-from registry.rows import row_ids
-from registry.version import Version
-from training.dataset import Dataset
-from training.fit import first_line
-from training.listed import listed
-from training.predictions import Predictions, predictions
-from training.quality import beyond_floats, refuse_target
-from training.spec import Task
-from training.train import infer_task
+from slipway.registry.errors import InvalidInput
+from slipway.registry.rows import row_ids
+from slipway.registry.version import Version
+from slipway.training.dataset import Dataset
+from slipway.training.fit import first_line
+from slipway.training.listed import listed
+from slipway.training.predictions import Predictions, predictions
+from slipway.training.quality import beyond_floats, refuse_target
+from slipway.training.spec import Task
+from slipway.training.train import infer_task
 
 
 class LoadedVersion(Protocol):

@@ -9,9 +9,9 @@ import yaml
 from pandas.errors import EmptyDataError, ParserError
 from pyarrow import ArrowInvalid
 
-from registry.errors import InvalidInput, NotFound
-from registry.text import NAME_CHARACTERS, cleaned
-from training.quality import refuse_repeated
+from slipway.registry.errors import InvalidInput, NotFound
+from slipway.registry.text import NAME_CHARACTERS, cleaned
+from slipway.training.quality import refuse_repeated
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 CSV_SUFFIXES = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}

@@ -6,7 +6,7 @@ import pandas as pd
 from sklearn.ensemble import BaseEnsemble
 from sklearn.pipeline import Pipeline
 
-from registry.errors import InvalidInput
+from slipway.registry.errors import InvalidInput
 
 
 def fit(pipeline: Pipeline, features: pd.DataFrame, y: pd.Series) -> tuple[str, ...]:

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry.errors import InvalidInput, NotFound
-from registry.nearest import did_you_mean
-from registry.rows import Ids, mixed, row_ids
-from training.dataset import Dataset
-from training.times import times_of
+from slipway.registry.errors import InvalidInput, NotFound
+from slipway.registry.nearest import did_you_mean
+from slipway.registry.rows import Ids, mixed, row_ids
+from slipway.training.dataset import Dataset
+from slipway.training.times import times_of
 
 SCHEME_VERSION = 1
 MANY_KEYS = 20

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from training.dataset import ColumnKind, ColumnSchema
-from training.listed import listed
+from slipway.training.dataset import ColumnKind, ColumnSchema
+from slipway.training.listed import listed
 
 IDENTIFIER_SHARE = 0.95
 IDENTIFIER_ROWS = 50

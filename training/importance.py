@@ -14,10 +14,10 @@ import pandas as pd
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.pipeline import Pipeline
 
-from training.dataset import ColumnKind, kind_of
-from training.listed import listed
-from training.spec import Task
-from training.train import TrainedModel
+from slipway.training.dataset import ColumnKind, kind_of
+from slipway.training.listed import listed
+from slipway.training.spec import Task
+from slipway.training.train import TrainedModel
 
 ROWS = 500
 SHUFFLES = 100

@@ -17,16 +17,16 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from registry.metrics import HEADLINE
-from registry.profile import Profile, profile_columns
-from registry.version import LoggedModel
-from training.dataset import Dataset
-from training.git_source import CodeVersion
-from training.importance import Importance
-from training.plots import importance_plot, plots
-from training.predictions import Predictions
-from training.spec import Task
-from training.train import TrainedModel, describe_params
+from slipway.registry.metrics import HEADLINE
+from slipway.registry.profile import Profile, profile_columns
+from slipway.registry.version import LoggedModel
+from slipway.training.dataset import Dataset
+from slipway.training.git_source import CodeVersion
+from slipway.training.importance import Importance
+from slipway.training.plots import importance_plot, plots
+from slipway.training.predictions import Predictions
+from slipway.training.spec import Task
+from slipway.training.train import TrainedModel, describe_params
 
 EXAMPLE_ROWS = 5
 SIGNATURE_ROWS = 1000

@@ -22,12 +22,12 @@ from mlflow.entities import Metric, Param, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
 
-from registry.artifacts.mlflow_errors import translated
-from registry.errors import InvalidInput, NotApproved, SlipwayError
-from registry.gate.safety.formats import REVIEWED_TYPES
-from registry.mlflow_races import repeated_after_races
-from training.dataset import Dataset
-from training.log import ModelToStore
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.errors import InvalidInput, NotApproved, SlipwayError
+from slipway.registry.gate.safety.formats import REVIEWED_TYPES
+from slipway.registry.mlflow_races import repeated_after_races
+from slipway.training.dataset import Dataset
+from slipway.training.log import ModelToStore
 
 DIGEST_CHARACTERS = 36
 REQUIRED = ("mlflow", "scikit-learn", "numpy", "pandas", "scipy")

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry.errors import Corrupt
-from registry.gate.holdout_record import HoldoutRecord, read_holdout
-from registry.gate.mlflow_model import StoredModel, load_model
-from registry.gate.safety.judged_loading import require_allowed
-from registry.ledger.ledger import Ledger
-from registry.manifest import copied
-from registry.version import Version
-from registry.versions.file_integrity import records_about, require_whole
-from registry.versions.provenance import holdout_digest, recorded_provenance
+from slipway.registry.errors import Corrupt
+from slipway.registry.gate.holdout_record import HoldoutRecord, read_holdout
+from slipway.registry.gate.mlflow_model import StoredModel, load_model
+from slipway.registry.gate.safety.judged_loading import require_allowed
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.manifest import copied
+from slipway.registry.version import Version
+from slipway.registry.versions.file_integrity import records_about, require_whole
+from slipway.registry.versions.provenance import holdout_digest, recorded_provenance
 
 
 class StoredVersion:

@@ -5,8 +5,8 @@ from typing import Any
 
 import optuna
 
-from registry.metrics import Direction
-from training.space import Between, Range, Space
+from slipway.registry.metrics import Direction
+from slipway.training.space import Between, Range, Space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

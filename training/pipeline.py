@@ -13,8 +13,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from training.dataset import ColumnKind, ColumnSchema
-from training.estimators import ChosenEstimator
+from slipway.training.dataset import ColumnKind, ColumnSchema
+from slipway.training.estimators import ChosenEstimator
 
 MISSING_CATEGORY = "(missing)"
 MOST_CATEGORIES = 100

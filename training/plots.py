@@ -19,9 +19,9 @@ from sklearn.metrics import (
     RocCurveDisplay,
 )
 
-from training.predictions import Predictions
-from training.scores import one_hot
-from training.spec import Task
+from slipway.training.predictions import Predictions
+from slipway.training.scores import one_hot
+from slipway.training.spec import Task
 
 MOST_CURVES = 10
 MOST_CELLS_WITH_NUMBERS = 15

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from training.scores import Floats, scores
-from training.spec import Task
+from slipway.training.scores import Floats, scores
+from slipway.training.spec import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class Predictions:
     are_probabilities: bool
 
     def scores(self) -> dict[str, float]:
-        """Return metric name → value, as `training.scores` defines them."""
+        """Return metric name → value, as `slipway.training.scores` defines them."""
         return scores(
             self.task,
             self.y,

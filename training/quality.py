@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from registry.errors import InvalidInput, NotFound
-from registry.nearest import did_you_mean
-from training.dataset import ColumnKind, ColumnSchema, Dataset
-from training.identifiers import identifier_notes
-from training.listed import NAMED_AT_MOST, listed
-from training.words import words_among_numbers
+from slipway.registry.errors import InvalidInput, NotFound
+from slipway.registry.nearest import did_you_mean
+from slipway.training.dataset import ColumnKind, ColumnSchema, Dataset
+from slipway.training.identifiers import identifier_notes
+from slipway.training.listed import NAMED_AT_MOST, listed
+from slipway.training.words import words_among_numbers
 
 MOST_CLASSES_OF_NUMBERS = 20
 DATES_LOOKED_AT = 100

@@ -9,8 +9,8 @@ import boto3
 import pandas as pd
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry.errors import InvalidInput, NotFound, Unavailable
-from training.file_data import read_table
+from slipway.registry.errors import InvalidInput, NotFound, Unavailable
+from slipway.training.file_data import read_table
 
 MISSING_CODES = ("NoSuchKey", "NoSuchBucket", "404")
 

@@ -1,7 +1,7 @@
 """How good predictions are, under the same names for every estimator.
 
 All numbers come from scikit-learn. Per-class quantities are macro averages (each class counts the
-same), so that a rare class is not hidden by a common one; `registry.metrics` says which direction
+same), so that a rare class is not hidden by a common one; `slipway.registry.metrics` says which direction
 is better.
 """
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn import metrics
 from sklearn.preprocessing import label_binarize
 
-from training.spec import Task
+from slipway.training.spec import Task
 
 Floats = npt.NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from registry.settings import Section
+from slipway.registry.settings import Section
 
 
 class TrainingSettings(Section):

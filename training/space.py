@@ -6,9 +6,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from registry.errors import InvalidInput
-from registry.text import cleaned
-from training.spec import SHOWN_CHARACTERS, parse_json
+from slipway.registry.errors import InvalidInput
+from slipway.registry.text import cleaned
+from slipway.training.spec import SHOWN_CHARACTERS, parse_json
 
 EXAMPLE_SPACE = 'space=\'{"alpha": {"low": 0.01, "high": 10, "log": true}, "kind": {"choices": ["a", "b"]}}\''
 LARGEST_WHOLE = 2**53  # above it, not every whole number has a double of its own, and proposals are drawn as doubles

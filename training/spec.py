@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from registry.errors import InvalidInput
-from registry.text import can_be_asked_for, cleaned, require_storable
+from slipway.registry.errors import InvalidInput
+from slipway.registry.text import can_be_asked_for, cleaned, require_storable
 
 SHOWN_CHARACTERS = 200  # of a wrong value: enough to know it again
 

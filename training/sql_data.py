@@ -11,8 +11,8 @@ import sqlalchemy
 from pandas.errors import DatabaseError
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from registry.errors import InvalidInput, Unavailable
-from training.statement import changing_word, only_statement, refuse_change
+from slipway.registry.errors import InvalidInput, Unavailable
+from slipway.training.statement import changing_word, only_statement, refuse_change
 
 READ_ONLY_BY = {"sqlite": "PRAGMA query_only = ON", "mysql": "SET TRANSACTION READ ONLY"}
 READ_ONLY_BY["mariadb"] = READ_ONLY_BY["mysql"]

@@ -1,13 +1,13 @@
 """Which SQL may read training data: one SELECT or WITH, and nothing beside it.
 
 Rules over text. They give bad statements a clear answer; what keeps a database unchanged is the read-only transaction
-that `training.sql_data` reads in.
+that `slipway.training.sql_data` reads in.
 """
 
 import re
 from itertools import pairwise
 
-from registry.errors import InvalidInput
+from slipway.registry.errors import InvalidInput
 
 TOKEN = re.compile(
     r"(?P<comment>--[^\n]*|/\*.*?\*/)"

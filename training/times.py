@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry.errors import InvalidInput
-from training.dataset import ColumnKind, kind_of
+from slipway.registry.errors import InvalidInput
+from slipway.training.dataset import ColumnKind, kind_of
 
 ISO = "ISO8601"
 ISO_DATE = r"\s*\d{4}([-/]\d{1,2}([-/]\d{1,2}([T ]\d.*)?)?)?\s*"

@@ -14,17 +14,17 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from registry.errors import InvalidInput
-from training.cross_validation import cross_validate, make_folds
-from training.dataset import ColumnKind, ColumnSchema, Dataset
-from training.estimators import choose_estimator
-from training.fit import fit
-from training.holdout import HoldoutScheme, Split, split
-from training.identifiers import group_notes
-from training.pipeline import build_pipeline
-from training.predictions import Predictions, predictions
-from training.quality import MOST_CLASSES_OF_NUMBERS, refuse_features, refuse_target, warnings_for
-from training.spec import Task, TrainSpec
+from slipway.registry.errors import InvalidInput
+from slipway.training.cross_validation import cross_validate, make_folds
+from slipway.training.dataset import ColumnKind, ColumnSchema, Dataset
+from slipway.training.estimators import choose_estimator
+from slipway.training.fit import fit
+from slipway.training.holdout import HoldoutScheme, Split, split
+from slipway.training.identifiers import group_notes
+from slipway.training.pipeline import build_pipeline
+from slipway.training.predictions import Predictions, predictions
+from slipway.training.quality import MOST_CLASSES_OF_NUMBERS, refuse_features, refuse_target, warnings_for
+from slipway.training.spec import Task, TrainSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

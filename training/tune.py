@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from registry.errors import InvalidInput, SlipwayError
-from registry.metrics import Direction, direction_of
-from registry.text import cleaned
-from training.fit import first_line
-from training.space import Space
-from training.spec import SHOWN_CHARACTERS, Task, TrainSpec
-from training.train import Prepared, cross_validation_scores
+from slipway.registry.errors import InvalidInput, SlipwayError
+from slipway.registry.metrics import Direction, direction_of
+from slipway.registry.text import cleaned
+from slipway.training.fit import first_line
+from slipway.training.space import Space
+from slipway.training.spec import SHOWN_CHARACTERS, Task, TrainSpec
+from slipway.training.train import Prepared, cross_validation_scores
 
 SELECTED_BY: Mapping[Task, str] = {Task.CLASSIFICATION: "balanced_accuracy", Task.REGRESSION: "rmse"}
 LEAST_FOLDS = 2

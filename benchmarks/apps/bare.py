@@ -9,10 +9,10 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from serving.engine.answer import Answer
-from serving.engine.engine import Request
-from serving.protocols.mlflow.forms import INVOCATIONS
-from serving.transports.http.connections import protocol_of
+from slipway.serving.engine.answer import Answer
+from slipway.serving.engine.engine import Request
+from slipway.serving.protocols.mlflow.forms import INVOCATIONS
+from slipway.serving.transports.http.connections import protocol_of
 
 MADE_BY = b"x-slipway-model: iris\r\nx-slipway-version: 1\r\nx-slipway-variant: stable\r\n"
 

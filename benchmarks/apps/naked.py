@@ -8,15 +8,15 @@ from pathlib import Path
 from mlflow.artifacts import download_artifacts
 
 from benchmarks.apps.bare import MADE_BY, serve
-from serving.engine.answer import Answer
-from serving.engine.engine import Loaded, Request
-from serving.engine.loading import load
-from serving.preparation.prepared import Prepared
-from serving.protocols.mlflow.forms import encode
-from serving.runtimes.prepare import prepare_runner
-from serving.runtimes.runner import PREDICT
-from serving.table import joined, split
-from serving.target import Target
+from slipway.serving.engine.answer import Answer
+from slipway.serving.engine.engine import Loaded, Request
+from slipway.serving.engine.loading import load
+from slipway.serving.preparation.prepared import Prepared
+from slipway.serving.protocols.mlflow.forms import encode
+from slipway.serving.runtimes.prepare import prepare_runner
+from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.table import joined, split
+from slipway.serving.target import Target
 
 
 def opened(model: str) -> Loaded:

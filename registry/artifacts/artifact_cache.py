@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry.artifacts.cache_entry import CacheEntry, remove
-from registry.artifacts.cache_room import LINK, ONCE, SOURCE, disk_full, make_room
-from registry.artifacts.file_locks import held_alone, held_shared
-from registry.errors import Corrupt, NotFound, Unavailable
-from registry.manifest import Manifest, differences, manifest_of
+from slipway.registry.artifacts.cache_entry import CacheEntry, remove
+from slipway.registry.artifacts.cache_room import LINK, ONCE, SOURCE, disk_full, make_room
+from slipway.registry.artifacts.file_locks import held_alone, held_shared
+from slipway.registry.errors import Corrupt, NotFound, Unavailable
+from slipway.registry.manifest import Manifest, differences, manifest_of
 
 Fetch = Callable[[Path], object]
 

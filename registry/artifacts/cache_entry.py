@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from registry.manifest import Manifest, differences, files_below, manifest_of
+from slipway.registry.manifest import Manifest, differences, files_below, manifest_of
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 TRASH = "trash-"

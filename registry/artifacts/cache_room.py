@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from registry.artifacts.cache_entry import TRASH, CacheEntry, remove
-from registry.artifacts.file_locks import held_alone
-from registry.errors import Unavailable
+from slipway.registry.artifacts.cache_entry import TRASH, CacheEntry, remove
+from slipway.registry.artifacts.file_locks import held_alone
+from slipway.registry.errors import Unavailable
 
 SOURCE = "source-"
 ONCE = "once-"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry.errors import Unavailable
+from slipway.registry.errors import Unavailable
 
 LOOK_EVERY_S = 0.02
 

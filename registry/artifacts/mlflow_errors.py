@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException
 
-from registry.artifacts.s3_errors import cause_in_s3
-from registry.artifacts.s3_errors import translated as translated_from_s3
-from registry.errors import Conflict, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+from slipway.registry.artifacts.s3_errors import cause_in_s3
+from slipway.registry.artifacts.s3_errors import translated as translated_from_s3
+from slipway.registry.errors import Conflict, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
 
 BY_STATUS: dict[int, type[SlipwayError]] = {
     400: InvalidInput,

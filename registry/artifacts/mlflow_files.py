@@ -12,10 +12,10 @@ import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from registry.artifacts.artifact_cache import ArtifactCache
-from registry.artifacts.mlflow_location import is_local, location_of
-from registry.errors import NotFound
-from registry.manifest import Manifest
+from slipway.registry.artifacts.artifact_cache import ArtifactCache
+from slipway.registry.artifacts.mlflow_location import is_local, location_of
+from slipway.registry.errors import NotFound
+from slipway.registry.manifest import Manifest
 
 S3 = "s3:"
 

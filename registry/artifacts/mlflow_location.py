@@ -5,9 +5,9 @@ import re
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from registry.artifacts.locations import names_no_place
-from registry.errors import Conflict, NotFound
-from registry.version import Version
+from slipway.registry.artifacts.locations import names_no_place
+from slipway.registry.errors import Conflict, NotFound
+from slipway.registry.version import Version
 
 LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")
 NUMBERED = re.compile(r"models:/([^/]+)/(\d+)")  # MLflow (3.17) lets a model's name hold an `@`

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from registry.artifacts.locations import Place
+from slipway.registry.artifacts.locations import Place
 
 T = TypeVar("T")
 

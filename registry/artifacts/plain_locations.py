@@ -2,16 +2,16 @@
 
 Others are decoded by one and taken as they are by the next, so that what is guarded in one place would be written in
 another. They are refused where somebody gives them; those that are there already are guarded by all their readings
-(`registry.artifacts.locations`).
+(`slipway.registry.artifacts.locations`).
 """
 
 import re
 import unicodedata
 from urllib.parse import quote, unquote, urlsplit
 
-from registry.artifacts.locations import FOLDERS, GUARDED, names_no_place
-from registry.errors import NotApproved
-from registry.text import cleaned
+from slipway.registry.artifacts.locations import FOLDERS, GUARDED, names_no_place
+from slipway.registry.errors import NotApproved
+from slipway.registry.text import cleaned
 
 MARKS = "?#;\\"
 LOCAL = ("", "localhost")

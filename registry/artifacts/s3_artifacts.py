@@ -8,10 +8,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.artifacts.s3_client import Connection, connect
-from registry.artifacts.s3_download import download
-from registry.artifacts.s3_listing import Listing, list_folder, require_files_of
-from registry.manifest import Manifest
+from slipway.registry.artifacts.s3_client import Connection, connect
+from slipway.registry.artifacts.s3_download import download
+from slipway.registry.artifacts.s3_listing import Listing, list_folder, require_files_of
+from slipway.registry.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
-from registry.artifacts.s3_errors import Raised, meaning_of, translated
-from registry.errors import Unavailable
+from slipway.registry.artifacts.s3_errors import Raised, meaning_of, translated
+from slipway.registry.errors import Unavailable
 
 THREADS = 8
 FIRST_PAUSE_S = 0.1

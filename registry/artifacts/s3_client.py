@@ -8,9 +8,9 @@ import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from registry.artifacts.s3_attempts import THREADS, Patience
-from registry.artifacts.s3_errors import Raised, translated
-from registry.errors import InvalidInput
+from slipway.registry.artifacts.s3_attempts import THREADS, Patience
+from slipway.registry.artifacts.s3_errors import Raised, translated
+from slipway.registry.errors import InvalidInput
 
 SCHEME = "s3://"
 YES = ("true", "1")

@@ -9,12 +9,12 @@ from typing import Any
 
 from botocore.exceptions import IncompleteReadError
 
-from registry.artifacts.s3_attempts import Attempts
-from registry.artifacts.s3_client import Connection
-from registry.artifacts.s3_journal import NAME, Journal, Range
-from registry.artifacts.s3_listing import Listing, StoredFile
-from registry.errors import Corrupt, Unavailable
-from registry.manifest import files_below
+from slipway.registry.artifacts.s3_attempts import Attempts
+from slipway.registry.artifacts.s3_client import Connection
+from slipway.registry.artifacts.s3_journal import NAME, Journal, Range
+from slipway.registry.artifacts.s3_listing import Listing, StoredFile
+from slipway.registry.errors import Corrupt, Unavailable
+from slipway.registry.manifest import files_below
 
 RANGE_BYTES = 16 << 20
 PIECE_BYTES = 1 << 20

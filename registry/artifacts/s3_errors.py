@@ -29,7 +29,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NotConnected
 from urllib3.exceptions import HTTPError
 
-from registry.errors import Corrupt, InvalidInput, NotFound, SlipwayError, Unavailable
+from slipway.registry.errors import Corrupt, InvalidInput, NotFound, SlipwayError, Unavailable
 
 # Whatever a connection can raise: boto3's client, urllib3 beneath its streams, and sockets beneath that.
 Raised = (ClientError, BotoCoreError, HTTPError, ConnectionError, TimeoutError)

@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.artifacts.s3_listing import StoredFile
+from slipway.registry.artifacts.s3_listing import StoredFile
 
 NAME = ".slipway-download"
 

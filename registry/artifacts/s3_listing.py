@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from registry.artifacts.s3_attempts import Attempts
-from registry.artifacts.s3_client import Connection, Place, place_of
-from registry.errors import Corrupt, NotFound
-from registry.manifest import NOT_LOGGED, Manifest
+from slipway.registry.artifacts.s3_attempts import Attempts
+from slipway.registry.artifacts.s3_client import Connection, Place, place_of
+from slipway.registry.errors import Corrupt, NotFound
+from slipway.registry.manifest import NOT_LOGGED, Manifest
 
 NAMED_AT_MOST = 5
 

@@ -1,11 +1,11 @@
 """The verb adopt: a version that has a stage's alias already is taken over where it is. Pure."""
 
-from registry.decisions.record_files import Recorded, recording
-from registry.decisions.who import Who
-from registry.errors import NotFound
-from registry.ledger.events import Event, EventKind
-from registry.ledger.situation import Situation
-from registry.version import Version
+from slipway.registry.decisions.record_files import Recorded, recording
+from slipway.registry.decisions.who import Who
+from slipway.registry.errors import NotFound
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.situation import Situation
+from slipway.registry.version import Version
 
 
 def adoption_target(situation: Situation, stage: str) -> int | None:

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from registry.decisions.who import Who, event_by
-from registry.ledger.events import Event, EventKind
-from registry.ledger.situation import Situation
-from registry.manifest import Manifest
-from registry.version import Version
+from slipway.registry.decisions.who import Who, event_by
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.situation import Situation
+from slipway.registry.manifest import Manifest
+from slipway.registry.version import Version
 
 
 def approval(situation: Situation, version: Version, stage: str, who: Who, manifest: Manifest | None) -> Event:

@@ -1,10 +1,10 @@
 """The verb archive: nothing goes back to a version any more. Pure."""
 
-from registry.decisions.who import Who, event_by
-from registry.errors import Conflict
-from registry.ledger.events import Event, EventKind
-from registry.ledger.situation import Situation
-from registry.version import Version
+from slipway.registry.decisions.who import Who, event_by
+from slipway.registry.errors import Conflict
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.situation import Situation
+from slipway.registry.version import Version
 
 
 def archived(situation: Situation, number: int) -> Event | None:

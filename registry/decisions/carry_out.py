@@ -9,7 +9,7 @@ alias was not moved learns it as an error.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from registry.decisions.projection import (
+from slipway.registry.decisions.projection import (
     Change,
     Projected,
     Refused,
@@ -18,15 +18,15 @@ from registry.decisions.projection import (
     numbers_of_interest,
     project,
 )
-from registry.decisions.undone_promotion import undoing_what_was_changed
-from registry.errors import Unavailable
-from registry.ledger.chain import HEAD_TAG, Record, record_of
-from registry.ledger.events import Event, first_hash
-from registry.ledger.identity import uid_of
-from registry.ledger.ledger import Ledger
-from registry.ledger.model_state import after
-from registry.ledger.situation import Situation, look, situation_of
-from registry.text import require_storable
+from slipway.registry.decisions.undone_promotion import undoing_what_was_changed
+from slipway.registry.errors import Unavailable
+from slipway.registry.ledger.chain import HEAD_TAG, Record, record_of
+from slipway.registry.ledger.events import Event, first_hash
+from slipway.registry.ledger.identity import uid_of
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.model_state import after
+from slipway.registry.ledger.situation import Situation, look, situation_of
+from slipway.registry.text import require_storable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

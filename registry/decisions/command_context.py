@@ -1,4 +1,4 @@
-"""What commands are given from other packages, and have opened for them; `slipway.py` wires it."""
+"""What commands are given from other packages, and have opened for them; `slipway/command_line.py` wires it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import what decides
     from pathlib import Path
 
-    from registry.decisions.decisions import Decisions
-    from registry.ledger.history import History
+    from slipway.registry.decisions.decisions import Decisions
+    from slipway.registry.ledger.history import History
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,11 +16,11 @@ class CommandContext:
     """`serve` starts a scoring server on a folder and asks it; `read_rows` reads a source with its target,
     certain words being missing.
 
-    `serve` returns what `registry.gate.evidence.Served` says; `read_rows` a frame and its content digest. `decisions`
-    opens the decisions of the ledger here or of a server, `history` opens it for reading, without its tables being
-    made. `identity` returns which identity in that history a model's name means now. `serving_cache` returns where the
-    engine's cache is and how many bytes it may hold. All are functions of a module, and import what they need when they
-    are called.
+    `serve` returns what `slipway.registry.gate.evidence.Served` says; `read_rows` a frame and its content digest.
+    `decisions` opens the decisions of the ledger here or of a server, `history` opens it for reading, without its
+    tables being made. `identity` returns which identity in that history a model's name means now. `serving_cache`
+    returns where the engine's cache is and how many bytes it may hold. All are functions of a module, and import what
+    they need when they are called.
     """
 
     serve: Callable[..., Any]

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.decisions.status import Status
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import Verdict
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation
-from registry.manifest import Manifest
-from registry.version import Version, VersionRef
+from slipway.registry.decisions.status import Status
+from slipway.registry.gate.grounds import Grounds
+from slipway.registry.gate.verdict import Verdict
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import Situation
+from slipway.registry.manifest import Manifest
+from slipway.registry.version import Version, VersionRef
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ class Noted:
 
 
 class Decisions(Protocol):
-    """Decides, or has decided, what the commands ask for. Each call raises what `registry.decisions.promote` raises."""
+    """Decides, or has decided, what commands ask for; each raises what `slipway.registry.decisions.promote` does."""
 
     def status(self) -> Status:
         """Return every stage in use, and what could not be told; what was not applied is applied first."""

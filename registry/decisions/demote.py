@@ -1,10 +1,10 @@
 """The verb demote: a version is taken out of its stage, into a lower one or into none. Pure."""
 
-from registry.decisions.who import Who, event_by
-from registry.errors import Conflict
-from registry.ledger.events import Event, EventKind
-from registry.ledger.situation import Situation, require_ours
-from registry.version import Version
+from slipway.registry.decisions.who import Who, event_by
+from slipway.registry.errors import Conflict
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.situation import Situation, require_ours
+from slipway.registry.version import Version
 
 
 def demotion(situation: Situation, version: Version, who: Who, *, to: str | None) -> Event:

@@ -7,25 +7,25 @@ from typing import Any
 
 import click
 
-from registry.console import json_option, print_document, print_table, say, some_text
-from registry.decisions.archive import archived
-from registry.decisions.command_context import CommandContext
-from registry.decisions.decisions import Decisions
-from registry.decisions.promote import require_admissible, require_voucher, what_next
-from registry.decisions.rollback import left_by_rollback
-from registry.decisions.stage_commands import dry_run_option, reason_option, say_notes, tell
-from registry.decisions.who import Who
-from registry.decisions.wiring import open_ledger, who
-from registry.gate.check_runner import warm_up
-from registry.gate.gate import Gate, assess, still_valid
-from registry.gate.gate_wiring import open_gate
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import Outcome, Verdict
-from registry.ledger.situation import Situation, look
-from registry.stages import find_stage
-from registry.text import one_line
-from registry.version import Version, parse_ref
-from registry.versions.mlflow_store import prepare_tables
+from slipway.registry.console import json_option, print_document, print_table, say, some_text
+from slipway.registry.decisions.archive import archived
+from slipway.registry.decisions.command_context import CommandContext
+from slipway.registry.decisions.decisions import Decisions
+from slipway.registry.decisions.promote import require_admissible, require_voucher, what_next
+from slipway.registry.decisions.rollback import left_by_rollback
+from slipway.registry.decisions.stage_commands import dry_run_option, reason_option, say_notes, tell
+from slipway.registry.decisions.who import Who
+from slipway.registry.decisions.wiring import open_ledger, who
+from slipway.registry.gate.check_runner import warm_up
+from slipway.registry.gate.gate import Gate, assess, still_valid
+from slipway.registry.gate.gate_wiring import open_gate
+from slipway.registry.gate.grounds import Grounds
+from slipway.registry.gate.verdict import Outcome, Verdict
+from slipway.registry.ledger.situation import Situation, look
+from slipway.registry.stages import find_stage
+from slipway.registry.text import one_line
+from slipway.registry.version import Version, parse_ref
+from slipway.registry.versions.mlflow_store import prepare_tables
 
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 3, Outcome.INCONCLUSIVE: 4, Outcome.ERROR: 4}
 to_option = click.option(

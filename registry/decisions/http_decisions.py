@@ -9,20 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from registry.actor import actor
-from registry.decisions.decisions import Noted, Receipt
-from registry.decisions.status import Status, status_from
-from registry.errors import InvalidInput, NotFound
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import Verdict
-from registry.http_client import SlipwayServer
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation, look
-from registry.manifest import Manifest
-from registry.policy.policy import PolicyBook, load_policy
-from registry.settings import RegistrySettings, load_settings, policy_place, registry_uri
-from registry.version import Version, VersionRef
-from registry.yaml_files import is_there
+from slipway.registry.actor import actor
+from slipway.registry.decisions.decisions import Noted, Receipt
+from slipway.registry.decisions.status import Status, status_from
+from slipway.registry.errors import InvalidInput, NotFound
+from slipway.registry.gate.grounds import Grounds
+from slipway.registry.gate.verdict import Verdict
+from slipway.registry.http_client import SlipwayServer
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import Situation, look
+from slipway.registry.manifest import Manifest
+from slipway.registry.policy.policy import PolicyBook, load_policy
+from slipway.registry.settings import RegistrySettings, load_settings, policy_place, registry_uri
+from slipway.registry.version import Version, VersionRef
+from slipway.registry.yaml_files import is_there
 
 
 class HttpDecisions:

@@ -7,39 +7,39 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from registry.decisions.adopt import adoption, adoption_target
-from registry.decisions.approve import approval
-from registry.decisions.archive import archival
-from registry.decisions.carry_out import Decision, carry_out, note, propose, settled
-from registry.decisions.decisions import Noted, Receipt
-from registry.decisions.demote import demotion
-from registry.decisions.promote import promotion
-from registry.decisions.record_files import Recorded, registration
-from registry.decisions.recorded_verdict import record
-from registry.decisions.rollback import rollback_target, targets_below
-from registry.decisions.status import Status, status_of
-from registry.decisions.undone_promotion import back_to, undoing
-from registry.decisions.who import Who
-from registry.engines.heartbeats import Heartbeat
-from registry.engines.named_beats import named_now
-from registry.engines.served import served_by, still_served
-from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError
-from registry.gate.checks.approval import authors_of
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import Outcome, Verdict
-from registry.ledger.chain import Record
-from registry.ledger.events import Event
-from registry.ledger.last_word import require_last_word
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation, look
-from registry.manifest import Manifest, differences, manifest_of
-from registry.policy.policy import default_policy
-from registry.policy.roles import May, Role
-from registry.problem import Problem
-from registry.stages import find_stage
-from registry.text import REASON_CHARACTERS, cleaned, require_reason
-from registry.version import Version, VersionRef, deleted_version
-from registry.versions.file_integrity import (
+from slipway.registry.decisions.adopt import adoption, adoption_target
+from slipway.registry.decisions.approve import approval
+from slipway.registry.decisions.archive import archival
+from slipway.registry.decisions.carry_out import Decision, carry_out, note, propose, settled
+from slipway.registry.decisions.decisions import Noted, Receipt
+from slipway.registry.decisions.demote import demotion
+from slipway.registry.decisions.promote import promotion
+from slipway.registry.decisions.record_files import Recorded, registration
+from slipway.registry.decisions.recorded_verdict import record
+from slipway.registry.decisions.rollback import rollback_target, targets_below
+from slipway.registry.decisions.status import Status, status_of
+from slipway.registry.decisions.undone_promotion import back_to, undoing
+from slipway.registry.decisions.who import Who
+from slipway.registry.engines.heartbeats import Heartbeat
+from slipway.registry.engines.named_beats import named_now
+from slipway.registry.engines.served import served_by, still_served
+from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError
+from slipway.registry.gate.checks.approval import authors_of
+from slipway.registry.gate.grounds import Grounds
+from slipway.registry.gate.verdict import Outcome, Verdict
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.events import Event
+from slipway.registry.ledger.last_word import require_last_word
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import Situation, look
+from slipway.registry.manifest import Manifest, differences, manifest_of
+from slipway.registry.policy.policy import default_policy
+from slipway.registry.policy.roles import May, Role
+from slipway.registry.problem import Problem
+from slipway.registry.stages import find_stage
+from slipway.registry.text import REASON_CHARACTERS, cleaned, require_reason
+from slipway.registry.version import Version, VersionRef, deleted_version
+from slipway.registry.versions.file_integrity import (
     NAMED_AT_MOST,
     recorded_location,
     recorded_manifest,
@@ -47,7 +47,7 @@ from registry.versions.file_integrity import (
     require_known_place,
     require_whole,
 )
-from registry.versions.provenance import gather_provenance, recorded_provenance
+from slipway.registry.versions.provenance import gather_provenance, recorded_provenance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from registry.errors import SlipwayError
-from registry.ledger.chain import HEAD_TAG, Head
-from registry.ledger.history import History
-from registry.ledger.model_state import ModelState
-from registry.model_registry import ModelRegistry
-from registry.registered_model import RegisteredModel
-from registry.stages import MLFLOW_ARCHIVED, MLFLOW_STAGES, mlflow_stage_of
-from registry.text import NAME_CHARACTERS, cleaned
-from registry.version import Version
+from slipway.registry.errors import SlipwayError
+from slipway.registry.ledger.chain import HEAD_TAG, Head
+from slipway.registry.ledger.history import History
+from slipway.registry.ledger.model_state import ModelState
+from slipway.registry.model_registry import ModelRegistry
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.stages import MLFLOW_ARCHIVED, MLFLOW_STAGES, mlflow_stage_of
+from slipway.registry.text import NAME_CHARACTERS, cleaned
+from slipway.registry.version import Version
 
 STAGE_TAG = "slipway.stage"
 PROJECTED_TAGS = frozenset({STAGE_TAG, "slipway.by", "slipway.reason", "slipway.verdict", HEAD_TAG})

@@ -1,18 +1,18 @@
 """The verb promote: a version enters a stage on the grounds of a verdict. Pure.
 
 Each verb takes a situation and returns the event to record, `None` where all is so already, or raises why not.
-`registry.decisions.carry_out` carries them out.
+`slipway.registry.decisions.carry_out` carries them out.
 """
 
 from dataclasses import replace
 
-from registry.decisions.who import Who, event_by
-from registry.errors import Conflict, NotApproved
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import Outcome, Verdict
-from registry.ledger.events import Event, EventKind
-from registry.ledger.situation import Situation, require_ours
-from registry.version import Version
+from slipway.registry.decisions.who import Who, event_by
+from slipway.registry.errors import Conflict, NotApproved
+from slipway.registry.gate.grounds import Grounds
+from slipway.registry.gate.verdict import Outcome, Verdict
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.situation import Situation, require_ours
+from slipway.registry.version import Version
 
 
 def require_admissible(situation: Situation, version: Version, stage: str) -> None:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from registry.decisions.who import Who, event_by
-from registry.ledger.events import Event, EventKind
-from registry.ledger.situation import Situation
-from registry.manifest import Manifest
-from registry.version import Version
-from registry.versions.provenance import RECORDED_AS, Provenance
+from slipway.registry.decisions.who import Who, event_by
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.situation import Situation
+from slipway.registry.manifest import Manifest
+from slipway.registry.version import Version
+from slipway.registry.versions.provenance import RECORDED_AS, Provenance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,22 +11,22 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from registry.decisions.promote import require_valid
-from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
-from registry.gate.checks import approval, soak
-from registry.gate.evidence import NO_TOOLS, Evidence, Subject
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import Finding, Outcome, Verdict, finding_from
-from registry.ledger.chain import Record
-from registry.ledger.events import Event
-from registry.ledger.last_word import counting, require_last_word
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation
-from registry.manifest import Manifest
-from registry.policy.policy import ArtifactRule
-from registry.version import Version
-from registry.versions.file_integrity import recorded_manifest, require_whole
-from registry.versions.provenance import recorded_provenance
+from slipway.registry.decisions.promote import require_valid
+from slipway.registry.errors import Conflict, InvalidInput, NotApproved, NotFound
+from slipway.registry.gate.checks import approval, soak
+from slipway.registry.gate.evidence import NO_TOOLS, Evidence, Subject
+from slipway.registry.gate.grounds import Grounds
+from slipway.registry.gate.verdict import Finding, Outcome, Verdict, finding_from
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.events import Event
+from slipway.registry.ledger.last_word import counting, require_last_word
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import Situation
+from slipway.registry.manifest import Manifest
+from slipway.registry.policy.policy import ArtifactRule
+from slipway.registry.version import Version
+from slipway.registry.versions.file_integrity import recorded_manifest, require_whole
+from slipway.registry.versions.provenance import recorded_provenance
 
 Judge = Callable[[Version, Path, Manifest | None, ArtifactRule], Sequence[Finding]]
 

@@ -1,6 +1,6 @@
 """How a verdict comes into the ledger, and its report to the version's run.
 
-Apart from `registry.gate.gate`, which imports all checks: a server records what others assessed.
+Apart from `slipway.registry.gate.gate`, which imports all checks: a server records what others assessed.
 """
 
 import hashlib
@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from registry.decisions.carry_out import note
-from registry.errors import SlipwayError
-from registry.gate.report import describe, to_html
-from registry.gate.verdict import Outcome, Verdict
-from registry.ledger.chain import Record
-from registry.ledger.events import Event, EventKind
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation
-from registry.text import REASON_CHARACTERS, cleaned
-from registry.version import Version, VersionRef
-from registry.versions.provenance import recorded_provenance
+from slipway.registry.decisions.carry_out import note
+from slipway.registry.errors import SlipwayError
+from slipway.registry.gate.report import describe, to_html
+from slipway.registry.gate.verdict import Outcome, Verdict
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import Situation
+from slipway.registry.text import REASON_CHARACTERS, cleaned
+from slipway.registry.version import Version, VersionRef
+from slipway.registry.versions.provenance import recorded_provenance
 
 REPORTS = "slipway/gate"
 NAME_SHOWN = 40

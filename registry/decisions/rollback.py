@@ -5,15 +5,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from registry.decisions.archive import archived
-from registry.decisions.who import Who, event_by
-from registry.errors import Conflict, NotFound
-from registry.ledger.events import Event, EventKind
-from registry.ledger.model_state import MOVES_IN
-from registry.ledger.situation import Situation, require_ours
-from registry.manifest import Manifest
-from registry.text import one_line
-from registry.version import Version
+from slipway.registry.decisions.archive import archived
+from slipway.registry.decisions.who import Who, event_by
+from slipway.registry.errors import Conflict, NotFound
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.model_state import MOVES_IN
+from slipway.registry.ledger.situation import Situation, require_ours
+from slipway.registry.manifest import Manifest
+from slipway.registry.text import one_line
+from slipway.registry.version import Version
 
 ASK_AGAIN_WITHIN = timedelta(minutes=10)
 

@@ -7,11 +7,11 @@ from dataclasses import asdict
 
 import click
 
-from registry.console import json_option, print_document, print_table, say, some_text
-from registry.decisions.command_context import CommandContext
-from registry.decisions.decisions import Noted, Receipt
-from registry.decisions.status import Status
-from registry.version import parse_ref, require_number
+from slipway.registry.console import json_option, print_document, print_table, say, some_text
+from slipway.registry.decisions.command_context import CommandContext
+from slipway.registry.decisions.decisions import Noted, Receipt
+from slipway.registry.decisions.status import Status
+from slipway.registry.version import parse_ref, require_number
 
 reason_option = click.option("--reason", required=True, help="Why; it is recorded for good.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from shlex import quote
 from typing import Any
 
-from registry.decisions.carry_out import agreeing, settle
-from registry.errors import SlipwayError
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation, situation_of, with_deleted
-from registry.problem import Problem
-from registry.registered_model import RegisteredModel
+from slipway.registry.decisions.carry_out import agreeing, settle
+from slipway.registry.errors import SlipwayError
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import Situation, situation_of, with_deleted
+from slipway.registry.problem import Problem
+from slipway.registry.registered_model import RegisteredModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from registry.decisions.demote import demotion
-from registry.decisions.rollback import rollback as roll_back
-from registry.decisions.who import Who
-from registry.errors import Conflict, Corrupt, NotFound
-from registry.ledger.events import Event
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation
-from registry.text import REASON_CHARACTERS, cleaned
-from registry.version import Version, VersionRef
-from registry.versions.file_integrity import recorded_manifest, require_whole
+from slipway.registry.decisions.demote import demotion
+from slipway.registry.decisions.rollback import rollback as roll_back
+from slipway.registry.decisions.who import Who
+from slipway.registry.errors import Conflict, Corrupt, NotFound
+from slipway.registry.ledger.events import Event
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import Situation
+from slipway.registry.text import REASON_CHARACTERS, cleaned
+from slipway.registry.version import Version, VersionRef
+from slipway.registry.versions.file_integrity import recorded_manifest, require_whole
 
 
 def undoing_what_was_changed(situation: Situation, stage: str, ledger: Ledger) -> Event | None:

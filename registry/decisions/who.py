@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from registry.errors import InvalidInput
-from registry.ledger.events import Event, EventKind
-from registry.ledger.situation import Situation
-from registry.text import require_new_name, require_reason
-from registry.version import Version
+from slipway.registry.errors import InvalidInput
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.situation import Situation
+from slipway.registry.text import require_new_name, require_reason
+from slipway.registry.version import Version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

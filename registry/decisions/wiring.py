@@ -9,22 +9,22 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from registry.actor import actor
-from registry.artifacts.artifact_cache import FILES, ArtifactCache
-from registry.artifacts.mlflow_files import Cached, StoredFolder
-from registry.decisions import http_decisions
-from registry.decisions.decisions import Decisions
-from registry.decisions.ledger_decisions import LedgerDecisions
-from registry.decisions.who import Who, say_why
-from registry.engines.sql_heartbeats import SqlHeartbeats
-from registry.http_client import SlipwayServer
-from registry.ledger.http_history import HttpHistory
-from registry.ledger.ledger import Ledger
-from registry.ledger.sql_migrate import open_history
-from registry.policy.http_policy import policies_of
-from registry.policy.policy import load_policy
-from registry.policy.roles import anybody
-from registry.settings import (
+from slipway.registry.actor import actor
+from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
+from slipway.registry.artifacts.mlflow_files import Cached, StoredFolder
+from slipway.registry.decisions import http_decisions
+from slipway.registry.decisions.decisions import Decisions
+from slipway.registry.decisions.ledger_decisions import LedgerDecisions
+from slipway.registry.decisions.who import Who, say_why
+from slipway.registry.engines.sql_heartbeats import SqlHeartbeats
+from slipway.registry.http_client import SlipwayServer
+from slipway.registry.ledger.http_history import HttpHistory
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.sql_migrate import open_history
+from slipway.registry.policy.http_policy import policies_of
+from slipway.registry.policy.policy import load_policy
+from slipway.registry.policy.roles import anybody
+from slipway.registry.settings import (
     RegistrySettings,
     decided_at_server,
     history_place,
@@ -33,8 +33,8 @@ from registry.settings import (
     policy_place,
     registry_uri,
 )
-from registry.versions.mlflow_registry import MlflowRegistry
-from registry.versions.mlflow_store import prepare_tables
+from slipway.registry.versions.mlflow_registry import MlflowRegistry
+from slipway.registry.versions.mlflow_store import prepare_tables
 
 
 def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
@@ -85,5 +85,5 @@ def open_cache(settings: RegistrySettings, folder: Path) -> ArtifactCache:
 
 def _look_in_s3(uri: str) -> StoredFolder:
     """Look into S3, importing boto3 only then: it costs 0.1 to 0.4 s, which stores on this disk need not pay."""
-    found: StoredFolder = importlib.import_module("registry.artifacts.s3_artifacts").look(uri)
+    found: StoredFolder = importlib.import_module("slipway.registry.artifacts.s3_artifacts").look(uri)
     return found

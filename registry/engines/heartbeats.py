@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from registry.text import REASON_CHARACTERS, cleaned
+from slipway.registry.text import REASON_CHARACTERS, cleaned
 
 ALIVE_WITHIN = timedelta(seconds=20)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from registry.engines.heartbeats import Heartbeat, heartbeat_from
-from registry.errors import NotApproved
-from registry.http_client import SlipwayServer
+from slipway.registry.engines.heartbeats import Heartbeat, heartbeat_from
+from slipway.registry.errors import NotApproved
+from slipway.registry.http_client import SlipwayServer
 
 
 class HttpHeartbeats:

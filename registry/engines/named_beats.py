@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from registry.engines.heartbeats import Heartbeat
-from registry.errors import Conflict, NotFound
-from registry.ledger.identity import last_known_by, name_now
-from registry.ledger.ledger import Ledger
-from registry.registered_model import RegisteredModel
+from slipway.registry.engines.heartbeats import Heartbeat
+from slipway.registry.errors import Conflict, NotFound
+from slipway.registry.ledger.identity import last_known_by, name_now
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.registered_model import RegisteredModel
 
 
 def named_now(beats: Iterable[Heartbeat], ledger: Ledger) -> tuple[Heartbeat, ...]:

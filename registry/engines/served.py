@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from registry.engines.heartbeats import Heartbeat
-from registry.problem import Problem
+from slipway.registry.engines.heartbeats import Heartbeat
+from slipway.registry.problem import Problem
 
 
 def served_by(beats: Sequence[Heartbeat], *, model: str, stage: str, version: str, now: datetime) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from registry.engines.heartbeats import Heartbeat, heartbeat_from
-from registry.ledger.sql_history import translated
-from registry.ledger.sql_tables import ENGINES, HEARTBEATS
-from registry.sql_connection import existing_engine
+from slipway.registry.engines.heartbeats import Heartbeat, heartbeat_from
+from slipway.registry.ledger.sql_history import translated
+from slipway.registry.ledger.sql_tables import ENGINES, HEARTBEATS
+from slipway.registry.sql_connection import existing_engine
 
 
 class SqlHeartbeats:

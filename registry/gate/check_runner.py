@@ -1,10 +1,10 @@
 """How checks are made: each in a process of its own with a time limit, as many at once as there are processors.
 
 The processes come from a server that has imported the heavy libraries once and has no threads, so that starting one is
-cheap and native code is safe after the fork. Each process is confined (`registry.gate.confinement`) before it reads
-what it is to check, and answers in JSON: to unpickle what came out of a process that loaded a model would be to load it
-here. A check that raises, dies, takes too long, too much memory or too many processes is an ERROR. Both ends of the
-pipe are in this module, since each relies on how the other ends.
+cheap and native code is safe after the fork. Each process is confined (`slipway.registry.gate.confinement`) before it
+reads what it is to check, and answers in JSON: to unpickle what came out of a process that loaded a model would be to
+load it here. A check that raises, dies, takes too long, too much memory or too many processes is an ERROR. Both ends of
+the pipe are in this module, since each relies on how the other ends.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from registry.errors import SlipwayError
-from registry.gate.confinement import (
+from slipway.registry.errors import SlipwayError
+from slipway.registry.gate.confinement import (
     begin_processes_anew,
     bound_files,
     bound_memory,
@@ -40,16 +40,24 @@ from registry.gate.confinement import (
     take_environment,
     write_below,
 )
-from registry.gate.evidence import Evidence
-from registry.gate.process_family import Family, adopt_orphans, exact_bytes, hold_network, kill, own_network, size_of
-from registry.gate.verdict import Finding, Outcome, finding_from
-from registry.policy.policy import Rule
+from slipway.registry.gate.evidence import Evidence
+from slipway.registry.gate.process_family import (
+    Family,
+    adopt_orphans,
+    exact_bytes,
+    hold_network,
+    kill,
+    own_network,
+    size_of,
+)
+from slipway.registry.gate.verdict import Finding, Outcome, finding_from
+from slipway.registry.policy.policy import Rule
 
 PRELOADED = [
-    "registry.gate.safety.skops_types",
-    "registry.gate.mlflow_model",
-    "registry.gate.checks.champion",
-    "registry.gate.checks.slices",
+    "slipway.registry.gate.safety.skops_types",
+    "slipway.registry.gate.mlflow_model",
+    "slipway.registry.gate.checks.champion",
+    "slipway.registry.gate.checks.slices",
     "sklearn.ensemble",
 ]
 STOP_WITHIN_S = 15.0

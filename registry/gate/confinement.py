@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from registry.gate.system_calls import refuse_system_calls
+from slipway.registry.gate.system_calls import refuse_system_calls
 
 # What a process needs to run Python and native libraries as its parent does, and where nobody keeps a secret.
 KEPT = frozenset(

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from registry.ledger.events import Event
-from registry.manifest import Manifest
-from registry.model_registry import Measured, Origin
-from registry.version import Version
-from registry.versions.provenance import Provenance, changes_since, provenance_of
+from slipway.registry.ledger.events import Event
+from slipway.registry.manifest import Manifest
+from slipway.registry.model_registry import Measured, Origin
+from slipway.registry.version import Version
+from slipway.registry.versions.provenance import Provenance, changes_since, provenance_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

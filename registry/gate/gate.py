@@ -1,7 +1,7 @@
 """The step gate: gather the evidence about a version that is to enter a stage, make the checks, give a verdict.
 
-Reads the registry, the stored files and the ledger; writes nothing. `registry.decisions.recorded_verdict` puts a
-verdict into the ledger.
+Reads the registry, the stored files and the ledger; writes nothing. `slipway.registry.decisions.recorded_verdict` puts
+a verdict into the ledger.
 """
 
 import tempfile
@@ -16,24 +16,35 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from registry.errors import NotFound, SlipwayError
-from registry.gate.check_runner import Job, run_here
-from registry.gate.checks import approval, artifact, champion, contract, lineage, metric, own, servable, slices, soak
-from registry.gate.evidence import Evidence, Rows, Subject, Tools
-from registry.gate.grounds import Grounds
-from registry.gate.holdout_record import read_holdout
-from registry.gate.verdict import Finding, Outcome, Verdict, finding_from
-from registry.ledger.chain import Record
-from registry.ledger.last_word import counting
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation
-from registry.manifest import copied, differences, manifest_of
-from registry.model_registry import Measured
-from registry.policy.policy import OwnRule, RowsRule, Rule
-from registry.rows import content_digest, row_ids
-from registry.version import Version, deleted_version
-from registry.versions.file_integrity import place_to_read, recorded_manifest, require_known_place
-from registry.versions.provenance import holdout_digest, origin_of, recorded_provenance
+from slipway.registry.errors import NotFound, SlipwayError
+from slipway.registry.gate.check_runner import Job, run_here
+from slipway.registry.gate.checks import (
+    approval,
+    artifact,
+    champion,
+    contract,
+    lineage,
+    metric,
+    own,
+    servable,
+    slices,
+    soak,
+)
+from slipway.registry.gate.evidence import Evidence, Rows, Subject, Tools
+from slipway.registry.gate.grounds import Grounds
+from slipway.registry.gate.holdout_record import read_holdout
+from slipway.registry.gate.verdict import Finding, Outcome, Verdict, finding_from
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.last_word import counting
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import Situation
+from slipway.registry.manifest import copied, differences, manifest_of
+from slipway.registry.model_registry import Measured
+from slipway.registry.policy.policy import OwnRule, RowsRule, Rule
+from slipway.registry.rows import content_digest, row_ids
+from slipway.registry.version import Version, deleted_version
+from slipway.registry.versions.file_integrity import place_to_read, recorded_manifest, require_known_place
+from slipway.registry.versions.provenance import holdout_digest, origin_of, recorded_provenance
 
 CHECKS: Mapping[str, Callable[[Evidence, Any], Sequence[Finding]]] = {
     "artifact": artifact.check,

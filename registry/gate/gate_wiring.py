@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from registry.gate.check_runner import run_checks
-from registry.gate.evidence import Tools
-from registry.gate.gate import Gate
-from registry.gate.mlflow_model import input_example, load_as_served, load_steady_model
-from registry.gate.safety.skops_types import untrusted_types
-from registry.ledger.ledger import Ledger
+from slipway.registry.gate.check_runner import run_checks
+from slipway.registry.gate.evidence import Tools
+from slipway.registry.gate.gate import Gate
+from slipway.registry.gate.mlflow_model import input_example, load_as_served, load_steady_model
+from slipway.registry.gate.safety.skops_types import untrusted_types
+from slipway.registry.ledger.ledger import Ledger
 
 
 class ModelAccess(Protocol):
@@ -16,7 +16,7 @@ class ModelAccess(Protocol):
 
     @property
     def serve(self) -> Callable[..., Any]:
-        """Return what starts a scoring server on a folder and asks it; it returns `registry.gate.evidence.Served`."""
+        """Return what starts a scoring server on a folder and asks it: `Served` of `slipway.registry.gate.evidence`."""
 
     @property
     def read_rows(self) -> Callable[[str, str, Sequence[str]], tuple[Any, str]]:

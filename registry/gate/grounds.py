@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from registry.gate.verdict import Verdict
+from slipway.registry.gate.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,8 +14,8 @@ import pandas as pd
 from pyarrow import parquet
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from registry.errors import InvalidInput
-from registry.rows import row_ids
+from slipway.registry.errors import InvalidInput
+from slipway.registry.rows import row_ids
 
 Ids = npt.NDArray[np.uint64]
 MOST_VALUES = 200_000_000

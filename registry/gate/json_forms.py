@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from registry.signature import NUMBER, TEXT, TRUTH, WHOLE
+from slipway.registry.signature import NUMBER, TEXT, TRUTH, WHOLE
 
 
 def plain(answer: Any) -> Any:

@@ -6,11 +6,11 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from registry.gate.check_runner import Job, run_checks
-from registry.gate.checks import artifact
-from registry.gate.evidence import NO_TOOLS, Evidence, Subject
-from registry.gate.safety.skops_types import untrusted_types
-from registry.model_registry import Measured
+from slipway.registry.gate.check_runner import Job, run_checks
+from slipway.registry.gate.checks import artifact
+from slipway.registry.gate.evidence import NO_TOOLS, Evidence, Subject
+from slipway.registry.gate.safety.skops_types import untrusted_types
+from slipway.registry.model_registry import Measured
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How a server has stored files judged: by a program of its own (`registry.gate.judge_process`).
+"""How a server has stored files judged: by a program of its own (`slipway.registry.gate.judge_process`).
 
 A server takes the word of whoever vouches for a verdict, but not that files run no code: an engine that follows the
 stage loads them beside everybody's models.
@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry.errors import Unavailable
-from registry.gate.confinement import environment_for_checks
-from registry.gate.verdict import Finding, finding_from
-from registry.manifest import Manifest
-from registry.policy.policy import ArtifactRule
-from registry.version import Version
+from slipway.registry.errors import Unavailable
+from slipway.registry.gate.confinement import environment_for_checks
+from slipway.registry.gate.verdict import Finding, finding_from
+from slipway.registry.manifest import Manifest
+from slipway.registry.policy.policy import ArtifactRule
+from slipway.registry.version import Version
 
 STARTS_WITHIN_S = 120
 SAID_CHARACTERS = 500
@@ -54,7 +54,7 @@ def judged_files(version: Version, folder: Path, manifest: Manifest | None, rule
     with _turn(version), tempfile.TemporaryDirectory(prefix="slipway-judged-") as home:
         try:
             done = subprocess.run(
-                [sys.executable, "-P", "-m", "registry.gate.judge_process"],
+                [sys.executable, "-P", "-m", "slipway.registry.gate.judge_process"],
                 input=asked,
                 capture_output=True,
                 cwd=home,

@@ -2,8 +2,8 @@
 
 `MLmodel` may name one file for scikit-learn's flavor and another for scoring servers, and another method: what is
 measured is therefore taken out of what a scoring server would load. What is judged to run no code is loaded with
-unpickling refused: `registry.gate.safety.judged_loading`. What was loaded is looked through before anybody asks it:
-`registry.gate.safety.native_content`.
+unpickling refused: `slipway.registry.gate.safety.judged_loading`. What was loaded is looked through before anybody asks
+it: `slipway.registry.gate.safety.native_content`.
 """
 
 import json
@@ -19,10 +19,10 @@ from mlflow.pyfunc.scoring_server import infer_and_parse_data
 from mlflow.sklearn import _SklearnModelWrapper
 from mlflow.types import DataType, Schema
 
-from registry.artifacts.mlflow_errors import translated
-from registry.gate.safety.judged_loading import held_to_its_format
-from registry.gate.safety.native_content import require_sound, require_steady
-from registry.mlmodel import PYFUNC
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.gate.safety.judged_loading import held_to_its_format
+from slipway.registry.gate.safety.native_content import require_sound, require_steady
+from slipway.registry.mlmodel import PYFUNC
 
 PREDICT = "predict"
 WHOLE_NUMBERS = {DataType.integer: "int32", DataType.long: "int64"}

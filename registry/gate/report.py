@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any, TypeGuard
 
-from registry.gate.verdict import Finding, Verdict
-from registry.text import DESCRIPTION_CHARACTERS
+from slipway.registry.gate.verdict import Finding, Verdict
+from slipway.registry.text import DESCRIPTION_CHARACTERS
 
 MARK = "<!-- slipway gate -->"
 COLOURS = {"PASS": "#1a7f37", "INCONCLUSIVE": "#9a6700", "ERROR": "#8250df", "FAIL": "#cf222e"}

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from registry.errors import InvalidInput
-from registry.json_values import finite
-from registry.text import REASON_CHARACTERS, cleaned_values
+from slipway.registry.errors import InvalidInput
+from slipway.registry.json_values import finite
+from slipway.registry.text import REASON_CHARACTERS, cleaned_values
 
 
 class Outcome(enum.IntEnum):

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from registry.errors import InvalidInput
-from registry.ledger.events import Event, event_from_text, first_hash, next_hash
-from registry.text import cleaned
+from slipway.registry.errors import InvalidInput
+from slipway.registry.ledger.events import Event, event_from_text, first_hash, next_hash
+from slipway.registry.text import cleaned
 
 HEAD_TAG = "slipway.head"
 

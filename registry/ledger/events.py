@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from registry.errors import Corrupt
+from slipway.registry.errors import Corrupt
 
 
 class EventKind(enum.StrEnum):

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from registry.ledger.chain import Head, Record
-from registry.ledger.events import Event
+from slipway.registry.ledger.chain import Head, Record
+from slipway.registry.ledger.events import Event
 
 
 class History(Protocol):

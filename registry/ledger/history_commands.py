@@ -7,14 +7,14 @@ from typing import Protocol
 
 import click
 
-from registry.console import json_option, print_document, print_table, say, some_text
-from registry.errors import NotFound, Unavailable
-from registry.ledger.chain import Record, until
-from registry.ledger.events import Event
-from registry.ledger.history import History
-from registry.ledger.history_shown import head_of, parse_time, shown_at, shown_events, verified
-from registry.ledger.identity import uid_last_named
-from registry.ledger.model_state import fold
+from slipway.registry.console import json_option, print_document, print_table, say, some_text
+from slipway.registry.errors import NotFound, Unavailable
+from slipway.registry.ledger.chain import Record, until
+from slipway.registry.ledger.events import Event
+from slipway.registry.ledger.history import History
+from slipway.registry.ledger.history_shown import head_of, parse_time, shown_at, shown_events, verified
+from slipway.registry.ledger.identity import uid_last_named
+from slipway.registry.ledger.model_state import fold
 
 
 class LedgerAccess(Protocol):

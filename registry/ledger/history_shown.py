@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from registry.errors import Corrupt, InvalidInput
-from registry.ledger.chain import Record, parse_head, until
-from registry.ledger.chain import verify as find_defects
-from registry.ledger.history import History
-from registry.ledger.model_state import fold
-from registry.text import cleaned
+from slipway.registry.errors import Corrupt, InvalidInput
+from slipway.registry.ledger.chain import Record, parse_head, until
+from slipway.registry.ledger.chain import verify as find_defects
+from slipway.registry.ledger.history import History
+from slipway.registry.ledger.model_state import fold
+from slipway.registry.text import cleaned
 
 
 def parse_time(text: str) -> datetime:

@@ -1,14 +1,14 @@
-"""The door to the ledger on a server, to be read; what is written is decided: `registry.decisions.http_decisions`."""
+"""The door to the ledger on a server, to be read; `slipway.registry.decisions.http_decisions` has it written."""
 
 import os
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 
-from registry.errors import InvalidInput
-from registry.http_client import NO_API, SlipwayServer
-from registry.ledger.chain import Head, Record, parse_head
-from registry.ledger.events import Event
-from registry.settings import registry_uri
+from slipway.registry.errors import InvalidInput
+from slipway.registry.http_client import NO_API, SlipwayServer
+from slipway.registry.ledger.chain import Head, Record, parse_head
+from slipway.registry.ledger.events import Event
+from slipway.registry.settings import registry_uri
 
 
 class HttpHistory:

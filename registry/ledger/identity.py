@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from registry.errors import Conflict, InvalidInput, NotFound
-from registry.ledger.chain import HEAD_TAG
-from registry.ledger.history import History
-from registry.nearest import did_you_mean
-from registry.registered_model import RegisteredModel
-from registry.text import require_name
+from slipway.registry.errors import Conflict, InvalidInput, NotFound
+from slipway.registry.ledger.chain import HEAD_TAG
+from slipway.registry.ledger.history import History
+from slipway.registry.nearest import did_you_mean
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.text import require_name
 
 UID_CHARACTERS = 600  # the ledger's column
 

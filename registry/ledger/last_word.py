@@ -6,9 +6,9 @@ before, for better or worse. A verdict of somebody whose verdicts do not count n
 
 from collections.abc import Sequence
 
-from registry.errors import Conflict
-from registry.ledger.chain import Record
-from registry.ledger.events import Event, EventKind
+from slipway.registry.errors import Conflict
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.events import Event, EventKind
 
 RESTS_ON = ("manifest", "policy", "champion_manifest")
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from registry.ledger.history import History
-from registry.model_registry import ModelRegistry
-from registry.policy.policy import PolicyBook
-from registry.version import Version
+from slipway.registry.ledger.history import History
+from slipway.registry.model_registry import ModelRegistry
+from slipway.registry.policy.policy import PolicyBook
+from slipway.registry.version import Version
 
 
 def hold_nothing(version: Version) -> None:

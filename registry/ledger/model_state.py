@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
-from registry.ledger.chain import Record
-from registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.events import Event, EventKind
 
 MOVES_IN = frozenset({EventKind.VERSION_PROMOTED, EventKind.VERSION_ADOPTED, EventKind.VERSION_ROLLED_BACK})
 MOVES_OUT = frozenset({EventKind.VERSION_DEMOTED, EventKind.VERSION_ARCHIVED})

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from shlex import quote
 
-from registry.errors import Conflict
-from registry.ledger.chain import Head, Record
-from registry.ledger.identity import uid_of
-from registry.ledger.ledger import Ledger
-from registry.ledger.model_state import ModelState, fold, last_out_of
-from registry.policy.policy import Policy
-from registry.registered_model import RegisteredModel
+from slipway.registry.errors import Conflict
+from slipway.registry.ledger.chain import Head, Record
+from slipway.registry.ledger.identity import uid_of
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.model_state import ModelState, fold, last_out_of
+from slipway.registry.policy.policy import Policy
+from slipway.registry.registered_model import RegisteredModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 The primary key (model, number) is the only arbiter: of two writers of one number the database lets one
 through. No transaction is open longer than one statement, so that MLflow can be called in between.
-Its tables are made by `registry.ledger.sql_migrate`, which imports Alembic; reading does not.
+Its tables are made by `slipway.registry.ledger.sql_migrate`, which imports Alembic; reading does not.
 """
 
 import fcntl
@@ -17,12 +17,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
-from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
-from registry.ledger.chain import HEAD_TAG, NO_HEAD, Head, Record, parse_head, record_of
-from registry.ledger.events import Event, first_hash
-from registry.ledger.model_state import MOVES
-from registry.ledger.sql_tables import APPLIED, EVENTS, REVISION, VERSION
-from registry.sql_connection import CONNECT, existing_engine
+from slipway.registry.errors import Conflict, InvalidInput, NotFound, Unavailable
+from slipway.registry.ledger.chain import HEAD_TAG, NO_HEAD, Head, Record, parse_head, record_of
+from slipway.registry.ledger.events import Event, first_hash
+from slipway.registry.ledger.model_state import MOVES
+from slipway.registry.ledger.sql_tables import APPLIED, EVENTS, REVISION, VERSION
+from slipway.registry.sql_connection import CONNECT, existing_engine
 
 RECORD = ("seq", "text", "hash", "model", "kind", "version")
 NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that importing MLflow takes

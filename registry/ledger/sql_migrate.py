@@ -1,6 +1,6 @@
 """How the ledger's tables are made and brought up to date, by Alembic.
 
-Apart from `registry.ledger.sql_history`, since importing Alembic takes longer than reading a history.
+Apart from `slipway.registry.ledger.sql_history`, since importing Alembic takes longer than reading a history.
 """
 
 from pathlib import Path
@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from registry.errors import InvalidInput
-from registry.ledger.sql_history import SqlHistory
-from registry.ledger.sql_tables import REVISION
+from slipway.registry.errors import InvalidInput
+from slipway.registry.ledger.sql_history import SqlHistory
+from slipway.registry.ledger.sql_tables import REVISION
 
 MIGRATIONS = Path(__file__).parent / "sql_migrations"
 BEGIN_MIGRATION = {  # Python's sqlite3 begins no transaction by itself for a CREATE (3.11)

@@ -1,7 +1,7 @@
 """The door to the policies that a server holds."""
 
-from registry.http_client import SlipwayServer
-from registry.policy.policy import PolicyBook
+from slipway.registry.http_client import SlipwayServer
+from slipway.registry.policy.policy import PolicyBook
 
 
 def policies_of(server: SlipwayServer) -> PolicyBook:

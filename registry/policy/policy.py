@@ -1,8 +1,8 @@
 """The policy: stages in order, what must hold before a version enters one, and what differs for single models.
 
-`promotion.yaml` is read by `registry.settings`' rules of strictness: an unknown key is refused with the nearest known
-one. Without a file, `DEFAULT` applies. What a decision rests on is the *effective policy of its model*: defaults and
-that model's own settings merged, named by a digest.
+`promotion.yaml` is read by `slipway.registry.settings`' rules of strictness: an unknown key is refused with the nearest
+known one. Without a file, `DEFAULT` applies. What a decision rests on is the *effective policy of its model*: defaults
+and that model's own settings merged, named by a digest.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from registry.errors import InvalidInput
-from registry.nearest import did_you_mean
-from registry.signature import Acceptable
-from registry.stages import require_stage_names
-from registry.yaml_files import document_of, is_there
+from slipway.registry.errors import InvalidInput
+from slipway.registry.nearest import did_you_mean
+from slipway.registry.signature import Acceptable
+from slipway.registry.stages import require_stage_names
+from slipway.registry.yaml_files import document_of, is_there
 
 ANYWHERE = "any"
 OF_A_DIGEST = {"for": "digest"}

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import yaml
 
-from registry.console import json_option, print_document, say
-from registry.http_client import SlipwayServer
-from registry.policy.http_policy import policies_of
-from registry.policy.policy import Policy, PolicyBook, load_policy
-from registry.settings import RegistrySettings, decided_at_server, load_settings, policy_place, registry_uri
-from registry.yaml_files import is_there
+from slipway.registry.console import json_option, print_document, say
+from slipway.registry.http_client import SlipwayServer
+from slipway.registry.policy.http_policy import policies_of
+from slipway.registry.policy.policy import Policy, PolicyBook, load_policy
+from slipway.registry.settings import RegistrySettings, decided_at_server, load_settings, policy_place, registry_uri
+from slipway.registry.yaml_files import is_there
 
 
 @click.group("policy", epilog="Example: slipway policy show cancer")

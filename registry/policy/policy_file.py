@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from registry.errors import InvalidInput
-from registry.policy.policy import PolicyBook, load_policy
+from slipway.registry.errors import InvalidInput
+from slipway.registry.policy.policy import PolicyBook, load_policy
 
 
 class PolicyFile:

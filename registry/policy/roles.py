@@ -3,8 +3,8 @@
 import enum
 from collections.abc import Callable
 
-from registry.errors import NotApproved
-from registry.policy.policy import Policy
+from slipway.registry.errors import NotApproved
+from slipway.registry.policy.policy import Policy
 
 
 class Role(enum.StrEnum):

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from registry.errors import InvalidInput
-from registry.ledger.identity import require_uid
-from registry.text import DETAILS_CHARACTERS, REASON_CHARACTERS, require_name, require_storable
-from registry.version import LARGEST_NUMBER, parse_ref
+from slipway.registry.errors import InvalidInput
+from slipway.registry.ledger.identity import require_uid
+from slipway.registry.text import DETAILS_CHARACTERS, REASON_CHARACTERS, require_name, require_storable
+from slipway.registry.version import LARGEST_NUMBER, parse_ref
 
 LARGEST_COUNT = 2**53  # what a JSON number holds exactly, everywhere
 FINDINGS_AT_MOST = 200

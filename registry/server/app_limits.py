@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from registry.errors import InvalidInput
+from slipway.registry.errors import InvalidInput
 
 MAX_BODY_BYTES = 16 * 2**20  # a manifest of 100,000 files
 READ_ON_TIMES = 8

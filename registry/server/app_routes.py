@@ -1,7 +1,7 @@
 """The routes of Slipway's API: what the command line does, on the ledger that a server keeps, for the user it knows.
 
-Decisions are those of `registry.decisions.ledger_decisions`; here is who may ask for them, and on what verdicts they
-rest.
+Decisions are those of `slipway.registry.decisions.ledger_decisions`; here is who may ask for them, and on what verdicts
+they rest.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,25 +14,25 @@ from typing import Annotated, Any, Protocol, TypeVar
 from fastapi import Query, Request
 from pydantic import ValidationError
 
-from registry.decisions.carry_out import settled
-from registry.decisions.decisions import Noted, Receipt
-from registry.decisions.ledger_decisions import LedgerDecisions, whatever_the_policy
-from registry.decisions.recorded_grounds import Judge, acceptable, recorded_grounds
-from registry.decisions.who import Who, say_why
-from registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
-from registry.engines.named_beats import named_now
-from registry.errors import InvalidInput, NotApproved, NotFound
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import verdict_from
-from registry.ledger.chain import Record
-from registry.ledger.history_shown import parse_time, shown_at, shown_events, verified
-from registry.ledger.identity import name_now, uid_named
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation, look
-from registry.manifest import Manifest
-from registry.policy.policy import PolicyBook
-from registry.policy.roles import May, Role, require_role
-from registry.server.app_bodies import (
+from slipway.registry.decisions.carry_out import settled
+from slipway.registry.decisions.decisions import Noted, Receipt
+from slipway.registry.decisions.ledger_decisions import LedgerDecisions, whatever_the_policy
+from slipway.registry.decisions.recorded_grounds import Judge, acceptable, recorded_grounds
+from slipway.registry.decisions.who import Who, say_why
+from slipway.registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
+from slipway.registry.engines.named_beats import named_now
+from slipway.registry.errors import InvalidInput, NotApproved, NotFound
+from slipway.registry.gate.grounds import Grounds
+from slipway.registry.gate.verdict import verdict_from
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.history_shown import parse_time, shown_at, shown_events, verified
+from slipway.registry.ledger.identity import name_now, uid_named
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import Situation, look
+from slipway.registry.manifest import Manifest
+from slipway.registry.policy.policy import PolicyBook
+from slipway.registry.policy.roles import May, Role, require_role
+from slipway.registry.server.app_bodies import (
     MANIFEST,
     AdoptionBody,
     ApprovalBody,
@@ -52,8 +52,8 @@ from registry.server.app_bodies import (
     Uid,
     VerdictBody,
 )
-from registry.stages import find_stage
-from registry.version import Version, VersionRef, parse_ref
+from slipway.registry.stages import find_stage
+from slipway.registry.version import Version, VersionRef, parse_ref
 
 
 class Access(Protocol):

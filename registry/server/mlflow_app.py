@@ -1,7 +1,7 @@
 """The door through which `mlflow server --app-name slipway` finds MLflow's own application with our API in it.
 
 The API is mounted before MLflow's catch-all, inside everything that guards the rest: host check, cross-site check,
-security headers, workspaces. `registry.server.mlflow_auth_app` does the same above MLflow's authentication.
+security headers, workspaces. `slipway.registry.server.mlflow_auth_app` does the same above MLflow's authentication.
 """
 
 import importlib.metadata
@@ -28,21 +28,21 @@ from mlflow.utils.workspace_context import get_request_workspace
 from starlette.responses import JSONResponse
 from starlette.routing import Mount
 
-from registry.artifacts.locations import DEFAULT_WORKSPACE
-from registry.decisions.wiring import cached_files
-from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
-from registry.errors import SlipwayError
-from registry.gate.judged_files import judged_files
-from registry.ledger.ledger import Ledger
-from registry.server.app import build_api
-from registry.server.app_routes import Access, Keeper
-from registry.server.guard.mlflow_guarded_artifacts import no_presigned_uploads
-from registry.server.guard.mlflow_guarded_server import require_guarded_server
-from registry.server.guard.mlflow_refusal import refusing
-from registry.server.mlflow_server import database_of_server, server_protection
-from registry.server.mlflow_server_registry import ServerRegistry
-from registry.settings import RegistrySettings, history_place, load_settings
-from registry.version import Version
+from slipway.registry.artifacts.locations import DEFAULT_WORKSPACE
+from slipway.registry.decisions.wiring import cached_files
+from slipway.registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
+from slipway.registry.errors import SlipwayError
+from slipway.registry.gate.judged_files import judged_files
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.server.app import build_api
+from slipway.registry.server.app_routes import Access, Keeper
+from slipway.registry.server.guard.mlflow_guarded_artifacts import no_presigned_uploads
+from slipway.registry.server.guard.mlflow_guarded_server import require_guarded_server
+from slipway.registry.server.guard.mlflow_refusal import refusing
+from slipway.registry.server.mlflow_server import database_of_server, server_protection
+from slipway.registry.server.mlflow_server_registry import ServerRegistry
+from slipway.registry.settings import RegistrySettings, history_place, load_settings
+from slipway.registry.version import Version
 
 logger = logging.getLogger(__name__)
 PRESIGNED_UPLOAD = "_create_presigned_upload_url"

@@ -16,10 +16,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server import auth
 
-from registry.artifacts.mlflow_errors import translated
-from registry.errors import NotApproved
-from registry.server.mlflow_app import OpenAccess, keeper, with_slipway
-from registry.text import can_be_asked_for
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.errors import NotApproved
+from slipway.registry.server.mlflow_app import OpenAccess, keeper, with_slipway
+from slipway.registry.text import can_be_asked_for
 
 USER = "slipway.user"
 

@@ -2,8 +2,8 @@
 
 from mlflow.server.handlers import _get_model_registry_store
 
-from registry.errors import InvalidInput
-from registry.server.guard.protection import Protection
+from slipway.registry.errors import InvalidInput
+from slipway.registry.server.guard.protection import Protection
 
 HOW = (
     "mlflow server --app-name slipway --backend-store-uri slipway+postgresql://… --artifacts-destination slipway+s3://…"

@@ -14,12 +14,12 @@ from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.workspace_context import get_request_workspace
 
-from registry.artifacts.locations import DEFAULT_WORKSPACE, in_workspace, proxied_path, unguarded
-from registry.artifacts.mlflow_errors import translated
-from registry.artifacts.mlflow_files import Cached
-from registry.artifacts.mlflow_location import location_of
-from registry.errors import NotFound, Unavailable
-from registry.versions.mlflow_registry import LightClient, MlflowRegistry, require_no_model_around
+from slipway.registry.artifacts.locations import DEFAULT_WORKSPACE, in_workspace, proxied_path, unguarded
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.artifacts.mlflow_files import Cached
+from slipway.registry.artifacts.mlflow_location import location_of
+from slipway.registry.errors import NotFound, Unavailable
+from slipway.registry.versions.mlflow_registry import LightClient, MlflowRegistry, require_no_model_around
 
 
 class ServerRegistry(MlflowRegistry):

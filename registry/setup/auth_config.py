@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.errors import InvalidInput
-from registry.setup.server_settings import ServerSettings
+from slipway.registry.errors import InvalidInput
+from slipway.registry.setup.server_settings import ServerSettings
 
 VARIABLE = "MLFLOW_AUTH_CONFIG_PATH"
 PLACE = Path(".slipway/mlflow_auth.ini")

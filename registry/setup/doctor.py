@@ -1,7 +1,7 @@
 """The rules of `slipway doctor`: what is fine, what deserves a look, what is wrong, and what to do about it.
 
-Each rule takes what was found and returns findings; who looks is `registry.setup.examine`. A look that fails is a
-finding too: nothing that is broken breaks the doctor.
+Each rule takes what was found and returns findings; who looks is `slipway.registry.setup.examine`. A look that fails is
+a finding too: nothing that is broken breaks the doctor.
 """
 
 import enum
@@ -13,9 +13,9 @@ from typing import Any
 
 from packaging.version import Version
 
-from registry.artifacts.locations import proxied_path
-from registry.errors import SlipwayError
-from registry.versions.experiment_root import ExperimentRoot
+from slipway.registry.artifacts.locations import proxied_path
+from slipway.registry.errors import SlipwayError
+from slipway.registry.versions.experiment_root import ExperimentRoot
 
 CLOCK_WARN_S = 5.0
 CLOCK_WRONG_S = 300.0  # S3 refuses what is signed 900 s off

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from registry.console import json_option, print_document, print_table
-from registry.decisions.command_context import CommandContext
-from registry.setup.doctor import Outcome
-from registry.setup.examine import Around, examine
-from registry.setup.local_examined import free_bytes
+from slipway.registry.console import json_option, print_document, print_table
+from slipway.registry.decisions.command_context import CommandContext
+from slipway.registry.setup.doctor import Outcome
+from slipway.registry.setup.examine import Around, examine
+from slipway.registry.setup.local_examined import free_bytes
 
 
 @click.command("doctor", epilog="Example: slipway doctor")

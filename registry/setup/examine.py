@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from registry.errors import SlipwayError, Unavailable
-from registry.settings import RegistrySettings, load_settings, registry_uri
-from registry.setup import probes as looks
-from registry.setup.auth_config import auth_config
-from registry.setup.doctor import Finding, Look, Outcome, Side, diagnose, warn, wrong
-from registry.setup.local_examined import Folder
-from registry.setup.server_settings import ServerSettings, TeamSettings
-from registry.setup.team_wiring import artifacts_of, history_of
+from slipway.registry.errors import SlipwayError, Unavailable
+from slipway.registry.settings import RegistrySettings, load_settings, registry_uri
+from slipway.registry.setup import probes as looks
+from slipway.registry.setup.auth_config import auth_config
+from slipway.registry.setup.doctor import Finding, Look, Outcome, Side, diagnose, warn, wrong
+from slipway.registry.setup.local_examined import Folder
+from slipway.registry.setup.server_settings import ServerSettings, TeamSettings
+from slipway.registry.setup.team_wiring import artifacts_of, history_of
 
 ON_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from registry.console import json_option, print_document, say
-from registry.masking import masked
-from registry.setup.team import Prepared, missing, prepare
-from registry.setup.team_wiring import parts_of, server_settings
-from registry.versions.mlflow_store import database_uri, local_location, prepare_store
-from registry.versions.sql_examined import ExaminedDatabase
-from registry.versions.sql_store import move_artifact_locations
+from slipway.registry.console import json_option, print_document, say
+from slipway.registry.masking import masked
+from slipway.registry.setup.team import Prepared, missing, prepare
+from slipway.registry.setup.team_wiring import parts_of, server_settings
+from slipway.registry.versions.mlflow_store import database_uri, local_location, prepare_store
+from slipway.registry.versions.sql_examined import ExaminedDatabase
+from slipway.registry.versions.sql_store import move_artifact_locations
 
 
 @click.command("init", epilog="Example: slipway init")

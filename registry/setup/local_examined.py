@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.artifacts.cache_entry import TRASH, size_bytes
-from registry.artifacts.cache_room import KEEP_PARTIAL_S, PARTIAL
-from registry.errors import SlipwayError, Unavailable
-from registry.manifest import files_below
-from registry.setup.doctor import FoundCache
+from slipway.registry.artifacts.cache_entry import TRASH, size_bytes
+from slipway.registry.artifacts.cache_room import KEEP_PARTIAL_S, PARTIAL
+from slipway.registry.errors import SlipwayError, Unavailable
+from slipway.registry.manifest import files_below
+from slipway.registry.setup.doctor import FoundCache
 
 
 def free_bytes(paths: Iterable[Path]) -> dict[Path, int]:

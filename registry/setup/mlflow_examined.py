@@ -11,9 +11,9 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from mlflow.version import VERSION
 
-from registry.artifacts.mlflow_errors import translated
-from registry.errors import NotApproved, Unavailable
-from registry.versions.experiment_root import ExperimentRoot
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.errors import NotApproved, Unavailable
+from slipway.registry.versions.experiment_root import ExperimentRoot
 
 QUICK_S = 10
 HERE = VERSION

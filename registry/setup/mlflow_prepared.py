@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from registry.artifacts.mlflow_errors import translated
-from registry.errors import Conflict
-from registry.versions.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.errors import Conflict
+from slipway.registry.versions.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
 
 PROXIED = "mlflow-artifacts:/"
 

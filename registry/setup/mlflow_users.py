@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from mlflow.server import auth
 
-from registry.artifacts.mlflow_errors import translated
-from registry.errors import InvalidInput
-from registry.versions.sql_examined import USERS, ExaminedDatabase, revisions_of
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.errors import InvalidInput
+from slipway.registry.versions.sql_examined import USERS, ExaminedDatabase, revisions_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

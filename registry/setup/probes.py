@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from registry.http_client import SlipwayServer
-from registry.setup.auth_config import AuthConfig
-from registry.setup.doctor import (
+from slipway.registry.http_client import SlipwayServer
+from slipway.registry.setup.auth_config import AuthConfig
+from slipway.registry.setup.doctor import (
     Finding,
     Look,
     Outcome,
@@ -32,10 +32,10 @@ from registry.setup.doctor import (
     ok,
     warn,
 )
-from registry.setup.local_examined import Folder, examined_cache
-from registry.setup.mlflow_examined import HERE, ExaminedServer
-from registry.setup.s3_examined import ExaminedBucket
-from registry.versions.sql_examined import MLFLOW, OURS, USERS, ExaminedDatabase, revisions_of
+from slipway.registry.setup.local_examined import Folder, examined_cache
+from slipway.registry.setup.mlflow_examined import HERE, ExaminedServer
+from slipway.registry.setup.s3_examined import ExaminedBucket
+from slipway.registry.versions.sql_examined import MLFLOW, OURS, USERS, ExaminedDatabase, revisions_of
 
 INIT_TEAM = "slipway init --team"
 Clock = Callable[[], datetime]

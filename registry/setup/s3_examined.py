@@ -12,10 +12,10 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from registry.artifacts.s3_attempts import Patience
-from registry.artifacts.s3_client import Connection, connect, place_of
-from registry.artifacts.s3_errors import Raised, translated
-from registry.errors import SlipwayError
+from slipway.registry.artifacts.s3_attempts import Patience
+from slipway.registry.artifacts.s3_client import Connection, connect, place_of
+from slipway.registry.artifacts.s3_errors import Raised, translated
+from slipway.registry.errors import SlipwayError
 
 QUICK = Patience(connect_s=3.0, read_s=10.0)
 CONTENT = b"written by slipway doctor; it may be removed"

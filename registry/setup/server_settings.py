@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from registry.settings import RegistrySettings
+from slipway.registry.settings import RegistrySettings
 
 EVERYWHERE = ("0.0.0.0", "::", "")
 

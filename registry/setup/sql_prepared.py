@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from registry.ledger.sql_migrate import open_history
-from registry.ledger.sql_tables import REVISION
-from registry.versions.sql_examined import OURS, ExaminedDatabase
+from slipway.registry.ledger.sql_migrate import open_history
+from slipway.registry.ledger.sql_tables import REVISION
+from slipway.registry.versions.sql_examined import OURS, ExaminedDatabase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from registry.errors import InvalidInput
-from registry.settings import RegistrySettings, history_place, load_settings
-from registry.setup.auth_config import auth_config
-from registry.setup.local_examined import Folder
-from registry.setup.mlflow_prepared import MlflowTables
-from registry.setup.s3_examined import ExaminedBucket
-from registry.setup.server_settings import ServerSettings, TeamSettings
-from registry.setup.sql_prepared import HistoryTables
-from registry.setup.team import Part
+from slipway.registry.errors import InvalidInput
+from slipway.registry.settings import RegistrySettings, history_place, load_settings
+from slipway.registry.setup.auth_config import auth_config
+from slipway.registry.setup.local_examined import Folder
+from slipway.registry.setup.mlflow_prepared import MlflowTables
+from slipway.registry.setup.s3_examined import ExaminedBucket
+from slipway.registry.setup.server_settings import ServerSettings, TeamSettings
+from slipway.registry.setup.sql_prepared import HistoryTables
+from slipway.registry.setup.team import Part
 
 
 def server_settings(environ: Mapping[str, str], folder: Path) -> tuple[RegistrySettings, ServerSettings]:
@@ -71,7 +71,7 @@ def _administrator(server: ServerSettings, url: str) -> Part:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what MLflow 3.17 uses of Starlette is deprecated
-            kind = importlib.import_module("registry.setup.mlflow_users").Administrator
+            kind = importlib.import_module("slipway.registry.setup.mlflow_users").Administrator
     except ImportError as error:
         raise InvalidInput(
             f"a server that knows its users needs more packages: {error}",

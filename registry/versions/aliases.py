@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.errors import NotFound
-from registry.registered_model import RegisteredModel
+from slipway.registry.errors import NotFound
+from slipway.registry.registered_model import RegisteredModel
 
 Wanted = tuple[str, str]
 

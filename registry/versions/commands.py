@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-from registry.console import json_option, print_document, print_table, say
-from registry.metrics import HEADLINE
-from registry.model_registry import Measured
-from registry.version import LARGEST_NUMBER, Version, parse_ref
-from registry.versions.compare import Comparison, MetricRow
-from registry.versions.compare import compare as compare_measured
-from registry.versions.mlflow_registry import MlflowRegistry
-from registry.versions.mlflow_store import prepare_tables
+from slipway.registry.console import json_option, print_document, print_table, say
+from slipway.registry.metrics import HEADLINE
+from slipway.registry.model_registry import Measured
+from slipway.registry.version import LARGEST_NUMBER, Version, parse_ref
+from slipway.registry.versions.compare import Comparison, MetricRow
+from slipway.registry.versions.compare import compare as compare_measured
+from slipway.registry.versions.mlflow_registry import MlflowRegistry
+from slipway.registry.versions.mlflow_store import prepare_tables
 
 SHOWN_VERSIONS = 20
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from registry.metrics import Direction, direction_of, is_measurement
-from registry.model_registry import Measured
+from slipway.registry.metrics import Direction, direction_of, is_measurement
+from slipway.registry.model_registry import Measured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

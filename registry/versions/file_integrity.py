@@ -7,14 +7,14 @@ afterwards reads them there, whatever the version's source has come to mean.
 from collections.abc import Sequence
 from pathlib import Path
 
-from registry.errors import Conflict, Corrupt, NotFound
-from registry.ledger.chain import Record
-from registry.ledger.events import EventKind
-from registry.ledger.identity import uid_of
-from registry.ledger.ledger import Ledger
-from registry.manifest import Manifest, copied, differences, manifest_of
-from registry.model_registry import ModelRegistry
-from registry.version import Version
+from slipway.registry.errors import Conflict, Corrupt, NotFound
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.ledger.identity import uid_of
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.manifest import Manifest, copied, differences, manifest_of
+from slipway.registry.model_registry import ModelRegistry
+from slipway.registry.version import Version
 
 NAMED_AT_MOST = 5
 RECORDING = (EventKind.VERSION_REGISTERED, EventKind.VERSION_ADOPTED)

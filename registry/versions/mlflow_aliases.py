@@ -6,11 +6,11 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from registry.artifacts.mlflow_errors import translated
-from registry.errors import Conflict, NotFound
-from registry.registered_model import RegisteredModel
-from registry.versions.aliases import AliasHolder, Wanted, identity_of
-from registry.versions.mlflow_registry import MlflowRegistry
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.errors import Conflict, NotFound
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.versions.aliases import AliasHolder, Wanted, identity_of
+from slipway.registry.versions.mlflow_registry import MlflowRegistry
 
 # What MLflow (3.17) says when a model is not there, and when its alias is not.
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")

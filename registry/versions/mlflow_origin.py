@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from registry.model_registry import Origin
+from slipway.registry.model_registry import Origin
 
 # Where MLflow (3.17) keeps the files of a logged model and of a run, below an experiment's folder.
 ROOT = re.compile(r"/(?:models/(?P<model>m-[0-9a-f]{32})|(?P<run>[0-9a-f]{32}))/artifacts(?=/|$)")

@@ -18,19 +18,19 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from registry.artifacts.mlflow_errors import translated
-from registry.artifacts.mlflow_files import Cached, MlflowFiles
-from registry.artifacts.mlflow_location import location_of, require_fixed_location
-from registry.errors import Conflict, InvalidInput, NotFound
-from registry.manifest import Manifest
-from registry.mlflow_races import repeated_after_races
-from registry.model_registry import Given, Measured, Origin
-from registry.nearest import did_you_mean
-from registry.registered_model import RegisteredModel
-from registry.stages import MLFLOW_NONE
-from registry.text import require_name, require_new_name
-from registry.version import LoggedModel, Version, VersionRef
-from registry.versions.mlflow_origin import origin_of_location
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.artifacts.mlflow_files import Cached, MlflowFiles
+from slipway.registry.artifacts.mlflow_location import location_of, require_fixed_location
+from slipway.registry.errors import Conflict, InvalidInput, NotFound
+from slipway.registry.manifest import Manifest
+from slipway.registry.mlflow_races import repeated_after_races
+from slipway.registry.model_registry import Given, Measured, Origin
+from slipway.registry.nearest import did_you_mean
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.stages import MLFLOW_NONE
+from slipway.registry.text import require_name, require_new_name
+from slipway.registry.version import LoggedModel, Version, VersionRef
+from slipway.registry.versions.mlflow_origin import origin_of_location
 
 PAGE = 1000
 PLAIN_ID = re.compile(r"[\w-]{1,64}")

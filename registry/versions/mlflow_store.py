@@ -11,9 +11,9 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, ViewType
 
-from registry.artifacts.mlflow_errors import translated
-from registry.errors import Conflict, InvalidInput
-from registry.versions.sql_first_use import made_once
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.errors import Conflict, InvalidInput
+from slipway.registry.versions.sql_first_use import made_once
 
 BEHIND_SERVER = "mlflow-artifacts:"
 DEFAULT_EXPERIMENT_ID = "0"

@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.errors import SlipwayError
-from registry.ledger.history import History
-from registry.ledger.identity import uid_of
-from registry.ledger.model_state import ModelState, fold
-from registry.one_by_one import each_for_itself
-from registry.registered_model import RegisteredModel
-from registry.versions.aliases import Aliases, AliasHolder, Wanted, model_named
+from slipway.registry.errors import SlipwayError
+from slipway.registry.ledger.history import History
+from slipway.registry.ledger.identity import uid_of
+from slipway.registry.ledger.model_state import ModelState, fold
+from slipway.registry.one_by_one import each_for_itself
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.versions.aliases import Aliases, AliasHolder, Wanted, model_named
 
 ASK_APART_WITHIN_S = 10.0
 

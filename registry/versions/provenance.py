@@ -13,11 +13,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from registry.json_values import finite
-from registry.ledger.chain import Record
-from registry.manifest import manifest_of
-from registry.model_registry import Measured, ModelRegistry, Origin
-from registry.version import Version
+from slipway.registry.json_values import finite
+from slipway.registry.ledger.chain import Record
+from slipway.registry.manifest import manifest_of
+from slipway.registry.model_registry import Measured, ModelRegistry, Origin
+from slipway.registry.version import Version
 
 REGISTERED_BY = "slipway.registered_by"
 RECORDED_AS = "provenance"

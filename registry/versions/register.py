@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from registry.manifest import Manifest, manifest_of
-from registry.model_registry import ModelRegistry
-from registry.text import DESCRIPTION_CHARACTERS, cleaned
-from registry.version import LoggedModel, Version
+from slipway.registry.manifest import Manifest, manifest_of
+from slipway.registry.model_registry import ModelRegistry
+from slipway.registry.text import DESCRIPTION_CHARACTERS, cleaned
+from slipway.registry.version import LoggedModel, Version
 
 MANIFEST_PATH = "slipway/manifest.json"
 MANIFEST_TAG = "slipway.manifest"

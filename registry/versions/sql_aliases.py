@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
-from registry.ledger.chain import HEAD_TAG
-from registry.ledger.sql_history import translated
-from registry.registered_model import RegisteredModel
-from registry.sql_connection import existing_engine
-from registry.versions.aliases import AliasHolder, Wanted, identity_of
+from slipway.registry.ledger.chain import HEAD_TAG
+from slipway.registry.ledger.sql_history import translated
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.sql_connection import existing_engine
+from slipway.registry.versions.aliases import AliasHolder, Wanted, identity_of
 
 IS_NO_PROMPT = (
     "NOT EXISTS (SELECT 1 FROM registered_model_tags t WHERE t.name = a.name AND t.workspace = a.workspace "

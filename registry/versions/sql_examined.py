@@ -1,6 +1,6 @@
 """The door through which a database is examined: whose tables it has, of which revision. Nothing is made or changed.
 
-Apart from `registry.ledger.sql_migrate`: that brings tables up to date, this looks whether they are.
+Apart from `slipway.registry.ledger.sql_migrate`: that brings tables up to date, this looks whether they are.
 """
 
 from collections.abc import Collection, Iterator
@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from registry.errors import InvalidInput, Unavailable
-from registry.ledger.sql_migrate import MIGRATIONS
-from registry.ledger.sql_tables import VERSION_TABLE
-from registry.masking import masked
-from registry.sql_connection import existing_engine
-from registry.versions.experiment_root import ExperimentRoot
+from slipway.registry.errors import InvalidInput, Unavailable
+from slipway.registry.ledger.sql_migrate import MIGRATIONS
+from slipway.registry.ledger.sql_tables import VERSION_TABLE
+from slipway.registry.masking import masked
+from slipway.registry.sql_connection import existing_engine
+from slipway.registry.versions.experiment_root import ExperimentRoot
 
 OURS, MLFLOW, USERS = VERSION_TABLE, "alembic_version", "alembic_version_auth"
 MLFLOW_MIGRATIONS = {MLFLOW: "store/db_migrations", USERS: "server/auth/db/migrations"}  # 3.17

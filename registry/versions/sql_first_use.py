@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from registry.artifacts.file_locks import held_alone
-from registry.errors import Unavailable
-from registry.versions.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
+from slipway.registry.artifacts.file_locks import held_alone
+from slipway.registry.errors import Unavailable
+from slipway.registry.versions.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
 
 LOCK_WITHIN_S = 300.0
 OTHERS_WITHIN_S = 60.0

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
 
 # The edge's table: how a kind of error becomes an HTTP status. The codes below are finer than their kind.
 STATUS_OF_KIND: Mapping[type[SlipwayError], int] = {

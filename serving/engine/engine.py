@@ -17,14 +17,23 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from registry.errors import InvalidInput, SlipwayError, Unavailable
-from serving.engine.answer import Answer, model_failed, refusal
-from serving.engine.metrics import Snapshot, Tally, put
-from serving.protocols.mlflow.forms import FORMS, BodyKind, Decoder, Form, Plain, encode, encode_unwrapped, is_json
-from serving.runtimes.runner import PREDICT, Runner
-from serving.slow_lane.lane import Parsed
-from serving.table import Table, joined, split
-from serving.target import Target
+from slipway.registry.errors import InvalidInput, SlipwayError, Unavailable
+from slipway.serving.engine.answer import Answer, model_failed, refusal
+from slipway.serving.engine.metrics import Snapshot, Tally, put
+from slipway.serving.protocols.mlflow.forms import (
+    FORMS,
+    BodyKind,
+    Decoder,
+    Form,
+    Plain,
+    encode,
+    encode_unwrapped,
+    is_json,
+)
+from slipway.serving.runtimes.runner import PREDICT, Runner
+from slipway.serving.slow_lane.lane import Parsed
+from slipway.serving.table import Table, joined, split
+from slipway.serving.target import Target
 
 log = logging.getLogger("slipway.serve")
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from registry.signature import stored_signature
-from serving.engine.engine import Loaded
-from serving.preparation.prepared import Prepared
-from serving.protocols.mlflow.forms import compile_decoder
-from serving.runtimes.open import open_runner
-from serving.target import Target
+from slipway.registry.signature import stored_signature
+from slipway.serving.engine.engine import Loaded
+from slipway.serving.preparation.prepared import Prepared
+from slipway.serving.protocols.mlflow.forms import compile_decoder
+from slipway.serving.runtimes.open import open_runner
+from slipway.serving.target import Target
 
 EXAMPLE = "serving_input_example.json"
 WARM_UP_TIMES = 3

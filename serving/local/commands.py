@@ -8,19 +8,19 @@ from pathlib import Path
 
 import click
 
-from registry.console import json_option, print_document, say, some_text
-from registry.setup.auth_config import auth_config
-from registry.setup.examine import require_ready
-from registry.setup.team_wiring import server_settings
-from registry.version import Version
-from registry.versions.mlflow_registry import MlflowRegistry
-from registry.versions.mlflow_store import database_uri, prepare_store
-from serving.local.processes import ProcessLauncher
-from serving.local.production import InProduction
-from serving.local.team import SECRET_KEY, shown, team_service
-from serving.local.up import ALIAS, Plan, Scored, scoring_url, tracking_service
-from serving.local.up import up as run_services
-from serving.registry_doors import open_placements
+from slipway.registry.console import json_option, print_document, say, some_text
+from slipway.registry.setup.auth_config import auth_config
+from slipway.registry.setup.examine import require_ready
+from slipway.registry.setup.team_wiring import server_settings
+from slipway.registry.version import Version
+from slipway.registry.versions.mlflow_registry import MlflowRegistry
+from slipway.registry.versions.mlflow_store import database_uri, prepare_store
+from slipway.serving.local.processes import ProcessLauncher
+from slipway.serving.local.production import InProduction
+from slipway.serving.local.team import SECRET_KEY, shown, team_service
+from slipway.serving.local.up import ALIAS, Plan, Scored, scoring_url, tracking_service
+from slipway.serving.local.up import up as run_services
+from slipway.serving.registry_doors import open_placements
 
 LOGS = Path(".slipway/logs")
 

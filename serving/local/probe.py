@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry.gate.evidence import Served
+from slipway.registry.gate.evidence import Served
 
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.1

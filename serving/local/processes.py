@@ -12,8 +12,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from registry.errors import Conflict
-from serving.local.up import Service
+from slipway.registry.errors import Conflict
+from slipway.serving.local.up import Service
 
 STOP_WITHIN_S = 10.0
 LOG_TAIL_BYTES = 2000

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from registry.errors import NotApproved, NotFound
-from registry.model_registry import ModelRegistry
-from registry.version import Version, VersionRef
-from registry.versions.occupants import Placement, Placements
-from serving.supervision.following import Seen, seen_of
-from serving.target import Target
+from slipway.registry.errors import NotApproved, NotFound
+from slipway.registry.model_registry import ModelRegistry
+from slipway.registry.version import Version, VersionRef
+from slipway.registry.versions.occupants import Placement, Placements
+from slipway.serving.supervision.following import Seen, seen_of
+from slipway.serving.target import Target
 
 UNRECORDED = "an alias put it there, and no decision"
 

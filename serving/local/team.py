@@ -7,11 +7,11 @@ import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from registry.artifacts.locations import GUARDED
-from registry.masking import masked
-from registry.setup.auth_config import VARIABLE
-from registry.setup.server_settings import ServerSettings
-from serving.local.up import Service
+from slipway.registry.artifacts.locations import GUARDED
+from slipway.registry.masking import masked
+from slipway.registry.setup.auth_config import VARIABLE
+from slipway.registry.setup.server_settings import ServerSettings
+from slipway.serving.local.up import Service
 
 SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"
 

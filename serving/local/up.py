@@ -2,7 +2,7 @@
 
 A tracking server with its UI, and one of MLflow's scoring servers for each model in production. MLflow's
 scoring server looks at the alias once; here it is started anew when the alias moves. A team's tracking server is that
-of `serving.local.team`, and runs alone.
+of `slipway.serving.local.team`, and runs alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from registry.errors import Unavailable
-from registry.version import Version
+from slipway.registry.errors import Unavailable
+from slipway.registry.version import Version
 
 ALIAS = "production"
 LOOK_EVERY_S = 2.0

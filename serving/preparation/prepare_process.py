@@ -16,19 +16,19 @@ from typing import Any
 
 import pandas as pd
 
-from registry.artifacts.artifact_cache import FILES, ArtifactCache
-from registry.decisions.wiring import open_ledger
-from registry.errors import Conflict, SlipwayError
-from registry.ledger.ledger import Ledger
-from registry.manifest import Manifest
-from registry.version import Version, VersionRef
-from registry.versions.aliases import identity_of
-from registry.versions.file_integrity import place_to_read, recorded_manifest, records_about
-from registry.versions.provenance import holdout_digest, recorded_provenance
-from serving.preparation.prepared import Prepared, PreparedVersions
-from serving.preparation.preparing import Job, job_from
-from serving.registry_doors import open_aliases
-from serving.runtimes.prepare import prepare_runner
+from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
+from slipway.registry.decisions.wiring import open_ledger
+from slipway.registry.errors import Conflict, SlipwayError
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.manifest import Manifest
+from slipway.registry.version import Version, VersionRef
+from slipway.registry.versions.aliases import identity_of
+from slipway.registry.versions.file_integrity import place_to_read, recorded_manifest, records_about
+from slipway.registry.versions.provenance import holdout_digest, recorded_provenance
+from slipway.serving.preparation.prepared import Prepared, PreparedVersions
+from slipway.serving.preparation.preparing import Job, job_from
+from slipway.serving.registry_doors import open_aliases
+from slipway.serving.runtimes.prepare import prepare_runner
 
 
 def main() -> None:

@@ -16,9 +16,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from registry.errors import Corrupt
-from registry.manifest import manifest_of
-from serving.target import Sighting, Target
+from slipway.registry.errors import Corrupt
+from slipway.registry.manifest import manifest_of
+from slipway.serving.target import Sighting, Target
 
 MOST_RUNNERS = 200
 MADE_WITH = ("slipway", "mlflow", "numpy", "scikit-learn", "skops", "onnxruntime")

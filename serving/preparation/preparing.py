@@ -9,8 +9,8 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from registry.errors import Corrupt, SlipwayError, Unavailable
-from serving.preparation.prepared import Prepared
+from slipway.registry.errors import Corrupt, SlipwayError, Unavailable
+from slipway.serving.preparation.prepared import Prepared
 
 LOOK_EVERY_S = 0.05
 SAID_CHARACTERS = 600
@@ -47,7 +47,7 @@ async def prepare_in_child(job: Job, *, memory_bytes: int, within_s: float, log:
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "serving.preparation.prepare_process",
+            "slipway.serving.preparation.prepare_process",
             json.dumps(asdict(job)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

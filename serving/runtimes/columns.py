@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.internals import create_dataframe_from_blocks
 
-from registry.signature import Field
-from serving.table import Table
+from slipway.registry.signature import Field
+from slipway.serving.table import Table
 
 DTYPES = {
     "boolean": np.dtype(bool),

@@ -16,17 +16,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from registry.errors import InvalidInput
-from serving.runtimes.runner import RunnerReport
-from serving.runtimes.stored import Stored
-from serving.table import Table
+from slipway.registry.errors import InvalidInput
+from slipway.serving.runtimes.runner import RunnerReport
+from slipway.serving.runtimes.stored import Stored
+from slipway.serving.table import Table
 
-ROOT = Path(__file__).parent.parent.parent
 STOP_WITHIN_S = 5.0
-START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from serving.runtimes.mlflow_isolated_child import main; main(sys.argv[1], int(sys.argv[2]), sys.argv[3])"
-)
+PROGRAM = (sys.executable, "-P", "-m", "slipway.serving.runtimes.mlflow_isolated_child")
 
 
 class ModelProcessError(RuntimeError):
@@ -40,7 +36,7 @@ class ModelProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", START, str(ROOT), str(theirs.fileno()), str(model_folder)],
+                [*PROGRAM, str(theirs.fileno()), str(model_folder)],
                 stdin=subprocess.PIPE,
                 stdout=sys.__stderr__,
                 pass_fds=[theirs.fileno()],

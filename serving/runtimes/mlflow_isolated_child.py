@@ -1,7 +1,7 @@
 """The program of an isolated model's process: load it, answer calls, end with the parent.
 
-Our own modules are imported, then forgotten by name, before the model is loaded: what the model imports under one of
-their names is its own.
+Our own modules are imported, then forgotten by name, before the model is loaded: what the model imports under our name
+is its own.
 """
 
 import os
@@ -13,19 +13,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from registry.errors import InvalidInput
-from serving.runtimes.mlflow_runner import MlflowRunner, columns_of, load, methods_of
-from serving.runtimes.runner import RunnerReport
-from serving.table import Table
-
-OURS = frozenset({"training", "registry", "serving", "slipway"})
+from slipway.registry.errors import InvalidInput
+from slipway.serving.runtimes.mlflow_runner import MlflowRunner, columns_of, load, methods_of
+from slipway.serving.runtimes.runner import RunnerReport
+from slipway.serving.table import Table
 
 
-def main(root: str, descriptor: int, model_folder: str) -> None:
+def main(descriptor: int, model_folder: str) -> None:
     """Serve calls from the socket until it is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection = Connection(descriptor)
-    _forget_ours(root)
+    _forget_ours()
     calls = _calls(Path(model_folder))
     while True:
         try:
@@ -40,11 +38,10 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def _forget_ours(root: str) -> None:
+def _forget_ours() -> None:
     """Free our modules' names; the functions that were imported go on working."""
-    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "slipway"]:
         del sys.modules[name]
-    sys.path[:] = [path for path in sys.path if path != root]
 
 
 def _calls(folder: Path) -> Mapping[str, Callable[..., Any]]:
@@ -81,3 +78,7 @@ def _answer(call: Callable[..., Any], arguments: list[Any]) -> bytes:
         return pickle.dumps(("refused", error.message, error.code, error.hint), protocol=5)
     except Exception as error:  # whatever the model's own code raises; its class may not exist in the parent
         return pickle.dumps(("failed", f"{type(error).__name__}: {error}"), protocol=5)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

@@ -8,10 +8,10 @@ from typing import Any
 from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel
 
-from registry.errors import NotApproved, SlipwayError
-from registry.mlmodel import FILE, PYFUNC, read_mlmodel
-from serving.runtimes.columns import Columns
-from serving.runtimes.mlflow_runner import columns_of, load, methods_of
+from slipway.registry.errors import NotApproved, SlipwayError
+from slipway.registry.mlmodel import FILE, PYFUNC, read_mlmodel
+from slipway.serving.runtimes.columns import Columns
+from slipway.serving.runtimes.mlflow_runner import columns_of, load, methods_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,16 +22,16 @@ from mlflow.pyfunc import PyFuncModel, _validate_prediction_input
 from mlflow.pyfunc.context import Context, set_prediction_context
 from mlflow.pyfunc.model import _PythonModelPyfuncWrapper
 
-from registry.artifacts.mlflow_errors import translated
-from registry.errors import InvalidInput
-from registry.gate.safety.judged_loading import held_to_its_format
-from registry.gate.safety.native_content import require_sound
-from registry.signature import stored_signature
-from serving.runtimes.columns import Columns, is_plain
-from serving.runtimes.compiled.matrix_runner import unknown_method
-from serving.runtimes.runner import PREDICT, RunnerReport
-from serving.runtimes.stored import Stored
-from serving.table import Table
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.errors import InvalidInput
+from slipway.registry.gate.safety.judged_loading import held_to_its_format
+from slipway.registry.gate.safety.native_content import require_sound
+from slipway.registry.signature import stored_signature
+from slipway.serving.runtimes.columns import Columns, is_plain
+from slipway.serving.runtimes.compiled.matrix_runner import unknown_method
+from slipway.serving.runtimes.runner import PREDICT, RunnerReport
+from slipway.serving.runtimes.stored import Stored
+from slipway.serving.table import Table
 
 PREDICT_PROBA = "predict_proba"
 

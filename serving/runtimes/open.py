@@ -6,16 +6,16 @@ A compiled version is open in milliseconds in a process that never imported MLfl
 import importlib
 from pathlib import Path
 
-from registry.errors import Corrupt
-from serving.runtimes.runner import Runner
-from serving.runtimes.stored import read_stored
+from slipway.registry.errors import Corrupt
+from slipway.serving.runtimes.runner import Runner
+from slipway.serving.runtimes.stored import read_stored
 
 OPENERS = {
-    "formulas": ("serving.runtimes.compiled.compiled_formulas", "open_formulas"),
-    "trees": ("serving.runtimes.compiled.compiled_trees", "open_trees"),
-    "sklearn": ("serving.runtimes.compiled.sklearn_prepared", "open_prepared"),
-    "mlflow": ("serving.runtimes.mlflow_runner", "open_mlflow"),
-    "isolated": ("serving.runtimes.isolated", "open_isolated"),
+    "formulas": ("slipway.serving.runtimes.compiled.compiled_formulas", "open_formulas"),
+    "trees": ("slipway.serving.runtimes.compiled.compiled_trees", "open_trees"),
+    "sklearn": ("slipway.serving.runtimes.compiled.sklearn_prepared", "open_prepared"),
+    "mlflow": ("slipway.serving.runtimes.mlflow_runner", "open_mlflow"),
+    "isolated": ("slipway.serving.runtimes.isolated", "open_isolated"),
 }
 
 

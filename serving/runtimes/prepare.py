@@ -15,17 +15,17 @@ import pandas as pd
 from skops import io
 from threadpoolctl import threadpool_limits
 
-from registry.errors import NotApproved
-from registry.profile import Profile
-from serving.runtimes.columns import Columns
-from serving.runtimes.compiled.compile import compiled_to_store
-from serving.runtimes.compiled.estimator_parts import EstimatorParts
-from serving.runtimes.compiled.read_estimator import read_estimator
-from serving.runtimes.compiled.read_preprocessing import Prepared, read_preparation, without_checks
-from serving.runtimes.compiled.sklearn_prepared import METHODS
-from serving.runtimes.compiled.unsupported import NotCompilable, type_name
-from serving.runtimes.isolated import IsolatedRunner, ModelProcessError
-from serving.runtimes.mlflow_loaded import (
+from slipway.registry.errors import NotApproved
+from slipway.registry.profile import Profile
+from slipway.serving.runtimes.columns import Columns
+from slipway.serving.runtimes.compiled.compile import compiled_to_store
+from slipway.serving.runtimes.compiled.estimator_parts import EstimatorParts
+from slipway.serving.runtimes.compiled.read_estimator import read_estimator
+from slipway.serving.runtimes.compiled.read_preprocessing import Prepared, read_preparation, without_checks
+from slipway.serving.runtimes.compiled.sklearn_prepared import METHODS
+from slipway.serving.runtimes.compiled.unsupported import NotCompilable, type_name
+from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcessError
+from slipway.serving.runtimes.mlflow_loaded import (
     Example,
     Loaded,
     answer_example,
@@ -34,14 +34,14 @@ from serving.runtimes.mlflow_loaded import (
     ships_code,
     stored_columns,
 )
-from serving.runtimes.mlflow_runner import PREDICT_PROBA, MlflowRunner
-from serving.runtimes.open import open_runner
-from serving.runtimes.runner import PREDICT, Runner, RunnerReport
-from serving.runtimes.stored import Stored, preparation_to_store, write_stored
-from serving.runtimes.verification.hard_rows import HardRows, Known, hard_rows, take
-from serving.runtimes.verification.libraries import other_libraries
-from serving.runtimes.verification.measure import UNKNOWN_S, median_s, resident_bytes, size_bytes
-from serving.runtimes.verification.verify import verify
+from slipway.serving.runtimes.mlflow_runner import PREDICT_PROBA, MlflowRunner
+from slipway.serving.runtimes.open import open_runner
+from slipway.serving.runtimes.runner import PREDICT, Runner, RunnerReport
+from slipway.serving.runtimes.stored import Stored, preparation_to_store, write_stored
+from slipway.serving.runtimes.verification.hard_rows import HardRows, Known, hard_rows, take
+from slipway.serving.runtimes.verification.libraries import other_libraries
+from slipway.serving.runtimes.verification.measure import UNKNOWN_S, median_s, resident_bytes, size_bytes
+from slipway.serving.runtimes.verification.verify import verify
 
 PROFILE = Path("extra_files") / "profile.json"
 MOST_ROWS = 20_000

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from serving.table import Table
+from slipway.serving.table import Table
 
 PREDICT = "predict"
 

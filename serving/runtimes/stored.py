@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from registry.errors import Corrupt
-from serving.runtimes.compiled.preprocessing import Category, Numbers, Preparation, Single, Step
-from serving.runtimes.runner import RunnerReport
+from slipway.registry.errors import Corrupt
+from slipway.serving.runtimes.compiled.preprocessing import Category, Numbers, Preparation, Single, Step
+from slipway.serving.runtimes.runner import RunnerReport
 
 DOCUMENT = "runner.json"
 ARRAYS = "arrays.npz"

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from registry.errors import SlipwayError, Unavailable
-from serving.protocols.mlflow.content_type import BodyKind
-from serving.runtimes.runner import PREDICT
-from serving.slow_lane.lane_process import LaneProcess, Reply, Request
+from slipway.registry.errors import SlipwayError, Unavailable
+from slipway.serving.protocols.mlflow.content_type import BodyKind
+from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.slow_lane.lane_process import LaneProcess, Reply, Request
 
-PROGRAM = (sys.executable, "-m", "serving.slow_lane.mlflow_lane")
+PROGRAM = (sys.executable, "-m", "slipway.serving.slow_lane.mlflow_lane")
 MOST_WAITING = 64
 RETRY = "send the request again; plain ones are not concerned"
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from registry.errors import SlipwayError
-from serving.protocols.mlflow.content_type import BodyKind
-from serving.runtimes.runner import PREDICT
-from serving.table import Table
+from slipway.registry.errors import SlipwayError
+from slipway.serving.protocols.mlflow.content_type import BodyKind
+from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.table import Table
 
 LENGTH = struct.Struct("!Q")
 READ_AHEAD_BYTES = 2**20

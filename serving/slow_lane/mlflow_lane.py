@@ -16,9 +16,9 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 
-from registry.errors import Corrupt, SlipwayError, Unavailable
-from serving.slow_lane.lane_process import LENGTH, Reply, Request, frame
-from serving.slow_lane.mlflow_parsing import StoredModel, judge, stored_model
+from slipway.registry.errors import Corrupt, SlipwayError, Unavailable
+from slipway.serving.slow_lane.lane_process import LENGTH, Reply, Request, frame
+from slipway.serving.slow_lane.mlflow_parsing import StoredModel, judge, stored_model
 
 PR_SET_PDEATHSIG = 1
 MOST_MODELS = 64

@@ -24,17 +24,17 @@ from mlflow.pyfunc.scoring_server import (
 )
 from mlflow.types import ParamSchema, ParamSpec, Schema
 
-from registry.errors import Corrupt, InvalidInput, SlipwayError
-from registry.mlmodel import read_mlmodel
-from registry.signature import Signature, stored_signature
-from serving.protocols.mlflow.columns import is_of_columns
-from serving.protocols.mlflow.content_type import BodyKind
-from serving.protocols.mlflow.diagnosis import taken, why_not_json, why_refused, why_table_refused
-from serving.protocols.mlflow.features import as_invocation
-from serving.protocols.mlflow.frames import table_of
-from serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
-from serving.runtimes.runner import PREDICT
-from serving.table import Table
+from slipway.registry.errors import Corrupt, InvalidInput, SlipwayError
+from slipway.registry.mlmodel import read_mlmodel
+from slipway.registry.signature import Signature, stored_signature
+from slipway.serving.protocols.mlflow.columns import is_of_columns
+from slipway.serving.protocols.mlflow.content_type import BodyKind
+from slipway.serving.protocols.mlflow.diagnosis import taken, why_not_json, why_refused, why_table_refused
+from slipway.serving.protocols.mlflow.features import as_invocation
+from slipway.serving.protocols.mlflow.frames import table_of
+from slipway.serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
+from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.table import Table
 
 METHOD = "method"
 

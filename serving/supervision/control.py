@@ -8,7 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from registry.errors import SlipwayError, Unavailable
+from slipway.registry.errors import SlipwayError, Unavailable
 
 log = logging.getLogger("slipway.serve")
 LINE_BYTES = 64 * 2**20

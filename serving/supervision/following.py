@@ -8,10 +8,10 @@ somebody deleted must not stop production.
 import enum
 from dataclasses import dataclass, replace
 
-from registry.versions.aliases import AliasHolder
-from registry.versions.occupants import Placement
-from serving.preparation.prepared import Prepared
-from serving.target import Sighting, Target
+from slipway.registry.versions.aliases import AliasHolder
+from slipway.registry.versions.occupants import Placement
+from slipway.serving.preparation.prepared import Prepared
+from slipway.serving.target import Sighting, Target
 
 RETRY_AFTER_S = 5.0
 RETRY_AT_MOST_S = 300.0

@@ -11,17 +11,17 @@ from typing import Any
 
 import click
 
-from registry.console import json_option, print_document, some_text
-from registry.engines.heartbeats import Heartbeats
-from registry.errors import Conflict, SlipwayError
-from registry.settings import decided_at_server, load_settings, registry_uri
-from serving.logs import set_up_logs
-from serving.registry_doors import open_heartbeats, open_placements
-from serving.settings import ServingSettings
-from serving.supervision.supervisor import Supervisor
-from serving.supervision.worker_plan import WorkerPlan
-from serving.supervision.workers import WorkerPool
-from serving.target import parse_target
+from slipway.registry.console import json_option, print_document, some_text
+from slipway.registry.engines.heartbeats import Heartbeats
+from slipway.registry.errors import Conflict, SlipwayError
+from slipway.registry.settings import decided_at_server, load_settings, registry_uri
+from slipway.serving.logs import set_up_logs
+from slipway.serving.registry_doors import open_heartbeats, open_placements
+from slipway.serving.settings import ServingSettings
+from slipway.serving.supervision.supervisor import Supervisor
+from slipway.serving.supervision.worker_plan import WorkerPlan
+from slipway.serving.supervision.workers import WorkerPool
+from slipway.serving.target import parse_target
 
 BACKLOG = 2048
 

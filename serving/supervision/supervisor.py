@@ -18,17 +18,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from registry.artifacts.artifact_cache import FILES, ArtifactCache
-from registry.engines.heartbeats import Heartbeat, Heartbeats
-from registry.errors import SlipwayError
-from registry.versions.occupants import Placements
-from serving.preparation.prepared import Prepared, PreparedVersions
-from serving.preparation.preparing import Job, prepare_in_child
-from serving.settings import ServingSettings
-from serving.supervision.control import Peer
-from serving.supervision.following import Followed, Seen, Step, failed, next_step, problem_of, seen_of, succeeded
-from serving.supervision.workers import OPEN_WITHIN_S, WorkerPool
-from serving.target import Sighting, Target
+from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
+from slipway.registry.engines.heartbeats import Heartbeat, Heartbeats
+from slipway.registry.errors import SlipwayError
+from slipway.registry.versions.occupants import Placements
+from slipway.serving.preparation.prepared import Prepared, PreparedVersions
+from slipway.serving.preparation.preparing import Job, prepare_in_child
+from slipway.serving.settings import ServingSettings
+from slipway.serving.supervision.control import Peer
+from slipway.serving.supervision.following import (
+    Followed,
+    Seen,
+    Step,
+    failed,
+    next_step,
+    problem_of,
+    seen_of,
+    succeeded,
+)
+from slipway.serving.supervision.workers import OPEN_WITHIN_S, WorkerPool
+from slipway.serving.target import Sighting, Target
 
 log = logging.getLogger("slipway.serve")
 

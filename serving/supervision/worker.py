@@ -1,7 +1,7 @@
 """A worker process: an engine behind HTTP, told by the supervisor what to open and what to put in place.
 
-Started by `serving.supervision.workers` with a listening socket and one end of a line to the supervisor, both by file
-descriptor.
+Started by `slipway.serving.supervision.workers` with a listening socket and one end of a line to the supervisor, both
+by file descriptor.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from registry.errors import NotFound, Unavailable
-from serving.engine.engine import Engine, Loaded, Slot
-from serving.engine.loading import load
-from serving.engine.metrics import Snapshot, added
-from serving.logs import set_up_logs
-from serving.preparation.prepared import Prepared
-from serving.slow_lane.lane import Lane
-from serving.supervision.control import Peer
-from serving.supervision.worker_plan import WorkerPlan
-from serving.target import Target, parse_target
-from serving.transports.http.app import App
-from serving.transports.http.connections import close_idle, protocol_of
-from serving.transports.http.door import Door
+from slipway.registry.errors import NotFound, Unavailable
+from slipway.serving.engine.engine import Engine, Loaded, Slot
+from slipway.serving.engine.loading import load
+from slipway.serving.engine.metrics import Snapshot, added
+from slipway.serving.logs import set_up_logs
+from slipway.serving.preparation.prepared import Prepared
+from slipway.serving.slow_lane.lane import Lane
+from slipway.serving.supervision.control import Peer
+from slipway.serving.supervision.worker_plan import WorkerPlan
+from slipway.serving.target import Target, parse_target
+from slipway.serving.transports.http.app import App
+from slipway.serving.transports.http.connections import close_idle, protocol_of
+from slipway.serving.transports.http.door import Door
 
 log = logging.getLogger("slipway.serve")
 

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from registry.errors import Unavailable
-from serving.supervision.control import Answering, Peer
-from serving.supervision.worker_plan import WorkerPlan
+from slipway.registry.errors import Unavailable
+from slipway.serving.supervision.control import Answering, Peer
+from slipway.serving.supervision.worker_plan import WorkerPlan
 
 log = logging.getLogger("slipway.serve")
 
@@ -99,7 +99,7 @@ class WorkerPool:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "serving.supervision.worker",
+                "slipway.serving.supervision.worker",
                 json.dumps(asdict(plan)),
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**ONE_THREAD, **os.environ},

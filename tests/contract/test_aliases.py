@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from registry.errors import Unavailable
-from registry.versions.aliases import Aliases, identity_of
-from registry.versions.mlflow_aliases import MlflowAliases
-from registry.versions.sql_aliases import SqlAliases
+from slipway.registry.errors import Unavailable
+from slipway.registry.versions.aliases import Aliases, identity_of
+from slipway.registry.versions.mlflow_aliases import MlflowAliases
+from slipway.registry.versions.sql_aliases import SqlAliases
 
 PRODUCTION, STAGING = ("cancer", "production"), ("cancer", "staging")
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from registry.errors import InvalidInput, NotFound, Unavailable
+from slipway.registry.errors import InvalidInput, NotFound, Unavailable
+from slipway.training.data import load
 from tests.generators.datasets import sources
-from training.data import load
 
 FRAME = pd.DataFrame({"city": ["Oslo", None, "Rome", "Lima"], "n": [1, 2, 3, 4], "y": ["a", "b", "a", "b"]})
 

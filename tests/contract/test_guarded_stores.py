@@ -16,8 +16,8 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as SqlA
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from registry.server.guard.mlflow_guarded_registry import RegistryGuard, open_registry
-from registry.server.guard.mlflow_guarded_tracking import TrackingGuard, open_tracking
+from slipway.registry.server.guard.mlflow_guarded_registry import RegistryGuard, open_registry
+from slipway.registry.server.guard.mlflow_guarded_tracking import TrackingGuard, open_tracking
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

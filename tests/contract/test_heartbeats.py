@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from registry.engines.heartbeats import ALIVE_WITHIN, Claims, Heartbeat, Heartbeats
-from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
-from registry.ledger.sql_migrate import open_history
-from registry.text import REASON_CHARACTERS
+from slipway.registry.engines.heartbeats import ALIVE_WITHIN, Claims, Heartbeat, Heartbeats
+from slipway.registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
+from slipway.registry.ledger.sql_migrate import open_history
+from slipway.registry.text import REASON_CHARACTERS
 from tests.doubles.fakes import FakeClaims, FakeHeartbeats
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)

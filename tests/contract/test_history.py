@@ -11,12 +11,12 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from registry.errors import Conflict, InvalidInput, Unavailable
-from registry.ledger.chain import verify
-from registry.ledger.events import EventKind
-from registry.ledger.history import History
-from registry.ledger.sql_history import SqlHistory, existing_history
-from registry.ledger.sql_migrate import open_history
+from slipway.registry.errors import Conflict, InvalidInput, Unavailable
+from slipway.registry.ledger.chain import verify
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.ledger.history import History
+from slipway.registry.ledger.sql_history import SqlHistory, existing_history
+from slipway.registry.ledger.sql_migrate import open_history
 from tests.doubles.fakes import FakeHistory
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import wait_for
@@ -104,7 +104,7 @@ def test_what_is_applied_never_goes_back(history: History):
 
 def test_a_model_is_held_by_one_at_a_time(history: History, monkeypatch: pytest.MonkeyPatch):
     """Another model is free, and so is this one afterwards."""
-    monkeypatch.setattr("registry.ledger.sql_history.LOCK_WITHIN_S", 0.1)
+    monkeypatch.setattr("slipway.registry.ledger.sql_history.LOCK_WITHIN_S", 0.1)
     with history.lock(UID):
         with history.lock("default/2/other"):
             pass
@@ -158,7 +158,7 @@ def test_postgresql_refuses_to_empty_the_history(postgres: PostgresServer):
 def test_a_long_history_is_walked_page_by_page(database, monkeypatch: pytest.MonkeyPatch):
     """All of it in order, wherever the pages end; another model's events are not among it."""
     history, _ = database
-    monkeypatch.setattr("registry.ledger.sql_history.PAGE_ROWS", 2)
+    monkeypatch.setattr("slipway.registry.ledger.sql_history.PAGE_ROWS", 2)
     assert list(history.walk(UID)) == []
     for i in range(5):
         history.append(event(), after_seq=i)
@@ -178,7 +178,7 @@ OPEN = """
 import os, signal, sys
 from pathlib import Path
 import sqlalchemy as sa
-from registry.ledger.sql_migrate import open_history
+from slipway.registry.ledger.sql_migrate import open_history
 url, deadly, go = sys.argv[1:]
 
 @sa.event.listens_for(sa.Engine, "before_cursor_execute")

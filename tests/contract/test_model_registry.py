@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from registry.errors import Conflict, InvalidInput, NotFound
-from registry.manifest import manifest_of
-from registry.model_registry import Given, Measured, ModelRegistry
-from registry.version import LoggedModel, VersionRef
-from registry.versions.mlflow_registry import MlflowRegistry
+from slipway.registry.errors import Conflict, InvalidInput, NotFound
+from slipway.registry.manifest import manifest_of
+from slipway.registry.model_registry import Given, Measured, ModelRegistry
+from slipway.registry.version import LoggedModel, VersionRef
+from slipway.registry.versions.mlflow_registry import MlflowRegistry
 from tests.doubles.fakes import FakeModelRegistry, logged_model
 
 

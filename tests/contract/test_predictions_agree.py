@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.pyfunc.scoring_server import predictions_to_json, unwrapped_predictions_to_json
 
-from serving.protocols.mlflow.predictions import encode, encode_unwrapped
+from slipway.serving.protocols.mlflow.predictions import encode, encode_unwrapped
 
 
 class Colour(enum.IntEnum):

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from registry.errors import InvalidInput, SlipwayError
+from slipway.registry.errors import InvalidInput, SlipwayError
+from slipway.training.data import load
+from slipway.training.sql_data import read_statement
 from tests.generators.datasets import sources
-from training.data import load
-from training.sql_data import read_statement
 
 ROWS = pd.DataFrame({"n": [1, 2, 3], "at": ["12:30", ":now", "a;b"], "y": ["a", "b", "a"]})
 

@@ -17,15 +17,15 @@ from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 from mlflow.pyfunc.scoring_server import invocations
 
-from registry.errors import InvalidInput
-from serving.protocols.mlflow.columns import is_of_columns
-from serving.protocols.mlflow.content_type import CSV, JSON, PARQUET, BodyKind
-from serving.protocols.mlflow.decoding import compile_decoder
-from serving.protocols.mlflow.forms import INVOCATIONS, Plain
-from serving.protocols.mlflow.frames import table_of
-from serving.protocols.mlflow.parquet import compile_parquet_decoder
-from serving.slow_lane.mlflow_parsing import Judged, judge
-from serving.table import Table
+from slipway.registry.errors import InvalidInput
+from slipway.serving.protocols.mlflow.columns import is_of_columns
+from slipway.serving.protocols.mlflow.content_type import CSV, JSON, PARQUET, BodyKind
+from slipway.serving.protocols.mlflow.decoding import compile_decoder
+from slipway.serving.protocols.mlflow.forms import INVOCATIONS, Plain
+from slipway.serving.protocols.mlflow.frames import table_of
+from slipway.serving.protocols.mlflow.parquet import compile_parquet_decoder
+from slipway.serving.slow_lane.mlflow_parsing import Judged, judge
+from slipway.serving.table import Table
 from tests.generators.scoring_requests import (
     MARKS,
     Case,

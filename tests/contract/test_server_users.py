@@ -7,8 +7,8 @@ import pytest
 from fastapi import Request
 from mlflow.server import auth
 
-from registry.errors import NotApproved
-from registry.server.mlflow_auth_app import UserAccess
+from slipway.registry.errors import NotApproved
+from slipway.registry.server.mlflow_auth_app import UserAccess
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from registry.artifacts.locations import Place
-from registry.errors import Unavailable
-from registry.server.guard.sql_write_locks import AdvisoryLocks, FileWriteLocks
-from registry.server.guard.write_locks import WriteLocks
+from slipway.registry.artifacts.locations import Place
+from slipway.registry.errors import Unavailable
+from slipway.registry.server.guard.sql_write_locks import AdvisoryLocks, FileWriteLocks
+from slipway.registry.server.guard.write_locks import WriteLocks
 
 STORE = "s3://b"
 VERSION = Place(STORE, ("0", "models", "m-1", "artifacts"))

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from registry.artifacts.locations import Place
-from registry.engines.heartbeats import Heartbeat, heartbeat_from
-from registry.errors import Conflict, InvalidInput, NotFound, Unavailable
-from registry.ledger.chain import Head, Record, record_of
-from registry.ledger.events import Event, first_hash
-from registry.ledger.model_state import MOVES
-from registry.manifest import Manifest
-from registry.model_registry import Measured, Origin
-from registry.registered_model import RegisteredModel
-from registry.version import LoggedModel, Version, VersionRef
+from slipway.registry.artifacts.locations import Place
+from slipway.registry.engines.heartbeats import Heartbeat, heartbeat_from
+from slipway.registry.errors import Conflict, InvalidInput, NotFound, Unavailable
+from slipway.registry.ledger.chain import Head, Record, record_of
+from slipway.registry.ledger.events import Event, first_hash
+from slipway.registry.ledger.model_state import MOVES
+from slipway.registry.manifest import Manifest
+from slipway.registry.model_registry import Measured, Origin
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.version import LoggedModel, Version, VersionRef
 
 
 @dataclass

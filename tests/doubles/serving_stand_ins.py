@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from registry.signature import Field, Signature
-from serving.engine.engine import Engine, Loaded
-from serving.protocols.mlflow.forms import BodyKind, compile_decoder
-from serving.runtimes.runner import RunnerReport
-from serving.table import Table
-from serving.target import Target
+from slipway.registry.signature import Field, Signature
+from slipway.serving.engine.engine import Engine, Loaded
+from slipway.serving.protocols.mlflow.forms import BodyKind, compile_decoder
+from slipway.serving.runtimes.runner import RunnerReport
+from slipway.serving.table import Table
+from slipway.serving.target import Target
 
 TARGET = Target("cancer", "production")
 ONE_ROW = Table(np.array([[1.0, 2.0]]))

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from training.data import DataSources, load
-from training.dataset import Dataset
-from training.s3_data import read_object
-from training.sql_data import read_statement
+from slipway.training.data import DataSources, load
+from slipway.training.dataset import Dataset
+from slipway.training.s3_data import read_object
+from slipway.training.sql_data import read_statement
 
 
 def sources(*, client: object = None, connections: Mapping[str, str] | None = None) -> DataSources:

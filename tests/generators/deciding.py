@@ -12,24 +12,24 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from registry.decisions.carry_out import carry_out, settled
-from registry.decisions.command_context import CommandContext
-from registry.decisions.gate_commands import grounds_for
-from registry.decisions.ledger_decisions import LedgerDecisions, deciding, going_back
-from registry.decisions.who import say_why
-from registry.decisions.wiring import open_decisions, open_ledger
-from registry.errors import SlipwayError
-from registry.gate.check_runner import CONTEXT, run_here, warm_up
-from registry.gate.gate import Gate
-from registry.gate.gate_wiring import open_gate
-from registry.ledger.chain import verify
-from registry.ledger.history import History
-from registry.ledger.ledger import Ledger
-from registry.ledger.model_state import fold
-from registry.ledger.situation import look
-from registry.model_registry import ModelRegistry
-from registry.policy.roles import anybody
-from registry.version import parse_ref
+from slipway.registry.decisions.carry_out import carry_out, settled
+from slipway.registry.decisions.command_context import CommandContext
+from slipway.registry.decisions.gate_commands import grounds_for
+from slipway.registry.decisions.ledger_decisions import LedgerDecisions, deciding, going_back
+from slipway.registry.decisions.who import say_why
+from slipway.registry.decisions.wiring import open_decisions, open_ledger
+from slipway.registry.errors import SlipwayError
+from slipway.registry.gate.check_runner import CONTEXT, run_here, warm_up
+from slipway.registry.gate.gate import Gate
+from slipway.registry.gate.gate_wiring import open_gate
+from slipway.registry.ledger.chain import verify
+from slipway.registry.ledger.history import History
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.model_state import fold
+from slipway.registry.ledger.situation import look
+from slipway.registry.model_registry import ModelRegistry
+from slipway.registry.policy.roles import anybody
+from slipway.registry.version import parse_ref
 from tests.servers.postgres import PostgresServer
 
 MODEL = "cancer"

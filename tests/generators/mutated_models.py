@@ -29,8 +29,8 @@ from sklearn.experimental import enable_halving_search_cv, enable_iterative_impu
 from sklearn.utils import all_estimators
 from sklearn.utils._test_common.instance_generator import SKIPPED_ESTIMATORS, _construct_instances
 
-from registry.errors import NotApproved
-from registry.gate.safety.native_content import require_sound
+from slipway.registry.errors import NotApproved
+from slipway.registry.gate.safety.native_content import require_sound
 from tests.generators.guarded_arrays import guard_arrays, no_room
 
 Path = tuple[tuple[str, Any], ...]

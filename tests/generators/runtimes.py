@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from registry.signature import Field
-from serving.runtimes.columns import Columns
-from serving.runtimes.compiled.compile import compiled_to_store
-from serving.runtimes.compiled.compiled_formulas import open_formulas
-from serving.runtimes.compiled.compiled_trees import open_trees
-from serving.runtimes.compiled.matrix_runner import MatrixRunner
-from serving.runtimes.compiled.read_estimator import read_estimator
-from serving.runtimes.compiled.read_preprocessing import read_preparation
-from serving.runtimes.runner import RunnerReport
-from serving.runtimes.stored import Stored
+from slipway.registry.signature import Field
+from slipway.serving.runtimes.columns import Columns
+from slipway.serving.runtimes.compiled.compile import compiled_to_store
+from slipway.serving.runtimes.compiled.compiled_formulas import open_formulas
+from slipway.serving.runtimes.compiled.compiled_trees import open_trees
+from slipway.serving.runtimes.compiled.matrix_runner import MatrixRunner
+from slipway.serving.runtimes.compiled.read_estimator import read_estimator
+from slipway.serving.runtimes.compiled.read_preprocessing import read_preparation
+from slipway.serving.runtimes.runner import RunnerReport
+from slipway.serving.runtimes.stored import Stored
 
 KINDS = {"f": "double", "b": "boolean", "i": "long", "O": "string"}
 

@@ -21,9 +21,9 @@ from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
-from registry.signature import Field, Signature
-from serving.protocols.mlflow.columns import is_of_columns
-from serving.slow_lane.mlflow_parsing import StoredModel, described
+from slipway.registry.signature import Field, Signature
+from slipway.serving.protocols.mlflow.columns import is_of_columns
+from slipway.serving.slow_lane.mlflow_parsing import StoredModel, described
 
 TYPES = ("double", "float", "integer", "long", "boolean", "string")
 NAMES = ("a", "b", "sepal length (cm)", "größe", "x.y", "0", 'quote"d')

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-import slipway
+from slipway import command_line
 
 GOLDEN = Path(__file__).parent / "help"
 
 
-@pytest.mark.parametrize("command", ["", *slipway.COMMANDS])
+@pytest.mark.parametrize("command", ["", *command_line.COMMANDS])
 def test_help_says_what_was_reviewed(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """A changed option or word is seen before its users see it."""
     monkeypatch.setenv("COLUMNS", "100")
-    assert slipway.run([*command.split(), "--help"]) == 0
+    assert command_line.run([*command.split(), "--help"]) == 0
     shown = capsys.readouterr().out
     path = GOLDEN / f"{command or 'slipway'}.txt"
     if os.environ.get("GOLDEN") == "write":

@@ -8,8 +8,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from registry.manifest import manifest_of
-from registry.versions.sql_store import move_artifact_locations
+from slipway.registry.manifest import manifest_of
+from slipway.registry.versions.sql_store import move_artifact_locations
 from tests.generators.deciding import Copies
 from tests.servers.ceph import CephServer
 from tests.servers.guarded import GuardedServer, serve

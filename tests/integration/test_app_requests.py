@@ -11,13 +11,13 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
-from registry.ledger.chain import verify
-from registry.ledger.situation import look
-from registry.ledger.sql_migrate import open_history
-from registry.server.app_limits import MAX_BODY_BYTES, BoundedBody
-from registry.text import require_storable
-from registry.version import parse_ref
+from slipway.registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
+from slipway.registry.ledger.chain import verify
+from slipway.registry.ledger.situation import look
+from slipway.registry.ledger.sql_migrate import open_history
+from slipway.registry.server.app_limits import MAX_BODY_BYTES, BoundedBody
+from slipway.registry.text import require_storable
+from slipway.registry.version import parse_ref
 from tests.doubles.asgi import ask
 from tests.servers.guarded import Answer
 from tests.unit.registry.server.test_app import Office, beat

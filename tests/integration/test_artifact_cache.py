@@ -10,10 +10,10 @@ from random import Random
 
 import pytest
 
-from registry.artifacts.artifact_cache import ArtifactCache
-from registry.errors import NotFound, Unavailable
-from registry.gate.check_runner import CONTEXT, warm_up
-from registry.manifest import Manifest, manifest_of
+from slipway.registry.artifacts.artifact_cache import ArtifactCache
+from slipway.registry.errors import NotFound, Unavailable
+from slipway.registry.gate.check_runner import CONTEXT, warm_up
+from slipway.registry.manifest import Manifest, manifest_of
 from tests.servers.processes import wait_for
 
 ROOMY = 1 << 30

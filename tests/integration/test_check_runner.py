@@ -30,15 +30,15 @@ import pandas as pd
 import pytest
 from mlflow.models import infer_signature
 
-from registry.gate.check_runner import Confined, Job, run_checks, with_what_was_open
-from registry.gate.checks import servable
-from registry.gate.confinement import leave_the_network
-from registry.gate.evidence import Evidence, Tools
-from registry.gate.mlflow_model import input_example, load_as_served
-from registry.gate.process_family import hold_network, own_network
-from registry.gate.verdict import Finding, Outcome
-from registry.policy.policy import OwnRule, Rule, ServableRule
-from serving.local.probe import serve_once
+from slipway.registry.gate.check_runner import Confined, Job, run_checks, with_what_was_open
+from slipway.registry.gate.checks import servable
+from slipway.registry.gate.confinement import leave_the_network
+from slipway.registry.gate.evidence import Evidence, Tools
+from slipway.registry.gate.mlflow_model import input_example, load_as_served
+from slipway.registry.gate.process_family import hold_network, own_network
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.policy.policy import OwnRule, Rule, ServableRule
+from slipway.serving.local.probe import serve_once
 from tests.generators.hostile_models import payload
 from tests.servers.processes import wait_for
 from tests.unit.registry.gate.checks.test_checks import subject
@@ -176,7 +176,7 @@ def test_what_a_check_started_ends_with_it_however_it_ends(
     evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check, said: str
 ):
     """Also in process groups of their own, and whoever ignores being asked."""
-    monkeypatch.setattr("registry.gate.check_runner.STOP_WITHIN_S", 1.0)
+    monkeypatch.setattr("slipway.registry.gate.check_runner.STOP_WITHIN_S", 1.0)
     (found,) = run_checks(
         [Job(name="check", check=check, evidence=evidence, rule=OwnRule(command=("any",), timeout_s=LIMIT_S))]
     )
@@ -344,8 +344,8 @@ def reads_its_block(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
 def test_the_process_that_checks_come_from_never_had_a_secret():
     """A process keeps the variables with which it was started in a place that it cannot clear: /proc/PID/environ."""
     program = (
-        "from registry.gate.check_runner import Job, run_checks\n"
-        "from registry.policy.policy import Rule\n"
+        "from slipway.registry.gate.check_runner import Job, run_checks\n"
+        "from slipway.registry.policy.policy import Rule\n"
         "from tests.integration.test_check_runner import reads_its_block as check\n"
         "import os\n"
         "found = run_checks([Job(name='reads', check=check, evidence=None, rule=Rule(timeout_s=60))])\n"
@@ -417,7 +417,7 @@ def test_a_check_reaches_loopback_of_its_own_and_nothing_else(evidence: Evidence
 
 AS_NOBODY = """
 import ctypes, encodings.idna, os, socket, sys
-from registry.gate.confinement import leave_the_network
+from slipway.registry.gate.confinement import leave_the_network
 os.setgid(65534), os.setuid(65534)
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, as a process is that was started by this user
 print(leave_the_network(), os.getuid())
@@ -709,9 +709,9 @@ def test_who_watches_over_a_check_ends_as_it_did(evidence: Evidence, check, said
 
 IN_A_CONTAINER = """
 import ctypes, os, sys
-from registry.gate.check_runner import Job, run_checks
-from registry.gate.confinement import leave_the_network
-from registry.policy.policy import Rule
+from slipway.registry.gate.check_runner import Job, run_checks
+from slipway.registry.gate.confinement import leave_the_network
+from slipway.registry.policy.policy import Rule
 from tests.integration.test_check_runner import passes
 libc = ctypes.CDLL(None)
 assert leave_the_network() is None

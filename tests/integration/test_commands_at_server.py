@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-import slipway
-from registry.engines.heartbeats import Heartbeat
-from registry.ledger.chain import verify
-from registry.ledger.events import EventKind
-from registry.ledger.model_state import fold
-from registry.ledger.sql_history import SqlHistory
-from serving.registry_doors import open_heartbeats
+from slipway import command_line
+from slipway.registry.engines.heartbeats import Heartbeat
+from slipway.registry.ledger.chain import verify
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.ledger.model_state import fold
+from slipway.registry.ledger.sql_history import SqlHistory
+from slipway.serving.registry_doors import open_heartbeats
 from tests.generators.deciding import CONTEXT, Place, promote_at_server_when, start
 from tests.servers.guarded import GuardedServer, serve
 from tests.servers.processes import environment
@@ -51,7 +51,7 @@ def at(server: GuardedServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def call(*words: str) -> int:
     """Run `slipway` in this process."""
-    return slipway.run(list(words))
+    return command_line.run(list(words))
 
 
 def test_the_whole_life_of_a_version(
@@ -136,8 +136,10 @@ def test_a_name_that_went_round_means_the_model_that_has_it_now(
 def test_what_only_asks_imports_neither_mlflow_nor_a_database(strict: GuardedServer, tmp_path: Path, command: str):
     """It is to answer at once."""
     vendors = "{'mlflow', 'sqlalchemy', 'alembic', 'pandas', 'numpy', 'scipy', 'sklearn', 'requests'}"
-    run = f"slipway.run({command.split()!r})"
-    code = f"import slipway, sys; code = {run}; print(code, sorted({vendors} & set(sys.modules)))"
+    run = f"command_line.run({command.split()!r})"
+    code = (
+        f"import sys; from slipway import command_line; code = {run}; print(code, sorted({vendors} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import slipway
-from registry.errors import Unavailable
+from slipway import command_line
+from slipway.registry.errors import Unavailable
 from tests.generators.deciding import (
     MODEL,
     VERBS,
@@ -66,7 +66,7 @@ def test_killed_before_any_write_the_next_command_finishes(copies: Copies, verb:
         place = copies.of(verb, str(before))
         assert do(stop_at, place, verb, before, signal.SIGKILL) == -signal.SIGKILL, f"before {call}"
         place.enter()
-        assert slipway.run(["status"]) == 0
+        assert command_line.run(["status"]) == 0
         said = require_agreement(place)
         assert said["production"] == (new if before > decided else old), f"killed before {before}: {call}"
         VERBS[verb](place.ledger())
@@ -135,7 +135,7 @@ def test_a_database_that_goes_away_is_said_and_the_next_command_finishes(copies:
         with pytest.raises(Unavailable):
             VERBS[verb](ledger)
         copies.postgres.start()
-        assert slipway.run(["status"]) == 0
+        assert command_line.run(["status"]) == 0
         require_agreement(place)
 
 
@@ -163,7 +163,7 @@ def test_a_tracking_server_that_goes_away_is_said_and_the_next_command_finishes(
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
             promote(ledger, f"{MODEL}/2", "production")
         assert fuse.writes[alias_moves - 1 : alias_moves + 1] == ["append", "set_alias"]
-        assert slipway.run(["status"]) == 1
+        assert command_line.run(["status"]) == 1
     with server():
-        assert slipway.run(["status"]) == 0
+        assert command_line.run(["status"]) == 0
         assert require_agreement(place) == {"production": 2}

@@ -12,14 +12,13 @@ from threading import Barrier
 import mlflow
 import pytest
 
-import slipway
-from registry.errors import Unavailable
-from registry.versions.sql_first_use import made_once
+from slipway.registry.errors import Unavailable
+from slipway.registry.versions.sql_first_use import made_once
+from slipway.training.data import load
+from slipway.training.dataset import Dataset
+from slipway.training.mlflow_run import open_run
 from tests.generators.datasets import sources
 from tests.servers.postgres import PostgresServer
-from training.data import load
-from training.dataset import Dataset
-from training.mlflow_run import open_run
 
 pytestmark = pytest.mark.slow
 TRAIN = ["train", "--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", "ridge", "--json"]
@@ -32,7 +31,7 @@ def start(words: list[str], folder: Path, uri: str | None) -> subprocess.Popen[s
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "SLIPWAY_"))}
     if uri:
         environ["MLFLOW_TRACKING_URI"] = uri
-    command = [sys.executable, slipway.__file__, *words]
+    command = [sys.executable, "-m", "slipway", *words]
     return subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

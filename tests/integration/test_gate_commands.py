@@ -13,16 +13,16 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-import slipway
-from registry.engines.heartbeats import Heartbeat
-from registry.engines.sql_heartbeats import SqlHeartbeats
-from registry.settings import history_url
+from slipway import command_line
+from slipway.registry.engines.heartbeats import Heartbeat
+from slipway.registry.engines.sql_heartbeats import SqlHeartbeats
+from slipway.registry.settings import history_url
 from tests.generators.datasets import customers
 
 
 def call(*words: str) -> int:
     """Run `slipway` in this process."""
-    return slipway.run(list(words))
+    return command_line.run(list(words))
 
 
 def train(data: str, model: str, estimator: str, **options: str) -> None:

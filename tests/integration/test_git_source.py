@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.git_source import code_version
+from slipway.training.git_source import code_version
 
 
 def git(folder: Path, *words: str) -> str:

@@ -15,7 +15,7 @@ from mlflow.server.constants import (
 )
 
 pytestmark = pytest.mark.slow
-ASKED = "import registry.server.mlflow_app as app; app.require_guarded_server(); print('guarded')"
+ASKED = "import slipway.registry.server.mlflow_app as app; app.require_guarded_server(); print('guarded')"
 DATABASE, FOLDER = "slipway+sqlite:///{0}/mlflow.db", "slipway+file://{0}/kept"
 HALVES = {
     "artifacts in MLflow's own folder": (DATABASE, DATABASE, "{0}/kept"),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-import slipway
-from registry.ledger.sql_migrate import open_history
-from registry.ledger.sql_tables import VERSION
+from slipway import command_line
+from slipway.registry.ledger.sql_migrate import open_history
+from slipway.registry.ledger.sql_tables import VERSION
 from tests.servers.processes import environment
 from tests.unit.registry.ledger.test_history import event
 
@@ -31,7 +31,8 @@ def test_history_imports_neither_mlflow_nor_what_it_does_not_read(url: str, tmp_
     open_history(url, beside_mlflow=False).append(event(), after_seq=0)
     vendors = "{'mlflow', 'alembic', 'pandas', 'numpy', 'sklearn'}"
     words = ["history", "m", *more]
-    code = f"import slipway, sys; code = slipway.run({words}); print(code, sorted({vendors} & set(sys.modules)))"
+    shown = f"print(command_line.run({words}), sorted({vendors} & set(sys.modules)))"
+    code = f"import sys; from slipway import command_line; {shown}"
     command, there = [sys.executable, "-c", code], environment(PYTHONPATH=str(ROOT))
     shown = subprocess.run(command, capture_output=True, text=True, env=there, cwd=tmp_path, check=False)
     assert shown.stdout.splitlines()[-1] == "0 []", shown.stderr
@@ -40,7 +41,7 @@ def test_history_imports_neither_mlflow_nor_what_it_does_not_read(url: str, tmp_
 def test_reading_begins_no_history(url: str, capsys: pytest.CaptureFixture[str]):
     """It says how one begins, and leaves the database without tables."""
     for _ in range(2):
-        assert slipway.run(["history", "m"]) == 1
+        assert command_line.run(["history", "m"]) == 1
         shown = capsys.readouterr().err
         assert "there is no history in sqlite:///" in shown
         assert "hint: slipway status begins one" in shown
@@ -52,5 +53,5 @@ def test_tables_of_another_slipway_are_not_read(url: str, capsys: pytest.Capture
     open_history(url, beside_mlflow=False)
     with sa.create_engine(url).begin() as connection:
         connection.execute(sa.update(VERSION).values(version_num="0099"))
-    assert slipway.run(["history", "m"]) == 1
+    assert command_line.run(["history", "m"]) == 1
     assert "has tables of revision 0099, and this Slipway reads 0003" in capsys.readouterr().err

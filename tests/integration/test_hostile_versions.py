@@ -10,17 +10,17 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-import slipway
-from registry.errors import NotApproved
-from registry.gate.mlflow_model import load_as_served
-from serving.runtimes.mlflow_runner import load
+from slipway import command_line
+from slipway.registry.errors import NotApproved
+from slipway.registry.gate.mlflow_model import load_as_served
+from slipway.serving.runtimes.mlflow_runner import load
 from tests.generators import hostile_models
 from tests.generators.hostile_models import LABELS, ROWS, Attack, good_model
 
 
 def call(*words: str) -> int:
     """Run `slipway` in this process."""
-    return slipway.run(list(words))
+    return command_line.run(list(words))
 
 
 @pytest.fixture(scope="module")

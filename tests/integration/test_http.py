@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import uvicorn
 
-from serving.engine.engine import Engine
-from serving.engine.metrics import Snapshot
-from serving.target import Target
-from serving.transports.http.app import App
-from serving.transports.http.connections import close_idle, protocol_of
-from serving.transports.http.door import Door
+from slipway.serving.engine.engine import Engine
+from slipway.serving.engine.metrics import Snapshot
+from slipway.serving.target import Target
+from slipway.serving.transports.http.app import App
+from slipway.serving.transports.http.connections import close_idle, protocol_of
+from slipway.serving.transports.http.door import Door
 from tests.doubles.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
 
 ODD = b'{"odd":1}'

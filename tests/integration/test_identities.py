@@ -10,14 +10,14 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-import slipway
+from slipway import command_line
 from tests.generators.deciding import MODEL, Place, prepare, promote_second, require_agreement
 from tests.servers.processes import environment
 
 
 def call(*words: str) -> int:
     """Run `slipway` in this process."""
-    return slipway.run(list(words))
+    return command_line.run(list(words))
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ import yaml
 from mlflow import MlflowClient
 from sklearn.linear_model import LogisticRegression
 
-import slipway
-from registry.decisions.wiring import open_ledger
-from registry.errors import Conflict
-from registry.ledger.last_word import require_last_word
-from registry.version import VersionRef, parse_ref
-from registry.versions.file_integrity import place_to_read, records_about
-from registry.versions.mlflow_registry import MlflowRegistry
+from slipway import command_line
+from slipway.registry.decisions.wiring import open_ledger
+from slipway.registry.errors import Conflict
+from slipway.registry.ledger.last_word import require_last_word
+from slipway.registry.version import VersionRef, parse_ref
+from slipway.registry.versions.file_integrity import place_to_read, records_about
+from slipway.registry.versions.mlflow_registry import MlflowRegistry
 
 TRACED = {"lineage": {"require": ["run", "data"]}}
 
@@ -36,7 +36,7 @@ def place(request: pytest.FixtureRequest, store: Path, monkeypatch: pytest.Monke
 
 def call(*words: str) -> int:
     """Run `slipway` in this process."""
-    return slipway.run(list(words))
+    return command_line.run(list(words))
 
 
 def policy(folder: Path, checks: dict) -> None:

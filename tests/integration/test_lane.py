@@ -16,10 +16,10 @@ import pytest
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ParamSpec, Schema, TensorSpec
 
-from registry.errors import Corrupt, InvalidInput, Unavailable
-from serving.protocols.mlflow.content_type import BodyKind
-from serving.slow_lane.lane import Lane, Parsed
-from serving.table import Table
+from slipway.registry.errors import Corrupt, InvalidInput, Unavailable
+from slipway.serving.protocols.mlflow.content_type import BodyKind
+from slipway.serving.slow_lane.lane import Lane, Parsed
+from slipway.serving.table import Table
 from tests.generators.scoring_requests import case
 from tests.servers.processes import wait_for
 
@@ -260,7 +260,7 @@ def test_a_closed_lane_refuses_and_leaves_no_process(folder: Path):
 
 PARENT = """
 import asyncio
-from serving.slow_lane.lane import Lane
+from slipway.serving.slow_lane.lane import Lane
 
 async def live():
     lane = Lane()

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 
-from registry.ledger.events import EventKind
-from registry.ledger.sql_migrate import open_history
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.ledger.sql_migrate import open_history
 from tests.generators.deciding import MODEL, Place, prepare, promote
 from tests.unit.registry.ledger.test_history import UID, event
 

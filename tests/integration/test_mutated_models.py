@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from registry.gate.safety.reviewed_estimators import BY_MODULE
+from slipway.registry.gate.safety.reviewed_estimators import BY_MODULE
 
 ROOT = Path(__file__).parents[2]
 SEED = 0

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from registry.ledger.events import EventKind
-from registry.ledger.situation import look
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.ledger.situation import look
 from tests.generators.deciding import (
     CONTEXT,
     MODEL,

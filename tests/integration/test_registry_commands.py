@@ -8,8 +8,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-import slipway
-from registry.errors import NotFound
+from slipway import command_line
+from slipway.registry.errors import NotFound
 
 ANYTHING_GOES = """
 stages:
@@ -20,7 +20,7 @@ stages:
 
 def call(*words: str) -> int:
     """Run `slipway` in this process."""
-    return slipway.run(list(words))
+    return command_line.run(list(words))
 
 
 @pytest.fixture

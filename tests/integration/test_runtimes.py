@@ -25,23 +25,23 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from registry.errors import InvalidInput, NotApproved
-from registry.gate.safety.formats import REVIEWED_TYPES
-from registry.profile import Profile, profile_columns
-from serving.runtimes.compiled import read_linear
-from serving.runtimes.isolated import IsolatedRunner, ModelProcessError
-from serving.runtimes.open import open_runner
-from serving.runtimes.prepare import prepare_runner
-from serving.runtimes.runner import Runner, RunnerReport
-from serving.runtimes.verification.verify import differs
-from serving.table import Table
+from slipway.registry.errors import InvalidInput, NotApproved
+from slipway.registry.gate.safety.formats import REVIEWED_TYPES
+from slipway.registry.profile import Profile, profile_columns
+from slipway.serving.runtimes.compiled import read_linear
+from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcessError
+from slipway.serving.runtimes.open import open_runner
+from slipway.serving.runtimes.prepare import prepare_runner
+from slipway.serving.runtimes.runner import Runner, RunnerReport
+from slipway.serving.runtimes.verification.verify import differs
+from slipway.serving.table import Table
+from slipway.training.dataset import ColumnSchema, kind_of
+from slipway.training.estimators import RECIPES, choose_estimator
+from slipway.training.fit import fit
+from slipway.training.mlflow_run import requirements_of
+from slipway.training.pipeline import build_pipeline
+from slipway.training.spec import Task
 from tests.generators.runtimes import columns_of, labels, mixed
-from training.dataset import ColumnSchema, kind_of
-from training.estimators import RECIPES, choose_estimator
-from training.fit import fit
-from training.mlflow_run import requirements_of
-from training.pipeline import build_pipeline
-from training.spec import Task
 
 ROOT = Path(__file__).parent.parent.parent
 FEW_TREES = {"n_estimators": 10}
@@ -303,8 +303,8 @@ OPEN_AND_ASK = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from serving.runtimes.open import open_runner
-from serving.table import Table
+from slipway.serving.runtimes.open import open_runner
+from slipway.serving.table import Table
 
 threads = len(os.listdir("/proc/self/task"))
 runner = open_runner(Path(sys.argv[1]), Path("no model"))
@@ -432,18 +432,18 @@ def _load_pyfunc(path):
 """
 
 
-@pytest.fixture(scope="module")
-def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
-    """Return a model that ships a package with the name of one of ours."""
+@pytest.fixture(scope="module", params=["slipway", "serving"])
+def isolated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
+    """Return a model that ships a package with our name, or with that of one of our folders."""
     folder = tmp_path_factory.mktemp("isolated")
-    package = folder / "code" / "serving"
+    package = folder / "code" / request.param
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "pricing.py").write_text(MODULE_WITH_MODEL)
     example = pd.DataFrame({"a": [1.0, 2.0]})
     mlflow.pyfunc.save_model(
         str(folder / "model"),
-        loader_module="serving.pricing",
+        loader_module=f"{request.param}.pricing",
         data_path=str(package / "__init__.py"),
         signature=infer_signature(example, np.array([1.0])),
         code_paths=[str(package)],
@@ -455,7 +455,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
 
 
 def test_a_model_that_ships_our_names_runs_in_a_process_of_its_own(isolated: Ready):
-    """Its `serving` is the one that it ships; ours stays ours."""
+    """What it imports is what it ships; ours stays ours."""
     assert isolated.report.kind == "isolated"
     assert isolated.report.reason.startswith("it ships code, whose modules may have the names of others")
     assert isolated.report.methods == ("predict",)

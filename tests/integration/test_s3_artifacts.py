@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from registry.artifacts.artifact_cache import ArtifactCache
-from registry.artifacts.s3_artifacts import look
-from registry.errors import Corrupt, InvalidInput, NotFound
-from registry.gate.check_runner import CONTEXT, warm_up
-from registry.manifest import Manifest, manifest_of
+from slipway.registry.artifacts.artifact_cache import ArtifactCache
+from slipway.registry.artifacts.s3_artifacts import look
+from slipway.registry.errors import Corrupt, InvalidInput, NotFound
+from slipway.registry.gate.check_runner import CONTEXT, warm_up
+from slipway.registry.manifest import Manifest, manifest_of
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.stored_in_s3 import LARGE_BYTES, Stored, gets
 

@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from registry.artifacts.s3_attempts import Patience
-from registry.errors import Corrupt, NotFound, Unavailable
-from registry.manifest import manifest_of
+from slipway.registry.artifacts.s3_attempts import Patience
+from slipway.registry.errors import Corrupt, NotFound, Unavailable
+from slipway.registry.manifest import manifest_of
 from tests.servers.ceph import CephServer
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.processes import wait_for

@@ -10,7 +10,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from slipway import run
+from slipway.command_line import run
 from tests.servers.ceph import CephServer
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.processes import wait_for

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.dummy import DummyClassifier
 
-from slipway import run
+from slipway.command_line import run
 from tests.servers.guarded import GuardedServer
 from tests.servers.processes import wait_for
 from tests.servers.served import Served, serving

@@ -11,19 +11,19 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.linear_model import LogisticRegression
 
-from registry.artifacts.mlflow_location import location_of
-from registry.decisions.wiring import open_ledger
-from registry.errors import Corrupt, NotFound, Unavailable
-from registry.manifest import manifest_of
-from registry.model_registry import ModelRegistry
-from registry.version import VersionRef
-from registry.versions.mlflow_registry import MlflowRegistry
-from slipway import run
+from slipway.command_line import run
+from slipway.registry.artifacts.mlflow_location import location_of
+from slipway.registry.decisions.wiring import open_ledger
+from slipway.registry.errors import Corrupt, NotFound, Unavailable
+from slipway.registry.manifest import manifest_of
+from slipway.registry.model_registry import ModelRegistry
+from slipway.registry.version import VersionRef
+from slipway.registry.versions.mlflow_registry import MlflowRegistry
+from slipway.training.mlflow_version import loaded_version
 from tests.servers.ceph import CephServer
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.processes import answers, free_port, process, wait_for
 from tests.servers.stored_in_s3 import LARGE_BYTES, on_get
-from training.mlflow_version import loaded_version
 
 
 class Team:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
-import slipway
-from registry.ledger.sql_tables import EVENTS
+from slipway import command_line
+from slipway.registry.ledger.sql_tables import EVENTS
 from tests.generators.deciding import MODEL, Copies, Place
 
 REMOVE_PROTECTION = {
@@ -41,7 +41,7 @@ def unprotected(copies: Copies, request: pytest.FixtureRequest, monkeypatch: pyt
 
 def verified(*more: str) -> int:
     """Return how `slipway history --verify` ends."""
-    return slipway.run(["history", MODEL, "--verify", *more])
+    return command_line.run(["history", MODEL, "--verify", *more])
 
 
 def changed(value: object) -> object:
@@ -90,7 +90,7 @@ def test_a_database_that_was_rewritten_is_found_by_a_head_that_was_noted(
     unprotected: Place, capsys: pytest.CaptureFixture[str]
 ):
     """Whoever cuts the tail and the tag as well is caught by what was written down elsewhere."""
-    assert slipway.run(["history", MODEL]) == 0
+    assert command_line.run(["history", MODEL]) == 0
     noted = capsys.readouterr().err.split("head: ")[1].strip()
     with writing(unprotected) as connection:
         last = connection.scalar(sa.select(sa.func.max(EVENTS.c.seq)))

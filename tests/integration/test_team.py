@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from registry.setup.doctor import Outcome
-from registry.setup.examine import Around, examine
-from registry.versions.sql_store import move_artifact_locations
+from slipway.registry.setup.doctor import Outcome
+from slipway.registry.setup.examine import Around, examine
+from slipway.registry.versions.sql_store import move_artifact_locations
 from tests.servers.ceph import CephServer
 from tests.servers.dated_proxy import dated_proxy
 from tests.servers.guarded import GuardedServer, as_user

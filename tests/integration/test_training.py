@@ -14,18 +14,18 @@ from mlflow import MlflowClient
 from mlflow.entities import Param, Run
 from mlflow.models import get_model_info
 
-import slipway
-from registry.manifest import Manifest, manifest_of
-from registry.profile import Profile
+from slipway import command_line
+from slipway.registry.manifest import Manifest, manifest_of
+from slipway.registry.profile import Profile
+from slipway.training.commands import read_rows
 from tests.generators.datasets import customers
-from training.commands import read_rows
 
 SMALL = ["--params", '{"n_estimators": 5}']
 
 
 def run_command(*words: str) -> int:
     """Run `slipway` in this process."""
-    return slipway.run([str(word) for word in words])
+    return command_line.run([str(word) for word in words])
 
 
 def train(*words: str, data: str = "sklearn:breast_cancer", target: str = "target", model: str = "cancer") -> int:
@@ -107,14 +107,14 @@ def test_a_stored_model_needs_no_slipway(store: Path):
 import sys, mlflow, pandas as pd
 model = mlflow.pyfunc.load_model("models:/churn/1")
 rows = pd.DataFrame({"age": [30.0], "city": ["Paris"], "income": [None], "active": [True]}).astype({"income": float})
-ours = {"training", "registry", "serving", "slipway"}
-print(list(model.predict(rows)), sorted(name for name in sys.modules if name.split(".")[0] in ours))
+print(list(model.predict(rows)), sorted(name for name in sys.modules if name.split(".")[0] == "slipway"))
 """
     shown = subprocess.run([sys.executable, "-c", code], cwd=store, capture_output=True, text=True, check=True)
     predicted, _, loaded = shown.stdout.strip().partition(" ")
     assert predicted in ("['yes']", "['no']")
     # Where Slipway is installed, MLflow itself loads the entry points for `slipway+…`, and they nothing more.
-    assert loaded in ("[]", "['registry', 'registry.server', 'registry.server.entry_points']")
+    entry_points = ["slipway", "slipway.registry", "slipway.registry.server", "slipway.registry.server.entry_points"]
+    assert loaded in ("[]", str(entry_points))
 
 
 @pytest.mark.parametrize("estimator", ["logistic", "hist_gradient_boosting", "knn", "mlp"])

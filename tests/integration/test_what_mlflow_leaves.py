@@ -21,11 +21,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.cli import gc
 
-import slipway
-from registry.errors import NotFound
-from registry.ledger.chain import verify
-from registry.ledger.situation import look
-from registry.version import parse_ref
+from slipway import command_line
+from slipway.registry.errors import NotFound
+from slipway.registry.ledger.chain import verify
+from slipway.registry.ledger.situation import look
+from slipway.registry.version import parse_ref
 from tests.generators.deciding import Copies, Place, do, promote
 
 MODEL = "churn"
@@ -296,7 +296,7 @@ def command(*words: str) -> Said:
     """Run a command in this process."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = slipway.run(list(words))
+        code = command_line.run(list(words))
     return Said(code=code, out=out.getvalue(), err=err.getvalue())
 
 

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from mlflow.server import app as flask_app
 from mlflow.server.fastapi_app import app as fastapi_app
 
-from registry.ledger.ledger import Ledger
-from registry.server.app_routes import Keeper
-from registry.server.mlflow_app import OpenAccess, keeper, with_slipway
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.server.app_routes import Keeper
+from slipway.registry.server.mlflow_app import OpenAccess, keeper, with_slipway
 from tests.generators.deciding import Fuse, fused
 
 FUSE = Path("fuse")

@@ -43,7 +43,7 @@ class Served:
         for folder in Path("/proc").glob("[0-9]*"):
             words = (folder / "cmdline").read_bytes().split(b"\0") if (folder / "cmdline").exists() else []
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1] if words else ""
-            if b"serving.supervision.worker" in words and parent == str(self.pid):
+            if b"slipway.serving.supervision.worker" in words and parent == str(self.pid):
                 found.append(int(folder.name))
         return found
 

@@ -8,10 +8,10 @@ from random import Random
 
 import boto3.s3.transfer
 
-from registry.artifacts.s3_artifacts import StoredFolder, look
-from registry.artifacts.s3_attempts import Patience
-from registry.artifacts.s3_client import connect
-from registry.manifest import Manifest, manifest_of
+from slipway.registry.artifacts.s3_artifacts import StoredFolder, look
+from slipway.registry.artifacts.s3_attempts import Patience
+from slipway.registry.artifacts.s3_client import connect
+from slipway.registry.manifest import Manifest, manifest_of
 from tests.servers.ceph import CephServer
 from tests.servers.cutting_proxy import CuttingProxy
 

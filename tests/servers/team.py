@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-import slipway
+from slipway import command_line
 from tests.servers.ceph import CephServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import environment, free_port
@@ -112,7 +112,7 @@ def run_here(words: Sequence[str], folder: Path, environ: Mapping[str, str]) -> 
         try:
             os.environ.clear()
             os.environ.update(within)
-            code = slipway.run(list(words))
+            code = command_line.run(list(words))
         finally:
             os.environ.clear()
             os.environ.update(before)

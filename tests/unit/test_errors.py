@@ -6,9 +6,9 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import ErrorCode
 
-import slipway
-from registry.artifacts.mlflow_errors import translated
-from registry.errors import Conflict, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+from slipway import command_line
+from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.errors import Conflict, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
 
 
 def translation_of(code: str) -> SlipwayError:
@@ -47,7 +47,7 @@ def test_every_code_of_mlflow_is_translated(code: str):
 
 def test_programs_see_one_shape(capsys: pytest.CaptureFixture[str]):
     """Kind, code, message, hint."""
-    slipway.report(NotFound("no model 'x'", code="unknown-model", hint=None), as_json=True)
+    command_line.report(NotFound("no model 'x'", code="unknown-model", hint=None), as_json=True)
     assert json.loads(capsys.readouterr().out) == {
         "error": {"kind": "NotFound", "code": "unknown-model", "message": "no model 'x'", "hint": None}
     }
@@ -55,7 +55,7 @@ def test_programs_see_one_shape(capsys: pytest.CaptureFixture[str]):
 
 def test_people_see_two_lines(capsys: pytest.CaptureFixture[str]):
     """What is wrong, and what to do, on standard error."""
-    slipway.report(NotFound("no model 'x'", code="unknown-model", hint="slipway versions"), as_json=False)
+    command_line.report(NotFound("no model 'x'", code="unknown-model", hint="slipway versions"), as_json=False)
     assert capsys.readouterr() == ("", "error: no model 'x'\nhint: slipway versions\n")
 
 

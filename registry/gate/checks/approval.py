@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from registry.gate.evidence import Evidence
-from registry.gate.verdict import Finding, Outcome
-from registry.ledger.events import Event, EventKind
-from registry.policy.policy import ApprovalRule
-from registry.versions.provenance import RECORDED_AS
+from slipway.registry.gate.evidence import Evidence
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.policy.policy import ApprovalRule
+from slipway.registry.versions.provenance import RECORDED_AS
 
 
 def check(evidence: Evidence, rule: ApprovalRule) -> tuple[Finding, ...]:

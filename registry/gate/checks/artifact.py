@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from registry.gate.evidence import Evidence, Subject
-from registry.gate.safety.formats import risky_parts
-from registry.gate.verdict import Finding, Outcome
-from registry.manifest import differences, manifest_of
-from registry.policy.policy import ArtifactRule
+from slipway.registry.gate.evidence import Evidence, Subject
+from slipway.registry.gate.safety.formats import risky_parts
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.manifest import differences, manifest_of
+from slipway.registry.policy.policy import ArtifactRule
 
 NAMED_AT_MOST = 5
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from registry.gate.comparison.answers import CannotCompare, TooFewRows, without_comparison
-from registry.gate.comparison.head_to_head import HeadToHead, head_to_head
-from registry.gate.comparison.judgement import Judged, judge, without_error
-from registry.gate.comparison.metric_pairs import (
+from slipway.registry.gate.comparison.answers import CannotCompare, TooFewRows, without_comparison
+from slipway.registry.gate.comparison.head_to_head import HeadToHead, head_to_head
+from slipway.registry.gate.comparison.judgement import Judged, judge, without_error
+from slipway.registry.gate.comparison.metric_pairs import (
     COMPARISONS,
     DEFAULT_METRICS,
     Margin,
@@ -14,11 +14,11 @@ from registry.gate.comparison.metric_pairs import (
     metric_of_callers,
     require_effect,
 )
-from registry.gate.comparison.paired import Paired
-from registry.gate.evidence import Evidence
-from registry.gate.verdict import Finding, Outcome
-from registry.metrics import Direction, direction_of
-from registry.policy.policy import ChampionRule, Metric
+from slipway.registry.gate.comparison.paired import Paired
+from slipway.registry.gate.evidence import Evidence
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.metrics import Direction, direction_of
+from slipway.registry.policy.policy import ChampionRule, Metric
 
 
 def check(evidence: Evidence, rule: ChampionRule) -> tuple[Finding, ...]:

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from registry.gate.evidence import Evidence, Subject
-from registry.gate.json_forms import json_form, plain
-from registry.gate.verdict import Finding, Outcome
-from registry.policy.policy import ContractRule
-from registry.signature import Signature, breaks, stored_signature
+from slipway.registry.gate.evidence import Evidence, Subject
+from slipway.registry.gate.json_forms import json_form, plain
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.policy.policy import ContractRule
+from slipway.registry.signature import Signature, breaks, stored_signature
 
 
 def check(evidence: Evidence, rule: ContractRule) -> tuple[Finding, ...]:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from registry.gate.evidence import Evidence, Subject
-from registry.gate.verdict import Finding, Outcome
-from registry.policy.policy import LineageRule
-from registry.yaml_files import parsed
+from slipway.registry.gate.evidence import Evidence, Subject
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.policy.policy import LineageRule
+from slipway.registry.yaml_files import parsed
 
 
 def check(evidence: Evidence, rule: LineageRule) -> tuple[Finding, ...]:

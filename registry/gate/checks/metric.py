@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from registry.gate.evidence import Evidence, Subject
-from registry.gate.verdict import Finding, Outcome
-from registry.metrics import is_measurement
-from registry.nearest import did_you_mean
-from registry.policy.policy import Limit, MetricRule
-from registry.versions.provenance import metric_change
+from slipway.registry.gate.evidence import Evidence, Subject
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.metrics import is_measurement
+from slipway.registry.nearest import did_you_mean
+from slipway.registry.policy.policy import Limit, MetricRule
+from slipway.registry.versions.provenance import metric_change
 
 
 def check(evidence: Evidence, rule: MetricRule) -> tuple[Finding, ...]:

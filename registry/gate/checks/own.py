@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from registry.errors import InvalidInput
-from registry.gate.evidence import Evidence, Rows
-from registry.gate.verdict import Finding, Outcome
-from registry.metrics import is_measurement
-from registry.policy.policy import OwnRule
-from registry.text import DETAILS_CHARACTERS, require_reason, require_storable
+from slipway.registry.errors import InvalidInput
+from slipway.registry.gate.evidence import Evidence, Rows
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.metrics import is_measurement
+from slipway.registry.policy.policy import OwnRule
+from slipway.registry.text import DETAILS_CHARACTERS, require_reason, require_storable
 
 
 class Answer(BaseModel):

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from registry.gate.evidence import Evidence, Served
-from registry.gate.json_forms import plain
-from registry.gate.verdict import Finding, Outcome
-from registry.policy.policy import ServableRule
+from slipway.registry.gate.evidence import Evidence, Served
+from slipway.registry.gate.json_forms import plain
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.policy.policy import ServableRule
 
 MEGABYTE = 1_000_000
 SAME_TO = 1e-6

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry.gate.comparison.answers import CannotCompare, without_comparison
-from registry.gate.comparison.head_to_head import HeadToHead, head_to_head
-from registry.gate.comparison.judgement import Judged, holm, judge, without_error
-from registry.gate.comparison.metric_pairs import COMPARISONS, SLICE_METRICS, Margin, compare, require_effect
-from registry.gate.comparison.paired import Paired
-from registry.gate.evidence import Evidence
-from registry.gate.verdict import Finding, Outcome
-from registry.policy.policy import Metric, SlicesRule
+from slipway.registry.gate.comparison.answers import CannotCompare, without_comparison
+from slipway.registry.gate.comparison.head_to_head import HeadToHead, head_to_head
+from slipway.registry.gate.comparison.judgement import Judged, holm, judge, without_error
+from slipway.registry.gate.comparison.metric_pairs import COMPARISONS, SLICE_METRICS, Margin, compare, require_effect
+from slipway.registry.gate.comparison.paired import Paired
+from slipway.registry.gate.evidence import Evidence
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.policy.policy import Metric, SlicesRule
 
 NAMED_AT_MOST = 5
 

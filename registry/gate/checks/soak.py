@@ -1,8 +1,8 @@
 """soak: the version has been in the stage before for some time."""
 
-from registry.gate.evidence import Evidence
-from registry.gate.verdict import Finding, Outcome
-from registry.policy.policy import SoakRule
+from slipway.registry.gate.evidence import Evidence
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.policy.policy import SoakRule
 
 
 def check(evidence: Evidence, rule: SoakRule) -> tuple[Finding, ...]:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry.gate.evidence import Tools
-from registry.gate.verdict import Finding, Outcome
+from slipway.registry.gate.evidence import Tools
+from slipway.registry.gate.verdict import Finding, Outcome
 
 Scores = npt.NDArray[np.float64]
 SUM_WITHIN = 1e-3

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry.gate.comparison import influences
-from registry.gate.evidence import Rows, Subject
-from registry.gate.holdout_record import read_holdout
-from registry.metrics import is_measurement
-from registry.rows import row_ids
+from slipway.registry.gate.comparison import influences
+from slipway.registry.gate.evidence import Rows, Subject
+from slipway.registry.gate.holdout_record import read_holdout
+from slipway.registry.metrics import is_measurement
+from slipway.registry.rows import row_ids
 
 CALLED = "slipway: what the row is called"
 MOST_DIFFERING = 0.01

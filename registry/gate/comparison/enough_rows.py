@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from registry.gate.comparison.answers import CannotCompare, Said, TooFewRows
-from registry.gate.comparison.head_to_head import HeadToHead
-from registry.policy.policy import Metric
+from slipway.registry.gate.comparison.answers import CannotCompare, Said, TooFewRows
+from slipway.registry.gate.comparison.head_to_head import HeadToHead
+from slipway.registry.policy.policy import Metric
 
 FEWEST = 10
 ROUNDING = 1e-9

@@ -11,12 +11,12 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from registry.errors import InvalidInput
-from registry.gate.comparison.answers import CannotCompare
-from registry.gate.comparison.random_weights import Clusters
-from registry.gate.evidence import Rows, Subject
-from registry.gate.holdout_record import HoldoutRecord, read_holdout
-from registry.rows import row_ids
+from slipway.registry.errors import InvalidInput
+from slipway.registry.gate.comparison.answers import CannotCompare
+from slipway.registry.gate.comparison.random_weights import Clusters
+from slipway.registry.gate.evidence import Rows, Subject
+from slipway.registry.gate.holdout_record import HoldoutRecord, read_holdout
+from slipway.registry.rows import row_ids
 
 Flags = npt.NDArray[np.bool_]
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from registry.gate.comparison.answers import (
+from slipway.registry.gate.comparison.answers import (
     CannotCompare,
     Said,
     as_numbers,
@@ -16,11 +16,11 @@ from registry.gate.comparison.answers import (
     require_known_labels,
     said,
 )
-from registry.gate.comparison.disputed import doubts
-from registry.gate.comparison.fresh_rows import clusters_of, trained_on
-from registry.gate.comparison.random_weights import Clusters
-from registry.gate.evidence import Evidence, Rows, Subject
-from registry.policy.policy import ChampionRule, SlicesRule
+from slipway.registry.gate.comparison.disputed import doubts
+from slipway.registry.gate.comparison.fresh_rows import clusters_of, trained_on
+from slipway.registry.gate.comparison.random_weights import Clusters
+from slipway.registry.gate.evidence import Evidence, Rows, Subject
+from slipway.registry.policy.policy import ChampionRule, SlicesRule
 
 CLASSIFICATION = "classification"
 TASKS = (CLASSIFICATION, "regression")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from scipy import optimize, stats
 
-from registry.gate.comparison.paired import Paired
-from registry.gate.verdict import Outcome
+from slipway.registry.gate.comparison.paired import Paired
+from slipway.registry.gate.verdict import Outcome
 
 POWER = 0.9
 MOST = math.log(1e9)

@@ -6,13 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from registry.gate.comparison import paired
-from registry.gate.comparison.answers import CannotCompare, Said, require_finite, require_probabilities, require_scores
-from registry.gate.comparison.enough_rows import require_enough_beyond, require_enough_of_each_class
-from registry.gate.comparison.head_to_head import HeadToHead
-from registry.gate.comparison.paired import Paired
-from registry.gate.comparison.random_weights import Floats
-from registry.policy.policy import Metric, without_effect
+from slipway.registry.gate.comparison import paired
+from slipway.registry.gate.comparison.answers import (
+    CannotCompare,
+    Said,
+    require_finite,
+    require_probabilities,
+    require_scores,
+)
+from slipway.registry.gate.comparison.enough_rows import require_enough_beyond, require_enough_of_each_class
+from slipway.registry.gate.comparison.head_to_head import HeadToHead
+from slipway.registry.gate.comparison.paired import Paired
+from slipway.registry.gate.comparison.random_weights import Floats
+from slipway.registry.policy.policy import Metric, without_effect
 
 # A probability below counts as this. Without a bound a single row could cost any number of nats, and no number of rows
 # would show that such rows are too rare to matter.

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from registry.gate.comparison import influences
-from registry.gate.comparison.influences import Influenced
-from registry.gate.comparison.proportions import tango_interval, tango_score, upper_share
-from registry.gate.comparison.random_weights import Clusters, Excess, Floats, RandomWeights
+from slipway.registry.gate.comparison import influences
+from slipway.registry.gate.comparison.influences import Influenced
+from slipway.registry.gate.comparison.proportions import tango_interval, tango_score, upper_share
+from slipway.registry.gate.comparison.random_weights import Clusters, Excess, Floats, RandomWeights
 
 Flags = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.generic]

@@ -15,12 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from registry.errors import NotApproved
-from registry.gate.safety.contents import is_json, is_parquet, is_pickle, is_skops, is_text, is_torch
-from registry.gate.safety.loaders import LOADERS, PREDICT_FNS, PYFUNC_KEYS, Conf, Loader
-from registry.gate.safety.skops_nodes import NotAsWrittenError, read_skops
-from registry.gate.safety.skops_places import strange_values
-from registry.mlmodel import FILE, PYFUNC, read_mlmodel
+from slipway.registry.errors import NotApproved
+from slipway.registry.gate.safety.contents import is_json, is_parquet, is_pickle, is_skops, is_text, is_torch
+from slipway.registry.gate.safety.loaders import LOADERS, PREDICT_FNS, PYFUNC_KEYS, Conf, Loader
+from slipway.registry.gate.safety.skops_nodes import NotAsWrittenError, read_skops
+from slipway.registry.gate.safety.skops_places import strange_values
+from slipway.registry.mlmodel import FILE, PYFUNC, read_mlmodel
 
 # Types that skops cannot know to be harmless and that were read for this list: data holders of scikit-learn in Cython,
 # without code that runs on loading. Nothing is added because a model has it.

@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from registry.errors import NotApproved
-from registry.gate.safety.formats import RiskyPart, risky_parts
-from registry.gate.safety.skops_types import untrusted_types
-from registry.policy.policy import Policy
-from registry.version import Version
+from slipway.registry.errors import NotApproved
+from slipway.registry.gate.safety.formats import RiskyPart, risky_parts
+from slipway.registry.gate.safety.skops_types import untrusted_types
+from slipway.registry.policy.policy import Policy
+from slipway.registry.version import Version
 
 NAMED_AT_MOST = 5
 

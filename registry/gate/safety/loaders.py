@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from registry.gate.safety.contents import is_catboost, is_lightgbm, is_xgboost, onnx_files
+from slipway.registry.gate.safety.contents import is_catboost, is_lightgbm, is_xgboost, onnx_files
 
 Conf = Mapping[str, Any]
 

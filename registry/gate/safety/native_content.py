@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import validate_parameter_constraints
 
-from registry.errors import NotApproved
-from registry.gate.safety.native_chance import CHANCE, draws_on
-from registry.gate.safety.native_kernels import KERNELS
-from registry.gate.safety.native_matrices import MATRICES
-from registry.gate.safety.native_neighbors import NEIGHBORS
-from registry.gate.safety.native_random import RANDOM
-from registry.gate.safety.native_trees import STARTS, TREES
+from slipway.registry.errors import NotApproved
+from slipway.registry.gate.safety.native_chance import CHANCE, draws_on
+from slipway.registry.gate.safety.native_kernels import KERNELS
+from slipway.registry.gate.safety.native_matrices import MATRICES
+from slipway.registry.gate.safety.native_neighbors import NEIGHBORS
+from slipway.registry.gate.safety.native_random import RANDOM
+from slipway.registry.gate.safety.native_trees import STARTS, TREES
 
 SCALARS = (str, bytes, int, float, complex, type(None), np.generic)
 

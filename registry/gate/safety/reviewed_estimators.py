@@ -3,8 +3,8 @@
 A file in a safe format holds any numbers, and compiled code trusts them. Each estimator here was asked with ten to some
 hundred wrong ones, one at a time, with every block of memory between pages that may not be touched (but for
 FrozenEstimator, which only passes on): none was seen to read or write outside of its arrays that
-`registry.gate.safety.native_content` does not refuse. An estimator that a newer scikit-learn brings is not here until
-the same was done for it.
+`slipway.registry.gate.safety.native_content` does not refuse. An estimator that a newer scikit-learn brings is not here
+until the same was done for it.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 Read from skops 0.16, of which this module needs nothing. skops gives a node that bears the number of an earlier one the
 earlier one's value, whatever it says itself: here two nodes of one number have to say the same. What a value may be in
-its place is another question: `registry.gate.safety.skops_places`.
+its place is another question: `slipway.registry.gate.safety.skops_places`.
 """
 
 import json

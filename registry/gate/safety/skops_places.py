@@ -9,8 +9,8 @@ listed here with what each may hold. Read from scikit-learn 1.9; what is not lis
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from registry.gate.safety.reviewed_estimators import REVIEWED_ESTIMATORS
-from registry.gate.safety.skops_nodes import UNREVIEWED, Node, inside
+from slipway.registry.gate.safety.reviewed_estimators import REVIEWED_ESTIMATORS
+from slipway.registry.gate.safety.skops_nodes import UNREVIEWED, Node, inside
 
 Strange = Iterator[str]
 Rule = Callable[[Node, str], Strange]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from skops.io import get_untrusted_types
 
-from registry.gate.safety.skops_nodes import NotAsWrittenError
+from slipway.registry.gate.safety.skops_nodes import NotAsWrittenError
 
 
 def untrusted_types(file: Path) -> Sequence[str]:

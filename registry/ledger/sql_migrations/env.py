@@ -1,8 +1,8 @@
-"""What Alembic runs: the migrations, on the connection that `registry.ledger.sql_migrate` hands over."""
+"""What Alembic runs: the migrations, on the connection that `slipway.registry.ledger.sql_migrate` hands over."""
 
 from alembic import context
 
-from registry.ledger.sql_tables import VERSION_TABLE
+from slipway.registry.ledger.sql_tables import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, version_table=VERSION_TABLE)

@@ -1,18 +1,18 @@
 """The rules by which a server guards its stages: what is held there, and which calls of MLflow's may touch it.
 
-Pure: `registry.server.guard.protection` gathers what is held, the doors ask here before they let a call through. A
-refusal says what holds the thing and the command that does it properly. Stages are compared without case.
+Pure: `slipway.registry.server.guard.protection` gathers what is held, the doors ask here before they let a call
+through. A refusal says what holds the thing and the command that does it properly. Stages are compared without case.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from registry.decisions.projection import PROJECTED_TAGS
-from registry.errors import NotApproved
-from registry.ledger.model_state import ModelState
-from registry.registered_model import RegisteredModel
-from registry.server.guard.lookalikes import is_plain, looks_like
-from registry.stages import mlflow_stage_of
+from slipway.registry.decisions.projection import PROJECTED_TAGS
+from slipway.registry.errors import NotApproved
+from slipway.registry.ledger.model_state import ModelState
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.server.guard.lookalikes import is_plain, looks_like
+from slipway.registry.stages import mlflow_stage_of
 
 OUR_TAGS = "slipway."
 PROMPT_TAG = "mlflow.prompt.is_prompt"

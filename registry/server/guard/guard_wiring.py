@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from registry.ledger.sql_migrate import open_history
-from registry.policy.policy_file import PolicyFile
-from registry.server.guard.kept import Kept
-from registry.server.guard.protection import Protection, Tables
-from registry.server.guard.sql_write_locks import open_write_locks
-from registry.settings import RegistrySettings, history_place, load_settings, policy_place
+from slipway.registry.ledger.sql_migrate import open_history
+from slipway.registry.policy.policy_file import PolicyFile
+from slipway.registry.server.guard.kept import Kept
+from slipway.registry.server.guard.protection import Protection, Tables
+from slipway.registry.server.guard.sql_write_locks import open_write_locks
+from slipway.registry.settings import RegistrySettings, history_place, load_settings, policy_place
 
 DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # where `mlflow server` (3.17) tells its workers
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from registry.artifacts.locations import Place
-from registry.artifacts.place_index import PlaceIndex
-from registry.ledger.chain import Record
-from registry.ledger.model_state import fold
-from registry.server.guard.protection import Stored, Tables, places_of
+from slipway.registry.artifacts.locations import Place
+from slipway.registry.artifacts.place_index import PlaceIndex
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.model_state import fold
+from slipway.registry.server.guard.protection import Stored, Tables, places_of
 
 
 class Decided(Protocol):

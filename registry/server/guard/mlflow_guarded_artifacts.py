@@ -23,10 +23,10 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
-from registry.artifacts.locations import Place, place_of, unguarded
-from registry.errors import InvalidInput
-from registry.server.guard.mlflow_refusal import refusing
-from registry.server.mlflow_server import server_protection
+from slipway.registry.artifacts.locations import Place, place_of, unguarded
+from slipway.registry.errors import InvalidInput
+from slipway.registry.server.guard.mlflow_refusal import refusing
+from slipway.registry.server.mlflow_server import server_protection
 
 INCOMING = ".slipway-incoming"
 GUARDED = frozenset(

@@ -1,8 +1,8 @@
 """The door that guards MLflow's model registry on a server: `slipway+postgresql://…` as its registry store.
 
 Every route, the UI's and those of later versions included, ends in this store. It asks
-`registry.server.guard.protection` before what could harm a protected stage; all else is MLflow's. Slipway itself writes
-through MLflow's plain store.
+`slipway.registry.server.guard.protection` before what could harm a protected stage; all else is MLflow's. Slipway
+itself writes through MLflow's plain store.
 """
 
 import logging
@@ -22,13 +22,13 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils.validation import _validate_model_version
 
-from registry.artifacts.locations import unguarded
-from registry.server.guard.guard import PROMPT_TAG, is_projected
-from registry.server.guard.guard_wiring import open_protection
-from registry.server.guard.mlflow_refusal import refusing
-from registry.server.guard.sql_protected import ProtectedTables
-from registry.server.mlflow_caller import caller
-from registry.versions.provenance import REGISTERED_BY
+from slipway.registry.artifacts.locations import unguarded
+from slipway.registry.server.guard.guard import PROMPT_TAG, is_projected
+from slipway.registry.server.guard.guard_wiring import open_protection
+from slipway.registry.server.guard.mlflow_refusal import refusing
+from slipway.registry.server.guard.sql_protected import ProtectedTables
+from slipway.registry.server.mlflow_caller import caller
+from slipway.registry.versions.provenance import REGISTERED_BY
 
 logger = logging.getLogger(__name__)
 GUARDED = frozenset(

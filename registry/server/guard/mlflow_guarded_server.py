@@ -11,13 +11,13 @@ from mlflow.server.handlers import (
 )
 from mlflow.server.workspace_helpers import _get_workspace_store
 
-from registry.artifacts.locations import unguarded
-from registry.artifacts.plain_locations import require_plain
-from registry.errors import InvalidInput
-from registry.server.guard.mlflow_guarded_artifacts import ArtifactGuard
-from registry.server.guard.mlflow_guarded_workspaces import GuardedWorkspaces
-from registry.server.guard.protection import Protection
-from registry.server.mlflow_server import HOW, server_protection
+from slipway.registry.artifacts.locations import unguarded
+from slipway.registry.artifacts.plain_locations import require_plain
+from slipway.registry.errors import InvalidInput
+from slipway.registry.server.guard.mlflow_guarded_artifacts import ArtifactGuard
+from slipway.registry.server.guard.mlflow_guarded_workspaces import GuardedWorkspaces
+from slipway.registry.server.guard.protection import Protection
+from slipway.registry.server.mlflow_server import HOW, server_protection
 
 
 def require_guarded_server() -> None:

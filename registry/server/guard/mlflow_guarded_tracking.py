@@ -32,15 +32,15 @@ from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAl
 from mlflow.tracing.constant import SpanAttributeKey, TraceTagKey
 from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 
-from registry.artifacts.locations import unguarded
-from registry.errors import NotApproved
-from registry.server.guard.guard import refuse_borrowed, require_not_ours
-from registry.server.guard.guard_wiring import open_protection
-from registry.server.guard.mlflow_refusal import refusing
-from registry.server.guard.sql_protected import ProtectedTables
-from registry.server.mlflow_caller import caller
-from registry.text import cleaned
-from registry.versions.mlflow_origin import LOGGED_BY
+from slipway.registry.artifacts.locations import unguarded
+from slipway.registry.errors import NotApproved
+from slipway.registry.server.guard.guard import refuse_borrowed, require_not_ours
+from slipway.registry.server.guard.guard_wiring import open_protection
+from slipway.registry.server.guard.mlflow_refusal import refusing
+from slipway.registry.server.guard.sql_protected import ProtectedTables
+from slipway.registry.server.mlflow_caller import caller
+from slipway.registry.text import cleaned
+from slipway.registry.versions.mlflow_origin import LOGGED_BY
 
 GUARDED = frozenset(
     {

@@ -7,9 +7,9 @@ archived traces that lies among those of others.
 from mlflow.entities.workspace import Workspace, WorkspaceDeletionMode
 from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore
 
-from registry.artifacts.locations import unguarded
-from registry.server.guard.mlflow_refusal import refusing
-from registry.server.mlflow_server import server_protection
+from slipway.registry.artifacts.locations import unguarded
+from slipway.registry.server.guard.mlflow_refusal import refusing
+from slipway.registry.server.mlflow_server import server_protection
 
 GUARDED = frozenset({"create_workspace", "delete_workspace", "update_workspace"})
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.artifacts.locations import (
+from slipway.registry.artifacts.locations import (
     DEFAULT_WORKSPACE,
     FOLDERS,
     Place,
@@ -22,15 +22,15 @@ from registry.artifacts.locations import (
     places_named,
     proxied_path,
 )
-from registry.artifacts.place_index import PlaceIndex
-from registry.artifacts.plain_locations import require_plain
-from registry.errors import Conflict, NotApproved, NotFound
-from registry.ledger.history import History
-from registry.ledger.identity import uid_of
-from registry.ledger.model_state import fold
-from registry.policy.policy import PolicyBook
-from registry.registered_model import RegisteredModel
-from registry.server.guard.guard import (
+from slipway.registry.artifacts.place_index import PlaceIndex
+from slipway.registry.artifacts.plain_locations import require_plain
+from slipway.registry.errors import Conflict, NotApproved, NotFound
+from slipway.registry.ledger.history import History
+from slipway.registry.ledger.identity import uid_of
+from slipway.registry.ledger.model_state import fold
+from slipway.registry.policy.policy import PolicyBook
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.server.guard.guard import (
     PROMPT_TAG,
     Hold,
     ShownModel,
@@ -57,9 +57,9 @@ from registry.server.guard.guard import (
     stage_of_label,
     with_formers,
 )
-from registry.server.guard.write_locks import WriteLocks
-from registry.stages import mlflow_stage_of
-from registry.text import can_be_asked_for
+from slipway.registry.server.guard.write_locks import WriteLocks
+from slipway.registry.stages import mlflow_stage_of
+from slipway.registry.text import can_be_asked_for
 
 RESTS_ON = ("slipway", "holdout")
 ALL_MODELS = "*"

@@ -9,13 +9,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from registry.ledger.chain import HEAD_TAG
-from registry.registered_model import RegisteredModel
-from registry.server.guard.guard import PROMPT_TAG, ShownModel
-from registry.server.guard.protection import Stored, VersionKey
-from registry.stages import MLFLOW_NONE, mlflow_stage_of
-from registry.text import can_be_asked_for
-from registry.version import LARGEST_NUMBER
+from slipway.registry.ledger.chain import HEAD_TAG
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.server.guard.guard import PROMPT_TAG, ShownModel
+from slipway.registry.server.guard.protection import Stored, VersionKey
+from slipway.registry.stages import MLFLOW_NONE, mlflow_stage_of
+from slipway.registry.text import can_be_asked_for
+from slipway.registry.version import LARGEST_NUMBER
 
 DELETED = "Deleted_Internal"
 META = sa.MetaData()

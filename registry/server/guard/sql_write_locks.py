@@ -12,12 +12,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from registry.artifacts.file_locks import held_alone, held_shared
-from registry.artifacts.locations import Place
-from registry.errors import Unavailable
-from registry.ledger.sql_history import translated
-from registry.server.guard.write_locks import WAIT_S, WriteLocks, needed_alone, needed_to_store
-from registry.sql_connection import CONNECT
+from slipway.registry.artifacts.file_locks import held_alone, held_shared
+from slipway.registry.artifacts.locations import Place
+from slipway.registry.errors import Unavailable
+from slipway.registry.ledger.sql_history import translated
+from slipway.registry.server.guard.write_locks import WAIT_S, WriteLocks, needed_alone, needed_to_store
+from slipway.registry.sql_connection import CONNECT
 
 LOOK_EVERY_S = 0.05
 STRIPES = 4096  # lock files are not removed: places share them, and sometimes wait for each other needlessly

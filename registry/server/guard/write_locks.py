@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from registry.artifacts.locations import Place
+from slipway.registry.artifacts.locations import Place
 
 WAIT_S = 30.0
 

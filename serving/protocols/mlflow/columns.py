@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from registry.signature import Field, Signature
-from serving.table import Table
+from slipway.registry.signature import Field, Signature
+from slipway.serving.table import Table
 
 # Beyond 2^53 an integer that becomes a float32 is rounded once or twice, as its way may be; far beyond it is infinite.
 FLOAT = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]

@@ -7,7 +7,7 @@ without the header is refused: MLflow's server fails on it.
 from collections.abc import Mapping
 from enum import Enum
 
-from registry.errors import InvalidInput
+from slipway.registry.errors import InvalidInput
 
 CODE = "wrong-content-type"
 JSON = "application/json"

@@ -1,7 +1,7 @@
 """From a request's bytes to a `Table`, for requests that are plain: compiled once for each signature.
 
 Plain means: MLflow accepts the request, with these very values, without a doubt. Everything else goes to MLflow's own
-code in the slow lane (`serving.slow_lane.lane`), which decides whether it is accepted and what it means.
+code in the slow lane (`slipway.serving.slow_lane.lane`), which decides whether it is accepted and what it means.
 """
 
 import re
@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from registry.signature import Field, Signature
-from serving.protocols.mlflow.columns import JSON_TYPES, Layout, is_of_columns, list_of, object_type, row_type
-from serving.protocols.mlflow.readers import Objects, Params, Plain, Reader, reader, split_reader
+from slipway.registry.signature import Field, Signature
+from slipway.serving.protocols.mlflow.columns import JSON_TYPES, Layout, is_of_columns, list_of, object_type, row_type
+from slipway.serving.protocols.mlflow.readers import Objects, Params, Plain, Reader, reader, split_reader
 
 __all__ = ["Decoder", "Plain", "compile_decoder"]
 

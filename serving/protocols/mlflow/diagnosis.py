@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from registry.signature import Field, Signature
+from slipway.registry.signature import Field, Signature
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 ONE_FORM = f"the body must be a JSON object with exactly one of {', '.join(FORMS)}"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from registry.errors import InvalidInput
-from registry.signature import Signature
-from serving.protocols.mlflow.columns import is_of_columns
+from slipway.registry.errors import InvalidInput
+from slipway.registry.signature import Signature
+from slipway.serving.protocols.mlflow.columns import is_of_columns
 
 CODE = "wrong-input"
 HINT = 'send {"features": [1.5, 2.0]} for one row, [[…], […]] for rows in the signature\'s order, or [{"column": 1.5}]'

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from serving.protocols.mlflow.content_type import CSV, JSON, PARQUET, BodyKind, body_kind
-from serving.protocols.mlflow.decoding import Decoder, compile_decoder
-from serving.protocols.mlflow.predictions import encode, encode_unwrapped
-from serving.protocols.mlflow.readers import Plain
+from slipway.serving.protocols.mlflow.content_type import CSV, JSON, PARQUET, BodyKind, body_kind
+from slipway.serving.protocols.mlflow.decoding import Decoder, compile_decoder
+from slipway.serving.protocols.mlflow.predictions import encode, encode_unwrapped
+from slipway.serving.protocols.mlflow.readers import Plain
 
 __all__ = [
     "FORMS",

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from registry.signature import Signature
-from serving.table import Table
+from slipway.registry.signature import Signature
+from slipway.serving.table import Table
 
 
 def table_of(frame: pd.DataFrame, signature: Signature) -> Table:

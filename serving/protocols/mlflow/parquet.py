@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from registry.signature import Field, Signature
-from serving.protocols.mlflow.columns import ARRAY_TYPES
-from serving.protocols.mlflow.decoding import plain_params
-from serving.protocols.mlflow.readers import Params, Plain
-from serving.table import Table
+from slipway.registry.signature import Field, Signature
+from slipway.serving.protocols.mlflow.columns import ARRAY_TYPES
+from slipway.serving.protocols.mlflow.decoding import plain_params
+from slipway.serving.protocols.mlflow.readers import Params, Plain
+from slipway.serving.table import Table
 
 # For each type: Arrow's, and what pandas may say in the file's metadata that it wrote.
 FILE_TYPES: Mapping[str, tuple[frozenset[Any], frozenset[str]]] = {

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from registry.signature import Field
-from serving.protocols.mlflow.columns import Layout, list_of, row_type
-from serving.runtimes.runner import PREDICT
-from serving.table import Table
+from slipway.registry.signature import Field
+from slipway.serving.protocols.mlflow.columns import Layout, list_of, row_type
+from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.table import Table
 
 # Orders of columns that are remembered for one model: clients have few, and who sends thousands pays for each.
 MOST_ORDERS = 64

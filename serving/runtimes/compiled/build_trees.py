@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
-from serving.runtimes.compiled.preprocessing import Matrix, Places
+from slipway.serving.runtimes.compiled.preprocessing import Matrix, Places
 
 INPUT = "X"
 OUTPUT = "Y"

@@ -16,8 +16,8 @@ from scipy.sparse import issparse
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from serving.runtimes.compiled.preprocessing import Category, Matrix
-from serving.runtimes.compiled.unsupported import NotCompilable, type_name
+from slipway.serving.runtimes.compiled.preprocessing import Category, Matrix
+from slipway.serving.runtimes.compiled.unsupported import NotCompilable, type_name
 
 ENCODERS = (OneHotEncoder, OrdinalEncoder)
 WIDEST = 5000

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.runtimes.compiled.estimator_parts import EstimatorParts
-from serving.runtimes.compiled.preprocessing import Preparation
-from serving.runtimes.compiled.unsupported import NotCompilable
-from serving.runtimes.stored import Arrays, preparation_to_store
+from slipway.serving.runtimes.compiled.estimator_parts import EstimatorParts
+from slipway.serving.runtimes.compiled.preprocessing import Preparation
+from slipway.serving.runtimes.compiled.unsupported import NotCompilable
+from slipway.serving.runtimes.stored import Arrays, preparation_to_store
 
 
 def compiled_to_store(

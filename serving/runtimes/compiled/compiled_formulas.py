@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.runtimes.compiled.estimators import Linear, Network
-from serving.runtimes.compiled.formulas import Classes, Finite
-from serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
-from serving.runtimes.stored import Stored
+from slipway.serving.runtimes.compiled.estimators import Linear, Network
+from slipway.serving.runtimes.compiled.formulas import Classes, Finite
+from slipway.serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
+from slipway.serving.runtimes.stored import Stored
 
 
 def open_formulas(stored: Stored, model_folder: Path) -> MatrixRunner:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from serving.runtimes.compiled.compiled_formulas import stored_classes, stored_finite
-from serving.runtimes.compiled.forests import Boosting, Leaves, Mean, Votes
-from serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
-from serving.runtimes.compiled.trees import Trees
-from serving.runtimes.stored import Stored
+from slipway.serving.runtimes.compiled.compiled_formulas import stored_classes, stored_finite
+from slipway.serving.runtimes.compiled.forests import Boosting, Leaves, Mean, Votes
+from slipway.serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
+from slipway.serving.runtimes.compiled.trees import Trees
+from slipway.serving.runtimes.stored import Stored
 
 
 def open_trees(stored: Stored, model_folder: Path) -> MatrixRunner:

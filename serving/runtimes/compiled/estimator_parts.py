@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier
 
-from serving.runtimes.compiled.preprocessing import Matrix
-from serving.runtimes.compiled.unsupported import NotCompilable, type_name
+from slipway.serving.runtimes.compiled.preprocessing import Matrix
+from slipway.serving.runtimes.compiled.unsupported import NotCompilable, type_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

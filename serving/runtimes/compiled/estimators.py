@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.runtimes.compiled.formulas import PROBABILITIES, Classes, Finite, expit, softmax, two_columns
-from serving.runtimes.compiled.preprocessing import Matrix
+from slipway.serving.runtimes.compiled.formulas import PROBABILITIES, Classes, Finite, expit, softmax, two_columns
+from slipway.serving.runtimes.compiled.preprocessing import Matrix
 
 Answer = Callable[[Matrix], Any]
 

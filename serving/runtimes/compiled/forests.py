@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.runtimes.compiled.estimators import Answer, decide
-from serving.runtimes.compiled.formulas import LINKS, PROBABILITIES, Classes, Finite
-from serving.runtimes.compiled.preprocessing import Matrix
-from serving.runtimes.compiled.trees import Trees
+from slipway.serving.runtimes.compiled.estimators import Answer, decide
+from slipway.serving.runtimes.compiled.formulas import LINKS, PROBABILITIES, Classes, Finite
+from slipway.serving.runtimes.compiled.preprocessing import Matrix
+from slipway.serving.runtimes.compiled.trees import Trees
 
 EXACT_BITS = 53
 ROWS_AT_ONCE = 1024

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.runtimes.compiled.preprocessing import Matrix
+from slipway.serving.runtimes.compiled.preprocessing import Matrix
 
 Labels = npt.NDArray[Any]
 

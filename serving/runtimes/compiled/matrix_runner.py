@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from registry.errors import InvalidInput
-from serving.runtimes.compiled.estimators import Answer
-from serving.runtimes.compiled.preprocessing import Preparation, missing_columns
-from serving.runtimes.runner import RunnerReport
-from serving.runtimes.stored import Stored, preparation_from_store
-from serving.table import Table
+from slipway.registry.errors import InvalidInput
+from slipway.serving.runtimes.compiled.estimators import Answer
+from slipway.serving.runtimes.compiled.preprocessing import Preparation, missing_columns
+from slipway.serving.runtimes.runner import RunnerReport
+from slipway.serving.runtimes.stored import Stored, preparation_from_store
+from slipway.serving.table import Table
 
 
 class MatrixRunner:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from registry.errors import InvalidInput
-from serving.table import Table
+from slipway.registry.errors import InvalidInput
+from slipway.serving.table import Table
 
 Matrix = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.runtimes.compiled import read_linear, read_trees
-from serving.runtimes.compiled.estimator_parts import EstimatorParts
-from serving.runtimes.compiled.unsupported import NotCompilable, type_name
+from slipway.serving.runtimes.compiled import read_linear, read_trees
+from slipway.serving.runtimes.compiled.estimator_parts import EstimatorParts
+from slipway.serving.runtimes.compiled.unsupported import NotCompilable, type_name
 
 
 def read_estimator(fitted: Any) -> EstimatorParts:

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import linear_model, neural_network, svm
 
-from serving.runtimes.compiled.estimator_parts import EstimatorParts, class_labels, require_own_labels
-from serving.runtimes.compiled.unsupported import NotCompilable, type_name
+from slipway.serving.runtimes.compiled.estimator_parts import EstimatorParts, class_labels, require_own_labels
+from slipway.serving.runtimes.compiled.unsupported import NotCompilable, type_name
 
 LINEAR_CLASSIFIERS = (
     linear_model.LogisticRegression,

@@ -17,10 +17,10 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from registry.signature import Field
-from serving.runtimes.compiled.categories import ENCODERS, Source, read_categories
-from serving.runtimes.compiled.preprocessing import Category, Matrix, Numbers, Places, Preparation, Single, Step
-from serving.runtimes.compiled.unsupported import NotCompilable, type_name
+from slipway.registry.signature import Field
+from slipway.serving.runtimes.compiled.categories import ENCODERS, Source, read_categories
+from slipway.serving.runtimes.compiled.preprocessing import Category, Matrix, Numbers, Places, Preparation, Single, Step
+from slipway.serving.runtimes.compiled.unsupported import NotCompilable, type_name
 
 NUMERIC = frozenset({"double", "boolean", "long", "integer"})
 NOTHING: Matrix = np.empty(0)

@@ -8,11 +8,11 @@ import numpy.typing as npt
 from sklearn import ensemble, tree
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from serving.runtimes.compiled.build_trees import Tree, build_trees, constant_tree
-from serving.runtimes.compiled.estimator_parts import EstimatorParts, class_labels
-from serving.runtimes.compiled.forests import bits_of_a_count, counts_in_a_double
-from serving.runtimes.compiled.preprocessing import Matrix
-from serving.runtimes.compiled.unsupported import NotCompilable, type_name
+from slipway.serving.runtimes.compiled.build_trees import Tree, build_trees, constant_tree
+from slipway.serving.runtimes.compiled.estimator_parts import EstimatorParts, class_labels
+from slipway.serving.runtimes.compiled.forests import bits_of_a_count, counts_in_a_double
+from slipway.serving.runtimes.compiled.preprocessing import Matrix
+from slipway.serving.runtimes.compiled.unsupported import NotCompilable, type_name
 
 CLASSIFICATION_TREES = (tree.DecisionTreeClassifier, tree.ExtraTreeClassifier)
 REGRESSION_TREES = (tree.DecisionTreeRegressor, tree.ExtraTreeRegressor)

@@ -6,10 +6,10 @@ from typing import Any
 
 from skops import io
 
-from registry.gate.safety.native_content import require_sound
-from serving.runtimes.compiled.estimators import Answer
-from serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
-from serving.runtimes.stored import Stored
+from slipway.registry.gate.safety.native_content import require_sound
+from slipway.serving.runtimes.compiled.estimators import Answer
+from slipway.serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
+from slipway.serving.runtimes.stored import Stored
 
 METHODS = ("predict", "predict_proba", "predict_log_proba")
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from serving.runtimes.compiled.preprocessing import Matrix
+from slipway.serving.runtimes.compiled.preprocessing import Matrix
 
 OUTPUTS = ["Y"]
 QUIET = 3

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from registry.profile import CategoricalProfile, NumericProfile, Profile
-from registry.signature import Field
-from serving.runtimes.compiled.build_trees import float32_limits
-from serving.runtimes.compiled.categories import UNSEEN
-from serving.runtimes.compiled.preprocessing import Category, Matrix, Numbers, Preparation, Single, Step
-from serving.table import Table
+from slipway.registry.profile import CategoricalProfile, NumericProfile, Profile
+from slipway.registry.signature import Field
+from slipway.serving.runtimes.compiled.build_trees import float32_limits
+from slipway.serving.runtimes.compiled.categories import UNSEEN
+from slipway.serving.runtimes.compiled.preprocessing import Category, Matrix, Numbers, Preparation, Single, Step
+from slipway.serving.table import Table
 
 MOST_REAL = 2000
 MIXED = 1000

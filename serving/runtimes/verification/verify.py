@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from serving.runtimes.verification.hard_rows import HardRows, take
-from serving.table import Table
+from slipway.serving.runtimes.verification.hard_rows import HardRows, take
+from slipway.serving.table import Table
 
 RELATIVE = 1e-9
 ABSOLUTE = 1e-12

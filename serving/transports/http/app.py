@@ -1,6 +1,7 @@
 """The ASGI application: every route of a worker, whoever speaks HTTP before it.
 
-Scoring routes are usually answered by `serving.transports.http.connections` already; here they are answered the same.
+Scoring routes are usually answered by `slipway.serving.transports.http.connections` already; here they are answered the
+same.
 """
 
 import json
@@ -9,13 +10,13 @@ from importlib.metadata import version
 from time import perf_counter
 from typing import Any
 
-from registry.errors import InvalidInput, SlipwayError
-from serving.engine.answer import Answer, refusal
-from serving.engine.engine import Request, Slot
-from serving.engine.metrics import exposition
-from serving.transports.http.connections import too_large
-from serving.transports.http.door import Door
-from serving.transports.http.routes import Route, find_slot, no_such_route
+from slipway.registry.errors import InvalidInput, SlipwayError
+from slipway.serving.engine.answer import Answer, refusal
+from slipway.serving.engine.engine import Request, Slot
+from slipway.serving.engine.metrics import exposition
+from slipway.serving.transports.http.connections import too_large
+from slipway.serving.transports.http.door import Door
+from slipway.serving.transports.http.routes import Route, find_slot, no_such_route
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -15,11 +15,11 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from registry.errors import InvalidInput
-from serving.engine.answer import Answer, refusal
-from serving.engine.engine import Request
-from serving.transports.http.door import Door
-from serving.transports.http.routes import Route
+from slipway.registry.errors import InvalidInput
+from slipway.serving.engine.answer import Answer, refusal
+from slipway.serving.engine.engine import Request
+from slipway.serving.transports.http.door import Door
+from slipway.serving.transports.http.routes import Route
 
 CONTENT_TYPE, REQUEST_ID = b"content-type", b"x-request-id"
 # So much of a refused body is read and thrown away: a client that is cut off while it sends never reads the refusal.

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.engine.engine import Engine, Request
-from serving.engine.metrics import Snapshot
-from serving.transports.http.routes import Route, scoring_routes
+from slipway.serving.engine.engine import Engine, Request
+from slipway.serving.engine.metrics import Snapshot
+from slipway.serving.transports.http.routes import Route, scoring_routes
 
 SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote, unquote
 
-from registry.errors import NotFound
-from serving.engine.engine import Engine, Slot
-from serving.protocols.mlflow.forms import FORMS, Form
+from slipway.registry.errors import NotFound
+from slipway.serving.engine.engine import Engine, Slot
+from slipway.serving.protocols.mlflow.forms import FORMS, Form
 
 Route = tuple[Slot, Form]
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import click
 import pytest
 
-import slipway
-from registry.console import print_table, say
-from registry.errors import Conflict
+from slipway import command_line
+from slipway.registry.console import print_table, say
+from slipway.registry.errors import Conflict
 
 
 def test_brackets_are_shown_and_no_markup(capsys: pytest.CaptureFixture[str]):
@@ -23,7 +23,7 @@ def test_nothing_that_somebody_wrote_moves_the_cursor(capsys: pytest.CaptureFixt
     """Neither in tables nor in what is said, errors included; what no terminal could be sent is written out."""
     print_table(f"a{wicked}b", ["reason"], [[f"c{wicked}d"]])
     say(f"e{wicked}f")
-    slipway.report(Conflict(f"g{wicked}h", code="x", hint=f"i{wicked}j"), as_json=False)
+    command_line.report(Conflict(f"g{wicked}h", code="x", hint=f"i{wicked}j"), as_json=False)
     said = "".join(capsys.readouterr())
     assert wicked not in said
     assert "e" + ascii(wicked)[1:-1] + "f" in said
@@ -31,7 +31,7 @@ def test_nothing_that_somebody_wrote_moves_the_cursor(capsys: pytest.CaptureFixt
 
 def test_an_error_is_one_line_whatever_reason_it_repeats(capsys: pytest.CaptureFixture[str]):
     """Another's reason cannot pretend to be a line of ours."""
-    slipway.report(Conflict("was archived: bad\nhint: rm -rf", code="x", hint=None), as_json=False)
+    command_line.report(Conflict("was archived: bad\nhint: rm -rf", code="x", hint=None), as_json=False)
     assert capsys.readouterr().err == "error: was archived: bad hint: rm -rf\n"
 
 
@@ -49,9 +49,9 @@ def text_options(command: click.Command, words: list[str]) -> Iterator[list[str]
 # decision, which tells what it needs.
 EMPTY = [
     words
-    for name in slipway.COMMANDS
+    for name in command_line.COMMANDS
     if name not in ("train", "tune")
-    for words in text_options(slipway.LazyGroup().get_command(click.Context(slipway.cli), name), [name])
+    for words in text_options(command_line.LazyGroup().get_command(click.Context(command_line.cli), name), [name])
     if words[-1] != "--reason="
 ]
 
@@ -61,7 +61,7 @@ def test_an_option_with_an_empty_text_is_not_taken_for_one_that_was_left_out(
     capsys: pytest.CaptureFixture[str], words: list[str]
 ):
     """An unset variable of a shell leaves one; what was asked for is not what would be answered."""
-    assert slipway.run(words) == 2
+    assert command_line.run(words) == 2
     said = capsys.readouterr().err
     assert f"Invalid value for '{words[-1].removesuffix('=')}'" in said
     assert "it is empty; give a text, or leave the option out" in said

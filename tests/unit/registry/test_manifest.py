@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from registry.manifest import Manifest, differences, manifest_of
+from slipway.registry.manifest import Manifest, differences, manifest_of
 
 
 def folder_with(folder: Path, files: dict[str, str]) -> Path:

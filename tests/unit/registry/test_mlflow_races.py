@@ -4,7 +4,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, RESOURCE_ALREADY_EXISTS
 
-from registry.mlflow_races import ATTEMPTS, repeated_after_races
+from slipway.registry.mlflow_races import ATTEMPTS, repeated_after_races
 
 LOST = [
     MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name", error_code=BAD_REQUEST),

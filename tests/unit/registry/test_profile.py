@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from registry.profile import CategoricalProfile, NumericProfile, Profile, numeric_profile, profile_columns
+from slipway.registry.profile import CategoricalProfile, NumericProfile, Profile, numeric_profile, profile_columns
 
 
 def test_numbers_are_described_by_quantiles():

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from registry.rows import content_digest, row_ids
+from slipway.registry.rows import content_digest, row_ids
 
 CELLS = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(max_size=5), st.booleans())
 

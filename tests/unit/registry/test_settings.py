@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from registry.errors import InvalidInput, NotFound
-from registry.settings import RegistrySettings, Section, load_settings, policy_place
+from slipway.registry.errors import InvalidInput, NotFound
+from slipway.registry.settings import RegistrySettings, Section, load_settings, policy_place
 
 
 class Vault(Section):

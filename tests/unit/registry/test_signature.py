@@ -7,7 +7,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import Array
 
-from registry.signature import Field, Signature, stored_signature
+from slipway.registry.signature import Field, Signature, stored_signature
 
 
 def stored(folder: Path, inputs: Schema, *params: ParamSpec, **flags: bool) -> Signature:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry.errors import InvalidInput
-from registry.stages import find_stage, mlflow_stage_of, require_stage_names
+from slipway.registry.errors import InvalidInput
+from slipway.registry.stages import find_stage, mlflow_stage_of, require_stage_names
 
 
 @pytest.mark.parametrize(

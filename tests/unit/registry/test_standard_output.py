@@ -3,16 +3,15 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import slipway
-from registry.standard_output import DOCUMENTS
+from slipway import command_line
+from slipway.registry.standard_output import DOCUMENTS
 
 NOISY = """
 import os, subprocess, sys
-from registry.standard_output import DOCUMENTS
+from slipway.registry.standard_output import DOCUMENTS
 print("before")
 with DOCUMENTS.alone():
     print("a library's word")
@@ -26,8 +25,7 @@ os.write(1, b"the end\\n")
 
 def test_only_documents_reach_standard_output():
     """What Python, C and child processes write meanwhile goes to standard error; afterwards all is as before."""
-    root = Path(slipway.__file__).parent
-    shown = subprocess.run([sys.executable, "-X", "utf8", "-c", NOISY], capture_output=True, cwd=root, check=True)
+    shown = subprocess.run([sys.executable, "-X", "utf8", "-c", NOISY], capture_output=True, check=True)
     assert shown.stdout.decode().splitlines() == ["before", '{"found": "Köln"}', "after", "the end"]
     assert set(shown.stderr.decode().splitlines()) == {"a library's word", "one in C", "a child"}
 
@@ -43,5 +41,5 @@ def test_a_stream_in_its_place_is_used_as_it_is(capsys: pytest.CaptureFixture[st
 
 def test_an_error_is_the_only_document(capsys: pytest.CaptureFixture[str]):
     """Also one of the command line itself."""
-    assert slipway.run(["train", "--json", "--nonsense"]) == 2
+    assert command_line.run(["train", "--json", "--nonsense"]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"

@@ -6,8 +6,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from registry.errors import InvalidInput
-from registry.text import (
+from slipway.registry.errors import InvalidInput
+from slipway.registry.text import (
     DETAILS_DEPTH,
     NAME_CHARACTERS,
     REASON_CHARACTERS,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry.errors import InvalidInput
-from registry.version import parse_ref
+from slipway.registry.errors import InvalidInput
+from slipway.registry.version import parse_ref
 
 
 @pytest.mark.parametrize(("text", "number", "alias"), [("churn/5", 5, None), ("churn@production", None, "production")])

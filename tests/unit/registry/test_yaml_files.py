@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from registry.errors import InvalidInput
-from registry.policy.policy import load_policy
-from registry.policy.policy_file import PolicyFile
-from registry.settings import RegistrySettings, load_settings
-from registry.yaml_files import parsed
+from slipway.registry.errors import InvalidInput
+from slipway.registry.policy.policy import load_policy
+from slipway.registry.policy.policy_file import PolicyFile
+from slipway.registry.settings import RegistrySettings, load_settings
+from slipway.registry.yaml_files import parsed
 
 POLICY = "stages: {production: {checks: {lineage: {}}}}\n"
 DEEP = "[" * 5000 + "]" * 5000

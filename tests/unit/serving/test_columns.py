@@ -7,9 +7,9 @@ from mlflow.models.utils import _enforce_schema
 from mlflow.pyfunc.scoring_server import infer_and_parse_data
 from mlflow.types import ColSpec, DataType, Schema
 
-from registry.signature import Field
-from serving.runtimes.columns import Columns, is_plain
-from serving.table import Table
+from slipway.registry.signature import Field
+from slipway.serving.runtimes.columns import Columns, is_plain
+from slipway.serving.table import Table
 from tests.generators.runtimes import columns_of, mixed
 
 TYPES = ("double", "string", "boolean", "long", "integer", "float", "datetime", "binary")

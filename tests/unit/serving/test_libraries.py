@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.runtimes.verification.libraries import other_libraries
+from slipway.serving.runtimes.verification.libraries import other_libraries
 
 NUMPY = version("numpy")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from registry.errors import Corrupt
-from serving.runtimes.open import open_runner
-from serving.runtimes.stored import ARRAYS, DOCUMENT, Stored, read_stored, write_stored
+from slipway.registry.errors import Corrupt
+from slipway.serving.runtimes.open import open_runner
+from slipway.serving.runtimes.stored import ARRAYS, DOCUMENT, Stored, read_stored, write_stored
 from tests.generators.runtimes import report
 
 

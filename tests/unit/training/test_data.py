@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.errors import InvalidInput, NotFound
+from slipway.registry.errors import InvalidInput, NotFound
+from slipway.training.data import load, normalised
+from slipway.training.dataset import ColumnKind
 from tests.generators.datasets import sources
-from training.data import load, normalised
-from training.dataset import ColumnKind
 
 
 def test_a_built_in_dataset_needs_no_file():

@@ -2,9 +2,9 @@
 
 import pytest
 
-from registry.errors import InvalidInput
-from training.estimators import RECIPES, choose_estimator
-from training.spec import Task
+from slipway.registry.errors import InvalidInput
+from slipway.training.estimators import RECIPES, choose_estimator
+from slipway.training.spec import Task
 
 
 def choose(name: str, params: dict | None = None, task: Task = Task.CLASSIFICATION):

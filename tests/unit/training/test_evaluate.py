@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.errors import InvalidInput
-from registry.version import deleted_version
-from training.dataset import Dataset
-from training.evaluate import evaluate
-from training.spec import Task
+from slipway.registry.errors import InvalidInput
+from slipway.registry.version import deleted_version
+from slipway.training.dataset import Dataset
+from slipway.training.evaluate import evaluate
+from slipway.training.spec import Task
 
 
 class Raising:

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from registry.errors import InvalidInput, NotFound
-from registry.rows import row_ids
+from slipway.registry.errors import InvalidInput, NotFound
+from slipway.registry.rows import row_ids
+from slipway.training.holdout import HoldoutScheme, is_held_out, split
 from tests.generators.datasets import dataset_of
-from training.holdout import HoldoutScheme, is_held_out, split
 
 FRACTIONS = st.floats(0.01, 0.99)
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
-from training.dataset import ColumnSchema, kind_of
-from training.identifiers import group_notes, identifier_notes
+from slipway.training.dataset import ColumnSchema, kind_of
+from slipway.training.identifiers import group_notes, identifier_notes
 
 ROWS = 300
 RNG = np.random.default_rng(0)

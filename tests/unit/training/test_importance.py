@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slipway.training.importance import importance_of
+from slipway.training.spec import parse_spec
+from slipway.training.train import TrainedModel, train
 from tests.generators.datasets import customers, dataset_of
-from training.importance import importance_of
-from training.spec import parse_spec
-from training.train import TrainedModel, train
 
 
 def trained_on(frame: pd.DataFrame, target: str, folder: Path, **parameters: object) -> TrainedModel:

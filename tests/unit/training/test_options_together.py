@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.rows import row_ids
+from slipway.registry.rows import row_ids
+from slipway.training.dataset import Dataset
+from slipway.training.importance import importance_of
+from slipway.training.log import ModelToStore, log
+from slipway.training.spec import parse_spec
+from slipway.training.train import train
 from tests.generators.datasets import customers, dataset_of
-from training.dataset import Dataset
-from training.importance import importance_of
-from training.log import ModelToStore, log
-from training.spec import parse_spec
-from training.train import train
 
 OPTIONS = {
     "target": ["churned", "income"],

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.errors import InvalidInput, NotFound
+from slipway.registry.errors import InvalidInput, NotFound
+from slipway.training.quality import refuse_features, refuse_repeated, refuse_table, refuse_target, warnings_for
 from tests.generators.datasets import customers, dataset_of
-from training.quality import refuse_features, refuse_repeated, refuse_table, refuse_target, warnings_for
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.scores import scores
-from training.spec import Task
+from slipway.training.scores import scores
+from slipway.training.spec import Task
 
 DECISIONS = {"accuracy", "balanced_accuracy", "precision", "recall", "f1"}
 RANKINGS = {"roc_auc", "average_precision"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry.errors import InvalidInput
-from training.spec import Task, parse_spec
+from slipway.registry.errors import InvalidInput
+from slipway.training.spec import Task, parse_spec
 
 GIVEN = {"data": "sklearn:iris", "target": "target", "model": "iris"}
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry.errors import InvalidInput
-from training.statement import changing_word, only_statement
+from slipway.registry.errors import InvalidInput
+from slipway.training.statement import changing_word, only_statement
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.errors import InvalidInput
-from training.times import times_of
+from slipway.registry.errors import InvalidInput
+from slipway.training.times import times_of
 
 IN_ORDER = [
     (["12/31/2022", "01/06/2023", "06/01/2023"], "%m/%d/%Y"),

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from registry.errors import InvalidInput
+from slipway.registry.errors import InvalidInput
+from slipway.training.data import load
+from slipway.training.dataset import Dataset
+from slipway.training.spec import Task, TrainSpec, parse_spec
+from slipway.training.train import infer_task, train
 from tests.generators.datasets import customers, dataset_of, sources
-from training.data import load
-from training.dataset import Dataset
-from training.spec import Task, TrainSpec, parse_spec
-from training.train import infer_task, train
 
 
 def spec_for(**parameters: object) -> TrainSpec:

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from sklearn.linear_model import RidgeClassifier
 
-from registry.errors import InvalidInput
-from registry.metrics import Direction
+from slipway.registry.errors import InvalidInput
+from slipway.registry.metrics import Direction
+from slipway.training.optuna_search import OptunaSearch
+from slipway.training.space import parse_space
+from slipway.training.spec import parse_spec
+from slipway.training.train import prepare
+from slipway.training.tune import Trial, parse_trials, tune
 from tests.generators.datasets import customers, dataset_of
-from training.optuna_search import OptunaSearch
-from training.space import parse_space
-from training.spec import parse_spec
-from training.train import prepare
-from training.tune import Trial, parse_trials, tune
 
 SPEC = parse_spec(
     {"data": "d", "target": "t", "model": "m", "estimator": "ridge", "cv": "3", "params": '{"tol": 0.01}'}

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.errors import InvalidInput
+from slipway.registry.errors import InvalidInput
+from slipway.training.data import load
+from slipway.training.dataset import Dataset
+from slipway.training.spec import parse_spec
+from slipway.training.train import train
 from tests.generators.datasets import sources
-from training.data import load
-from training.dataset import Dataset
-from training.spec import parse_spec
-from training.train import train
 
 WORDS = ("NA", "None", "null", "nan", "N/A", "NULL", "NaN", "n/a")
 MISSING = ("NA", "?")

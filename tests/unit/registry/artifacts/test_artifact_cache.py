@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from registry.artifacts.artifact_cache import ArtifactCache
-from registry.errors import Corrupt, NotFound, Unavailable
-from registry.manifest import Manifest, manifest_of
+from slipway.registry.artifacts.artifact_cache import ArtifactCache
+from slipway.registry.errors import Corrupt, NotFound, Unavailable
+from slipway.registry.manifest import Manifest, manifest_of
 
 ROOMY = 1 << 30
 MB = 1 << 20

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.artifacts.locations import Place, place_of, places_named, unguarded
+from slipway.registry.artifacts.locations import Place, place_of, places_named, unguarded
 
 BUCKET = "slipway+s3://bucket/mlflow"
 PROTECTED = "mlflow-artifacts:/0/models/m-1/artifacts"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.artifacts.mlflow_location import ALIASED, NUMBERED, is_local
+from slipway.registry.artifacts.mlflow_location import ALIASED, NUMBERED, is_local
 
 
 @pytest.mark.parametrize(

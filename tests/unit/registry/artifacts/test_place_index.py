@@ -3,8 +3,8 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from registry.artifacts.locations import Place
-from registry.artifacts.place_index import PlaceIndex
+from slipway.registry.artifacts.locations import Place
+from slipway.registry.artifacts.place_index import PlaceIndex
 
 PLACES = st.builds(
     lambda store, parts: Place(store, tuple(parts)), st.sampled_from("ab"), st.lists(st.sampled_from("xyz"), max_size=4)

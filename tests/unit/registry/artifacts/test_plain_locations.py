@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry.artifacts.plain_locations import require_plain
-from registry.errors import NotApproved
+from slipway.registry.artifacts.plain_locations import require_plain
+from slipway.registry.errors import NotApproved
 
 
 @pytest.mark.parametrize(

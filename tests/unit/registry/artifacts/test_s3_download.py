@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.artifacts.s3_attempts import Attempts, Patience
-from registry.artifacts.s3_client import Connection, place_of
-from registry.artifacts.s3_download import RANGE_BYTES, download, ranges_of
-from registry.artifacts.s3_journal import NAME, Journal, Range
-from registry.artifacts.s3_listing import Listing, StoredFile
-from registry.errors import Corrupt, InvalidInput, NotFound, SlipwayError, Unavailable
+from slipway.registry.artifacts.s3_attempts import Attempts, Patience
+from slipway.registry.artifacts.s3_client import Connection, place_of
+from slipway.registry.artifacts.s3_download import RANGE_BYTES, download, ranges_of
+from slipway.registry.artifacts.s3_journal import NAME, Journal, Range
+from slipway.registry.artifacts.s3_listing import Listing, StoredFile
+from slipway.registry.errors import Corrupt, InvalidInput, NotFound, SlipwayError, Unavailable
 
 
 def stored(size_bytes: int = 100, etag: str = '"1"', path: str = "data/weights") -> StoredFile:

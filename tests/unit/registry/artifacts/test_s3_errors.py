@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 from urllib3.exceptions import ProtocolError
 
-from registry.artifacts.s3_errors import BY_CLASS, BY_CODE, cause_in_s3, meaning_of, translated
-from registry.errors import Corrupt, InvalidInput, NotFound, SlipwayError, Unavailable
+from slipway.registry.artifacts.s3_errors import BY_CLASS, BY_CODE, cause_in_s3, meaning_of, translated
+from slipway.registry.errors import Corrupt, InvalidInput, NotFound, SlipwayError, Unavailable
 
 # What boto3 can raise otherwise: never in what we ask of it, or bugs of ours that should be seen as such.
 NOT_OURS = frozenset(

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from registry.decisions.carry_out import carry_out
-from registry.decisions.status import status_of
-from registry.errors import Conflict, SlipwayError
-from registry.ledger.chain import verify
-from registry.ledger.situation import look
+from slipway.registry.decisions.carry_out import carry_out
+from slipway.registry.decisions.status import status_of
+from slipway.registry.errors import Conflict, SlipwayError
+from slipway.registry.ledger.chain import verify
+from slipway.registry.ledger.situation import look
 from tests.unit.registry.decisions.test_promote import Desk
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.errors import Unavailable
+from slipway.registry.errors import Unavailable
 from tests.unit.registry.server.test_app import Office, code
 
 BACK = {"model": "m", "reason": "errors doubled"}

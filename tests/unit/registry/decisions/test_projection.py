@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from registry.decisions.carry_out import carry_out, propose, settled
-from registry.decisions.ledger_decisions import LedgerDecisions, going_back
-from registry.decisions.projection import TAG_CHARACTERS
-from registry.decisions.status import status_from, status_of
-from registry.errors import Conflict, InvalidInput, NotFound, SlipwayError, Unavailable
-from registry.ledger.chain import record_of
-from registry.ledger.events import EventKind
-from registry.ledger.situation import look
-from registry.policy.policy import PolicyBook
-from registry.policy.roles import anybody
-from registry.problem import Problem
-from registry.text import require_storable
-from registry.version import VersionRef, parse_ref
+from slipway.registry.decisions.carry_out import carry_out, propose, settled
+from slipway.registry.decisions.ledger_decisions import LedgerDecisions, going_back
+from slipway.registry.decisions.projection import TAG_CHARACTERS
+from slipway.registry.decisions.status import status_from, status_of
+from slipway.registry.errors import Conflict, InvalidInput, NotFound, SlipwayError, Unavailable
+from slipway.registry.ledger.chain import record_of
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.ledger.situation import look
+from slipway.registry.policy.policy import PolicyBook
+from slipway.registry.policy.roles import anybody
+from slipway.registry.problem import Problem
+from slipway.registry.text import require_storable
+from slipway.registry.version import VersionRef, parse_ref
 from tests.doubles.fakes import logged_model
 from tests.unit.registry.decisions.test_promote import Desk
 

@@ -9,27 +9,27 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from registry.decisions.adopt import adoption, adoption_target
-from registry.decisions.archive import archival
-from registry.decisions.carry_out import Decided, carry_out, propose
-from registry.decisions.demote import demotion
-from registry.decisions.ledger_decisions import LedgerDecisions
-from registry.decisions.promote import promotion, what_next
-from registry.decisions.record_files import Recorded
-from registry.decisions.rollback import left_by_rollback, rollback, rollback_target
-from registry.decisions.status import status_of
-from registry.decisions.who import Who, say_why
-from registry.errors import Conflict, InvalidInput, NotApproved, NotFound
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import Finding, Outcome, Verdict
-from registry.ledger.chain import verify
-from registry.ledger.events import Event
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import Situation, look
-from registry.manifest import Manifest
-from registry.policy.policy import PolicyBook
-from registry.policy.roles import anybody
-from registry.version import VersionRef
+from slipway.registry.decisions.adopt import adoption, adoption_target
+from slipway.registry.decisions.archive import archival
+from slipway.registry.decisions.carry_out import Decided, carry_out, propose
+from slipway.registry.decisions.demote import demotion
+from slipway.registry.decisions.ledger_decisions import LedgerDecisions
+from slipway.registry.decisions.promote import promotion, what_next
+from slipway.registry.decisions.record_files import Recorded
+from slipway.registry.decisions.rollback import left_by_rollback, rollback, rollback_target
+from slipway.registry.decisions.status import status_of
+from slipway.registry.decisions.who import Who, say_why
+from slipway.registry.errors import Conflict, InvalidInput, NotApproved, NotFound
+from slipway.registry.gate.grounds import Grounds
+from slipway.registry.gate.verdict import Finding, Outcome, Verdict
+from slipway.registry.ledger.chain import verify
+from slipway.registry.ledger.events import Event
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import Situation, look
+from slipway.registry.manifest import Manifest
+from slipway.registry.policy.policy import PolicyBook
+from slipway.registry.policy.roles import anybody
+from slipway.registry.version import VersionRef
 from tests.doubles.fakes import FakeHistory, FakeModelRegistry, logged_model
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from registry.decisions.recorded_verdict import Recorded, record, report_path
-from registry.gate.verdict import Outcome
-from registry.ledger.situation import look
-from registry.version import VersionRef
+from slipway.registry.decisions.recorded_verdict import Recorded, record, report_path
+from slipway.registry.gate.verdict import Outcome
+from slipway.registry.ledger.situation import look
+from slipway.registry.version import VersionRef
 from tests.unit.registry.gate.test_gate import CHECKS, Bench
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from registry.engines.http_heartbeats import HttpHeartbeats
-from registry.errors import NotApproved
+from slipway.registry.engines.http_heartbeats import HttpHeartbeats
+from slipway.registry.errors import NotApproved
 
 
 @dataclass

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from registry.gate.checks import approval, champion, lineage, metric
-from registry.gate.evidence import Evidence
-from registry.gate.verdict import Outcome
-from registry.ledger.events import EventKind
-from registry.model_registry import Given, Measured, Origin
-from registry.policy.policy import ApprovalRule, ChampionRule, LineageRule, MetricRule
+from slipway.registry.gate.checks import approval, champion, lineage, metric
+from slipway.registry.gate.evidence import Evidence
+from slipway.registry.gate.verdict import Outcome
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.model_registry import Given, Measured, Origin
+from slipway.registry.policy.policy import ApprovalRule, ChampionRule, LineageRule, MetricRule
 from tests.unit.registry.gate.checks.test_checks import NOW, approved, evidence, only
 from tests.unit.registry.ledger.test_history import event
 

@@ -12,22 +12,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.decisions.carry_out import carry_out
-from registry.decisions.ledger_decisions import deciding
-from registry.decisions.recorded_verdict import record
-from registry.errors import Conflict, Corrupt, NotFound, Unavailable
-from registry.gate.check_runner import run_here
-from registry.gate.evidence import Rows, Tools
-from registry.gate.gate import Gate, assess, gathered, still_valid
-from registry.gate.grounds import Grounds
-from registry.gate.verdict import Finding, Outcome, Verdict
-from registry.ledger.events import EventKind
-from registry.ledger.situation import look
-from registry.manifest import copied, manifest_of
-from registry.model_registry import Measured, Origin
-from registry.rows import row_ids
-from registry.version import VersionRef
-from registry.versions.register import register
+from slipway.registry.decisions.carry_out import carry_out
+from slipway.registry.decisions.ledger_decisions import deciding
+from slipway.registry.decisions.recorded_verdict import record
+from slipway.registry.errors import Conflict, Corrupt, NotFound, Unavailable
+from slipway.registry.gate.check_runner import run_here
+from slipway.registry.gate.evidence import Rows, Tools
+from slipway.registry.gate.gate import Gate, assess, gathered, still_valid
+from slipway.registry.gate.grounds import Grounds
+from slipway.registry.gate.verdict import Finding, Outcome, Verdict
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.ledger.situation import look
+from slipway.registry.manifest import copied, manifest_of
+from slipway.registry.model_registry import Measured, Origin
+from slipway.registry.rows import row_ids
+from slipway.registry.version import VersionRef
+from slipway.registry.versions.register import register
 from tests.doubles.fakes import logged_model
 from tests.unit.registry.decisions.test_projection import Refusing
 from tests.unit.registry.decisions.test_promote import Desk

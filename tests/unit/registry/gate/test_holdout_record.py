@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from registry.errors import InvalidInput
-from registry.gate.holdout_record import read_holdout
-from registry.rows import row_ids
+from slipway.registry.errors import InvalidInput
+from slipway.registry.gate.holdout_record import read_holdout
+from slipway.registry.rows import row_ids
 
 DOCUMENT = {"target": "y", "id_columns": ["x"], "data": "d.csv", "data_digest": "sha256:1", "missing_words": ["NA"]}
 IDS = np.array([1, 2], dtype=np.uint64)

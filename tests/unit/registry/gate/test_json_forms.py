@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.gate.json_forms import json_form, plain
+from slipway.registry.gate.json_forms import json_form, plain
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
-from registry.gate.comparison.answers import WrongAnswers, require_alike_alone, said
-from registry.gate.evidence import NO_TOOLS
-from registry.gate.mlflow_model import load_model
+from slipway.registry.gate.comparison.answers import WrongAnswers, require_alike_alone, said
+from slipway.registry.gate.evidence import NO_TOOLS
+from slipway.registry.gate.mlflow_model import load_model
 
 TOOLS = replace(NO_TOOLS, load=load_model)
 

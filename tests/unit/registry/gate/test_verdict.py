@@ -6,10 +6,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from registry.errors import InvalidInput
-from registry.gate.report import MARK, describe, to_html
-from registry.gate.verdict import Finding, Outcome, Verdict, finding_from
-from registry.text import REASON_CHARACTERS
+from slipway.registry.errors import InvalidInput
+from slipway.registry.gate.report import MARK, describe, to_html
+from slipway.registry.gate.verdict import Finding, Outcome, Verdict, finding_from
+from slipway.registry.text import REASON_CHARACTERS
 
 outcomes = st.lists(st.sampled_from(list(Outcome)), min_size=1, max_size=6)
 

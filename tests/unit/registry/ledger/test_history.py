@@ -8,11 +8,11 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-import slipway
-from registry.errors import Corrupt, InvalidInput
-from registry.ledger.chain import Head, Record, parse_head, record_of, until, verify
-from registry.ledger.events import Event, EventKind, event_from_text, first_hash
-from registry.ledger.model_state import after, fold
+from slipway import command_line
+from slipway.registry.errors import Corrupt, InvalidInput
+from slipway.registry.ledger.chain import Head, Record, parse_head, record_of, until, verify
+from slipway.registry.ledger.events import Event, EventKind, event_from_text, first_hash
+from slipway.registry.ledger.model_state import after, fold
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 UID = "default/1/m"
@@ -194,5 +194,5 @@ def test_a_head_prints_as_it_is_read():
 )
 def test_options_that_would_be_ignored_are_refused(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture):
     """A verification that somebody thinks was made, and was not, is worse than none."""
-    assert slipway.run(["history", "m", *words]) == 2
+    assert command_line.run(["history", "m", *words]) == 2
     assert said in capsys.readouterr().err

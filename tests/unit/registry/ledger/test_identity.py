@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from registry.errors import Conflict, NotFound
-from registry.ledger.chain import HEAD_TAG
-from registry.ledger.identity import uid_last_named, uid_named, uid_of
-from registry.registered_model import RegisteredModel
+from slipway.registry.errors import Conflict, NotFound
+from slipway.registry.ledger.chain import HEAD_TAG
+from slipway.registry.ledger.identity import uid_last_named, uid_named, uid_of
+from slipway.registry.registered_model import RegisteredModel
 from tests.doubles.fakes import FakeHistory
 from tests.unit.registry.ledger.test_history import event
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from registry.errors import Conflict
-from registry.ledger.events import Event, EventKind
-from registry.ledger.last_word import counting, require_last_word
+from slipway.registry.errors import Conflict
+from slipway.registry.ledger.events import Event, EventKind
+from slipway.registry.ledger.last_word import counting, require_last_word
 from tests.unit.registry.ledger.test_history import chain, event
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from registry.decisions.decisions import Receipt
-from registry.decisions.http_decisions import HttpDecisions
-from registry.errors import InvalidInput
-from registry.gate.comparison.metric_pairs import SMALLEST_PROBABILITY
-from registry.policy.policy import DEFAULT, FARTHEST, PolicyBook, default_policy, load_policy
-from registry.version import parse_ref
+from slipway.registry.decisions.decisions import Receipt
+from slipway.registry.decisions.http_decisions import HttpDecisions
+from slipway.registry.errors import InvalidInput
+from slipway.registry.gate.comparison.metric_pairs import SMALLEST_PROBABILITY
+from slipway.registry.policy.policy import DEFAULT, FARTHEST, PolicyBook, default_policy, load_policy
+from slipway.registry.version import parse_ref
 
 CHECKS = {"checks": {"lineage": {}}}
 

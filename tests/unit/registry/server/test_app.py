@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 
-from registry.errors import InvalidInput, NotApproved, SlipwayError
-from registry.gate.verdict import Finding, Outcome
-from registry.ledger.events import EventKind
-from registry.ledger.ledger import Ledger
-from registry.ledger.situation import look
-from registry.manifest import Manifest, manifest_of
-from registry.model_registry import Measured, Origin
-from registry.policy.policy import ArtifactRule, PolicyBook
-from registry.server.app import STATUS, answer_to, build_api
-from registry.server.app_routes import Keeper
-from registry.version import Version, parse_ref
+from slipway.registry.errors import InvalidInput, NotApproved, SlipwayError
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.situation import look
+from slipway.registry.manifest import Manifest, manifest_of
+from slipway.registry.model_registry import Measured, Origin
+from slipway.registry.policy.policy import ArtifactRule, PolicyBook
+from slipway.registry.server.app import STATUS, answer_to, build_api
+from slipway.registry.server.app_routes import Keeper
+from slipway.registry.version import Version, parse_ref
 from tests.doubles.asgi import ask
 from tests.doubles.fakes import FakeClaims, FakeHeartbeats, logged_model
 from tests.servers.guarded import Answer

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from registry.errors import Unavailable
-from registry.setup.doctor import (
+from slipway.registry.errors import Unavailable
+from slipway.registry.setup.doctor import (
     Finding,
     FoundCache,
     Outcome,
@@ -30,7 +30,7 @@ from registry.setup.doctor import (
     judge_versions,
     ok,
 )
-from registry.versions.experiment_root import ExperimentRoot
+from slipway.registry.versions.experiment_root import ExperimentRoot
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GB = 10**9

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from registry.errors import InvalidInput
-from registry.settings import RegistrySettings, load_settings
-from registry.setup.server_settings import ServerSettings, TeamSettings
+from slipway.registry.errors import InvalidInput
+from slipway.registry.settings import RegistrySettings, load_settings
+from slipway.registry.setup.server_settings import ServerSettings, TeamSettings
 
 DATABASE, ARTIFACTS = "postgresql://ann:hunter2@db/mlflow", "s3://models/team/"
 

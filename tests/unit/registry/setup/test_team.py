@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from registry.errors import InvalidInput
-from registry.setup.auth_config import AuthConfig, auth_config
-from registry.setup.server_settings import ServerSettings
-from registry.setup.team import missing, prepare
+from slipway.registry.errors import InvalidInput
+from slipway.registry.setup.auth_config import AuthConfig, auth_config
+from slipway.registry.setup.server_settings import ServerSettings
+from slipway.registry.setup.team import missing, prepare
 
 URL = "postgresql://ann:p%40ss@db/mlflow"
 SERVER = ServerSettings(database=URL, artifacts="s3://models", admin_name="50%")

@@ -1,8 +1,8 @@
 """Two versions side by side, the better marked by the metric's direction."""
 
-from registry.metrics import DIRECTIONS, HEADLINE, direction_of
-from registry.model_registry import Measured
-from registry.versions.compare import compare
+from slipway.registry.metrics import DIRECTIONS, HEADLINE, direction_of
+from slipway.registry.model_registry import Measured
+from slipway.registry.versions.compare import compare
 
 
 def test_the_better_is_marked_by_direction():

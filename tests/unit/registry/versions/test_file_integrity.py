@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from registry.errors import Conflict, Corrupt, NotFound
-from registry.ledger.chain import Record
-from registry.ledger.events import EventKind
-from registry.ledger.situation import look
-from registry.manifest import manifest_of
-from registry.model_registry import Measured
-from registry.version import VersionRef
-from registry.versions.file_integrity import (
+from slipway.registry.errors import Conflict, Corrupt, NotFound
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.ledger.situation import look
+from slipway.registry.manifest import manifest_of
+from slipway.registry.model_registry import Measured
+from slipway.registry.version import VersionRef
+from slipway.registry.versions.file_integrity import (
     place_to_read,
     recorded_location,
     recorded_manifest,
     require_known_place,
     require_whole,
 )
-from registry.versions.provenance import recorded_provenance
+from slipway.registry.versions.provenance import recorded_provenance
 from tests.doubles.fakes import logged_model
 from tests.unit.registry.gate.checks.test_checks import stored
 from tests.unit.registry.gate.test_gate import Bench, touch

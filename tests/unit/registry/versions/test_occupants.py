@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from registry.errors import Corrupt, NotApproved, NotFound, SlipwayError, Unavailable
-from registry.ledger.chain import Record
-from registry.ledger.situation import look as look_at
-from registry.registered_model import RegisteredModel
-from registry.version import parse_ref
-from registry.versions.aliases import AliasHolder, Wanted
-from registry.versions.occupants import Placement, Placements
+from slipway.registry.errors import Corrupt, NotApproved, NotFound, SlipwayError, Unavailable
+from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.situation import look as look_at
+from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.version import parse_ref
+from slipway.registry.versions.aliases import AliasHolder, Wanted
+from slipway.registry.versions.occupants import Placement, Placements
 from tests.doubles.fakes import FakeHistory, logged_model
 from tests.unit.registry.decisions.test_promote import Desk
 

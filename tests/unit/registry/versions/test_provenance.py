@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from registry.ledger.events import EventKind
-from registry.model_registry import Given, Measured, Origin
-from registry.version import Version, VersionRef
-from registry.versions.provenance import (
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.model_registry import Given, Measured, Origin
+from slipway.registry.version import Version, VersionRef
+from slipway.registry.versions.provenance import (
     RECORDED_AS,
     Provenance,
     changes_since,

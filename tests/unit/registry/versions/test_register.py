@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from registry.decisions.ledger_decisions import LedgerDecisions
-from registry.decisions.who import say_why
-from registry.errors import Unavailable
-from registry.ledger.ledger import Ledger
-from registry.manifest import Manifest, manifest_of
-from registry.policy.policy import DEFAULT, PolicyBook
-from registry.policy.roles import anybody
-from registry.text import DESCRIPTION_CHARACTERS
-from registry.version import Version, VersionRef
-from registry.versions.file_integrity import recorded_manifest
-from registry.versions.register import MANIFEST_PATH, register
+from slipway.registry.decisions.ledger_decisions import LedgerDecisions
+from slipway.registry.decisions.who import say_why
+from slipway.registry.errors import Unavailable
+from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.manifest import Manifest, manifest_of
+from slipway.registry.policy.policy import DEFAULT, PolicyBook
+from slipway.registry.policy.roles import anybody
+from slipway.registry.text import DESCRIPTION_CHARACTERS
+from slipway.registry.version import Version, VersionRef
+from slipway.registry.versions.file_integrity import recorded_manifest
+from slipway.registry.versions.register import MANIFEST_PATH, register
 from tests.doubles.fakes import FakeHistory, FakeModelRegistry, logged_model
 
 

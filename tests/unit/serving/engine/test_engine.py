@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from registry.errors import InvalidInput, Unavailable
-from serving.engine.answer import Answer
-from serving.engine.engine import Engine, Exchange, Request
-from serving.engine.metrics import added, exposition
-from serving.protocols.mlflow.forms import INVOCATIONS, PREDICT, BodyKind
-from serving.table import Table, joined, split
-from serving.target import Target
+from slipway.registry.errors import InvalidInput, Unavailable
+from slipway.serving.engine.answer import Answer
+from slipway.serving.engine.engine import Engine, Exchange, Request
+from slipway.serving.engine.metrics import added, exposition
+from slipway.serving.protocols.mlflow.forms import INVOCATIONS, PREDICT, BodyKind
+from slipway.serving.table import Table, joined, split
+from slipway.serving.target import Target
 from tests.doubles.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
 
 JSON = b"application/json"

@@ -1,9 +1,9 @@
 """`slipway up` runs scoring servers for what the history has in production, and says where an alias says otherwise."""
 
-from registry.errors import NotApproved
-from registry.version import parse_ref
-from registry.versions.occupants import Placements
-from serving.local.production import InProduction
+from slipway.registry.errors import NotApproved
+from slipway.registry.version import parse_ref
+from slipway.registry.versions.occupants import Placements
+from slipway.serving.local.production import InProduction
 from tests.doubles.fakes import logged_model
 from tests.unit.registry.decisions.test_promote import Desk
 from tests.unit.registry.versions.test_occupants import Counted, FakeAliases

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from registry.setup.server_settings import ServerSettings
-from serving.local.team import shown, team_service
-from serving.local.up import Service
+from slipway.registry.setup.server_settings import ServerSettings
+from slipway.serving.local.team import shown, team_service
+from slipway.serving.local.up import Service
 
 URL = "postgresql://ann:hunter2@db/mlflow"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from registry.errors import Conflict, Unavailable
-from registry.version import Version
-from serving.local.up import Plan, Scored, scoring_service, tracking_service, up
+from slipway.registry.errors import Conflict, Unavailable
+from slipway.registry.version import Version
+from slipway.serving.local.up import Plan, Scored, scoring_service, tracking_service, up
 
 TRACKING = tracking_service(host="127.0.0.1", port=5000, database_uri="sqlite:///m.db", artifact_root=Path("/a"))
 PLAN = Plan(host="127.0.0.1", scoring_port=5001, tracking=TRACKING)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from registry.errors import Corrupt
-from registry.manifest import manifest_of
-from serving.preparation.prepared import Prepared, PreparedVersions
-from serving.target import Sighting, Target
+from slipway.registry.errors import Corrupt
+from slipway.registry.manifest import manifest_of
+from slipway.serving.preparation.prepared import Prepared, PreparedVersions
+from slipway.serving.target import Sighting, Target
 
 TARGET = Target("cancer", "production")
 
@@ -72,7 +72,7 @@ def test_a_changed_byte_is_seen_and_the_version_is_prepared_anew(tmp_path: Path,
 
 def test_runners_that_nobody_looked_for_give_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Those that were, stay."""
-    monkeypatch.setattr("serving.preparation.prepared.MOST_RUNNERS", 2)
+    monkeypatch.setattr("slipway.serving.preparation.prepared.MOST_RUNNERS", 2)
     used = prepare(tmp_path)
     os.utime(used.runner, (1, 1))
     for number in range(3):

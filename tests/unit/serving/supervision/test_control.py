@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from registry.errors import NotFound, Unavailable
-from serving.supervision.control import Peer
+from slipway.registry.errors import NotFound, Unavailable
+from slipway.serving.supervision.control import Peer
 
 
 def talk(scenario: Callable[[Peer, Peer], Awaitable[None]], answer: Any) -> None:

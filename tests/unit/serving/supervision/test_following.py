@@ -2,12 +2,21 @@
 
 import pytest
 
-from registry.versions.aliases import AliasHolder
-from registry.versions.occupants import Placement
-from serving.preparation.prepared import Prepared
-from serving.supervision.following import RETRY_AT_MOST_S, Followed, Seen, Step, failed, problem_of, seen_of, succeeded
-from serving.supervision.following import next_step as step_after
-from serving.target import Sighting, Target
+from slipway.registry.versions.aliases import AliasHolder
+from slipway.registry.versions.occupants import Placement
+from slipway.serving.preparation.prepared import Prepared
+from slipway.serving.supervision.following import (
+    RETRY_AT_MOST_S,
+    Followed,
+    Seen,
+    Step,
+    failed,
+    problem_of,
+    seen_of,
+    succeeded,
+)
+from slipway.serving.supervision.following import next_step as step_after
+from slipway.serving.target import Sighting, Target
 
 TARGET = Target("cancer", "production")
 ONE, TWO = (Sighting(identity="default/1", number=n) for n in (1, 2))

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from registry.errors import NotApproved, SlipwayError, Unavailable
-from registry.versions.aliases import AliasHolder
-from registry.versions.occupants import Placement
-from serving.preparation.prepared import Prepared
-from serving.settings import ServingSettings
-from serving.supervision.following import Followed
-from serving.supervision.supervisor import Supervisor
-from serving.target import Sighting, Target
+from slipway.registry.errors import NotApproved, SlipwayError, Unavailable
+from slipway.registry.versions.aliases import AliasHolder
+from slipway.registry.versions.occupants import Placement
+from slipway.serving.preparation.prepared import Prepared
+from slipway.serving.settings import ServingSettings
+from slipway.serving.supervision.following import Followed
+from slipway.serving.supervision.supervisor import Supervisor
+from slipway.serving.target import Sighting, Target
 from tests.doubles.fakes import FakeHeartbeats
 
 

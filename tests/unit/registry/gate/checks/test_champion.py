@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.gate.checks import champion, metric, own, slices
-from registry.gate.evidence import Evidence, Rows, Subject, Tools
-from registry.gate.verdict import Outcome
-from registry.model_registry import Measured
-from registry.policy.policy import ChampionRule, MetricRule, OwnRule, SlicesRule
-from registry.rows import row_ids
-from registry.versions.compare import compare
+from slipway.registry.gate.checks import champion, metric, own, slices
+from slipway.registry.gate.evidence import Evidence, Rows, Subject, Tools
+from slipway.registry.gate.verdict import Outcome
+from slipway.registry.model_registry import Measured
+from slipway.registry.policy.policy import ChampionRule, MetricRule, OwnRule, SlicesRule
+from slipway.registry.rows import row_ids
+from slipway.registry.versions.compare import compare
 from tests.unit.registry.gate.checks.test_checks import NOW, only, stored, subject
 
 

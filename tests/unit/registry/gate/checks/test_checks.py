@@ -13,15 +13,15 @@ import skops.io
 import yaml
 from sklearn.linear_model import LinearRegression
 
-from registry.errors import InvalidInput
-from registry.gate.check_runner import Job, made
-from registry.gate.checks import approval, artifact, champion, contract, metric, own, servable, slices, soak
-from registry.gate.evidence import Evidence, Rows, Served, Subject, Tools
-from registry.gate.verdict import Finding, Outcome
-from registry.ledger.events import EventKind
-from registry.manifest import manifest_of
-from registry.model_registry import Measured
-from registry.policy.policy import (
+from slipway.registry.errors import InvalidInput
+from slipway.registry.gate.check_runner import Job, made
+from slipway.registry.gate.checks import approval, artifact, champion, contract, metric, own, servable, slices, soak
+from slipway.registry.gate.evidence import Evidence, Rows, Served, Subject, Tools
+from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.ledger.events import EventKind
+from slipway.registry.manifest import manifest_of
+from slipway.registry.model_registry import Measured
+from slipway.registry.policy.policy import (
     ApprovalRule,
     ArtifactRule,
     ChampionRule,
@@ -32,8 +32,8 @@ from registry.policy.policy import (
     SlicesRule,
     SoakRule,
 )
-from registry.rows import row_ids
-from registry.version import Version
+from slipway.registry.rows import row_ids
+from slipway.registry.version import Version
 from tests.unit.registry.ledger.test_history import event
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from registry.gate.comparison.answers import (
+from slipway.registry.gate.comparison.answers import (
     CannotCompare,
     Said,
     WrongAnswers,
@@ -16,7 +16,7 @@ from registry.gate.comparison.answers import (
     require_scores,
     said,
 )
-from registry.gate.evidence import Tools
+from slipway.registry.gate.evidence import Tools
 
 FEATURES = pd.DataFrame({"x": np.linspace(0, 1, 40)})
 

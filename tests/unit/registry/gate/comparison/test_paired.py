@@ -12,10 +12,10 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from benchmarks import draws, rare_kinds
 from benchmarks.draws import Draw
-from registry.gate.comparison.answers import TooFewRows
-from registry.gate.comparison.influences import roc_auc as roc_auc_influences
-from registry.gate.comparison.judgement import decide, holm, judge, rows_to_decide
-from registry.gate.comparison.paired import (
+from slipway.registry.gate.comparison.answers import TooFewRows
+from slipway.registry.gate.comparison.influences import roc_auc as roc_auc_influences
+from slipway.registry.gate.comparison.judgement import decide, holm, judge, rows_to_decide
+from slipway.registry.gate.comparison.paired import (
     Paired,
     accuracy,
     alone,
@@ -26,8 +26,8 @@ from registry.gate.comparison.paired import (
     mean_loss,
     roc_auc,
 )
-from registry.gate.comparison.random_weights import Clusters
-from registry.gate.verdict import Outcome
+from slipway.registry.gate.comparison.random_weights import Clusters
+from slipway.registry.gate.verdict import Outcome
 
 
 def rights(gained: int, lost: int, both: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

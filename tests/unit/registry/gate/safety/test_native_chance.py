@@ -13,8 +13,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from registry.errors import NotApproved
-from registry.gate.safety.native_content import require_sound, require_steady
+from slipway.registry.errors import NotApproved
+from slipway.registry.gate.safety.native_content import require_sound, require_steady
 
 ROWS, LABELS = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
 

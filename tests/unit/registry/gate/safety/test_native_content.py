@@ -46,15 +46,15 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC, SVR, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from registry.errors import NotApproved
-from registry.gate.mlflow_model import load_as_served, load_model
-from registry.gate.safety.formats import REVIEWED_TYPES, risky_parts
-from registry.gate.safety.native_content import require_sound
-from registry.gate.safety.skops_types import untrusted_types
-from serving.runtimes.mlflow_runner import load
-from serving.runtimes.prepare import _parts_of, prepare_runner
-from training.estimators import RECIPES, choose_estimator
-from training.spec import Task
+from slipway.registry.errors import NotApproved
+from slipway.registry.gate.mlflow_model import load_as_served, load_model
+from slipway.registry.gate.safety.formats import REVIEWED_TYPES, risky_parts
+from slipway.registry.gate.safety.native_content import require_sound
+from slipway.registry.gate.safety.skops_types import untrusted_types
+from slipway.serving.runtimes.mlflow_runner import load
+from slipway.serving.runtimes.prepare import _parts_of, prepare_runner
+from slipway.training.estimators import RECIPES, choose_estimator
+from slipway.training.spec import Task
 
 RNG = np.random.default_rng(0)
 X = RNG.random((200, 3))

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
-from registry.gate.safety.contents import onnx_files
+from slipway.registry.gate.safety.contents import onnx_files
 
 X, Y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
 TRAINING = helper.make_node("Dropout", ["x", "half", "yes"], ["y"])

@@ -3,9 +3,9 @@
 from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401
 from sklearn.utils import all_estimators
 
-from registry.gate.safety.reviewed_estimators import REVIEWED_ESTIMATORS
-from registry.gate.safety.skops_nodes import Node
-from registry.gate.safety.skops_places import strange_values
+from slipway.registry.gate.safety.reviewed_estimators import REVIEWED_ESTIMATORS
+from slipway.registry.gate.safety.skops_nodes import Node
+from slipway.registry.gate.safety.skops_places import strange_values
 
 
 def test_every_estimator_of_scikit_learn_is_reviewed():

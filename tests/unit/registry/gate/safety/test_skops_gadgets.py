@@ -50,18 +50,18 @@ from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
-from registry.errors import NotApproved
-from registry.gate.safety.formats import REVIEWED_TYPES, risky_parts
-from registry.gate.safety.judged_loading import held_to_its_format, require_allowed
-from registry.gate.safety.skops_types import untrusted_types
-from registry.policy.policy import default_policy
-from registry.version import Version
+from slipway.registry.errors import NotApproved
+from slipway.registry.gate.safety.formats import REVIEWED_TYPES, risky_parts
+from slipway.registry.gate.safety.judged_loading import held_to_its_format, require_allowed
+from slipway.registry.gate.safety.skops_types import untrusted_types
+from slipway.registry.policy.policy import default_policy
+from slipway.registry.version import Version
+from slipway.training.dataset import ColumnKind, ColumnSchema
+from slipway.training.estimators import RECIPES, choose_estimator
+from slipway.training.pipeline import build_pipeline
+from slipway.training.spec import Task
 from tests.generators.hostile_models import good_model
 from tests.generators.hostile_skops import GADGETS, REWRITTEN, STRANGE, ZIP, Document, edited, writer
-from training.dataset import ColumnKind, ColumnSchema
-from training.estimators import RECIPES, choose_estimator
-from training.pipeline import build_pipeline
-from training.spec import Task
 
 RANDOM = np.random.default_rng(0)
 ROWS = pd.DataFrame(

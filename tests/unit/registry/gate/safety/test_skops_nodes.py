@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import skops.io
 
-from registry.gate.safety.contents import is_skops, is_torch
-from registry.gate.safety.skops_nodes import NotAsWrittenError, read_skops
-from registry.gate.safety.skops_types import untrusted_types
+from slipway.registry.gate.safety.contents import is_skops, is_torch
+from slipway.registry.gate.safety.skops_nodes import NotAsWrittenError, read_skops
+from slipway.registry.gate.safety.skops_types import untrusted_types
 from tests.generators.hostile_skops import REWRITTEN, ZIP, Document, edited, number_of_another
 
 

@@ -9,7 +9,7 @@ from mlflow.store.model_registry.abstract_store import AbstractStore as Abstract
 from mlflow.store.tracking.abstract_store import AbstractStore as AbstractTracking
 from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore as Workspaces
 
-from registry.server.guard import (
+from slipway.registry.server.guard import (
     mlflow_guarded_artifacts,
     mlflow_guarded_registry,
     mlflow_guarded_tracking,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.server.guard.lookalikes import is_plain, looks_like
+from slipway.registry.server.guard.lookalikes import is_plain, looks_like
 
 ALIKE = [
     "production",

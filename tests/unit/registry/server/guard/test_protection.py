@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from registry.artifacts.locations import place_of
-from registry.decisions.projection import PROJECTED_TAGS, STAGE_TAG
-from registry.errors import Conflict, NotApproved, Unavailable
-from registry.ledger.history import History
-from registry.ledger.situation import look
-from registry.policy.policy import PolicyBook
-from registry.server.guard.guard import PROMPT_TAG, ShownModel
-from registry.server.guard.kept import Kept
-from registry.server.guard.protection import Protection, Stored, VersionKey
-from registry.version import parse_ref
+from slipway.registry.artifacts.locations import place_of
+from slipway.registry.decisions.projection import PROJECTED_TAGS, STAGE_TAG
+from slipway.registry.errors import Conflict, NotApproved, Unavailable
+from slipway.registry.ledger.history import History
+from slipway.registry.ledger.situation import look
+from slipway.registry.policy.policy import PolicyBook
+from slipway.registry.server.guard.guard import PROMPT_TAG, ShownModel
+from slipway.registry.server.guard.kept import Kept
+from slipway.registry.server.guard.protection import Protection, Stored, VersionKey
+from slipway.registry.version import parse_ref
 from tests.doubles.fakes import NoWriteLocks, logged_model
 from tests.unit.registry.decisions.test_promote import LOOSE, Desk
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.signature import Field, Signature
-from serving.protocols.mlflow.decoding import Decoder, compile_decoder
+from slipway.registry.signature import Field, Signature
+from slipway.serving.protocols.mlflow.decoding import Decoder, compile_decoder
 
 
 def signature(*columns: tuple[str, str], params: tuple[Field, ...] = ()) -> Signature:

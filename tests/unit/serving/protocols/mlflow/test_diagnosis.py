@@ -8,9 +8,9 @@ import pytest
 from mlflow.models import Model
 from mlflow.types import ParamSpec
 
-from registry.errors import InvalidInput
-from serving.protocols.mlflow.content_type import BodyKind
-from serving.slow_lane.mlflow_parsing import described, judge
+from slipway.registry.errors import InvalidInput
+from slipway.serving.protocols.mlflow.content_type import BodyKind
+from slipway.serving.slow_lane.mlflow_parsing import described, judge
 from tests.generators.scoring_requests import Case, case
 
 SECRET = "s3cret"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry.errors import InvalidInput
-from serving.protocols.mlflow.forms import FORMS, INVOCATIONS, PREDICT, BodyKind, is_json
+from slipway.registry.errors import InvalidInput
+from slipway.serving.protocols.mlflow.forms import FORMS, INVOCATIONS, PREDICT, BodyKind, is_json
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from registry.signature import Field, Signature
-from serving.protocols.mlflow.frames import table_of
+from slipway.registry.signature import Field, Signature
+from slipway.serving.protocols.mlflow.frames import table_of
 
 PLAIN = ("double", "string", "boolean", "integer", "long", "float")
 SIGNATURE = Signature(

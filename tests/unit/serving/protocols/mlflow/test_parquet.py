@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from registry.signature import Field, Signature
-from serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
+from slipway.registry.signature import Field, Signature
+from slipway.serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
 
 SIGNATURE = Signature(
     inputs=(

@@ -10,10 +10,10 @@ from sklearn import ensemble, linear_model, neighbors, neural_network, svm, tree
 from sklearn.base import is_classifier
 from threadpoolctl import threadpool_limits
 
-from serving.runtimes.compiled.read_estimator import read_estimator
-from serving.runtimes.compiled.unsupported import NotCompilable
-from serving.runtimes.verification.verify import differs
-from serving.table import Table
+from slipway.serving.runtimes.compiled.read_estimator import read_estimator
+from slipway.serving.runtimes.compiled.unsupported import NotCompilable
+from slipway.serving.runtimes.verification.verify import differs
+from slipway.serving.table import Table
 from tests.generators.runtimes import columns_of, compiled
 
 FEW: dict[str, Any] = {"n_estimators": 12, "random_state": 0}

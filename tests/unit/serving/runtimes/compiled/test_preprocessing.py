@@ -19,17 +19,17 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from registry.errors import InvalidInput
-from serving.runtimes.compiled.preprocessing import Preparation
-from serving.runtimes.compiled.read_preprocessing import read_preparation, without_checks
-from serving.runtimes.compiled.unsupported import NotCompilable
-from serving.runtimes.stored import preparation_from_store, preparation_to_store
-from serving.table import Table
+from slipway.registry.errors import InvalidInput
+from slipway.serving.runtimes.compiled.preprocessing import Preparation
+from slipway.serving.runtimes.compiled.read_preprocessing import read_preparation, without_checks
+from slipway.serving.runtimes.compiled.unsupported import NotCompilable
+from slipway.serving.runtimes.stored import preparation_from_store, preparation_to_store
+from slipway.serving.table import Table
+from slipway.training.dataset import ColumnSchema, kind_of
+from slipway.training.estimators import RECIPES, choose_estimator
+from slipway.training.pipeline import build_pipeline
+from slipway.training.spec import Task
 from tests.generators.runtimes import columns_of, mixed
-from training.dataset import ColumnSchema, kind_of
-from training.estimators import RECIPES, choose_estimator
-from training.pipeline import build_pipeline
-from training.spec import Task
 
 NUMBERS = ["width", "income"]
 TEXTS = ["city"]

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestRegressor
 
-from serving.runtimes.compiled.build_trees import Tree, build_trees, constant_tree, float32_limits
-from serving.runtimes.compiled.trees import Trees
-from serving.runtimes.verification.hard_rows import neighbours
+from slipway.serving.runtimes.compiled.build_trees import Tree, build_trees, constant_tree, float32_limits
+from slipway.serving.runtimes.compiled.trees import Trees
+from slipway.serving.runtimes.verification.hard_rows import neighbours
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 ORDINARY = st.floats(-1e38, 1e38)

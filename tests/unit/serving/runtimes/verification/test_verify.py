@@ -16,18 +16,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from registry.profile import Profile, profile_columns
-from serving.runtimes.columns import Columns
-from serving.runtimes.compiled.read_estimator import read_estimator
-from serving.runtimes.compiled.read_preprocessing import read_preparation
-from serving.runtimes.verification.hard_rows import HardRows, Known, decimals_of, hard_rows, neighbours
-from serving.runtimes.verification.verify import verify
-from serving.table import Table
+from slipway.registry.profile import Profile, profile_columns
+from slipway.serving.runtimes.columns import Columns
+from slipway.serving.runtimes.compiled.read_estimator import read_estimator
+from slipway.serving.runtimes.compiled.read_preprocessing import read_preparation
+from slipway.serving.runtimes.verification.hard_rows import HardRows, Known, decimals_of, hard_rows, neighbours
+from slipway.serving.runtimes.verification.verify import verify
+from slipway.serving.table import Table
+from slipway.training.dataset import ColumnSchema, kind_of
+from slipway.training.estimators import choose_estimator
+from slipway.training.pipeline import build_pipeline
+from slipway.training.spec import Task
 from tests.generators.runtimes import columns_of, compiled, labels, mixed
-from training.dataset import ColumnSchema, kind_of
-from training.estimators import choose_estimator
-from training.pipeline import build_pipeline
-from training.spec import Task
 
 MOST = 6000
 

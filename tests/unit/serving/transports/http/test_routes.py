@@ -5,10 +5,10 @@ from urllib.parse import quote
 
 import pytest
 
-from registry.errors import NotFound
-from serving.engine.engine import Engine, Slot
-from serving.target import Target
-from serving.transports.http.routes import find_slot, scoring_routes
+from slipway.registry.errors import NotFound
+from slipway.serving.engine.engine import Engine, Slot
+from slipway.serving.target import Target
+from slipway.serving.transports.http.routes import find_slot, scoring_routes
 from tests.doubles.serving_stand_ins import engine_with
 
 CHURN, OTHERS_STAGE = Target("churn", "production"), Target("churn@production", "production")

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 import click
 
-from registry.decisions.command_context import CommandContext
-from registry.errors import InvalidInput, SlipwayError
-from registry.standard_output import DOCUMENTS
-from registry.text import one_line
+from slipway import __version__
+from slipway.registry.decisions.command_context import CommandContext
+from slipway.registry.errors import InvalidInput, SlipwayError
+from slipway.registry.standard_output import DOCUMENTS
+from slipway.registry.text import one_line
 
-__version__ = "0.1.0"
 EXIT_CODES = {"verdict-fail": 3, "verdict-inconclusive": 4, "verdict-error": 4}
 # Importing MLflow and its SQL store makes very many objects and next to no garbage: at Python's own 700 the collector
 # looks through them again and again.
@@ -37,63 +37,75 @@ class LazyCommand(NamedTuple):
 
 
 COMMANDS: dict[str, LazyCommand] = {
-    "train": LazyCommand("training.commands", "train", "Train one estimator, log its run and register the version."),
-    "tune": LazyCommand(
-        "training.commands", "tune", "Search an estimator's parameters, then train and register the best."
+    "train": LazyCommand(
+        "slipway.training.commands", "train", "Train one estimator, log its run and register the version."
     ),
-    "evaluate": LazyCommand("training.commands", "evaluate", "Measure a registered version on a dataset."),
+    "tune": LazyCommand(
+        "slipway.training.commands", "tune", "Search an estimator's parameters, then train and register the best."
+    ),
+    "evaluate": LazyCommand("slipway.training.commands", "evaluate", "Measure a registered version on a dataset."),
     "versions": LazyCommand(
-        "registry.versions.commands", "versions", "List a model's versions: stages, metrics, age, run."
+        "slipway.registry.versions.commands", "versions", "List a model's versions: stages, metrics, age, run."
     ),
     "compare": LazyCommand(
-        "registry.versions.commands", "compare", "Show two versions side by side, the better marked."
+        "slipway.registry.versions.commands", "compare", "Show two versions side by side, the better marked."
     ),
     "register": LazyCommand(
-        "registry.decisions.stage_commands",
+        "slipway.registry.decisions.stage_commands",
         "register",
         "Record a version that was registered elsewhere, with its files as they are now.",
     ),
     "gate": LazyCommand(
-        "registry.decisions.gate_commands", "gate", "Make the checks that the policy asks for, and move nothing."
+        "slipway.registry.decisions.gate_commands",
+        "gate",
+        "Make the checks that the policy asks for, and move nothing.",
     ),
     "approve": LazyCommand(
-        "registry.decisions.gate_commands",
+        "slipway.registry.decisions.gate_commands",
         "approve",
         "Approve a version for a stage, as it is and under the policy as it is.",
     ),
     "promote": LazyCommand(
-        "registry.decisions.gate_commands", "promote", "Move a version into a stage, if the gate lets it."
+        "slipway.registry.decisions.gate_commands", "promote", "Move a version into a stage, if the gate lets it."
     ),
     "rollback": LazyCommand(
-        "registry.decisions.stage_commands", "rollback", "Put back the version that was in production before."
+        "slipway.registry.decisions.stage_commands", "rollback", "Put back the version that was in production before."
     ),
     "status": LazyCommand(
-        "registry.decisions.stage_commands",
+        "slipway.registry.decisions.stage_commands",
         "status",
         "Show what is in every stage, since when, and what was moved behind the history.",
     ),
-    "history": LazyCommand("registry.ledger.history_commands", "history", "Tell who decided what, when and why."),
-    "adopt": LazyCommand(
-        "registry.decisions.stage_commands", "adopt", "Take over a version that has a stage's alias already."
+    "history": LazyCommand(
+        "slipway.registry.ledger.history_commands", "history", "Tell who decided what, when and why."
     ),
-    "demote": LazyCommand("registry.decisions.stage_commands", "demote", "Take a version out of its stage."),
-    "archive": LazyCommand("registry.decisions.stage_commands", "archive", "Rule that nothing goes back to a version."),
+    "adopt": LazyCommand(
+        "slipway.registry.decisions.stage_commands", "adopt", "Take over a version that has a stage's alias already."
+    ),
+    "demote": LazyCommand("slipway.registry.decisions.stage_commands", "demote", "Take a version out of its stage."),
+    "archive": LazyCommand(
+        "slipway.registry.decisions.stage_commands", "archive", "Rule that nothing goes back to a version."
+    ),
     "policy": LazyCommand(
-        "registry.policy.policy_commands", "policy", "Check the policy, or show what it says of a model."
+        "slipway.registry.policy.policy_commands", "policy", "Check the policy, or show what it says of a model."
     ),
     "init": LazyCommand(
-        "registry.setup.init_commands", "init", "Prepare this folder's store, and mend one that only a server can use."
+        "slipway.registry.setup.init_commands",
+        "init",
+        "Prepare this folder's store, and mend one that only a server can use.",
     ),
     "doctor": LazyCommand(
-        "registry.setup.doctor_commands",
+        "slipway.registry.setup.doctor_commands",
         "doctor",
         "Examine what Slipway stands on here; exit 1 where something is wrong.",
     ),
     "serve": LazyCommand(
-        "serving.supervision.serve_commands", "serve", "Answer for what is in a stage, and follow it as it moves."
+        "slipway.serving.supervision.serve_commands",
+        "serve",
+        "Answer for what is in a stage, and follow it as it moves.",
     ),
     "up": LazyCommand(
-        "serving.local.commands", "up", "Run the tracking server with its UI, and scoring for production."
+        "slipway.serving.local.commands", "up", "Run the tracking server with its UI, and scoring for production."
     ),
 }
 
@@ -105,21 +117,26 @@ def call(module: str, attribute: str, *arguments: Any, **named: Any) -> Any:
 
 def at_server() -> bool:
     """Return whether decisions are made at a tracking server: then neither MLflow nor SQLAlchemy is imported here."""
-    found: bool = call("registry.settings", "decided_at_server", os.environ, Path.cwd())
+    found: bool = call("slipway.registry.settings", "decided_at_server", os.environ, Path.cwd())
     return found
 
 
 def decisions() -> Any:
     """Open the decisions of the working folder's ledger, or of its server."""
-    return call("registry.decisions.http_decisions" if at_server() else "registry.decisions.wiring", "open_decisions")
+    return call(
+        "slipway.registry.decisions.http_decisions" if at_server() else "slipway.registry.decisions.wiring",
+        "open_decisions",
+    )
 
 
 def history() -> Any:
     """Open the working folder's ledger, or its server's, to be read."""
     if at_server():
-        return call("registry.ledger.http_history", "open_to_read")
+        return call("slipway.registry.ledger.http_history", "open_to_read")
     return call(
-        "registry.ledger.sql_history", "open_to_read", call("registry.settings", "history_url", os.environ, Path.cwd())
+        "slipway.registry.ledger.sql_history",
+        "open_to_read",
+        call("slipway.registry.settings", "history_url", os.environ, Path.cwd()),
     )
 
 
@@ -128,19 +145,19 @@ def identity(model: str, ledger: Any) -> str:
     if at_server():
         found: str = ledger.identity_of(model)
         return found
-    aliases = call("serving.registry_doors", "open_aliases", os.environ)
-    find = functools.partial(call, "registry.versions.aliases", "model_named", aliases=aliases)
-    named: str = call("registry.ledger.identity", "uid_named", model, ledger, find)
+    aliases = call("slipway.serving.registry_doors", "open_aliases", os.environ)
+    find = functools.partial(call, "slipway.registry.versions.aliases", "model_named", aliases=aliases)
+    named: str = call("slipway.registry.ledger.identity", "uid_named", model, ledger, find)
     return named
 
 
 CONTEXT = CommandContext(
-    serve=functools.partial(call, "serving.local.probe", "serve_once"),
-    read_rows=functools.partial(call, "training.commands", "read_rows"),
+    serve=functools.partial(call, "slipway.serving.local.probe", "serve_once"),
+    read_rows=functools.partial(call, "slipway.training.commands", "read_rows"),
     decisions=decisions,
     history=history,
     identity=identity,
-    serving_cache=lambda: call("serving.settings", "cache_place", os.environ, Path.cwd()),
+    serving_cache=lambda: call("slipway.serving.settings", "cache_place", os.environ, Path.cwd()),
 )
 
 
@@ -226,7 +243,3 @@ def _run(words: list[str], *, as_json: bool) -> int:
         click.echo("stopped", err=True)
         return 130
     return result if isinstance(result, int) else 0
-
-
-if __name__ == "__main__":
-    main()
