@@ -8,9 +8,10 @@ import configparser
 import json
 import ssl
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import HTTPSHandler, Request, build_opener
 
@@ -54,8 +55,8 @@ class SlipwayServer:
                 return self._document(response.read(), int(response.status))
         except HTTPError as error:
             with error:
-                raise self._refusal(error.read(), error.code) from error
-        except (URLError, TimeoutError, OSError) as error:
+                raise self._refusal(_read(error), error.code) from error
+        except (OSError, HTTPException) as error:  # the latter for an answer that breaks off, or is no HTTP
             decided = "" if request.get_method() == "GET" else "; slipway status says whether it was decided"
             raise Unavailable(
                 f"{self.shown} does not answer: {getattr(error, 'reason', error)}",
@@ -94,6 +95,14 @@ class SlipwayServer:
             hint="start it with mlflow server --app-name slipway; or name the history's database: "
             "SLIPWAY_REGISTRY__HISTORY_URI",
         )
+
+
+def _read(error: HTTPError) -> bytes:
+    """Return what a server says of an error; nothing where it breaks off."""
+    try:
+        return error.read()
+    except (OSError, HTTPException):
+        return b""
 
 
 def _authorization(uri: str, environ: Mapping[str, str]) -> dict[str, str]:

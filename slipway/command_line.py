@@ -153,6 +153,7 @@ def identity(model: str, ledger: Any) -> str:
 
 CONTEXT = CommandContext(
     serve=functools.partial(call, "slipway.serving.local.probe", "serve_once"),
+    rehearse=functools.partial(call, "slipway.serving.engine.rehearsal", "rehearsal"),
     read_rows=functools.partial(call, "slipway.training.commands", "read_rows"),
     decisions=decisions,
     history=history,

@@ -6,7 +6,8 @@ while the registry is called. What the registry does not take is reported and ke
 alias was not moved learns it as an error.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from slipway.registry.decisions.projection import (
@@ -19,13 +20,13 @@ from slipway.registry.decisions.projection import (
     project,
 )
 from slipway.registry.decisions.undone_promotion import undoing_what_was_changed
-from slipway.registry.errors import Unavailable
+from slipway.registry.errors import Conflict, Unavailable
 from slipway.registry.ledger.chain import HEAD_TAG, Record, record_of
 from slipway.registry.ledger.events import Event, first_hash
 from slipway.registry.ledger.identity import uid_of
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.model_state import after
-from slipway.registry.ledger.situation import Situation, look, situation_of
+from slipway.registry.ledger.situation import Situation, look
 from slipway.registry.text import require_storable
 
 
@@ -46,16 +47,26 @@ class Decided:
 Decision = Callable[[Situation], Event | None]
 
 
-def agreeing(situation: Situation, ledger: Ledger) -> Situation:
-    """Look again at a model whose aliases are not where the ledger says, or of which a decision is not applied.
+@contextmanager
+def held(model: str, ledger: Ledger) -> Iterator[Situation]:
+    """Hold the lock of the model that has a name, and give how it stands.
 
-    The registry was read before the ledger, and somebody may have decided in between. To read it once more each time
-    would be the better part of a decision: MLflow 3.17 ranks all versions of a model to show it.
+    It is read again when the lock is held: until then somebody may have decided, or another model may have got the
+    name, whose aliases would be moved by what was decided about this one.
+
+    Raises
+    ------
+    Conflict
+        Another model has the name now.
     """
-    names = situation.policy.names
-    if all(situation.holder(stage) == situation.occupant(stage) for stage in names) and _is_applied(situation, ledger):
-        return situation
-    return replace(look(situation.name, ledger), unapplied=situation.unapplied)
+    model_uid = uid_of(ledger.registry.model(model), ledger.history, ledger.registry.model)
+    with ledger.history.lock(model_uid):
+        situation = look(model, ledger)
+        if situation.model_uid != model_uid:
+            raise Conflict(
+                f"another model was renamed to '{model}' just now", code="model-renamed", hint="slipway status"
+            )
+        yield situation
 
 
 def settled(model: str, ledger: Ledger) -> Situation:
@@ -65,10 +76,10 @@ def settled(model: str, ledger: Ledger) -> Situation:
 
 def settle(situation: Situation, ledger: Ledger) -> Situation:
     """Finish what somebody decided and did not live to apply, and return how the model stands then."""
-    if _is_applied(situation, ledger):
+    if is_applied(situation, ledger):
         return situation
-    with ledger.history.lock(situation.model_uid):
-        return repaired(look(situation.name, ledger), ledger)
+    with held(situation.name, ledger) as found:
+        return repaired(found, ledger)
 
 
 def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
@@ -77,10 +88,8 @@ def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
     Consequences of earlier decisions that were not applied are applied first. Where the decision is `None`, what the
     ledger says is applied once more: that puts back what was moved behind it.
     """
-    found = ledger.registry.model(model)
-    model_uid = uid_of(found, ledger.history, ledger.registry.model)
-    with ledger.history.lock(model_uid):
-        situation = repaired(agreeing(situation_of(found, ledger), ledger), ledger)
+    with held(model, ledger) as found:
+        situation = repaired(found, ledger)
         event = decision(situation)
         if event is None:
             done = _as_it_was(situation, apply_state(situation, ledger))
@@ -88,11 +97,11 @@ def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
             require_recordable(event)
             record = ledger.history.append(event, after_seq=situation.seq)
             done = _decided(situation, event, record, apply=lambda then: apply_state(then, ledger))
-    head = ledger.history.head(model_uid)
+    head = ledger.history.head(situation.model_uid)
     if head is not None and head.seq != done.seq:
         # Somebody decided although the lock was ours: it was lost in a pause, with a write of ours maybe on its way.
-        with ledger.history.lock(model_uid):
-            apply_state(look(model, ledger), ledger)
+        with held(model, ledger) as found:
+            apply_state(found, ledger)
     return done
 
 
@@ -168,7 +177,7 @@ def repaired(situation: Situation, ledger: Ledger) -> Situation:
     Whoever decided did not live to look whether the files were changed meanwhile: what enters a stage only now is read
     first, and the decision is undone where they are not as registered.
     """
-    if _is_applied(situation, ledger):
+    if is_applied(situation, ledger):
         return situation
     for stage in situation.policy.names:
         event = undoing_what_was_changed(situation, stage, ledger)
@@ -179,7 +188,7 @@ def repaired(situation: Situation, ledger: Ledger) -> Situation:
     return replace(look(situation.name, ledger), unapplied=tuple(map(str, projected.refused)))
 
 
-def _is_applied(situation: Situation, ledger: Ledger) -> bool:
+def is_applied(situation: Situation, ledger: Ledger) -> bool:
     """Return whether all that moves a version was applied; other events have no consequences."""
     return not situation.moves or ledger.history.applied(situation.model_uid) >= situation.moves[-1].seq
 
@@ -206,12 +215,10 @@ def note(model: str, make: Callable[[Situation], Event], ledger: Ledger) -> Reco
     The first one is noted at the model, which is known by that when it is renamed. Where the registry does not take it
     now, the next one is.
     """
-    found = ledger.registry.model(model)
-    with ledger.history.lock(uid_of(found, ledger.history, ledger.registry.model)):
-        situation = situation_of(found, ledger)
+    with held(model, ledger) as situation:
         event = make(situation)
         require_recordable(event)
         record = ledger.history.append(event, after_seq=situation.seq)
-        if HEAD_TAG not in found.tags:
-            note_head(found.name, record.head, ledger.registry)
+        if HEAD_TAG not in situation.model.tags:
+            note_head(situation.name, record.head, ledger.registry)
         return record

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import what decides
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from slipway.registry.decisions.decisions import Decisions
@@ -13,8 +14,8 @@ if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommandContext:
-    """`serve` starts a scoring server on a folder and asks it; `read_rows` reads a source with its target,
-    certain words being missing.
+    """`serve` starts a scoring server on a folder and asks it; `rehearse` opens its model as the engine would;
+    `read_rows` reads a source with its target, certain words being missing.
 
     `serve` returns what `slipway.registry.gate.evidence.Served` says; `read_rows` a frame and its content digest.
     `decisions` opens the decisions of the ledger here or of a server, `history` opens it for reading, without its
@@ -24,6 +25,7 @@ class CommandContext:
     """
 
     serve: Callable[..., Any]
+    rehearse: "Callable[[Path], AbstractContextManager[Any]]"
     read_rows: Callable[[str, str, Sequence[str]], tuple[Any, str]]
     decisions: "Callable[[], Decisions]"
     history: "Callable[[], History]"

@@ -4,14 +4,14 @@ It always answers: a model of which something cannot be read or written has its 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from shlex import quote
 from typing import Any
 
-from slipway.registry.decisions.carry_out import agreeing, settle
+from slipway.registry.decisions.carry_out import is_applied, settle
 from slipway.registry.errors import SlipwayError
 from slipway.registry.ledger.ledger import Ledger
-from slipway.registry.ledger.situation import Situation, situation_of, with_deleted
+from slipway.registry.ledger.situation import Situation, look, situation_of, with_deleted
 from slipway.registry.problem import Problem
 from slipway.registry.registered_model import RegisteredModel
 
@@ -69,7 +69,7 @@ def status_of(model: RegisteredModel, ledger: Ledger) -> Status:
     `model` may have been read a while ago, with all others: it is read again before anything is called wrong.
     """
     try:
-        situation = agreeing(settle(situation_of(model, ledger), ledger), ledger)
+        situation = _agreeing(settle(situation_of(model, ledger), ledger), ledger)
         for stage, there in situation.state.stages.items():
             situation = with_deleted(situation, stage, ledger) if there.version in situation.gone else situation
     except SlipwayError as error:
@@ -80,6 +80,17 @@ def status_of(model: RegisteredModel, ledger: Ledger) -> Status:
         stages=tuple(status for status in found if status is not None),
         problems=tuple(_unapplied(situation, each) for each in situation.unapplied),
     )
+
+
+def _agreeing(situation: Situation, ledger: Ledger) -> Situation:
+    """Look again at a model whose aliases are not where the ledger says, or of which a decision is not applied.
+
+    The registry was read before the ledger, and somebody may have decided in between.
+    """
+    names = situation.policy.names
+    if all(situation.holder(stage) == situation.occupant(stage) for stage in names) and is_applied(situation, ledger):
+        return situation
+    return replace(look(situation.name, ledger), unapplied=situation.unapplied)
 
 
 def _unapplied(situation: Situation, what: str) -> Problem:

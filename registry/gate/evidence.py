@@ -1,6 +1,7 @@
 """What a gate has gathered before any check is made: values and local files, nothing that has to be asked for."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -130,12 +131,28 @@ class Model(Protocol):
         """Return what callers get who send the features as JSON; `None` where they are refused."""
 
 
+class Rehearsal(Protocol):
+    """A model as the serving engine would have it."""
+
+    @property
+    def kind(self) -> str:
+        """Return what runs it, in a word."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Return what a request may ask for: `predict`, maybe `predict_proba`."""
+
+    def answer(self, body: bytes) -> Any:
+        """Return what callers get for a JSON body; `None` where they are refused."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:
     """What checks use of other packages; each is a function of a module, so that another process finds it.
 
     `load` loads a model for measuring, `load_as_served` as a scoring server does; `example` returns the stored input
-    example; `serve` starts a scoring server on a folder, sends a body some times, and stops it; `untrusted` returns the
+    example; `serve` starts a scoring server on a folder, sends a body some times, and stops it; `rehearse` opens a
+    model as the serving engine would, `None` where MLflow's own code answers there as well; `untrusted` returns the
     types that skops would have to be told to trust to load a file.
     """
 
@@ -143,6 +160,7 @@ class Tools:
     load_as_served: Callable[[Path], Any]
     example: Callable[[Path], pd.DataFrame | None]
     serve: Callable[..., Served]
+    rehearse: Callable[[Path], AbstractContextManager[Rehearsal | None]]
     untrusted: Callable[[Path], Sequence[str]]
 
 
@@ -150,7 +168,14 @@ def _no_tool(*_: object, **__: object) -> Any:
     raise NotImplementedError("no model is loaded here")
 
 
-NO_TOOLS = Tools(load=_no_tool, load_as_served=_no_tool, example=_no_tool, serve=_no_tool, untrusted=_no_tool)
+NO_TOOLS = Tools(
+    load=_no_tool,
+    load_as_served=_no_tool,
+    example=_no_tool,
+    serve=_no_tool,
+    rehearse=_no_tool,
+    untrusted=_no_tool,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

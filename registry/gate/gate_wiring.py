@@ -1,6 +1,7 @@
 """How the commands that assess get their gate; it imports what loads models."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from slipway.registry.gate.check_runner import run_checks
@@ -19,6 +20,10 @@ class ModelAccess(Protocol):
         """Return what starts a scoring server on a folder and asks it: `Served` of `slipway.registry.gate.evidence`."""
 
     @property
+    def rehearse(self) -> Callable[[Any], AbstractContextManager[Any]]:
+        """Return what opens a folder's model as the serving engine would."""
+
+    @property
     def read_rows(self) -> Callable[[str, str, Sequence[str]], tuple[Any, str]]:
         """Return what reads a source with its target, certain words being missing: a frame and its content digest."""
 
@@ -30,6 +35,7 @@ def open_gate(ledger: Ledger, context: ModelAccess) -> Gate:
         load_as_served=load_as_served,
         example=input_example,
         serve=context.serve,
+        rehearse=context.rehearse,
         untrusted=untrusted_types,
     )
     return Gate(ledger=ledger, tools=tools, read_rows=context.read_rows, run_checks=run_checks)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
-import numpy as np
 import pandas as pd
 from mlflow.models import Model
 from mlflow.pyfunc.scoring_server import infer_and_parse_data
@@ -22,6 +21,7 @@ from mlflow.types import DataType, Schema
 from slipway.registry.artifacts.mlflow_errors import translated
 from slipway.registry.gate.safety.judged_loading import held_to_its_format
 from slipway.registry.gate.safety.native_content import require_sound, require_steady
+from slipway.registry.gate.scoring_request import request_of
 from slipway.registry.mlmodel import PYFUNC
 
 PREDICT = "predict"
@@ -57,10 +57,8 @@ class StoredModel:
         Of a request it knows no more than is in it: a column of one row without a value is of another type than one of
         many rows.
         """
-        values = features.astype(object).where(features.notna(), None).to_numpy().tolist()
-        sent = json.loads(json.dumps({"columns": list(features), "data": values}, default=_plain))
         try:
-            asked = infer_and_parse_data({"dataframe_split": sent}, self.served.metadata.get_input_schema())
+            asked = infer_and_parse_data(json.loads(request_of(features)), self.served.metadata.get_input_schema())
             return self.served.predict(asked)
         except Exception:  # whatever a model raises is an error to its caller: no answer to compare
             return None
@@ -96,11 +94,6 @@ def input_example(folder: Path) -> pd.DataFrame | None:
     """Return the rows that were stored as an example of what the model takes; `None` without any."""
     example = Model.load(str(folder)).load_input_example(str(folder))
     return example if isinstance(example, pd.DataFrame) else None
-
-
-def _plain(value: Any) -> Any:
-    """Return a value that JSON has no form for as a caller would write it."""
-    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def _scikit_learns(model: Any) -> Any:

@@ -42,6 +42,7 @@ from slipway.registry.server.guard.mlflow_refusal import refusing
 from slipway.registry.server.mlflow_server import database_of_server, server_protection
 from slipway.registry.server.mlflow_server_registry import ServerRegistry
 from slipway.registry.settings import RegistrySettings, history_place, load_settings
+from slipway.registry.stays_http import StaysHttp
 from slipway.registry.version import Version
 
 logger = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ def with_slipway(app: FastAPI, flask: Flask, made: Callable[[], Keeper]) -> Fast
     flask.teardown_request(end_direct_upload)
     prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
     api = build_api(made(), version=importlib.metadata.version("slipway"))
+    app.add_middleware(StaysHttp)
     app.router.routes.insert(0, Mount(f"{prefix}{ASSISTANT}", NO_ASSISTANT))
     app.router.routes.insert(len(app.router.routes) - 1, Mount(f"{prefix}/slipway", api))
     return app

@@ -21,7 +21,12 @@ from slipway.serving.runtimes.columns import Columns
 from slipway.serving.runtimes.compiled.compile import compiled_to_store
 from slipway.serving.runtimes.compiled.estimator_parts import EstimatorParts
 from slipway.serving.runtimes.compiled.read_estimator import read_estimator
-from slipway.serving.runtimes.compiled.read_preprocessing import Prepared, read_preparation, without_checks
+from slipway.serving.runtimes.compiled.read_preprocessing import (
+    Prepared,
+    makes_doubles,
+    read_preparation,
+    without_checks,
+)
 from slipway.serving.runtimes.compiled.sklearn_prepared import METHODS
 from slipway.serving.runtimes.compiled.unsupported import NotCompilable, type_name
 from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcessError
@@ -216,6 +221,8 @@ def compiled(loaded: Loaded, prepared: Prepared, parts: EstimatorParts) -> Store
 def prepared_only(loaded: Loaded, prepared: Prepared) -> Stored:
     """Return a runner with the fitted estimator itself, neither verified nor measured."""
     _require_predict_fn(loaded, METHODS)
+    if not makes_doubles(prepared.preparation):
+        raise NotCompilable("its estimator is given whole numbers, and may reckon with them as such")
     document, arrays = preparation_to_store(prepared.preparation)
     estimator = io.dumps(prepared.estimator)
     # This process has loaded and run these types: opening the file anew trusts them, and nothing else.

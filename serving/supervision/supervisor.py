@@ -21,6 +21,7 @@ from typing import Any
 from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
 from slipway.registry.engines.heartbeats import Heartbeat, Heartbeats
 from slipway.registry.errors import SlipwayError
+from slipway.registry.text import one_line
 from slipway.registry.versions.occupants import Placements
 from slipway.serving.preparation.prepared import Prepared, PreparedVersions
 from slipway.serving.preparation.preparing import Job, prepare_in_child
@@ -126,8 +127,8 @@ class Supervisor:
         """Return what the registry shows; `None` when it cannot be looked at."""
         try:
             found = await asyncio.wait_for(asyncio.to_thread(self._look_at_registry), LOOK_WITHIN_S)
-        except (SlipwayError, TimeoutError) as error:
-            why = error.message if isinstance(error, SlipwayError) else f"no answer within {LOOK_WITHIN_S:g} s"
+        except Exception as error:  # whatever comes back from there: what is in place goes on
+            why = _why(error)
             if self._outage is None:
                 log.warning("the registry cannot be looked at, and what is in place goes on: %s", why)
             self._outage = f"the registry cannot be looked at: {why}"
@@ -324,10 +325,10 @@ class Supervisor:
                 if beats:
                     await asyncio.to_thread(self._heartbeats.beat, beats)
                 self._beats_fail = False
-            except SlipwayError as error:
+            except Exception as error:  # whatever comes back from there: serving does not depend on it
                 if not self._beats_fail:
-                    told = f" ({error.hint})" if error.hint else ""
-                    log.warning("heartbeats cannot all be written, and serving goes on: %s%s", error.message, told)
+                    told = f" ({error.hint})" if isinstance(error, SlipwayError) and error.hint else ""
+                    log.warning("heartbeats cannot all be written, and serving goes on: %s%s", _why(error), told)
                 self._beats_fail = True
             await _set_within(self._beating, self._settings.beat_s)
 
@@ -344,6 +345,15 @@ class Supervisor:
             address=self._address,
             problem=self._problem(followed) or (None if followed.is_recorded else UNRECORDED),
         )
+
+
+def _why(error: Exception) -> str:
+    """Return in one line why something was not to be had."""
+    if isinstance(error, SlipwayError):
+        return error.message
+    if isinstance(error, TimeoutError):
+        return f"no answer within {LOOK_WITHIN_S:g} s"
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:

@@ -28,7 +28,7 @@ from slipway.serving.slow_lane.lane import Lane
 from slipway.serving.supervision.control import Peer
 from slipway.serving.supervision.worker_plan import WorkerPlan
 from slipway.serving.target import Target, parse_target
-from slipway.serving.transports.http.app import App
+from slipway.serving.transports.http.app import app_of
 from slipway.serving.transports.http.connections import close_idle, protocol_of
 from slipway.serving.transports.http.door import Door
 
@@ -62,7 +62,7 @@ class Worker:
             metrics=self._all_metrics,
         )
         config = uvicorn.Config(
-            App(self.door),
+            app_of(self.door),
             http=protocol_of(self.door),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",

@@ -311,3 +311,8 @@ class NoWriteLocks:
     def alone(self, places: Iterable[Place]) -> AbstractContextManager[None]:
         """Hold nothing."""
         return nullcontext()
+
+
+def as_mlflow_does(folder: Path) -> AbstractContextManager[None]:
+    """Open a model in an engine that would run it by MLflow's own code, so that nothing has to be asked."""
+    return nullcontext()

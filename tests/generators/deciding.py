@@ -113,6 +113,7 @@ def promote(ledger: Ledger, version: str, to: str, *, ready: Callable[[], object
     found = ledger.registry.version(parse_ref(version))
     context = CommandContext(
         serve=_nothing,
+        rehearse=_nothing,
         read_rows=_nothing,
         decisions=_nothing,
         history=_nothing,
@@ -224,6 +225,7 @@ def promote_at_server_when(place: Place, model: str, number: int, at_once: Any) 
         found = ledger.registry.version(parse_ref(f"{model}/{number}"))
         context = CommandContext(
             serve=_nothing,
+            rehearse=_nothing,
             read_rows=_nothing,
             decisions=_nothing,
             history=_nothing,

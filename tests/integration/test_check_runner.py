@@ -33,7 +33,7 @@ from mlflow.models import infer_signature
 from slipway.registry.gate.check_runner import Confined, Job, run_checks, with_what_was_open
 from slipway.registry.gate.checks import servable
 from slipway.registry.gate.confinement import leave_the_network
-from slipway.registry.gate.evidence import Evidence, Tools
+from slipway.registry.gate.evidence import NO_TOOLS, Evidence
 from slipway.registry.gate.mlflow_model import input_example, load_as_served
 from slipway.registry.gate.process_family import hold_network, own_network
 from slipway.registry.gate.verdict import Finding, Outcome
@@ -131,7 +131,7 @@ def evidence_in(folder: Path) -> Evidence:
         policy_digest="",
         promoter=str(folder),
         now=datetime(2026, 1, 1, tzinfo=UTC),
-        tools=Tools(load=untrusted, load_as_served=untrusted, example=untrusted, serve=untrusted, untrusted=untrusted),
+        tools=replace(NO_TOOLS, serve=untrusted, untrusted=untrusted),
     )
 
 

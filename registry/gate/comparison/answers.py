@@ -1,5 +1,6 @@
 """What a version answers on rows: one label a row, maybe one score a row and class; anything else is no answer."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from slipway.registry.gate.evidence import Tools
+from slipway.registry.errors import SlipwayError
+from slipway.registry.gate.evidence import Rehearsal, Tools
+from slipway.registry.gate.scoring_request import request_of
 from slipway.registry.gate.verdict import Finding, Outcome
 
 Scores = npt.NDArray[np.float64]
 SUM_WITHIN = 1e-3
 ALONE, SHUFFLED, OF_ANY_SIZE = 20, 500, 20
+MOST_REHEARSED = 20_000
 ROUNDED = 1e-5  # sums of another number of rows are rounded otherwise
 MEASURED = ("predict", "predict_proba")
 
@@ -98,10 +102,7 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
     """
     stored = tools.load(str(folder))
     taken = features[list(stored.columns or features.columns)]
-    rng = np.random.default_rng()
-    places = rng.permutation(len(features))[:SHUFFLED]
-    sizes = np.exp(rng.uniform(0, np.log(len(places)), OF_ANY_SIZE)).astype(int)
-    for some in (places, *(places[i : i + 1] for i in range(min(ALONE, len(places)))), *(places[:n] for n in sizes)):
+    for some in _requests(len(features)):
         before, again = given.of(some), _said(stored, stored.fitting(taken.iloc[some]), version)
         pairs = [(before.labels, again.labels), (before.scores, again.scores)]
         called = stored.called(taken.iloc[some])
@@ -115,6 +116,55 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
                     f"{version} answers a row otherwise when it is sent alone, among others, or in another order: "
                     f"{_shown(other)} in place of {_shown(one)}"
                 )
+
+
+def require_alike_in_engine(tools: Tools, folder: Path, features: pd.DataFrame, given: Said, *, version: str) -> None:
+    """Refuse a model that the serving engine, which may have compiled it, answers otherwise than it was measured.
+
+    Whoever writes a model's file can hide that from rows that its own files suggest, and not from those that decide.
+    """
+    some = np.random.default_rng().permutation(len(features))[:MOST_REHEARSED]
+    taken, expected = features.iloc[some], given.of(some)
+    try:
+        with tools.rehearse(folder) as engine:
+            if engine is None:
+                return
+            for method, wanted in _by_method(expected, engine):
+                for places, answered in _rehearsed(engine, taken, method):
+                    found = _labels(answered, len(places), version) if wanted.ndim == 1 else np.asarray(answered)
+                    if not _same(wanted[places], found):
+                        raise WrongAnswers(
+                            f"the engine ({engine.kind}) would answer {version}'s callers otherwise than it is "
+                            f"measured: {_shown(found)} in place of {_shown(wanted[places])}"
+                        )
+    except SlipwayError as error:
+        raise WrongAnswers(f"the engine could not serve {version}: {error.message}") from error
+
+
+def _by_method(given: Said, engine: Rehearsal) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Yield what a request may ask for, and what was measured of that."""
+    by_label = given.method == MEASURED[0]
+    if by_label or given.scores is not None:
+        yield MEASURED[0], given.labels if by_label or given.scores is None else given.scores
+    if given.are_probabilities and given.scores is not None and MEASURED[1] in engine.methods:
+        yield MEASURED[1], given.scores
+
+
+def _rehearsed(engine: Rehearsal, taken: pd.DataFrame, method: str) -> Iterator[tuple[npt.NDArray[np.int_], Any]]:
+    """Yield places in an order and the answers to the rows there; requests that are refused are left out."""
+    own = None if method == MEASURED[0] else method
+    for places in (np.arange(len(taken)), *_requests(len(taken))):
+        answered = engine.answer(request_of(taken.iloc[places], method=own).encode())
+        if answered is not None:
+            yield places, answered
+
+
+def _requests(n: int) -> Iterator[npt.NDArray[np.int_]]:
+    """Yield the places of n rows that are asked about together: some alone, and some in requests of every size."""
+    rng = np.random.default_rng()
+    places = rng.permutation(n)[:SHUFFLED]
+    sizes = np.exp(rng.uniform(0, np.log(len(places)), OF_ANY_SIZE)).astype(int)
+    yield from (places, *(places[i : i + 1] for i in range(min(ALONE, len(places)))), *(places[:k] for k in sizes))
 
 
 def require_known_labels(given: Said, version: str) -> None:

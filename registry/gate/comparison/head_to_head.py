@@ -13,6 +13,7 @@ from slipway.registry.gate.comparison.answers import (
     Said,
     as_numbers,
     require_alike_alone,
+    require_alike_in_engine,
     require_known_labels,
     said,
 )
@@ -105,7 +106,8 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
         said(evidence.tools, candidate.folder, ours.drop(columns=rows.target), version=str(candidate.version)),
     )
     asked = ours.drop(columns=rows.target)
-    require_alike_alone(evidence.tools, candidate.folder, asked, answers[1], version=str(candidate.version))
+    for require in (require_alike_alone, require_alike_in_engine):
+        require(evidence.tools, candidate.folder, asked, answers[1], version=str(candidate.version))
     called = tuple(each.of(has_target) for each in answers)
     whole = _scored(evidence, rule, theirs[has_target].reset_index(drop=True), rows.target, champion, called)
     by_candidate, by_champion = known.by_candidate[has_target], known.by_champion[has_target]

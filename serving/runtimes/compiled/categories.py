@@ -183,7 +183,7 @@ class _Asked:
         for fitted in self._chain:
             X = fitted.transform(X)
         dense = X.toarray() if issparse(X) else np.asarray(X)
-        if dense.dtype.kind == "f" and dense.dtype != np.float64:
+        if dense.dtype != np.float64:
             raise NotCompilable(f"{type_name(self._chain[-1])} into {dense.dtype}")
         return dense.astype(np.float64)
 

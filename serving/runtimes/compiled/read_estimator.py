@@ -22,6 +22,8 @@ def read_estimator(fitted: Any) -> EstimatorParts:
     if read is None:
         raise NotCompilable(f"{type_name(fitted)} is not an estimator known here")
     parts = read(fitted)
+    if others := [name for name, array in parts.arrays.items() if array.dtype != np.float64]:
+        raise NotCompilable(f"{type_name(fitted)} that reckons in other numbers than doubles ({others[0]})")
     return replace(parts, opening={**parts.opening, **_finite(fitted)})
 
 

@@ -65,8 +65,9 @@ def _probabilities(fitted: Any, classes: npt.NDArray[Any] | None) -> str | None:
 def _require_own_threshold(fitted: Any, classes: npt.NDArray[Any]) -> None:
     """Refuse a network of which what turns scores to labels is not as it was fitted: it has a threshold of its own."""
     turns = fitted._label_binarizer
-    kind = "binary" if len(classes) <= 2 else "multiclass"
-    if (turns.neg_label, turns.pos_label, turns.y_type_) != (0, 1, kind):
+    found = (turns.neg_label, turns.pos_label, turns.y_type_, fitted.n_outputs_, fitted.out_activation_)
+    of_two, of_many = (0, 1, "binary", 1, "logistic"), (0, 1, "multiclass", len(classes), "softmax")
+    if found != (of_two if len(classes) <= 2 else of_many):
         raise NotCompilable(f"{type_name(fitted)} whose labels are not its classes")
 
 

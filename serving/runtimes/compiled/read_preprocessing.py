@@ -182,6 +182,9 @@ def _impute(fitted: SimpleImputer, width: int) -> tuple[list[Step], Places]:
     missing = fitted.missing_values
     if isinstance(missing, str) or missing is None:
         raise NotCompilable(f"SimpleImputer of numbers for missing value {missing!r}")
+    if not np.isnan(missing) and fitted.strategy not in ("mean", "median"):
+        # Whole numbers stay whole for it: of what it puts in, the rest is cut off.
+        raise NotCompilable(f"SimpleImputer with {fitted.strategy} for missing value {missing!r}")
     fill = np.asarray(fitted.statistics_, dtype=np.float64)
     through = np.arange(width) if fitted.keep_empty_features else np.flatnonzero(~np.isnan(fill))
     # It refuses infinities, and NaN where NaN is not what it fills.
@@ -221,6 +224,13 @@ READERS: Mapping[type, Callable[[Any, int], tuple[list[Step], Places]]] = {
     MaxAbsScaler: lambda fitted, width: _scale(None, fitted.scale_, width),
     MinMaxScaler: _min_max,
 }
+
+
+def makes_doubles(preparation: Preparation) -> bool:
+    """Return whether scikit-learn would give the estimator doubles, too: of whole numbers alone it makes none."""
+    steps = [step for part in preparation.parts if isinstance(part, Single) for step in part.steps]
+    reckons = any(step.name not in ("refuse", "impute") for step in [*steps, *preparation.after])
+    return reckons or any(not isinstance(part, Single) for part in preparation.parts)
 
 
 def without_checks(preparation: Preparation) -> Preparation:

@@ -140,7 +140,7 @@ def _float32_tree(fitted_tree: Any, target: Any, weight: Matrix) -> Tree:
 def _boosting(fitted: Any) -> EstimatorParts:
     if not (fitted.init_ == "zero" or isinstance(fitted.init_, DummyClassifier | DummyRegressor)):
         raise NotCompilable(f"{type_name(fitted)} that starts from {type_name(fitted.init_)}")
-    start = fitted._raw_predict_init(np.zeros((1, fitted.n_features_in_)))[0]
+    start = _doubles(fitted, fitted._raw_predict_init(np.zeros((1, fitted.n_features_in_))))
     made = [constant_tree(target, float(value)) for target, value in enumerate(start)]
     for stage in fitted.estimators_:
         for target, each in enumerate(stage):
@@ -153,12 +153,19 @@ def _boosting(fitted: Any) -> EstimatorParts:
 def _histogram_boosting(fitted: Any) -> EstimatorParts:
     if fitted._preprocessor is not None:
         raise NotCompilable(f"{type_name(fitted)} with categorical features of its own")
-    start = np.atleast_1d(fitted._baseline_prediction).ravel()
+    start = _doubles(fitted, fitted._baseline_prediction)
     made = [constant_tree(target, float(value)) for target, value in enumerate(start)]
     made.extend(
         _histogram_tree(each.nodes, target) for stage in fitted._predictors for target, each in enumerate(stage)
     )
     return _boosted(fitted, made, len(start), also_equal=False)
+
+
+def _doubles(fitted: Any, start: npt.NDArray[Any]) -> Matrix:
+    """Return what boosting starts from, one number a target; it adds in the type that this has."""
+    if start.dtype != np.float64:
+        raise NotCompilable(f"{type_name(fitted)} that adds in {start.dtype}")
+    return start.ravel()
 
 
 def _boosted(fitted: Any, made: Sequence[Tree], n_targets: int, *, also_equal: bool) -> EstimatorParts:

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from slipway.registry.errors import InvalidInput, SlipwayError
+from slipway.registry.stays_http import Receive, Scope, Send, StaysHttp
 from slipway.serving.engine.answer import Answer, refusal
 from slipway.serving.engine.engine import Request, Slot
 from slipway.serving.engine.metrics import exposition
@@ -18,10 +19,12 @@ from slipway.serving.transports.http.connections import too_large
 from slipway.serving.transports.http.door import Door
 from slipway.serving.transports.http.routes import Route, find_slot, no_such_route
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+def app_of(door: Door) -> StaysHttp:
+    """Return the application that answers for an engine's door."""
+    return StaysHttp(App(door))
 
 
 class App:

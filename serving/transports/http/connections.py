@@ -16,6 +16,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from slipway.registry.errors import InvalidInput
+from slipway.registry.stays_http import NO_BODY
 from slipway.serving.engine.answer import Answer, refusal
 from slipway.serving.engine.engine import Request
 from slipway.serving.transports.http.door import Door
@@ -77,13 +78,15 @@ class ScoringProtocol(HttpToolsProtocol):
             self._size = int(value)
 
     def on_headers_complete(self) -> None:
-        """Let uvicorn make its cycle for requests that are not ours; refuse a body that is announced too large."""
+        """Let uvicorn make its cycle for requests that are not ours; refuse bodies that are too large, or lost."""
         if self._undecided:
             self._decide()
         if self._route is None:
             super().on_headers_complete()
         elif self._size:
-            self._too_large()
+            self._refuse(too_large(self.door.max_body_bytes))
+        elif self.parser.should_upgrade():
+            self._refuse(NO_BODY)
 
     def on_body(self, body: bytes) -> None:
         """Collect the body, up to its limit."""
@@ -95,7 +98,7 @@ class ScoringProtocol(HttpToolsProtocol):
             if self._size > self.door.max_body_bytes + LINGER_BYTES:
                 self.transport.close()
         elif self._size > self.door.max_body_bytes:
-            self._too_large()
+            self._refuse(too_large(self.door.max_body_bytes))
         else:
             self._body.append(body)
 
@@ -177,10 +180,11 @@ class ScoringProtocol(HttpToolsProtocol):
             return
         self._body, self._size, self._content_type, self._asked_id, self._refused = [], 0, b"", b"", False
 
-    def _too_large(self) -> None:
+    def _refuse(self, why: InvalidInput) -> None:
+        """Answer before the request has ended, which ends the connection."""
         request_id = self.door.request_id(self._asked_id)
         self._refused, self._body = True, []
-        self._write(refusal(too_large(self.door.max_body_bytes), request_id), request_id, keep_alive=False)
+        self._write(refusal(why, request_id), request_id, keep_alive=False)
 
 
 def answer_waiting(door: Door) -> None:

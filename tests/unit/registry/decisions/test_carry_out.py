@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from slipway.registry.decisions.carry_out import carry_out
+from slipway.registry.decisions.carry_out import carry_out, note
 from slipway.registry.decisions.status import status_of
 from slipway.registry.errors import Conflict, SlipwayError
 from slipway.registry.ledger.chain import verify
 from slipway.registry.ledger.situation import look
+from slipway.registry.version import VersionRef
+from tests.doubles.fakes import logged_model
 from tests.unit.registry.decisions.test_promote import Desk
 
 
@@ -162,3 +164,34 @@ def test_a_registry_that_does_not_keep_what_is_written_is_said():
     )
     with pytest.raises(SlipwayError, match="does not keep"):
         carry_out("m", decision, ledger)
+
+
+class Waiting:
+    """A history whose lock is had only after something else has happened."""
+
+    def __init__(self, inner: object, meanwhile: Callable[[], object]) -> None:
+        self._inner, self._meanwhile = inner, meanwhile
+
+    def __getattr__(self, name: str):
+        return getattr(self._inner, name)
+
+    def lock(self, model_uid: str):
+        self._meanwhile()
+        return self._inner.lock(model_uid)
+
+
+@pytest.mark.parametrize("verb", [carry_out, note])
+def test_a_model_that_gets_the_name_while_a_decision_waits_is_not_moved(verb: Callable[..., object]):
+    """The lock is that of the model which had it: another's aliases are nobody's to move by that."""
+    desk = Desk()
+    decision = desk.promotion(1, "production")
+    desk.registry.create_version(logged_model(), model="other", description="", tags={})
+
+    def exchange() -> None:
+        desk.registry.rename("m", "away")
+        desk.registry.rename("other", "m")
+
+    waiting = replace(desk.ledger, history=Waiting(desk.history, exchange))
+    with pytest.raises(Conflict, match="another model was renamed to 'm' just now"):
+        verb("m", decision, waiting)
+    assert desk.registry.version(VersionRef(model="m", number=1)).aliases == frozenset()

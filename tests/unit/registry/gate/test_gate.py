@@ -17,7 +17,7 @@ from slipway.registry.decisions.ledger_decisions import deciding
 from slipway.registry.decisions.recorded_verdict import record
 from slipway.registry.errors import Conflict, Corrupt, NotFound, Unavailable
 from slipway.registry.gate.check_runner import run_here
-from slipway.registry.gate.evidence import Rows, Tools
+from slipway.registry.gate.evidence import NO_TOOLS, Rows
 from slipway.registry.gate.gate import Gate, assess, gathered, still_valid
 from slipway.registry.gate.grounds import Grounds
 from slipway.registry.gate.verdict import Finding, Outcome, Verdict
@@ -28,7 +28,7 @@ from slipway.registry.model_registry import Measured, Origin
 from slipway.registry.rows import row_ids
 from slipway.registry.version import VersionRef
 from slipway.registry.versions.register import register
-from tests.doubles.fakes import logged_model
+from tests.doubles.fakes import as_mlflow_does, logged_model
 from tests.unit.registry.decisions.test_projection import Refusing
 from tests.unit.registry.decisions.test_promote import Desk
 from tests.unit.registry.gate.checks.test_checks import stored
@@ -79,7 +79,7 @@ class Bench(Desk):
                     VersionRef(model="m", number=made.number), "trained", files
                 ),
             )
-        tools = Tools(load=nothing, load_as_served=nothing, example=nothing, serve=nothing, untrusted=lambda _: ())
+        tools = replace(NO_TOOLS, load=nothing, rehearse=as_mlflow_does, untrusted=lambda _: ())
         self.gate = Gate(
             ledger=self.ledger, tools=tools, read_rows=lambda *_: (self.rows, "digest"), run_checks=run_here
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.registry.errors import NotApproved, SlipwayError, Unavailable
+from slipway.registry.errors import NotApproved, Unavailable
 from slipway.registry.versions.aliases import AliasHolder
 from slipway.registry.versions.occupants import Placement
 from slipway.serving.preparation.prepared import Prepared
@@ -20,7 +20,7 @@ from tests.doubles.fakes import FakeHeartbeats
 class Refusing(FakeHeartbeats):
     """A place that takes no word, and counts who tried."""
 
-    def __init__(self, error: SlipwayError) -> None:
+    def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error, self.tried = error, 0
 
@@ -29,12 +29,23 @@ class Refusing(FakeHeartbeats):
         raise self.error
 
 
-@pytest.mark.parametrize("kind", [NotApproved, Unavailable])
+ROLE = {"code": "not-your-role", "hint": "have the policy list you"}
+SAID = "not your role (have the policy list you)"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NotApproved("not your role", **ROLE), SAID),
+        (Unavailable("not your role", **ROLE), SAID),
+        (RecursionError("odd"), "RecursionError: odd"),
+    ],
+)
 def test_an_engine_that_may_not_speak_goes_on_and_says_why_once(
-    kind: type[SlipwayError], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    error: Exception, told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     """It tries again, since a role may be given to it."""
-    refusing = Refusing(kind("not your role", code="not-your-role", hint="have the policy list you"))
+    refusing = Refusing(error)
     supervisor = Supervisor(
         (Target("m", "production"),),
         ServingSettings(cache=tmp_path, beat_s=0.01),
@@ -57,7 +68,7 @@ def test_an_engine_that_may_not_speak_goes_on_and_says_why_once(
     with caplog.at_level(logging.WARNING):
         asyncio.run(beat_for_a_while())
     (said,) = [record.getMessage() for record in caplog.records if "heartbeats" in record.getMessage()]
-    assert said.endswith("not your role (have the policy list you)")
+    assert said.endswith(told)
 
 
 class Pool:
@@ -110,3 +121,35 @@ def test_one_models_trouble_stops_no_other_and_leaves_its_own_in_place(tmp_path:
     assert described["denied"]["version"] == 1
     assert described["denied"]["problem"] == "denied cannot be looked at: 403; keeping 1"
     assert described["m"]["problem"] is None
+
+
+class Odd:
+    """Placements that answer with something that nobody foresaw."""
+
+    has_history = True
+
+    def look(self, wanted: object) -> dict:
+        raise RecursionError("a thousand\nbrackets")
+
+
+def test_whatever_comes_back_from_the_registry_leaves_all_in_place(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """An engine that ends because of what a registry answers is no engine."""
+    target = Target("m", "production")
+    supervisor = Supervisor(
+        (target,),
+        ServingSettings(cache=tmp_path),
+        engine="e",
+        address="http://e",
+        registry="sqlite:///nowhere.db",
+        placements=Odd(),
+        heartbeats=None,
+        decided_at_server=True,
+    )
+    supervisor.pool = Pool()
+    before = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
+    supervisor._followed[target] = Followed(target=target, in_place=before)
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(supervisor.look())
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.endswith("what is in place goes on: RecursionError: a thousand brackets")
+    assert supervisor._described(supervisor._followed[target])["version"] == 1

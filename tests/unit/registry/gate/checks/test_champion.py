@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from slipway.registry.gate.checks import champion, metric, own, slices
-from slipway.registry.gate.evidence import Evidence, Rows, Subject, Tools
+from slipway.registry.gate.evidence import NO_TOOLS, Evidence, Rows, Subject
 from slipway.registry.gate.verdict import Outcome
 from slipway.registry.model_registry import Measured
 from slipway.registry.policy.policy import ChampionRule, MetricRule, OwnRule, SlicesRule
 from slipway.registry.rows import row_ids
 from slipway.registry.versions.compare import compare
+from tests.doubles.fakes import as_mlflow_does
 from tests.unit.registry.gate.checks.test_checks import NOW, only, stored, subject
 
 
@@ -83,7 +84,7 @@ def evidence_of(
         policy_digest="policy",
         promoter="petra",
         now=NOW,
-        tools=Tools(load=models.__getitem__, load_as_served=None, example=None, serve=None, untrusted=None),
+        tools=replace(NO_TOOLS, load=models.__getitem__, rehearse=as_mlflow_does),
     )
 
 

@@ -34,6 +34,7 @@ from slipway.registry.policy.policy import (
 )
 from slipway.registry.rows import row_ids
 from slipway.registry.version import Version
+from tests.doubles.fakes import as_mlflow_does
 from tests.unit.registry.ledger.test_history import event
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -147,6 +148,7 @@ def evidence(tmp_path: Path) -> Evidence:
             serve=lambda folder, body, **_: Served(
                 load_s=1.0, latencies_s=(0.01,) * 3, bodies=({"predictions": [0, 1]},) * 3, peak_memory_bytes=10**8
             ),
+            rehearse=as_mlflow_does,
             untrusted=lambda folder: (),
         ),
     )

@@ -289,9 +289,29 @@ def other_threshold(model: Any) -> None:
     model._label_binarizer.pos_label = 2
 
 
+def two_outputs(model: Any) -> None:
+    """Have a network for two classes give each a score: its labels are of the second one alone."""
+    model.coefs_[-1], model.intercepts_[-1] = np.ones((3, 2)), np.zeros(2)
+    model.n_outputs_ = 2
+
+
+def small_floats(model: Any) -> None:
+    """Have boosting add in floats that swallow what is small."""
+    model._baseline_prediction = model._baseline_prediction.astype(np.float32)
+
+
+def whole_numbers(model: Any) -> None:
+    """Have products of whole numbers wrap."""
+    model.coef_ = np.full(model.coef_.shape, 2**62)
+
+
 @pytest.mark.parametrize(
     ("model", "change"),
     [
+        (neural_network.MLPClassifier((3,), max_iter=20, random_state=0), two_outputs),
+        (ensemble.HistGradientBoostingRegressor(max_iter=2, min_samples_leaf=2), small_floats),
+        (linear_model.LinearRegression(), whole_numbers),
+        (linear_model.LogisticRegression(), whole_numbers),
         (ensemble.RandomForestRegressor(3, random_state=0), other_members),
         (ensemble.RandomForestClassifier(3, random_state=0), other_outputs),
         (ensemble.GradientBoostingClassifier(n_estimators=3), other_stages),
@@ -306,7 +326,7 @@ def test_what_scikit_learn_would_not_have_fitted_is_not_compiled(model: Any, cha
     model.fit(frame, y)
     read_estimator(model)
     change(model)
-    with pytest.raises(NotCompilable, match=r"not as it fits them|not its classes"):
+    with pytest.raises(NotCompilable, match=r"not as it fits them|not its classes|adds in|reckons in"):
         read_estimator(model)
 
 

@@ -219,6 +219,8 @@ def test_columns_without_names_are_taken_by_their_places():
         (over((SimpleImputer(add_indicator=True), NUMBERS)), "indicator"),
         (over((make_pipeline(OneHotEncoder(), MaxAbsScaler()), ["city"])), "OneHotEncoder before MaxAbsScaler"),
         (over((OneHotEncoder(dtype=np.float32), TEXTS)), "float32"),
+        (over((OneHotEncoder(dtype=np.int8), TEXTS)), "int8"),
+        (over((SimpleImputer(missing_values=1, strategy="most_frequent"), ["visits"])), "missing value 1"),
         (over((over((StandardScaler(), NUMBERS)), NUMBERS)), "ColumnTransformer"),
     ],
 )

@@ -1,0 +1,82 @@
+"""How the engine would answer, before anything is served: what the gate asks about the rows that it judges by.
+
+The engine may compile a model, and is fast by that; the gate measures what MLflow makes of the same files. What is
+verified in between are rows that a version's own files suggest. Here the rows are those that decide.
+"""
+
+import pickle
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from slipway.registry.errors import InvalidInput
+from slipway.registry.mlmodel import PYFUNC, read_mlmodel
+from slipway.registry.signature import stored_signature
+from slipway.serving.protocols.mlflow.content_type import BodyKind
+from slipway.serving.protocols.mlflow.forms import compile_decoder
+from slipway.serving.runtimes.mlflow_loaded import ships_code
+from slipway.serving.runtimes.open import open_runner
+from slipway.serving.runtimes.prepare import prepare_runner
+from slipway.serving.runtimes.runner import Runner
+from slipway.serving.slow_lane.mlflow_parsing import judge, stored_model
+
+OURS_TO_RUN = "mlflow.sklearn"
+
+
+class Rehearsal:
+    """A model as the engine has it, in this process."""
+
+    def __init__(self, folder: Path, runner: Runner) -> None:
+        self._runner = runner
+        self._decoder = compile_decoder(stored_signature(folder))
+        self._stored = stored_model(folder)
+
+    @property
+    def kind(self) -> str:
+        """Return which runner answers."""
+        return self._runner.report.kind
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Return what a request may ask for."""
+        return self._runner.report.methods
+
+    def answer(self, body: bytes) -> Any:
+        """Return what the engine predicts for a JSON body of MLflow's scoring protocol; `None` where it refuses it."""
+        plain = self._decoder.decode(body) if self._decoder else None
+        if plain is not None:
+            return self._runner.predict(plain.table, plain.method, plain.params)
+        try:
+            asked = judge(self._stored, body, BodyKind.JSON)
+            rows = pickle.loads(asked.pickled) if asked.pickled else asked.table
+            return self._runner.predict_parsed(rows, asked.method, asked.params)
+        except InvalidInput:
+            return None
+
+
+@contextmanager
+def rehearsal(folder: Path) -> Iterator[Rehearsal | None]:
+    """Prepare and open the model in a folder as the engine would, in a place of its own that goes again.
+
+    `None` where MLflow's own code answers in the engine, too: other flavors than scikit-learn's, and models that ship
+    code.
+
+    Raises
+    ------
+    NotApproved, InvalidInput, NotFound, Unavailable
+        The engine could not serve it.
+    """
+    if ships_code(folder) or read_mlmodel(folder)["flavors"].get(PYFUNC, {}).get("loader_module") != OURS_TO_RUN:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="slipway-rehearsal-") as place:
+        prepare_runner(folder, Path(place), accelerate=True, rows=None)
+        runner = open_runner(Path(place), folder)
+        # The engine's workers have one thread each; of equally near neighbours, another number of them finds others.
+        with threadpool_limits(1):
+            yield Rehearsal(folder, runner)
+        runner.close()
