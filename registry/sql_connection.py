@@ -6,6 +6,8 @@ CONNECT = {
     "sqlite": {"timeout": 30},
     "postgresql": {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
 }
+# A session that only holds a lock is idle: an older PostgreSQL than 14 has no such limit, and finds no row here.
+NEVER_IDLE = sa.text("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'")
 
 
 def existing_engine(url: sa.URL) -> sa.Engine:

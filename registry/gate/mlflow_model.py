@@ -91,8 +91,15 @@ def load_as_served(folder: Path) -> Any:
 
 @translated()
 def input_example(folder: Path) -> pd.DataFrame | None:
-    """Return the rows that were stored as an example of what the model takes; `None` without any."""
+    """Return the rows that were stored as an example of what the model takes; `None` without any.
+
+    Raises
+    ------
+    NotApproved
+        Compiled code would be led out of them.
+    """
     example = Model.load(str(folder)).load_input_example(str(folder))
+    require_sound(example, called="its input example")
     return example if isinstance(example, pd.DataFrame) else None
 
 

@@ -7,6 +7,7 @@ Its tables are made by `slipway.registry.ledger.sql_migrate`, which imports Alem
 
 import fcntl
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from slipway.registry.ledger.chain import HEAD_TAG, NO_HEAD, Head, Record, parse
 from slipway.registry.ledger.events import Event, first_hash
 from slipway.registry.ledger.model_state import MOVES
 from slipway.registry.ledger.sql_tables import APPLIED, EVENTS, REVISION, VERSION
-from slipway.registry.sql_connection import CONNECT, existing_engine
+from slipway.registry.sql_connection import CONNECT, NEVER_IDLE, existing_engine
 
 RECORD = ("seq", "text", "hash", "model", "kind", "version")
 NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that importing MLflow takes
@@ -31,6 +32,7 @@ NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that imp
     "WHERE t.key = :key AND t.workspace = :workspace AND m.creation_time = :created_ms"
 )
 ALL_LAST_SEQS = sa.select(EVENTS.c.model_uid, sa.func.max(EVENTS.c.seq).label("seq")).group_by(EVENTS.c.model_uid)
+OWN_LOCKS = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()")
 PAGE_ROWS = 1000
 LOCK_WITHIN_S = 30.0
 LOCK_LOOK_EVERY_S = 0.05
@@ -53,6 +55,7 @@ class SqlHistory:
         # Whoever waits for a lock holds a connection: taken from one pool, twenty who wait would starve the holder.
         connect = CONNECT[self._url.get_backend_name()]
         self._lock_engine = sa.create_engine(self._url, connect_args=connect, poolclass=sa.NullPool)
+        self._held: dict[tuple[int, str], sa.Connection] = {}  # by who holds it: two threads may believe they do
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
@@ -78,6 +81,7 @@ class SqlHistory:
     def append(self, event: Event, *, after_seq: int) -> Record:
         """Add an event as number `after_seq + 1`; the database refuses a number that is taken."""
         uid = event.model_uid
+        self._require_still_held(uid)
         with self.connected() as connection:
             record = record_of(event, seq=after_seq + 1, before=self._hash_at(connection, uid, after_seq))
             row = {"model_uid": uid, **{name: getattr(record, name) for name in RECORD}}
@@ -175,8 +179,8 @@ class SqlHistory:
     def lock(self, model_uid: str) -> Iterator[None]:
         """Hold a model alone: by a file beside SQLite's, by an advisory lock of PostgreSQL's."""
         key = int.from_bytes(hashlib.sha256(f"slipway/{model_uid}".encode()).digest()[:8], "big", signed=True)
-        held = self._file_lock(key) if self._url.get_backend_name() == "sqlite" else self._advisory_lock(key)
-        with held:
+        is_file = self._url.get_backend_name() == "sqlite"
+        with self._file_lock(key) if is_file else self._advisory_lock(key, model_uid):
             yield
 
     @contextmanager
@@ -195,16 +199,39 @@ class SqlHistory:
             yield  # closing the file frees the lock, and so does the end of the process
 
     @contextmanager
-    def _advisory_lock(self, key: int) -> Iterator[None]:
+    def _advisory_lock(self, key: int, model_uid: str) -> Iterator[None]:
+        holder = threading.get_ident(), model_uid
         with translated(self._url):
             connection = self._lock_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             with translated(self._url):
+                connection.execute(NEVER_IDLE)
                 _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
+            self._held[holder] = connection
             yield
         finally:
+            self._held.pop(holder, None)
             connection.invalidate()  # the session's end frees the lock, whatever state it is in
             connection.close()
+
+    def _require_still_held(self, model_uid: str) -> None:
+        """Refuse to go on where PostgreSQL has ended the session that holds the lock, and with it the lock.
+
+        Raises
+        ------
+        Unavailable
+            It has; or something between here and there hands on each statement to another session.
+        """
+        connection = self._held.get((threading.get_ident(), model_uid))
+        if connection is None:
+            return
+        with translated(self._url):
+            if not connection.scalar(OWN_LOCKS):
+                raise Unavailable(
+                    "the database has let go of the lock on this model meanwhile",
+                    code="lock-lost",
+                    hint="decide again; a pool of connections in front of PostgreSQL has to keep sessions apart",
+                )
 
     def _read(self, query: sa.Select[Any]) -> tuple[Record, ...]:
         with self.connected() as connection:

@@ -326,8 +326,16 @@ def header_lines(loaded: Loaded) -> bytes:
     """Return the header lines that say who made an answer."""
     target = loaded.target
     lines = {"x-slipway-model": target.model, "x-slipway-version": loaded.number, "x-slipway-variant": loaded.variant}
-    # A model's name may hold letters that a header may not.
-    return b"".join(f"{name}: {value}\r\n".encode("ascii", "backslashreplace") for name, value in lines.items())
+    return b"".join(f"{name}: {_for_a_header(str(value))}\r\n".encode() for name, value in lines.items())
+
+
+def _for_a_header(text: str) -> str:
+    """Return a text as a header may hold it: a model's name may have other letters, and end the line.
+
+    >>> print(_for_a_header("größe\\r\\n"))
+    gr\\xf6\\xdfe\\r\\n
+    """
+    return "".join(each if " " <= each <= "~" else ascii(each)[1:-1] for each in text)
 
 
 def _lines_of(loaded: Loaded, slot: Slot) -> bytes:

@@ -9,6 +9,7 @@ from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel
 
 from slipway.registry.errors import NotApproved, SlipwayError
+from slipway.registry.gate.safety.native_content import require_sound
 from slipway.registry.mlmodel import FILE, PYFUNC, read_mlmodel
 from slipway.serving.runtimes.columns import Columns
 from slipway.serving.runtimes.mlflow_runner import columns_of, load, methods_of
@@ -84,12 +85,19 @@ def _is_sklearn(model: PyFuncModel) -> bool:
 
 
 def example_of(folder: Path) -> Example | None:
-    """Return the example that is stored with a model; `None` where there is none."""
+    """Return the example that is stored with a model; `None` where there is none.
+
+    Raises
+    ------
+    NotApproved
+        Compiled code would be led out of it.
+    """
     metadata = Model.load(str(folder))
     try:
         given = metadata.load_input_example(str(folder))
     except FileNotFoundError:
         return None
+    require_sound(given, called="its input example")
     return None if given is None else Example(given=given, params=metadata.load_input_example_params(str(folder)))
 
 

@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -296,3 +297,30 @@ def test_a_password_is_not_shown():
     with pytest.raises(Unavailable) as refused:
         open_history(url, beside_mlflow=False)
     assert "secret" not in refused.value.message
+
+
+def test_a_lock_that_was_lost_meanwhile_lets_nothing_be_recorded(postgres: PostgresServer):
+    """PostgreSQL ends sessions, and with one its lock: whoever believes to hold it would decide beside another."""
+    uri = postgres.create_database()
+    history = open_history(uri, beside_mlflow=False)
+    ending = sa.text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+    with sa.create_engine(uri).connect() as other, history.lock(UID):
+        history.append(event(), after_seq=0)
+        other.execute(ending)
+        with pytest.raises(Unavailable):
+            history.append(event(), after_seq=1)
+    assert len(history.records(UID)) == 1
+    with history.lock(UID):
+        history.append(event(), after_seq=1)
+
+
+def test_a_session_that_holds_a_lock_is_never_too_idle(postgres: PostgresServer):
+    """A promotion may read files for minutes."""
+    uri = postgres.create_database()
+    with sa.create_engine(uri, isolation_level="AUTOCOMMIT").connect() as connection:
+        name = connection.scalar(sa.text("SELECT current_database()"))
+        connection.execute(sa.text(f'ALTER DATABASE "{name}" SET idle_session_timeout = 300'))
+    history = open_history(uri, beside_mlflow=False)
+    with history.lock(UID):
+        time.sleep(1)
+        history.append(event(), after_seq=0)

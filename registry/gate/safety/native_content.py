@@ -30,15 +30,15 @@ Check = Callable[[Any], Iterator[str]]
 CHECKS: Mapping[str, Check] = {**TREES, **NEIGHBORS, **KERNELS, **MATRICES, **RANDOM}
 
 
-def require_sound(model: Any) -> None:
-    """Refuse a loaded model that would lead native code out of its arrays.
+def require_sound(model: Any, *, called: str = "the model") -> None:
+    """Refuse a loaded model, or its example, that would lead native code out of its arrays.
 
     Raises
     ------
     NotApproved
         It would; the message names the part.
     """
-    parts = list(_parts(model))
+    parts = list(_parts(model, called))
     for checks_of in (_checks_of, _last_checks_of):
         for part, name in parts:
             wrong = _wrong(part, checks_of(type(part)))  # type: ignore[arg-type]
@@ -116,10 +116,10 @@ def _settings(part: Any) -> Iterator[str]:
             yield f"has a setting that no fit takes ({error})"
 
 
-def _parts(model: Any) -> Iterator[tuple[Any, str]]:
+def _parts(model: Any, called: str = "the model") -> Iterator[tuple[Any, str]]:
     """Yield everything in a model that is not a plain value, with the way to it, each once."""
     seen: set[int] = set()
-    waiting = [(model, "the model")]
+    waiting = [(model, called)]
     while waiting:
         part, name = waiting.pop()
         if id(part) not in seen:

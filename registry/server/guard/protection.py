@@ -59,7 +59,7 @@ from slipway.registry.server.guard.guard import (
 )
 from slipway.registry.server.guard.write_locks import WriteLocks
 from slipway.registry.stages import mlflow_stage_of
-from slipway.registry.text import can_be_asked_for
+from slipway.registry.text import can_be_asked_for, require_new_name
 
 RESTS_ON = ("slipway", "holdout")
 ALL_MODELS = "*"
@@ -165,6 +165,7 @@ class Protection:
                 code="wrong-name",
                 hint="give it another name",
             )
+        require_new_name(name, "the model's name")
         for alike in names_alike(name, self.tables.models(workspace)):
             shown = self.tables.model(workspace, alike)
             holds = self._holds(shown) if shown is not None else ()

@@ -17,7 +17,7 @@ from slipway.registry.artifacts.locations import Place
 from slipway.registry.errors import Unavailable
 from slipway.registry.ledger.sql_history import translated
 from slipway.registry.server.guard.write_locks import WAIT_S, WriteLocks, needed_alone, needed_to_store
-from slipway.registry.sql_connection import CONNECT
+from slipway.registry.sql_connection import CONNECT, NEVER_IDLE
 
 LOOK_EVERY_S = 0.05
 STRIPES = 4096  # lock files are not removed: places share them, and sometimes wait for each other needlessly
@@ -98,7 +98,7 @@ class AdvisoryLocks:
         needed = needed_alone(places)
         deadline = time.monotonic() + self._wait_s
         with translated(self._url):
-            session = self._engine.connect()
+            session = self._connected()
         try:
             with translated(self._url):
                 while not _take(session, needed):
@@ -108,11 +108,16 @@ class AdvisoryLocks:
             session.invalidate()  # the session's end frees the locks, whatever state it is in
             session.close()
 
+    def _connected(self) -> sa.Connection:
+        session = self._engine.connect()
+        session.execute(NEVER_IDLE)
+        return session
+
     def _taken(self, needed: Mapping[Place, bool]) -> sa.Connection | None:
         """Return the session that has the locks; `None` where somebody has one of the places alone."""
         with self._mutex, translated(self._url):
             if self._session is None:
-                self._session = self._engine.connect()
+                self._session = self._connected()
             try:
                 return self._session if _take(self._session, needed) else None
             except sa.exc.DBAPIError:

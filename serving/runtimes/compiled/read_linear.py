@@ -39,6 +39,8 @@ def _linear(fitted: Any) -> EstimatorParts:
     if classes is not None and getattr(fitted, "_label_binarizer", None) is not None:
         require_own_labels(fitted, classes)
     coef = np.asarray(fitted.coef_)
+    if classes is not None and len(np.atleast_2d(coef)) != (1 if len(classes) <= 2 else len(classes)):
+        raise NotCompilable(f"{type_name(fitted)} whose scores are not as it fits them")
     transposed = coef.T
     if classes is not None and transposed.ndim == 1:
         transposed = transposed[:, None]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from slipway.registry.errors import InvalidInput, Unavailable
 from slipway.serving.engine.answer import Answer
-from slipway.serving.engine.engine import Engine, Exchange, Request
+from slipway.serving.engine.engine import Engine, Exchange, Request, header_lines
 from slipway.serving.engine.metrics import added, exposition
 from slipway.serving.protocols.mlflow.forms import INVOCATIONS, PREDICT, BodyKind
 from slipway.serving.table import Table, joined, split
@@ -57,6 +58,14 @@ def test_a_plain_request_to_a_quick_model_is_answered_at_once():
     assert (answer.status, answer.body) == (200, b'{"predictions":[7]}')
     assert answer.made_by == b"x-slipway-model: cancer\r\nx-slipway-version: 1\r\nx-slipway-variant: stable\r\n"
     assert lane.asked == []
+
+
+def test_a_models_name_ends_no_header():
+    """MLflow lets models have names with line breaks."""
+    made = loaded()
+    wicked = replace(made, target=Target("a\r\nX: 1\r\n\r\n[666] größe", "production"))
+    assert header_lines(wicked).splitlines()[0] == rb"x-slipway-model: a\r\nX: 1\r\n\r\n[666] gr\xf6\xdfe"
+    assert header_lines(wicked).count(b"\r\n") == 3
 
 
 @pytest.mark.parametrize("body", [b'{"odd":1}', PLAIN + b" " * 20_000])

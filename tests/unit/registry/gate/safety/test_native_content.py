@@ -3,6 +3,7 @@
 The hostile parts are honest ones whose state was changed, as a file in a safe format can hold it.
 """
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 from mlflow.models import infer_signature
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
 from sklearn.cluster import Birch, BisectingKMeans, KMeans
 from sklearn.compose import make_column_transformer
@@ -47,10 +49,11 @@ from sklearn.svm import SVC, SVR, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from slipway.registry.errors import NotApproved
-from slipway.registry.gate.mlflow_model import load_as_served, load_model
+from slipway.registry.gate.mlflow_model import input_example, load_as_served, load_model
 from slipway.registry.gate.safety.formats import REVIEWED_TYPES, risky_parts
 from slipway.registry.gate.safety.native_content import require_sound
 from slipway.registry.gate.safety.skops_types import untrusted_types
+from slipway.serving.runtimes.mlflow_loaded import example_of
 from slipway.serving.runtimes.mlflow_runner import load
 from slipway.serving.runtimes.prepare import _parts_of, prepare_runner
 from slipway.training.estimators import RECIPES, choose_estimator
@@ -599,6 +602,19 @@ def test_the_engine_prepares_no_runner_for_it(hostile: Path, tmp_path: Path):
     with pytest.raises(NotApproved, match=f"leads from node 0 to node {FAR}"):
         prepare_runner(hostile, tmp_path, accelerate=True, rows=None)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("read", [input_example, example_of])
+def test_an_example_leads_nobody_out_of_its_arrays(read: Callable[[Path], Any], tmp_path: Path):
+    """It is asked about before anything else is, and a sparse one has places of its own."""
+    rows = csr_matrix(np.eye(3))
+    mlflow.sklearn.save_model(Ridge().fit(rows, range(3)), tmp_path / "model", input_example=rows, pip_requirements=[])
+    read(tmp_path / "model")
+    document = tmp_path / "model" / "input_example.json"
+    stored = json.loads(document.read_text())
+    document.write_text(json.dumps({**stored, "indices": [0, 10**9, 2]}))
+    with pytest.raises(NotApproved, match="its input example is a sparse matrix with places outside of it"):
+        read(tmp_path / "model")
 
 
 def test_an_index_that_reading_finds_out_of_bounds_is_no_reason_for_a_slower_runner():

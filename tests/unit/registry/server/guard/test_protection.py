@@ -8,7 +8,7 @@ import pytest
 
 from slipway.registry.artifacts.locations import place_of
 from slipway.registry.decisions.projection import PROJECTED_TAGS, STAGE_TAG
-from slipway.registry.errors import Conflict, NotApproved, Unavailable
+from slipway.registry.errors import Conflict, InvalidInput, NotApproved, Unavailable
 from slipway.registry.ledger.history import History
 from slipway.registry.ledger.situation import look
 from slipway.registry.policy.policy import PolicyBook
@@ -427,6 +427,17 @@ def test_no_model_is_called_as_all_of_them_are_to_mlflows_permissions(guarded: G
         lambda: enter(guarded.protection.model_may_be_renamed(HERE, "m", "*")),
     ):
         with pytest.raises(NotApproved, match="every model"):
+            act()
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r\n\r\n[666]", "a\x1b[2J", "a\u202eb", "a\x00"])
+def test_no_model_is_called_so_that_it_ends_a_line(guarded: Guarded, name: str):
+    """It would end a header of an answer, or a line of a log, and go on as it likes."""
+    for act in (
+        lambda: guarded.protection.name_may_be_given(HERE, name),
+        lambda: enter(guarded.protection.model_may_be_renamed(HERE, "other", name)),
+    ):
+        with pytest.raises(InvalidInput, match="the model's name holds"):
             act()
 
 

@@ -305,6 +305,11 @@ def whole_numbers(model: Any) -> None:
     model.coef_ = np.full(model.coef_.shape, 2**62)
 
 
+def two_scores(model: Any) -> None:
+    """Have a model of two classes give each a score."""
+    model.coef_, model.intercept_ = np.vstack([model.coef_, model.coef_]), np.zeros(2)
+
+
 @pytest.mark.parametrize(
     ("model", "change"),
     [
@@ -312,6 +317,7 @@ def whole_numbers(model: Any) -> None:
         (ensemble.HistGradientBoostingRegressor(max_iter=2, min_samples_leaf=2), small_floats),
         (linear_model.LinearRegression(), whole_numbers),
         (linear_model.LogisticRegression(), whole_numbers),
+        (linear_model.LogisticRegression(), two_scores),
         (ensemble.RandomForestRegressor(3, random_state=0), other_members),
         (ensemble.RandomForestClassifier(3, random_state=0), other_outputs),
         (ensemble.GradientBoostingClassifier(n_estimators=3), other_stages),
