@@ -7,7 +7,8 @@ import base64
 import configparser
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,22 @@ class SlipwayServer:
             hint="start it with mlflow server --app-name slipway; or name the history's database: "
             "SLIPWAY_REGISTRY__HISTORY_URI",
         )
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Say what an answer is that is JSON and nothing that was asked for; also usable as a decorator.
+
+    A proxy's own page of a server that is away may be one.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Unavailable(
+            f"the server answers with what is none of the answers of Slipway's API ({type(error).__name__}: {error})",
+            code="not-understood",
+            hint="check MLFLOW_TRACKING_URI, and whether something else answers in the server's place",
+        ) from error
 
 
 def _read(error: HTTPError) -> bytes:

@@ -4,7 +4,7 @@ from slipway.registry.decisions.record_files import Recorded, recording
 from slipway.registry.decisions.who import Who
 from slipway.registry.errors import NotFound
 from slipway.registry.ledger.events import Event, EventKind
-from slipway.registry.ledger.situation import Situation
+from slipway.registry.ledger.situation import Situation, require_not_above
 from slipway.registry.version import Version
 
 
@@ -27,5 +27,12 @@ def adoption_target(situation: Situation, stage: str) -> int | None:
 
 
 def adoption(situation: Situation, version: Version, stage: str, who: Who, recorded: Recorded) -> Event:
-    """Return the event that takes a version over where it is, with its files as they are now."""
+    """Return the event that takes a version over where it is, with its files as they are now.
+
+    Raises
+    ------
+    Conflict
+        By the history it is in a later stage: it would be taken out of that one.
+    """
+    require_not_above(situation, version.number, stage)
     return recording(EventKind.VERSION_ADOPTED, situation, version, stage, who, recorded)

@@ -15,7 +15,7 @@ from slipway.registry.decisions.status import Status, status_from
 from slipway.registry.errors import InvalidInput, NotFound
 from slipway.registry.gate.grounds import Grounds
 from slipway.registry.gate.verdict import Verdict
-from slipway.registry.http_client import SlipwayServer
+from slipway.registry.http_client import SlipwayServer, understood
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.situation import Situation, look
 from slipway.registry.manifest import Manifest
@@ -37,6 +37,7 @@ class HttpDecisions:
         self._actor = actor
         self._policies = policies
 
+    @understood()
     def status(self) -> Status:
         """Return every stage in use, and what the server could not tell."""
         return status_from(self._server.get("/status"))
@@ -107,9 +108,11 @@ class HttpDecisions:
         """Have it ruled that nothing goes back to a version."""
         return self._decide("/archivals", ref.model, {"version": str(ref), "reason": reason, "dry_run": dry_run})
 
+    @understood()
     def _decide(self, path: str, model: str, body: Mapping[str, Any]) -> Receipt:
         return Receipt(**self._server.post(path, {**body, **self._from_here(model)}))
 
+    @understood()
     def _note(self, path: str, model: str, body: Mapping[str, Any]) -> Noted:
         return Noted(**self._server.post(path, {**body, **self._from_here(model)}))
 

@@ -11,7 +11,7 @@ from slipway.registry.errors import Conflict, NotApproved
 from slipway.registry.gate.grounds import Grounds
 from slipway.registry.gate.verdict import Outcome, Verdict
 from slipway.registry.ledger.events import Event, EventKind
-from slipway.registry.ledger.situation import Situation, require_ours
+from slipway.registry.ledger.situation import Situation, require_not_above, require_ours
 from slipway.registry.version import Version
 
 
@@ -29,12 +29,7 @@ def require_admissible(situation: Situation, version: Version, stage: str) -> No
     names = situation.policy.names
     if current in names:
         require_ours(situation, current)
-    if current in names and names.index(current) > names.index(stage):
-        raise Conflict(
-            f"{version} is in {current}, above {stage}: a promotion does not lead down",
-            code="not-upward",
-            hint=f'slipway demote {version} --to {stage} --reason "…"',
-        )
+    require_not_above(situation, version.number, stage)
     if sources and current not in sources:
         where = f"in {current}" if current else "in no stage"
         raise Conflict(

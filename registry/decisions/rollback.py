@@ -10,7 +10,7 @@ from slipway.registry.decisions.who import Who, event_by
 from slipway.registry.errors import Conflict, NotFound
 from slipway.registry.ledger.events import Event, EventKind
 from slipway.registry.ledger.model_state import MOVES_IN
-from slipway.registry.ledger.situation import Situation, require_ours
+from slipway.registry.ledger.situation import Situation, require_not_above, require_ours
 from slipway.registry.manifest import Manifest
 from slipway.registry.text import one_line
 from slipway.registry.version import Version
@@ -116,7 +116,13 @@ def rollback(
     """Return the event that puts a version back.
 
     `manifest` is what the ledger has of its files, if it has; `skipped` says which were damaged, and how.
+
+    Raises
+    ------
+    Conflict
+        It went on to a later stage and is there: it would be taken out of that one.
     """
+    require_not_above(situation, version.number, stage)
     left = situation.state.stages[stage]
     details: dict[str, Any] = {"rolled_back": left.version, "rolled_back_seq": left.seq}
     if skipped:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from slipway.registry.engines.heartbeats import Heartbeat, heartbeat_from
 from slipway.registry.errors import NotApproved
-from slipway.registry.http_client import SlipwayServer
+from slipway.registry.http_client import SlipwayServer, understood
 
 
 class HttpHeartbeats:
@@ -13,6 +13,7 @@ class HttpHeartbeats:
     def __init__(self, server: SlipwayServer) -> None:
         self._server = server
 
+    @understood()
     def beat(self, beats: Sequence[Heartbeat]) -> None:
         """Write an engine's word over its earlier one.
 
@@ -32,6 +33,7 @@ class HttpHeartbeats:
         """Take an engine's rows away."""
         self._server.post("/heartbeats/leave", {"engine": engine})
 
+    @understood()
     def all(self) -> tuple[Heartbeat, ...]:
         """Return the last word of every engine on a model that may be seen."""
         return tuple(map(heartbeat_from, self._server.get("/heartbeats")["beats"]))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 
 from slipway.registry.errors import InvalidInput
-from slipway.registry.http_client import NO_API, SlipwayServer
+from slipway.registry.http_client import NO_API, SlipwayServer, understood
 from slipway.registry.ledger.chain import Head, Record, parse_head
 from slipway.registry.ledger.events import Event
 from slipway.registry.settings import registry_uri
@@ -45,6 +45,7 @@ class HttpHistory:
         """Return those about one version, in order."""
         return self._records(model_uid, version=version)
 
+    @understood()
     def head(self, model_uid: str) -> Head | None:
         """Return the end of a model's chain."""
         found = self._server.get("/ledger/head", model_uid=model_uid)["head"]
@@ -55,15 +56,18 @@ class HttpHistory:
         heads = {uid: self.head(uid) for uid in model_uids}
         return {uid: head.seq for uid, head in heads.items() if head is not None}
 
+    @understood()
     def anchors(self, model_uid: str) -> tuple[Head, ...]:
         """Return the heads that are noted in the server's registry."""
         found = self._server.get("/ledger/anchors", model_uid=model_uid)["anchors"]
         return tuple(map(parse_head, found))
 
+    @understood()
     def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
         """Return the identities that begin with a text and were once known by a name, in their order."""
         return tuple(self._server.get("/ledger/models", prefix=prefix, model=model)["model_uids"])
 
+    @understood()
     def identity_of(self, model: str) -> str:
         """Return the identity that a name means by the registry of the server."""
         return str(self._server.get("/ledger/identity", model=model)["model_uid"])
@@ -90,6 +94,7 @@ class HttpHistory:
         """Refuse: the server locks."""
         raise _decided_there()
 
+    @understood()
     def _records(self, model_uid: str, **which: object) -> tuple[Record, ...]:
         found = self._server.get("/ledger/records", model_uid=model_uid, **which)["records"]
         return tuple(Record(**record) for record in found)

@@ -144,3 +144,21 @@ def require_ours(situation: Situation, stage: str) -> None:
         code="moved-behind-history",
         hint=f"put it back: {put_back}; or accept it: {adopt}" if holder else f"put it back: {put_back}",
     )
+
+
+def require_not_above(situation: Situation, number: int, stage: str) -> None:
+    """Refuse to put a version into a stage below the one that it is in, which would stand empty then.
+
+    Raises
+    ------
+    Conflict
+        It is in a later stage: to take it out of that is for those who may demote it there.
+    """
+    current, names = situation.state.stage_of(number), situation.policy.names
+    if current in names and names.index(current) > names.index(stage):
+        version = f"{situation.name}/{number}"
+        raise Conflict(
+            f"{version} is in {current}, above {stage}: only a demotion leads down",
+            code="not-upward",
+            hint=f'slipway demote {quote(version)} --to {stage} --reason "…"',
+        )

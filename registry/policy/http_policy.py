@@ -1,9 +1,10 @@
 """The door to the policies that a server holds."""
 
-from slipway.registry.http_client import SlipwayServer
+from slipway.registry.http_client import SlipwayServer, understood
 from slipway.registry.policy.policy import PolicyBook
 
 
+@understood()
 def policies_of(server: SlipwayServer) -> PolicyBook:
     """Return the policies that a server holds."""
     found = server.get("/policy")

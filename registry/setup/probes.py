@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from slipway.registry.http_client import SlipwayServer
+from slipway.registry.http_client import SlipwayServer, understood
 from slipway.registry.setup.auth_config import AuthConfig
 from slipway.registry.setup.doctor import (
     Finding,
@@ -145,6 +145,7 @@ def _tables(name: str, version_table: str, database: ExaminedDatabase, make: str
     )
 
 
+@understood()
 def _api(asked: SlipwayServer) -> Sequence[Finding]:
     models = {row["model"] for row in asked.get("/status")["stages"]}
     return [ok("Slipway's API", f"{asked.shown}, {len(models)} models")]

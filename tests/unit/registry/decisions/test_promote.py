@@ -294,6 +294,30 @@ def test_a_rollback_goes_only_to_what_was_there():
         desk.rollback()
 
 
+@pytest.mark.parametrize("options", [{}, {"to_version": 1}])
+def test_a_rollback_takes_nothing_out_of_a_later_stage(options: dict):
+    """What was in staging before has gone on to production: who may decide about staging alone leaves it there."""
+    desk = Desk()
+    desk.promote(1, "staging")
+    desk.promote(1, "production")
+    desk.promote(2, "staging")
+    with pytest.raises(Conflict, match="m/1 is in production, above staging: only a demotion leads down"):
+        desk.rollback("staging", **options)
+    assert desk.shown() == {3: ([], None), 2: (["staging"], "Staging"), 1: (["production"], "Production")}
+
+
+def test_what_is_in_a_later_stage_is_not_adopted_for_an_earlier_one():
+    """Somebody put the alias of staging there, too."""
+    desk = Desk()
+    desk.promote(1, "staging")
+    desk.promote(1, "production")
+    desk.registry.set_alias("m", "staging", 1)
+    found = desk.registry.version(VersionRef(model="m", number=1))
+    recorded = Recorded(manifest=Manifest(files=()), location="s3://b/m", provenance=None)
+    with pytest.raises(Conflict, match="m/1 is in production, above staging"):
+        adoption(look("m", desk.ledger), found, "staging", desk.who(), recorded)
+
+
 def test_a_rollback_of_what_is_not_in_the_history_says_how_it_gets_there():
     """The stage is not empty, as the registry shows."""
     desk = Desk()
