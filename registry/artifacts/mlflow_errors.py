@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException
+from requests import RequestException
 
 from slipway.registry.artifacts.s3_errors import cause_in_s3
 from slipway.registry.artifacts.s3_errors import translated as translated_from_s3
@@ -39,6 +40,12 @@ def translated() -> Iterator[None]:
         raise kind(message, code=code, hint=HINTS.get(kind)) from error
     except SlipwayError:
         raise
+    except RequestException as error:  # MLflow's artifact client passes those of the server on as they are
+        answered = error.response.status_code if error.response is not None else None
+        kind = BY_STATUS.get(answered or 0, Unavailable)
+        said = " ".join(str(error).split())
+        code = f"http-{answered}" if answered else "server-unavailable"
+        raise kind(f"the tracking server did not hand it out: {said}", code=code, hint=HINTS.get(kind)) from error
     except ModuleNotFoundError as error:  # MLflow loads what a store needs when one is first asked for
         raise Unavailable(
             f"reading or storing there needs the package {error.name}, which is not installed here",
