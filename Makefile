@@ -9,7 +9,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-long check format bench lock clean
+.PHONY: help demo test test-long check format docs bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -42,6 +42,10 @@ check: .venv/.installed  ## format, lint, types, architecture
 format: .venv/.installed  ## put the code into the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: .venv/.installed  ## the site of the documentation, into build/site
+	$(BIN)/python docs/make_reference.py
+	$(BIN)/mkdocs build --quiet --strict
 
 bench: .venv/.installed  ## what we measure, beside whom
 	$(BIN)/python -m benchmarks

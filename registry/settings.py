@@ -33,8 +33,8 @@ class RegistrySettings(Section):
     Without `history_uri` the history is in the database of MLflow's registry. The cache keeps the files of versions
     that are not stored on this disk, at most so many MiB; by default it is the one that the serving engine fills.
     `artifact_places` are folders and buckets, beside what a server keeps itself, whose versions may enter a stage:
-    nobody writes there behind the server's back. `server` is the team's, for the commands that prepare, examine and run
-    it: `slipway.registry.setup.server_settings` reads it. All others work without its secrets.
+    nobody writes there behind the server's back. `server` is a section of its own, for the commands that prepare,
+    examine and run a team's server; all others work without its secrets.
     """
 
     policy: Path = Path("promotion.yaml")
@@ -125,7 +125,7 @@ def load_settings(kind: type[SectionT], section: str, *, environ: Mapping[str, s
         raise InvalidInput(
             f"wrong settings: {wrong}",
             code="wrong-settings",
-            hint="docs/lifecycle.md lists them, docs/operations.md those of a server",
+            hint="docs/reference/settings.md lists them",
         ) from None
 
 

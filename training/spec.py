@@ -1,7 +1,7 @@
 """What a training run was asked to do: the one place where its parameters are typed and judged.
 
 The field names are the parameter names of the `MLproject` entry points and, with dashes, the options
-of `slipway train`; `docs/lifecycle.md` lists them.
+of `slipway train`; `docs/train.md` lists them.
 """
 
 import enum

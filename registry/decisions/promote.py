@@ -130,5 +130,5 @@ def what_next(verdict: Verdict) -> str:
     compared = [f for f in verdict.worst() if f.check in ("champion", "slices") and f.measured is not None]
     if verdict.outcome is Outcome.INCONCLUSIVE and compared:
         rows = "more rows decide (a larger holdout, or data and target in the policy), or a wider margin"
-        return f"{rows}: docs/lifecycle.md#policy; {report}"
+        return f"{rows}: docs/gate-and-promote.md#policy; {report}"
     return report

@@ -529,5 +529,5 @@ def _known_beside(path: list[str]) -> list[str]:
 
 def _wrong(source: str, problems: list[str]) -> InvalidInput:
     return InvalidInput(
-        f"wrong policy in {source}: {'; '.join(problems)}", code="wrong-policy", hint="docs/lifecycle.md#policy"
+        f"wrong policy in {source}: {'; '.join(problems)}", code="wrong-policy", hint="docs/gate-and-promote.md#policy"
     )

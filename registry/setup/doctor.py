@@ -152,7 +152,7 @@ def judge_versioning(on: bool) -> Finding:
     """Recommend that what is overwritten or deleted in a bucket can be brought back."""
     if on:
         return ok("bucket versioning", "on")
-    todo = "turn it on, so that overwritten and deleted files can be restored: docs/operations.md"
+    todo = "turn it on, so that overwritten and deleted files can be restored: docs/team.md"
     return warn("bucket versioning", "off", todo)
 
 

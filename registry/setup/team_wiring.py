@@ -30,7 +30,7 @@ def server_settings(environ: Mapping[str, str], folder: Path) -> tuple[RegistryS
         raise InvalidInput(
             "the settings name no server of a team",
             code="no-server-settings",
-            hint="slipway.yaml: registry: {server: {database: postgresql://…, artifacts: s3://…}}; docs/operations.md",
+            hint="slipway.yaml: registry: {server: {database: postgresql://…, artifacts: s3://…}}; docs/team.md",
         )
     return settings, settings.server
 
