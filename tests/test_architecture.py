@@ -144,3 +144,14 @@ def dotted(module: Path) -> str:
     """Return the import name of a file."""
     parts = module.with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    """One name, one meaning: whoever reads it knows which is meant."""
+    names = [
+        node.name
+        for module in MODULES
+        for node in ast.parse((ROOT / module).read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

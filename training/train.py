@@ -28,7 +28,7 @@ from slipway.training.spec import Task, TrainSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
+class PreparedTraining:
     """A dataset made ready to fit: the columns that count, and who is held out."""
 
     dataset: Dataset
@@ -55,7 +55,7 @@ class TrainedModel:
     """A fitted pipeline with what it says of the rows it saw and of those it did not."""
 
     spec: TrainSpec
-    prepared: Prepared
+    prepared: PreparedTraining
     pipeline: Pipeline
     on_train: Predictions
     on_holdout: Predictions
@@ -64,7 +64,7 @@ class TrainedModel:
     notes: tuple[str, ...]
 
 
-def prepare(dataset: Dataset, spec: TrainSpec) -> Prepared:
+def prepare(dataset: Dataset, spec: TrainSpec) -> PreparedTraining:
     """Decide the task, the columns and the held-out rows.
 
     Raises
@@ -92,7 +92,7 @@ def prepare(dataset: Dataset, spec: TrainSpec) -> Prepared:
     sides = split(dataset, scheme, classes=task is Task.CLASSIFICATION)
     apart = () if spec.time_column else group_notes(dataset.frame, columns, sides.holdout, dataset.target)
     notes = (*warnings_for(dataset, columns), *apart, *sides.notes)
-    return Prepared(dataset=dataset, task=task, columns=columns, split=sides, notes=notes)
+    return PreparedTraining(dataset=dataset, task=task, columns=columns, split=sides, notes=notes)
 
 
 def infer_task(target: pd.Series) -> Task:
@@ -131,13 +131,13 @@ def train(dataset: Dataset, spec: TrainSpec) -> TrainedModel:
     )
 
 
-def unfitted_pipeline(prepared: Prepared, spec: TrainSpec) -> Pipeline:
+def unfitted_pipeline(prepared: PreparedTraining, spec: TrainSpec) -> Pipeline:
     """Return the pipeline that the spec means for these columns."""
     chosen = choose_estimator(spec.estimator, spec.params, task=prepared.task, seed=spec.seed)
     return build_pipeline(prepared.columns, chosen, prepared.dataset.missing_words)
 
 
-def cross_validation_scores(prepared: Prepared, spec: TrainSpec) -> dict[str, float]:
+def cross_validation_scores(prepared: PreparedTraining, spec: TrainSpec) -> dict[str, float]:
     """Return the scores of the spec on `spec.cv` folds of the training rows."""
     features, y = prepared.train_rows()
     order = _time_order(prepared.split)

@@ -15,7 +15,7 @@ from slipway.registry.text import cleaned
 from slipway.training.fit import first_line
 from slipway.training.space import Space
 from slipway.training.spec import SHOWN_CHARACTERS, Task, TrainSpec
-from slipway.training.train import Prepared, cross_validation_scores
+from slipway.training.train import PreparedTraining, cross_validation_scores
 
 SELECTED_BY: Mapping[Task, str] = {Task.CLASSIFICATION: "balanced_accuracy", Task.REGRESSION: "rmse"}
 LEAST_FOLDS = 2
@@ -68,7 +68,7 @@ def parse_trials(text: str) -> int:
 
 
 def tune(
-    prepared: Prepared,
+    prepared: PreparedTraining,
     spec: TrainSpec,
     *,
     space: Space,
@@ -115,7 +115,7 @@ def tune(
     return with_params(spec, best)
 
 
-def _tried(prepared: Prepared, spec: TrainSpec, params: Mapping[str, Any], metric: str) -> Trial:
+def _tried(prepared: PreparedTraining, spec: TrainSpec, params: Mapping[str, Any], metric: str) -> Trial:
     """Measure one proposal; whatever its estimator raises is that trial's own failure."""
     try:
         scores = cross_validation_scores(prepared, spec)

@@ -20,7 +20,7 @@ from slipway.registry.manifest import Manifest
 S3 = "s3:"
 
 
-class StoredFolder(Protocol):
+class ReadableFolder(Protocol):
     """A folder in an object store as it is now."""
 
     @property
@@ -43,7 +43,7 @@ class Cached:
     """Where files that are not on this disk are kept, and how to look into S3."""
 
     cache: ArtifactCache
-    look_in_s3: Callable[[str], StoredFolder]
+    look_in_s3: Callable[[str], ReadableFolder]
 
 
 class MlflowFiles:

@@ -26,7 +26,7 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BucketFolder:
     """A folder in a bucket: its prefix ends in `/`, and is empty for the bucket itself."""
 
     bucket: str
@@ -36,7 +36,7 @@ class Place:
         return f"{SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
 
 
-def place_of(uri: str) -> Place:
+def place_of(uri: str) -> BucketFolder:
     """Return the folder that `s3://bucket/path` names.
 
     Raises
@@ -48,7 +48,7 @@ def place_of(uri: str) -> Place:
     if not uri.startswith(SCHEME) or not bucket:
         raise InvalidInput(f"'{uri}' names no folder in S3; write s3://bucket/path", code="not-in-s3", hint=None)
     path = path.strip("/")
-    return Place(bucket, f"{path}/" if path else "")
+    return BucketFolder(bucket, f"{path}/" if path else "")
 
 
 def connect(environ: Mapping[str, str], patience: Patience | None = None) -> Connection:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from slipway.registry.artifacts.s3_attempts import Attempts
-from slipway.registry.artifacts.s3_client import Connection, Place, place_of
+from slipway.registry.artifacts.s3_client import BucketFolder, Connection, place_of
 from slipway.registry.errors import Corrupt, NotFound
 from slipway.registry.manifest import NOT_LOGGED, Manifest
 
@@ -30,7 +30,7 @@ class StoredFile:
 class Listing:
     """All files below a place."""
 
-    place: Place
+    place: BucketFolder
     files: tuple[StoredFile, ...]
 
     @property
@@ -98,14 +98,14 @@ def require_files_of(listing: Listing, manifest: Manifest) -> None:
         )
 
 
-def _page(place: Place, token: dict[str, str], connection: Connection) -> dict[str, Any]:
+def _page(place: BucketFolder, token: dict[str, str], connection: Connection) -> dict[str, Any]:
     page: dict[str, Any] = connection.client.list_objects_v2(
         Bucket=place.bucket, Prefix=place.prefix, **token, **connection.owner
     )
     return page
 
 
-def _stored(found: dict[str, Any], place: Place) -> StoredFile:
+def _stored(found: dict[str, Any], place: BucketFolder) -> StoredFile:
     path = found["Key"].removeprefix(place.prefix)
     if str(PurePosixPath(path)) != path or path.startswith("/") or {".", ".."} & set(path.split("/")):
         raise Corrupt(
@@ -118,7 +118,7 @@ def _stored(found: dict[str, Any], place: Place) -> StoredFile:
     )
 
 
-def _require_files(found: Sequence[StoredFile], place: Place) -> None:
+def _require_files(found: Sequence[StoredFile], place: BucketFolder) -> None:
     """Refuse keys that are a file's and a folder's at once: S3 has them, no disk does."""
     paths = {file.path for file in found}
     for path in paths:

@@ -1,6 +1,6 @@
 """The verb adopt: a version that has a stage's alias already is taken over where it is. Pure."""
 
-from slipway.registry.decisions.record_files import Recorded, recording
+from slipway.registry.decisions.record_files import RecordedFiles, recording
 from slipway.registry.decisions.who import Who
 from slipway.registry.errors import NotFound
 from slipway.registry.ledger.events import Event, EventKind
@@ -26,7 +26,7 @@ def adoption_target(situation: Situation, stage: str) -> int | None:
     return number if situation.occupant(stage) != number else None
 
 
-def adoption(situation: Situation, version: Version, stage: str, who: Who, recorded: Recorded) -> Event:
+def adoption(situation: Situation, version: Version, stage: str, who: Who, recorded: RecordedFiles) -> Event:
     """Return the event that takes a version over where it is, with its files as they are now.
 
     Raises

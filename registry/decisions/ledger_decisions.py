@@ -14,7 +14,7 @@ from slipway.registry.decisions.carry_out import Decision, carry_out, note, prop
 from slipway.registry.decisions.decisions import Noted, Receipt
 from slipway.registry.decisions.demote import demotion
 from slipway.registry.decisions.promote import promotion
-from slipway.registry.decisions.record_files import Recorded, registration
+from slipway.registry.decisions.record_files import RecordedFiles, registration
 from slipway.registry.decisions.recorded_verdict import record
 from slipway.registry.decisions.rollback import rollback_target, targets_below
 from slipway.registry.decisions.status import Status, status_of
@@ -152,7 +152,7 @@ class LedgerDecisions:
         noted = self._noted(str(found), None, note(found.model, event, self.ledger).seq, why)
         return replace(noted, manifest=made.manifest.digest, files=len(made.manifest.files))
 
-    def _recorded(self, version: Version, about: Sequence[Record], manifest: Manifest | None = None) -> Recorded:
+    def _recorded(self, version: Version, about: Sequence[Record], manifest: Manifest | None = None) -> RecordedFiles:
         """Return what is to be recorded of a version: its files, where MLflow reads them, and where it comes from.
 
         What was recorded before of its files and of where it comes from stays: only the place may be another.
@@ -177,7 +177,7 @@ class LedgerDecisions:
             )
         known = recorded_provenance(about) is not None
         provenance = None if known else gather_provenance(version, location, registry)
-        return Recorded(manifest=files, location=location, provenance=provenance)
+        return RecordedFiles(manifest=files, location=location, provenance=provenance)
 
     def promote(self, version: Version, stage: str, reason: str, *, grounds: Grounds | None, dry_run: bool) -> Receipt:
         """Move a version into a stage on the grounds of a verdict."""

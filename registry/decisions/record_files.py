@@ -12,7 +12,7 @@ from slipway.registry.versions.provenance import RECORDED_AS, Provenance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recorded:
+class RecordedFiles:
     """What is recorded of a version for good: its files, where they lie, and where it comes from.
 
     `provenance` is `None` where an earlier event has it: that counts.
@@ -23,13 +23,13 @@ class Recorded:
     provenance: Provenance | None
 
 
-def registration(situation: Situation, version: Version, who: Who, recorded: Recorded) -> Event:
+def registration(situation: Situation, version: Version, who: Who, recorded: RecordedFiles) -> Event:
     """Return the event that records a version with its files."""
     return recording(EventKind.VERSION_REGISTERED, situation, version, None, who, recorded)
 
 
 def recording(
-    kind: EventKind, situation: Situation, version: Version, stage: str | None, who: Who, recorded: Recorded
+    kind: EventKind, situation: Situation, version: Version, stage: str | None, who: Who, recorded: RecordedFiles
 ) -> Event:
     """Return the event that records a version with its files, whatever else it decides."""
     provenance = recorded.provenance

@@ -28,14 +28,14 @@ DIGEST_SHOWN = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recorded:
+class RecordedVerdict:
     """The number of a verdict in the ledger; `notes` say which part of its report could not be written."""
 
     seq: int
     notes: tuple[str, ...]
 
 
-def record(verdict: Verdict, version: Version, ledger: Ledger, *, actor: str, authenticated: bool) -> Recorded:
+def record(verdict: Verdict, version: Version, ledger: Ledger, *, actor: str, authenticated: bool) -> RecordedVerdict:
     """Put a verdict into the ledger, attach its report to the version's run, and return its number.
 
     The version's description links to the report, where it has room. A version without a run, or with one that is not
@@ -59,7 +59,7 @@ def record(verdict: Verdict, version: Version, ledger: Ledger, *, actor: str, au
         )
 
     noted = note(verdict.model, event, ledger)
-    return Recorded(seq=noted.seq, notes=tuple(filter(None, _reported(verdict, version, noted, ledger))))
+    return RecordedVerdict(seq=noted.seq, notes=tuple(filter(None, _reported(verdict, version, noted, ledger))))
 
 
 def report_path(model_uid: str, verdict: Verdict, seq: int) -> str:

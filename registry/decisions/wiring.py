@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slipway.registry.actor import actor
 from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
-from slipway.registry.artifacts.mlflow_files import Cached, StoredFolder
+from slipway.registry.artifacts.mlflow_files import Cached, ReadableFolder
 from slipway.registry.decisions import http_decisions
 from slipway.registry.decisions.decisions import Decisions
 from slipway.registry.decisions.ledger_decisions import LedgerDecisions
@@ -83,7 +83,7 @@ def open_cache(settings: RegistrySettings, folder: Path) -> ArtifactCache:
     return ArtifactCache(folder / settings.cache / FILES, max_bytes=settings.cache_max_mb * 2**20)
 
 
-def _look_in_s3(uri: str) -> StoredFolder:
+def _look_in_s3(uri: str) -> ReadableFolder:
     """Look into S3, importing boto3 only then: it costs 0.1 to 0.4 s, which stores on this disk need not pay."""
-    found: StoredFolder = importlib.import_module("slipway.registry.artifacts.s3_artifacts").look(uri)
+    found: ReadableFolder = importlib.import_module("slipway.registry.artifacts.s3_artifacts").look(uri)
     return found

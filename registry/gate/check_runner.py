@@ -73,7 +73,7 @@ Check = Callable[[Evidence, Any], Sequence[Finding]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
+class CheckJob:
     """A check to make."""
 
     name: str
@@ -95,10 +95,10 @@ class Confined:
 
 
 @dataclass(slots=True)
-class Running:
+class RunningCheck:
     """A check that is being made; `over` says which bound it has passed, `handle` keeps its network's name its own."""
 
-    job: Job
+    job: CheckJob
     process: ForkServerProcess
     answers: Connection
     home: Path
@@ -134,11 +134,11 @@ def warm_up() -> None:
         take_environment(ours)
 
 
-def run_checks(jobs: Sequence[Job]) -> list[Finding]:
+def run_checks(jobs: Sequence[CheckJob]) -> list[Finding]:
     """Make the checks and return what they found, in the order of the jobs."""
     warm_up()
     waiting = list(enumerate(jobs))
-    running: dict[int, Running] = {}
+    running: dict[int, RunningCheck] = {}
     found: dict[int, Sequence[Finding]] = {}
     try:
         while waiting or running:
@@ -154,12 +154,12 @@ def run_checks(jobs: Sequence[Job]) -> list[Finding]:
     return [finding for place in sorted(found) for finding in found[place]]
 
 
-def run_here(jobs: Sequence[Job]) -> list[Finding]:
+def run_here(jobs: Sequence[CheckJob]) -> list[Finding]:
     """Make checks that only compare values, one after the other in this process."""
     return [finding for job in jobs for finding in made(job)]
 
 
-def made(job: Job) -> Sequence[Finding]:
+def made(job: CheckJob) -> Sequence[Finding]:
     """Make a check; whatever it raises is an ERROR that says so."""
     try:
         return job.check(job.evidence, job.rule)
@@ -169,7 +169,7 @@ def made(job: Job) -> Sequence[Finding]:
         return [_error(job, f"it crashed: {type(error).__name__}: {' '.join(str(error).split())[:SAID_CHARACTERS]}")]
 
 
-def _start(job: Job) -> Running:
+def _start(job: CheckJob) -> RunningCheck:
     """Start a check, and wait until its process is confined; one that dies before has closed its end."""
     ours, theirs = CONTEXT.Pipe()
     home = Path(tempfile.mkdtemp(prefix="slipway-check-"))
@@ -184,7 +184,7 @@ def _start(job: Job) -> Running:
             handle = hold_network(process.pid or 0, confined.network) if confined.network else None
             ours.send_bytes(GO_ON)
     deadline = time.monotonic() + job.rule.timeout_s  # from here on, since the first one waits for the server's imports
-    return Running(
+    return RunningCheck(
         job=job, process=process, answers=ours, home=home, confined=confined, handle=handle, deadline=deadline
     )
 
@@ -272,7 +272,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(number)
 
 
-def _ended(running: dict[int, Running]) -> list[int]:
+def _ended(running: dict[int, RunningCheck]) -> list[int]:
     """Wait a moment, or until a check has answered or died; return which have, or have passed a bound."""
     next_deadline = min(each.deadline for each in running.values())
     wait_s = min(LOOK_EVERY_S, max(0.0, next_deadline - time.monotonic()))
@@ -282,7 +282,7 @@ def _ended(running: dict[int, Running]) -> list[int]:
     return [place for place, each in running.items() if each.answers in ready or each.over]
 
 
-def _over(running: Running) -> str | None:
+def _over(running: RunningCheck) -> str | None:
     """Return which bound a check has passed, in words."""
     rule = running.job.rule
     if time.monotonic() >= running.deadline:
@@ -296,7 +296,7 @@ def _over(running: Running) -> str | None:
     return None
 
 
-def _collect(ended: Running) -> Sequence[Finding]:
+def _collect(ended: RunningCheck) -> Sequence[Finding]:
     try:
         if ended.over:
             _stop(ended) if time.monotonic() >= ended.deadline else _kill(ended)
@@ -313,7 +313,7 @@ def _collect(ended: Running) -> Sequence[Finding]:
         shutil.rmtree(ended.home, ignore_errors=True)
 
 
-def _answer(ended: Running) -> bytes:
+def _answer(ended: RunningCheck) -> bytes:
     """Read what a check has begun to say; one that does not come to an end in its time is killed, which closes it."""
     left_s = max(LOOK_EVERY_S, ended.deadline - time.monotonic())
     too_late = threading.Timer(left_s, kill, (ended.family,))
@@ -324,7 +324,7 @@ def _answer(ended: Running) -> bytes:
         too_late.cancel()
 
 
-def _understood(answer: bytes, job: Job) -> Sequence[Finding]:
+def _understood(answer: bytes, job: CheckJob) -> Sequence[Finding]:
     """Return the findings of a check; another shape than its own code gives comes from what it loaded."""
     try:
         return [replace(finding_from(document), check=job.name) for document in json.loads(answer)]
@@ -340,7 +340,7 @@ def with_what_was_open(finding: Finding, confined: Confined) -> Finding:
     return replace(finding, details={**finding.details, "not_isolated": said})
 
 
-def _stop(running: Running) -> None:
+def _stop(running: RunningCheck) -> None:
     """Let the process end what it has started, then end all that came from it."""
     process = running.process
     if process.is_alive() and not running.answers.poll():
@@ -350,7 +350,7 @@ def _stop(running: Running) -> None:
     _kill(running)
 
 
-def _kill(running: Running) -> None:
+def _kill(running: RunningCheck) -> None:
     """End a check and all that came from it at once: one that takes too much would take more meanwhile."""
     kill(running.family)
     running.process.join()
@@ -359,5 +359,5 @@ def _kill(running: Running) -> None:
         os.close(running.handle)
 
 
-def _error(job: Job, reason: str) -> Finding:
+def _error(job: CheckJob, reason: str) -> Finding:
     return Finding(check=job.name, outcome=Outcome.ERROR, reason=reason)

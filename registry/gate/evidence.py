@@ -131,7 +131,7 @@ class Model(Protocol):
         """Return what callers get who send the features as JSON; `None` where they are refused."""
 
 
-class Rehearsal(Protocol):
+class Rehearsing(Protocol):
     """A model as the serving engine would have it."""
 
     @property
@@ -160,7 +160,7 @@ class Tools:
     load_as_served: Callable[[Path], Any]
     example: Callable[[Path], pd.DataFrame | None]
     serve: Callable[..., Served]
-    rehearse: Callable[[Path], AbstractContextManager[Rehearsal | None]]
+    rehearse: Callable[[Path], AbstractContextManager[Rehearsing | None]]
     untrusted: Callable[[Path], Sequence[str]]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from slipway.registry.errors import NotFound, SlipwayError
-from slipway.registry.gate.check_runner import Job, run_here
+from slipway.registry.gate.check_runner import CheckJob, run_here
 from slipway.registry.gate.checks import (
     approval,
     artifact,
@@ -78,7 +78,7 @@ class Gate:
     ledger: Ledger
     tools: Tools
     read_rows: Callable[[str, str, Sequence[str]], tuple[pd.DataFrame, str]]
-    run_checks: Callable[[Sequence[Job]], list[Finding]]
+    run_checks: Callable[[Sequence[CheckJob]], list[Finding]]
 
 
 def assess(version: Version, stage: str, situation: Situation, gate: Gate, *, promoter: str, now: datetime) -> Verdict:
@@ -171,19 +171,19 @@ def gathered(
         )
 
 
-def _jobs(evidence: Evidence, rules: Mapping[str, Rule]) -> list[Job]:
-    return [Job(name=name, check=_check(name), evidence=evidence, rule=rule) for name, rule in rules.items()]
+def _jobs(evidence: Evidence, rules: Mapping[str, Rule]) -> list[CheckJob]:
+    return [CheckJob(name=name, check=_check(name), evidence=evidence, rule=rule) for name, rule in rules.items()]
 
 
 def _check(name: str) -> Callable[[Evidence, Any], Sequence[Finding]]:
     return CHECKS[name] if name in CHECKS else partial(own.check, name=name)
 
 
-def _loads_the_model(job: Job) -> bool:
+def _loads_the_model(job: CheckJob) -> bool:
     return job.name in LOADS_THE_MODEL or isinstance(job.rule, OwnRule)
 
 
-def _held_back(job: Job) -> Finding:
+def _held_back(job: CheckJob) -> Finding:
     reason = "not made: the stored files did not pass the check artifact, and loading them is not safe"
     return Finding(check=job.name, outcome=Outcome.ERROR, reason=reason)
 

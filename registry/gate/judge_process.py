@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from slipway.registry.gate.check_runner import Job, run_checks
+from slipway.registry.gate.check_runner import CheckJob, run_checks
 from slipway.registry.gate.checks import artifact
 from slipway.registry.gate.evidence import NO_TOOLS, Evidence, Subject
 from slipway.registry.gate.safety.skops_types import untrusted_types
@@ -31,7 +31,7 @@ def main() -> None:
         now=datetime.now(UTC),
         tools=replace(NO_TOOLS, untrusted=untrusted_types),
     )
-    found = run_checks([Job(name="artifact", check=artifact.check, evidence=evidence, rule=rule)])
+    found = run_checks([CheckJob(name="artifact", check=artifact.check, evidence=evidence, rule=rule)])
     json.dump([finding.to_document() for finding in found], sys.stdout)
 
 

@@ -80,7 +80,7 @@ class Reasoned(Body):
     reason: str
 
 
-class Decided(Reasoned):
+class DecisionBody(Reasoned):
     """A decision; a dry run tells what it would change."""
 
     dry_run: Flag = False
@@ -172,7 +172,7 @@ class RegistrationBody(Reasoned):
     manifest: str | None = None
 
 
-class PromotionBody(Decided):
+class PromotionBody(DecisionBody):
     """A move into a stage on a recorded verdict: the one with the number, else the last that counts.
 
     `verdict` is for a dry run on one that nobody recorded.
@@ -185,7 +185,7 @@ class PromotionBody(Decided):
     verdict: VerdictBody | None = None
 
 
-class RollbackBody(Decided):
+class RollbackBody(DecisionBody):
     """A way back, in the last stage unless another is named."""
 
     model: Name
@@ -195,20 +195,20 @@ class RollbackBody(Decided):
     skip_damaged: Flag = False
 
 
-class AdoptionBody(Decided):
+class AdoptionBody(DecisionBody):
     """The takeover of a version that has a stage's alias: `churn@production`."""
 
     version: str
 
 
-class DemotionBody(Decided):
+class DemotionBody(DecisionBody):
     """A move out of a stage, into a lower one or none."""
 
     version: str
     to: Name | None = None
 
 
-class ArchivalBody(Decided):
+class ArchivalBody(DecisionBody):
     """A ruling that nothing goes back to a version."""
 
     version: str

@@ -24,7 +24,7 @@ DISK_WRONG_BYTES = 5 * 10**8
 NAMED_AT_MOST = 3
 
 
-class Outcome(enum.StrEnum):
+class Health(enum.StrEnum):
     """What a finding amounts to; only WRONG makes the whole unhealthy."""
 
     OK = "ok"
@@ -33,11 +33,11 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class Symptom:
     """One check: what was found, and what to do where that is not as it should be."""
 
     name: str
-    outcome: Outcome
+    outcome: Health
     found: str
     todo: str | None = None
 
@@ -46,7 +46,7 @@ class Finding:
         return {"name": self.name, "outcome": str(self.outcome), "found": self.found, "todo": self.todo}
 
 
-Look = Callable[[], Sequence[Finding]]
+Look = Callable[[], Sequence[Symptom]]
 
 
 class Side(enum.Enum):
@@ -83,9 +83,9 @@ class FoundCache:
     leftovers: tuple[str, ...]
 
 
-def diagnose(looks: Mapping[str, Look]) -> tuple[Finding, ...]:
+def diagnose(looks: Mapping[str, Look]) -> tuple[Symptom, ...]:
     """Look everywhere, whatever one look meets, and return all findings in order."""
-    found: list[Finding] = []
+    found: list[Symptom] = []
     for name, look in looks.items():
         try:
             found += look()
@@ -97,7 +97,7 @@ def diagnose(looks: Mapping[str, Look]) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def judge_tables(tables: Tables) -> Finding:
+def judge_tables(tables: Tables) -> Symptom:
     """Require that tables are there, and are those of the versions that are installed."""
     if tables.revision is None:
         return wrong(tables.name, "there are none", tables.make)
@@ -109,35 +109,35 @@ def judge_tables(tables: Tables) -> Finding:
     return wrong(tables.name, f"{found}: newer than what is installed here", "install the version that made them")
 
 
-def judge_administrators(names: Sequence[str]) -> Finding:
+def judge_administrators(names: Sequence[str]) -> Symptom:
     """Require that somebody can make accounts."""
     if not names:
         return wrong("administrator", "nobody is one", "slipway init --team")
     return ok("administrator", ", ".join(names))
 
 
-def judge_place(name: str, place: str, *, is_there: bool) -> Finding:
+def judge_place(name: str, place: str, *, is_there: bool) -> Symptom:
     """Require that a bucket or folder is there."""
     if not is_there:
         return wrong(name, f"{place} is not there", "slipway init --team makes it; or restore it")
     return ok(name, place)
 
 
-def judge_users_file(path: Path, *, is_current: bool) -> Finding:
+def judge_users_file(path: Path, *, is_current: bool) -> Symptom:
     """Require that MLflow's file about its users says what the settings say."""
     if not is_current:
         return wrong("users' file", f"{path} is missing, or older than the settings", "slipway init --team")
     return ok("users' file", str(path))
 
 
-def judge_credentials(found: str | None) -> Finding:
+def judge_credentials(found: str | None) -> Symptom:
     """Require that something is known with which requests are signed."""
     if found is None:
         return wrong("credentials", "none were found", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     return ok("credentials", found)
 
 
-def judge_access(name: str, tried: Mapping[str, SlipwayError | None]) -> Finding:
+def judge_access(name: str, tried: Mapping[str, SlipwayError | None]) -> Symptom:
     """Require that everything that was tried is allowed; `tried` is verb → what it met."""
     failed = {verb: error for verb, error in tried.items() if error is not None}
     if not failed:
@@ -148,7 +148,7 @@ def judge_access(name: str, tried: Mapping[str, SlipwayError | None]) -> Finding
     return wrong(name, f"{can}cannot {', '.join(failed)}: {first.message}", first.hint)
 
 
-def judge_versioning(on: bool) -> Finding:
+def judge_versioning(on: bool) -> Symptom:
     """Recommend that what is overwritten or deleted in a bucket can be brought back."""
     if on:
         return ok("bucket versioning", "on")
@@ -156,7 +156,7 @@ def judge_versioning(on: bool) -> Finding:
     return warn("bucket versioning", "off", todo)
 
 
-def judge_region(configured: str | None, actual: str | None) -> Finding:
+def judge_region(configured: str | None, actual: str | None) -> Symptom:
     """Require that requests are signed for the bucket's region; a store that tells none takes any."""
     if not configured:
         return warn("region", "none is configured", "set AWS_DEFAULT_REGION=us-east-1")
@@ -165,7 +165,7 @@ def judge_region(configured: str | None, actual: str | None) -> Finding:
     return ok("region", configured)
 
 
-def judge_clock(whose: str, *, there: datetime, here: datetime) -> Finding:
+def judge_clock(whose: str, *, there: datetime, here: datetime) -> Symptom:
     """Compare this machine's clock with another's; signatures and the times of decisions depend on it."""
     name, ahead_s = f"clock ({whose})", (here - there).total_seconds()
     found = f"here {abs(ahead_s):,.0f} s {'ahead' if ahead_s > 0 else 'behind'}"
@@ -177,17 +177,17 @@ def judge_clock(whose: str, *, there: datetime, here: datetime) -> Finding:
     return ok(name, f"within {CLOCK_WARN_S:.0f} s")
 
 
-def judge_versions(client: str, server: str) -> Finding:
+def judge_versions(client: str, server: str) -> Symptom:
     """Require one major version of MLflow on both sides, and recommend one minor version."""
     ours, theirs = Version(client).release, Version(server).release
     if ours[:2] == theirs[:2]:
         return ok("MLflow versions", f"here {client}, server {server}")
-    outcome = Outcome.WRONG if ours[:1] != theirs[:1] else Outcome.WARN
+    outcome = Health.WRONG if ours[:1] != theirs[:1] else Health.WARN
     todo = f"install the server's version here: pip install mlflow=={server}"
-    return Finding(name="MLflow versions", outcome=outcome, found=f"here {client}, server {server}", todo=todo)
+    return Symptom(name="MLflow versions", outcome=outcome, found=f"here {client}, server {server}", todo=todo)
 
 
-def judge_roots(roots: Sequence[ExperimentRoot], side: Side) -> Finding:
+def judge_roots(roots: Sequence[ExperimentRoot], side: Side) -> Symptom:
     """Require that every experiment's artifacts can be reached from here, as everybody else reaches them."""
     name = "artifact roots"
     behind = [root for root in roots if proxied_path(root.location) is not None]
@@ -201,7 +201,7 @@ def judge_roots(roots: Sequence[ExperimentRoot], side: Side) -> Finding:
     return ok(name, f"{len(roots)} experiments")
 
 
-def judge_disk(path: Path, free_bytes: int) -> Finding:
+def judge_disk(path: Path, free_bytes: int) -> Symptom:
     """Require room for a model, and recommend room for some."""
     name, found = f"disk ({path})", f"{free_bytes / 10**9:,.1f} GB free"
     if free_bytes < DISK_WRONG_BYTES:
@@ -211,7 +211,7 @@ def judge_disk(path: Path, free_bytes: int) -> Finding:
     return ok(name, found)
 
 
-def judge_cache(cache: FoundCache) -> Finding:
+def judge_cache(cache: FoundCache) -> Symptom:
     """Require that the cache can be written, and tell what is too much in it."""
     name = "serving cache"
     found = f"{cache.size_bytes / 2**20:,.0f} of {cache.max_bytes / 2**20:,.0f} MiB in {cache.root}"
@@ -226,19 +226,19 @@ def judge_cache(cache: FoundCache) -> Finding:
     return ok(name, found)
 
 
-def ok(name: str, found: str) -> Finding:
+def ok(name: str, found: str) -> Symptom:
     """Return that something is as it should be."""
-    return Finding(name=name, outcome=Outcome.OK, found=found)
+    return Symptom(name=name, outcome=Health.OK, found=found)
 
 
-def wrong(name: str, found: str, todo: str | None) -> Finding:
+def wrong(name: str, found: str, todo: str | None) -> Symptom:
     """Return that something is not as it must be."""
-    return Finding(name=name, outcome=Outcome.WRONG, found=found, todo=todo)
+    return Symptom(name=name, outcome=Health.WRONG, found=found, todo=todo)
 
 
-def warn(name: str, found: str, todo: str) -> Finding:
+def warn(name: str, found: str, todo: str) -> Symptom:
     """Return that something deserves a look."""
-    return Finding(name=name, outcome=Outcome.WARN, found=found, todo=todo)
+    return Symptom(name=name, outcome=Health.WARN, found=found, todo=todo)
 
 
 def _experiments(roots: Sequence[ExperimentRoot]) -> str:

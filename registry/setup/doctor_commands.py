@@ -8,7 +8,7 @@ import click
 
 from slipway.registry.console import json_option, print_document, print_table
 from slipway.registry.decisions.command_context import CommandContext
-from slipway.registry.setup.doctor import Outcome
+from slipway.registry.setup.doctor import Health
 from slipway.registry.setup.examine import Around, examine
 from slipway.registry.setup.local_examined import free_bytes
 
@@ -27,7 +27,7 @@ def doctor(context: CommandContext, as_json: bool) -> int:
             room=free_bytes,
         )
     )
-    is_healthy = all(each.outcome is not Outcome.WRONG for each in found)
+    is_healthy = all(each.outcome is not Health.WRONG for each in found)
     if as_json:
         print_document({"healthy": is_healthy, "checks": [each.to_document() for each in found]})
     else:

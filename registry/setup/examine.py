@@ -13,7 +13,7 @@ from slipway.registry.errors import SlipwayError, Unavailable
 from slipway.registry.settings import RegistrySettings, load_settings, registry_uri
 from slipway.registry.setup import probes as looks
 from slipway.registry.setup.auth_config import auth_config
-from slipway.registry.setup.doctor import Finding, Look, Outcome, Side, diagnose, warn, wrong
+from slipway.registry.setup.doctor import Health, Look, Side, Symptom, diagnose, warn, wrong
 from slipway.registry.setup.local_examined import Folder
 from slipway.registry.setup.server_settings import ServerSettings, TeamSettings
 from slipway.registry.setup.team_wiring import artifacts_of, history_of
@@ -32,7 +32,7 @@ class Around:
     room: looks.Room
 
 
-def examine(around: Around) -> tuple[Finding, ...]:
+def examine(around: Around) -> tuple[Symptom, ...]:
     """Look at everything that the settings name, and at this machine."""
     here: dict[str, Look] = {
         "disk": lambda: looks.disks([around.folder, around.cache()[0]], around.room),
@@ -57,7 +57,7 @@ def require_ready(
         Something is wrong: each is named.
     """
     found = diagnose(team_looks(settings, server, environ, folder=folder, now=now))
-    problems = [each for each in found if each.outcome is Outcome.WRONG]
+    problems = [each for each in found if each.outcome is Health.WRONG]
     if problems:
         raise Unavailable(
             f"the server is not started: {'; '.join(f'{each.name}: {each.found}' for each in problems)}",
@@ -98,7 +98,7 @@ def _there(settings: TeamSettings, around: Around) -> dict[str, Look]:
     return found
 
 
-def _own_server(server: ServerSettings, around: Around) -> tuple[Finding, ...]:
+def _own_server(server: ServerSettings, around: Around) -> tuple[Symptom, ...]:
     """Look at the server of these settings, as its administrator; one that was not started is nothing wrong."""
     password = server.admin_password.get_secret_value() if server.admin_password else ""
     administrator = {"MLFLOW_TRACKING_USERNAME": server.admin_name, "MLFLOW_TRACKING_PASSWORD": password}

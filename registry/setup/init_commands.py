@@ -8,7 +8,7 @@ import click
 
 from slipway.registry.console import json_option, print_document, say
 from slipway.registry.masking import masked
-from slipway.registry.setup.team import Prepared, missing, prepare
+from slipway.registry.setup.team import PreparedTeam, missing, prepare
 from slipway.registry.setup.team_wiring import parts_of, server_settings
 from slipway.registry.versions.mlflow_store import database_uri, local_location, prepare_store
 from slipway.registry.versions.sql_examined import ExaminedDatabase
@@ -29,7 +29,7 @@ def init(team: bool, dry_run: bool, as_json: bool) -> None:
         _prepare_folder(as_json)
 
 
-def _prepare_team(dry_run: bool) -> tuple[Prepared, ...]:
+def _prepare_team(dry_run: bool) -> tuple[PreparedTeam, ...]:
     """Make what is missing, or say it, while nobody else does."""
     settings, server = server_settings(os.environ, Path.cwd())
     parts = parts_of(settings, server, os.environ, Path.cwd())
@@ -39,7 +39,7 @@ def _prepare_team(dry_run: bool) -> tuple[Prepared, ...]:
         return prepare(parts)
 
 
-def _show_parts(parts: Sequence[Prepared], *, dry_run: bool, as_json: bool) -> None:
+def _show_parts(parts: Sequence[PreparedTeam], *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         rows = [{"name": each.name, "was_there": each.was_there} for each in parts]
         print_document({"dry_run": dry_run, "parts": rows})

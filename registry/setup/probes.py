@@ -10,10 +10,10 @@ from pathlib import Path
 from slipway.registry.http_client import SlipwayServer, understood
 from slipway.registry.setup.auth_config import AuthConfig
 from slipway.registry.setup.doctor import (
-    Finding,
+    Health,
     Look,
-    Outcome,
     Side,
+    Symptom,
     Tables,
     diagnose,
     judge_access,
@@ -42,7 +42,7 @@ Clock = Callable[[], datetime]
 Room = Callable[[Iterable[Path]], Mapping[Path, int]]
 
 
-def team_database(url: str, history_url: str) -> Sequence[Finding]:
+def team_database(url: str, history_url: str) -> Sequence[Symptom]:
     """Look at a team's database, and at the history's where that is another."""
     database = ExaminedDatabase(url)
     return [
@@ -52,7 +52,7 @@ def team_database(url: str, history_url: str) -> Sequence[Finding]:
     ]
 
 
-def own_database(url: str) -> Sequence[Finding]:
+def own_database(url: str) -> Sequence[Symptom]:
     """Look at a folder's own database, whose history may not have begun."""
     database = ExaminedDatabase(url)
     if not database.is_begun():
@@ -69,44 +69,44 @@ def own_database(url: str) -> Sequence[Finding]:
     return [*found, *diagnose({"artifact roots": lambda: database_roots(url, Side.ALONE)})]
 
 
-def database_roots(url: str, side: Side) -> Sequence[Finding]:
+def database_roots(url: str, side: Side) -> Sequence[Symptom]:
     """Look where the experiments of a database keep their artifacts; that there are no tables is another finding."""
     database = ExaminedDatabase(url)
     return [judge_roots(database.roots(), side)] if database.revision(MLFLOW) else []
 
 
-def users(config: AuthConfig) -> Sequence[Finding]:
+def users(config: AuthConfig) -> Sequence[Symptom]:
     """Look at MLflow's file about its users, at their tables, and whether one of them is an administrator."""
     file = judge_users_file(config.path, is_current=config.is_there())
     database = ExaminedDatabase(config.database_url)
     upgrade = f"back it up, then: {INIT_TEAM}"
     tables = judge_tables(_tables("users' tables", USERS, database, INIT_TEAM, upgrade))
-    if tables.outcome is not Outcome.OK:
+    if tables.outcome is not Health.OK:
         return [file, tables]
     return [file, tables, judge_administrators(database.administrators())]
 
 
-def folder(place: Folder) -> Sequence[Finding]:
+def folder(place: Folder) -> Sequence[Symptom]:
     """Look at a folder of artifacts."""
     found = judge_place("artifacts", str(place.path), is_there=place.is_there())
-    return [found, judge_access("artifacts access", place.tried())] if found.outcome is Outcome.OK else [found]
+    return [found, judge_access("artifacts access", place.tried())] if found.outcome is Health.OK else [found]
 
 
-def bucket(place: ExaminedBucket, now: Clock) -> Sequence[Finding]:
+def bucket(place: ExaminedBucket, now: Clock) -> Sequence[Symptom]:
     """Look at a bucket: who asks, whether it is there, what may be done in it."""
     credentials = judge_credentials(place.credentials())
-    if credentials.outcome is not Outcome.OK:
+    if credentials.outcome is not Health.OK:
         return [credentials]
     found = judge_place("bucket", place.uri, is_there=place.is_there())
     looks: dict[str, Look] = {"clock (S3)": lambda: _clock("S3", place.clock, now)}
-    if found.outcome is Outcome.OK:
+    if found.outcome is Health.OK:
         looks["region"] = lambda: [judge_region(place.region, place.actual_region())]
         looks["bucket access"] = lambda: [judge_access("bucket access", place.tried())]
         looks["bucket versioning"] = lambda: [judge_versioning(place.has_versions())]
     return [credentials, found, *diagnose(looks)]
 
 
-def server(uri: str, environ: Mapping[str, str], now: Clock, side: Side | None = None) -> Sequence[Finding]:
+def server(uri: str, environ: Mapping[str, str], now: Clock, side: Side | None = None) -> Sequence[Symptom]:
     """Look at a tracking server, and from a side at the artifacts of its experiments."""
     asked = ExaminedServer(uri, environ)
     versions = judge_versions(HERE, asked.version())
@@ -119,12 +119,12 @@ def server(uri: str, environ: Mapping[str, str], now: Clock, side: Side | None =
     return [versions, *diagnose(looks)]
 
 
-def disks(paths: Iterable[Path], room: Room) -> Sequence[Finding]:
+def disks(paths: Iterable[Path], room: Room) -> Sequence[Symptom]:
     """Look how much room there is on the disks of some paths."""
     return [judge_disk(path, free) for path, free in room(paths).items()]
 
 
-def cache(root: Path, max_bytes: int) -> Sequence[Finding]:
+def cache(root: Path, max_bytes: int) -> Sequence[Symptom]:
     """Look at the serving engine's cache."""
     return [judge_cache(examined_cache(root, max_bytes))]
 
@@ -146,11 +146,11 @@ def _tables(name: str, version_table: str, database: ExaminedDatabase, make: str
 
 
 @understood()
-def _api(asked: SlipwayServer) -> Sequence[Finding]:
+def _api(asked: SlipwayServer) -> Sequence[Symptom]:
     models = {row["model"] for row in asked.get("/status")["stages"]}
     return [ok("Slipway's API", f"{asked.shown}, {len(models)} models")]
 
 
-def _clock(whose: str, tell: Callable[[], datetime | None], now: Clock) -> Sequence[Finding]:
+def _clock(whose: str, tell: Callable[[], datetime | None], now: Clock) -> Sequence[Symptom]:
     there = tell()
     return [judge_clock(whose, there=there, here=now())] if there else []

@@ -23,25 +23,25 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
+class PreparedTeam:
     """A part, and whether it was there before."""
 
     name: str
     was_there: bool
 
 
-def missing(parts: Sequence[Part]) -> tuple[Prepared, ...]:
+def missing(parts: Sequence[Part]) -> tuple[PreparedTeam, ...]:
     """Look which parts are there, and make none."""
-    return tuple(Prepared(name=part.name, was_there=part.is_there()) for part in parts)
+    return tuple(PreparedTeam(name=part.name, was_there=part.is_there()) for part in parts)
 
 
-def prepare(parts: Sequence[Part]) -> tuple[Prepared, ...]:
+def prepare(parts: Sequence[Part]) -> tuple[PreparedTeam, ...]:
     """Make the parts that are missing, in order; a second call finds all there and changes nothing."""
     return tuple(map(_prepared, parts))
 
 
-def _prepared(part: Part) -> Prepared:
+def _prepared(part: Part) -> PreparedTeam:
     was_there = part.is_there()
     if not was_there:
         part.make()
-    return Prepared(name=part.name, was_there=was_there)
+    return PreparedTeam(name=part.name, was_there=was_there)

@@ -41,7 +41,7 @@ class Plan:
     tracking: Service
 
 
-class Running(Protocol):
+class RunningProcess(Protocol):
     """A started service."""
 
     def is_alive(self) -> bool:
@@ -60,7 +60,7 @@ class Launcher(Protocol):
     def require_free(self, host: str, port: int) -> None:
         """Raise Conflict when something listens on the port."""
 
-    def start(self, service: Service) -> Running:
+    def start(self, service: Service) -> RunningProcess:
         """Start a service, and return at once."""
 
     def answers(self, url: str) -> bool:
@@ -76,7 +76,7 @@ class Scored:
 
     version: Version
     service: Service
-    running: Running
+    running: RunningProcess
 
 
 def tracking_service(*, host: str, port: int, database_uri: str, artifact_root: Path) -> Service:
@@ -120,7 +120,7 @@ def up(
     versions = in_production()
     for port in [plan.tracking.port, *range(plan.scoring_port, plan.scoring_port + len(versions))]:
         launcher.require_free(plan.host, port)
-    started: dict[str, Running] = {}
+    started: dict[str, RunningProcess] = {}
     try:
         started[plan.tracking.name] = launcher.start(plan.tracking)
         scored = {
@@ -137,7 +137,7 @@ def up(
             running.stop()
 
 
-def await_ready(service: Service, running: Running, launcher: Launcher) -> None:
+def await_ready(service: Service, running: RunningProcess, launcher: Launcher) -> None:
     """Wait until a service answers.
 
     Raises
@@ -162,7 +162,9 @@ def await_ready(service: Service, running: Running, launcher: Launcher) -> None:
     )
 
 
-def _start_scoring(plan: Plan, version: Version, port: int, launcher: Launcher, started: dict[str, Running]) -> Scored:
+def _start_scoring(
+    plan: Plan, version: Version, port: int, launcher: Launcher, started: dict[str, RunningProcess]
+) -> Scored:
     service = scoring_service(plan, version, port)
     started[service.name] = launcher.start(service)
     return Scored(version=version, service=service, running=started[service.name])
@@ -174,7 +176,7 @@ def _follow(
     versions: Sequence[Version],
     *,
     launcher: Launcher,
-    started: dict[str, Running],
+    started: dict[str, RunningProcess],
     say: Callable[[str], None],
 ) -> None:
     """Start, restart or stop scoring servers so that they are those of the versions in production now."""
@@ -195,7 +197,7 @@ def _follow(
         say(f"{version}: {scoring_url(plan, port)}")
 
 
-def _stop(scored: Scored, started: dict[str, Running]) -> None:
+def _stop(scored: Scored, started: dict[str, RunningProcess]) -> None:
     started.pop(scored.service.name).stop()
 
 
@@ -208,11 +210,11 @@ def scoring_url(plan: Plan, port: int) -> str:
     return f"http://{plan.host}:{port}/invocations"
 
 
-def _require_alive(started: dict[str, Running]) -> None:
+def _require_alive(started: dict[str, RunningProcess]) -> None:
     for name, running in started.items():
         if not running.is_alive():
             raise _ended(name, running)
 
 
-def _ended(name: str, running: Running) -> Unavailable:
+def _ended(name: str, running: RunningProcess) -> Unavailable:
     return Unavailable(f"{name} ended by itself: {running.last_lines()}", code="service-ended", hint=None)

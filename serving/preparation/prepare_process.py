@@ -26,7 +26,7 @@ from slipway.registry.versions.aliases import identity_of
 from slipway.registry.versions.file_integrity import place_to_read, recorded_manifest, records_about
 from slipway.registry.versions.provenance import holdout_digest, recorded_provenance
 from slipway.serving.preparation.prepared import Prepared, PreparedVersions
-from slipway.serving.preparation.preparing import Job, job_from
+from slipway.serving.preparation.preparing import PrepareJob, job_from
 from slipway.serving.registry_doors import open_aliases
 from slipway.serving.runtimes.prepare import prepare_runner
 
@@ -46,7 +46,7 @@ def main() -> None:
     os._exit(0)  # to take down all that was imported takes half a second, and the version waits for it
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: PrepareJob) -> Prepared:
     """Return a version that can be opened.
 
     Raises

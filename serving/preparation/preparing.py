@@ -17,7 +17,7 @@ SAID_CHARACTERS = 600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
+class PrepareJob:
     """A version to prepare, and where."""
 
     model: str
@@ -29,12 +29,12 @@ class Job:
     accelerate: bool
 
 
-def job_from(text: str) -> Job:
+def job_from(text: str) -> PrepareJob:
     """Return the job that `start` wrote."""
-    return Job(**json.loads(text))
+    return PrepareJob(**json.loads(text))
 
 
-async def prepare_in_child(job: Job, *, memory_bytes: int, within_s: float, log: Path) -> Prepared:
+async def prepare_in_child(job: PrepareJob, *, memory_bytes: int, within_s: float, log: Path) -> Prepared:
     """Have a version prepared by a child.
 
     Raises

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from slipway.registry.errors import InvalidInput
 from slipway.serving.runtimes.runner import RunnerReport
-from slipway.serving.runtimes.stored import Stored
+from slipway.serving.runtimes.stored import StoredRunner
 from slipway.serving.table import Table
 
 STOP_WITHIN_S = 5.0
@@ -164,6 +164,6 @@ class IsolatedRunner:
             return self._process.ask(call, given, method, dict(params) if params is not None else None)
 
 
-def open_isolated(stored: Stored, model_folder: Path) -> IsolatedRunner:
+def open_isolated(stored: StoredRunner, model_folder: Path) -> IsolatedRunner:
     """Start the model's process and wait until it answers."""
     return IsolatedRunner(stored.report, model_folder)

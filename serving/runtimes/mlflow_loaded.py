@@ -24,7 +24,7 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Loaded:
+class LoadedByMlflow:
     """A model that MLflow loaded. `fitted` is scikit-learn's own object where the model has that flavor, else `None`.
 
     `predict_fn` is which of its methods the model was logged to predict with; `columns` is `None` where a table cannot
@@ -50,7 +50,7 @@ def stored_columns(folder: Path) -> Columns | None:
     return columns_of(Model.load(str(folder)), folder)
 
 
-def load_model(folder: Path) -> Loaded:
+def load_model(folder: Path) -> LoadedByMlflow:
     """Load a model of any flavor.
 
     Raises
@@ -61,7 +61,7 @@ def load_model(folder: Path) -> Loaded:
     try:
         model = load(folder)
         columns = columns_of(model.metadata, folder)
-        return Loaded(
+        return LoadedByMlflow(
             model=model,
             fitted=model._model_impl.sklearn_model if _is_sklearn(model) else None,
             predict_fn=str(model.metadata.flavors[PYFUNC].get("predict_fn", "predict")),

@@ -30,7 +30,7 @@ from slipway.registry.signature import stored_signature
 from slipway.serving.runtimes.columns import Columns, is_plain
 from slipway.serving.runtimes.compiled.matrix_runner import unknown_method
 from slipway.serving.runtimes.runner import PREDICT, RunnerReport
-from slipway.serving.runtimes.stored import Stored
+from slipway.serving.runtimes.stored import StoredRunner
 from slipway.serving.table import Table
 
 PREDICT_PROBA = "predict_proba"
@@ -165,7 +165,7 @@ def columns_of(metadata: Model, folder: Path) -> Columns | None:
     return Columns.of(signature.inputs, named=schema.has_input_names())
 
 
-def open_mlflow(stored: Stored, model_folder: Path) -> MlflowRunner:
+def open_mlflow(stored: StoredRunner, model_folder: Path) -> MlflowRunner:
     """Open a runner on the model as MLflow loads it."""
     model = load(model_folder)
     return MlflowRunner(stored.report, model, columns_of(model.metadata, model_folder))

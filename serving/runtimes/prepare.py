@@ -22,7 +22,7 @@ from slipway.serving.runtimes.compiled.compile import compiled_to_store
 from slipway.serving.runtimes.compiled.estimator_parts import EstimatorParts
 from slipway.serving.runtimes.compiled.read_estimator import read_estimator
 from slipway.serving.runtimes.compiled.read_preprocessing import (
-    Prepared,
+    TakenApart,
     makes_doubles,
     read_preparation,
     without_checks,
@@ -32,7 +32,7 @@ from slipway.serving.runtimes.compiled.unsupported import NotCompilable, type_na
 from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcessError
 from slipway.serving.runtimes.mlflow_loaded import (
     Example,
-    Loaded,
+    LoadedByMlflow,
     answer_example,
     example_of,
     load_model,
@@ -42,7 +42,7 @@ from slipway.serving.runtimes.mlflow_loaded import (
 from slipway.serving.runtimes.mlflow_runner import PREDICT_PROBA, MlflowRunner
 from slipway.serving.runtimes.open import open_runner
 from slipway.serving.runtimes.runner import PREDICT, Runner, RunnerReport
-from slipway.serving.runtimes.stored import Stored, preparation_to_store, write_stored
+from slipway.serving.runtimes.stored import StoredRunner, preparation_to_store, write_stored
 from slipway.serving.runtimes.verification.hard_rows import HardRows, Known, hard_rows, take
 from slipway.serving.runtimes.verification.libraries import other_libraries
 from slipway.serving.runtimes.verification.measure import UNKNOWN_S, median_s, resident_bytes, size_bytes
@@ -87,7 +87,7 @@ def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd
 
 
 def _prepare_loaded(
-    loaded: Loaded, place: _Place, before: int, *, accelerate: bool, rows: pd.DataFrame | None
+    loaded: LoadedByMlflow, place: _Place, before: int, *, accelerate: bool, rows: pd.DataFrame | None
 ) -> RunnerReport:
     answer_example(loaded.model, loaded.example)
     grown = max(resident_bytes() - before, size_bytes(place.model_folder))
@@ -104,7 +104,7 @@ def _prepare_loaded(
     return _prepare_mlflow(loaded, place, kind="native", reason=reason, grown=grown)
 
 
-def _against(loaded: Loaded, *, accelerate: bool) -> str | None:
+def _against(loaded: LoadedByMlflow, *, accelerate: bool) -> str | None:
     if not accelerate:
         return "acceleration is off"
     return "its signature declares parameters, which MLflow's code validates" if loaded.has_params else None
@@ -113,7 +113,7 @@ def _against(loaded: Loaded, *, accelerate: bool) -> str | None:
 class _Attempts:
     """The kinds of our own, tried one after the other; why each was not taken is kept."""
 
-    def __init__(self, loaded: Loaded, columns: Columns, place: _Place, rows: pd.DataFrame | None) -> None:
+    def __init__(self, loaded: LoadedByMlflow, columns: Columns, place: _Place, rows: pd.DataFrame | None) -> None:
         self._loaded, self._columns, self._place, self._rows = loaded, columns, place, rows
         self._original = MlflowRunner(_report("native", "", loaded.methods), loaded.model, columns)
         self.reasons: list[str] = []
@@ -144,7 +144,7 @@ class _Attempts:
             self.reasons.append(f"not {kind}: {type(error).__name__}: {error}")
         return None
 
-    def _hard_rows(self, prepared: Prepared, parts: EstimatorParts | None) -> HardRows:
+    def _hard_rows(self, prepared: TakenApart, parts: EstimatorParts | None) -> HardRows:
         example = self._loaded.example.given if self._loaded.example else None
         frames = [frame for frame in (self._rows, example) if isinstance(frame, pd.DataFrame) and len(frame)]
         profile = self._place.model_folder / PROFILE
@@ -160,7 +160,7 @@ class _Attempts:
             rng=np.random.default_rng(SEED),
         )
 
-    def _verified(self, stored: Stored, hard: HardRows) -> RunnerReport:
+    def _verified(self, stored: StoredRunner, hard: HardRows) -> RunnerReport:
         """Open what was made, compare it with the original, and return its report with what it costs."""
         methods = stored.report.methods
         write_stored(stored, self._place.into)
@@ -202,14 +202,14 @@ def _parts_of(fitted: Any) -> EstimatorParts:
         ) from error
 
 
-def compiled(loaded: Loaded, prepared: Prepared, parts: EstimatorParts) -> Stored:
+def compiled(loaded: LoadedByMlflow, prepared: TakenApart, parts: EstimatorParts) -> StoredRunner:
     """Return a compiled runner, neither verified nor measured."""
     _require_predict_fn(loaded, (PREDICT, PREDICT_PROBA))
     preparation = prepared.preparation
     if not parts.opening["takes_infinite"] and not parts.opening["takes_nan"]:
         preparation = without_checks(preparation)
     opening, arrays = compiled_to_store(preparation, parts, predict_fn=loaded.predict_fn)
-    return Stored(
+    return StoredRunner(
         report=_report("compiled", f"{type_name(prepared.estimator)} compiled", loaded.methods),
         opener="trees" if parts.trees else "formulas",
         opening=opening,
@@ -218,7 +218,7 @@ def compiled(loaded: Loaded, prepared: Prepared, parts: EstimatorParts) -> Store
     )
 
 
-def prepared_only(loaded: Loaded, prepared: Prepared) -> Stored:
+def prepared_only(loaded: LoadedByMlflow, prepared: TakenApart) -> StoredRunner:
     """Return a runner with the fitted estimator itself, neither verified nor measured."""
     _require_predict_fn(loaded, METHODS)
     if not makes_doubles(prepared.preparation):
@@ -227,7 +227,7 @@ def prepared_only(loaded: Loaded, prepared: Prepared) -> Stored:
     estimator = io.dumps(prepared.estimator)
     # This process has loaded and run these types: opening the file anew trusts them, and nothing else.
     trusted = io.get_untrusted_types(data=estimator)
-    return Stored(
+    return StoredRunner(
         report=_report(
             "prepared", f"{type_name(prepared.estimator)} itself behind a compiled preparation", loaded.methods
         ),
@@ -238,16 +238,16 @@ def prepared_only(loaded: Loaded, prepared: Prepared) -> Stored:
     )
 
 
-def _require_predict_fn(loaded: Loaded, known: tuple[str, ...]) -> None:
+def _require_predict_fn(loaded: LoadedByMlflow, known: tuple[str, ...]) -> None:
     if loaded.predict_fn not in known:
         raise NotCompilable(f"it was logged to predict with its '{loaded.predict_fn}'")
 
 
-def _prepare_mlflow(loaded: Loaded, place: _Place, *, kind: str, reason: str, grown: int) -> RunnerReport:
+def _prepare_mlflow(loaded: LoadedByMlflow, place: _Place, *, kind: str, reason: str, grown: int) -> RunnerReport:
     report = _report(kind, reason, loaded.methods)
     runner = MlflowRunner(report, loaded.model, loaded.columns)
     seconds = _one_row_s(runner, loaded.columns, loaded.example)
-    return _written(Stored(report=_measured(report, seconds, grown), opener="mlflow"), place)
+    return _written(StoredRunner(report=_measured(report, seconds, grown), opener="mlflow"), place)
 
 
 def _prepare_isolated(place: _Place) -> RunnerReport:
@@ -258,7 +258,7 @@ def _prepare_isolated(place: _Place) -> RunnerReport:
         answer_example(_AsModel(runner), example)
         seconds = _one_row_s(runner, stored_columns(place.model_folder), example)
         report = _measured(replace(report, methods=methods), seconds, runner.resident_bytes())
-    return _written(Stored(report=report, opener="isolated"), place)
+    return _written(StoredRunner(report=report, opener="isolated"), place)
 
 
 def _started(report: RunnerReport, model_folder: Path) -> IsolatedRunner:
@@ -302,7 +302,7 @@ def _measured(report: RunnerReport, one_row_s: float, grown: int) -> RunnerRepor
     return replace(report, reason=f"{report.reason}{unknown}", one_row_s=one_row_s, resident_bytes=grown)
 
 
-def _written(stored: Stored, place: _Place) -> RunnerReport:
+def _written(stored: StoredRunner, place: _Place) -> RunnerReport:
     report = stored.report
     if place.other_libraries:
         report = replace(report, reason=f"{report.reason}; its requirements: {place.other_libraries}")

@@ -25,7 +25,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stored:
+class StoredRunner:
     """A runner on disk: its report, and what its kind needs to be opened again.
 
     `opener` names the code that opens it (`formulas`, `trees`, `sklearn`, `mlflow`, `isolated`).
@@ -41,7 +41,7 @@ class Stored:
     estimator: bytes = b""
 
 
-def write_stored(stored: Stored, into: Path) -> None:
+def write_stored(stored: StoredRunner, into: Path) -> None:
     """Write a runner into a folder, over what is there; `runner.json` comes last, so that it is there when all is."""
     into.mkdir(parents=True, exist_ok=True)
     for name in (DOCUMENT, ARRAYS, TREES, ESTIMATOR):
@@ -55,7 +55,7 @@ def write_stored(stored: Stored, into: Path) -> None:
     (into / DOCUMENT).write_text(json.dumps(document, indent=1))
 
 
-def read_stored(folder: Path) -> Stored:
+def read_stored(folder: Path) -> StoredRunner:
     """Read what `write_stored` wrote.
 
     Raises
@@ -67,7 +67,7 @@ def read_stored(folder: Path) -> Stored:
         document = json.loads((folder / DOCUMENT).read_text())
         report = {**document["report"], "methods": tuple(document["report"]["methods"])}
         arrays = folder / ARRAYS
-        return Stored(
+        return StoredRunner(
             report=RunnerReport(**report),
             opener=document["opener"],
             opening=document["opening"],

@@ -19,7 +19,7 @@ from typing import Any
 from slipway.registry.errors import SlipwayError, Unavailable
 from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.runtimes.runner import PREDICT
-from slipway.serving.slow_lane.lane_process import LaneProcess, Reply, Request
+from slipway.serving.slow_lane.lane_process import LaneProcess, LaneRequest, Reply
 
 PROGRAM = (sys.executable, "-m", "slipway.serving.slow_lane.mlflow_lane")
 MOST_WAITING = 64
@@ -43,7 +43,7 @@ class Parsed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Job:
-    request: Request
+    request: LaneRequest
     done: "asyncio.Future[Parsed]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -86,7 +86,7 @@ class Lane:
         Raises `InvalidInput` where MLflow refuses it, and `Unavailable` where the lane is full, its process dies over
         it, or it is closed. A caller that is cancelled gives up its place.
         """
-        return await self._ask(Request(folder=folder, body=body, kind=kind))
+        return await self._ask(LaneRequest(folder=folder, body=body, kind=kind))
 
     async def close(self) -> None:
         """End the process and refuse who waits; a second call does nothing."""
@@ -97,7 +97,7 @@ class Lane:
                 await self._task
         self._refuse_waiting(_closed())
 
-    async def _ask(self, request: Request) -> Parsed:
+    async def _ask(self, request: LaneRequest) -> Parsed:
         if self._is_closed:
             raise _closed()
         if len(self._waiting) >= self._most_waiting:

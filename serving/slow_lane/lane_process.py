@@ -1,7 +1,7 @@
 """What goes between the slow lane and its process, and the process as its client sees it.
 
 Both ends are ours and of one version, so that values travel pickled: each as its length and itself. The process says
-one `Reply` when it is ready, and then one for each `Request`.
+one `Reply` when it is ready, and then one for each `LaneRequest`.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ READ_AHEAD_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class LaneRequest:
     """What the lane's process is asked: how a model, by its folder, understands a body."""
 
     folder: Path
@@ -74,7 +74,7 @@ class LaneProcess:
         """Return the number of the process."""
         return self._process.pid
 
-    async def send(self, request: Request) -> None:
+    async def send(self, request: LaneRequest) -> None:
         """Put a request to the process."""
         self._writer.writelines(frame(request))
         await self._writer.drain()
@@ -92,7 +92,7 @@ class LaneProcess:
         self._process.wait()
 
 
-def frame(value: Request | Reply) -> tuple[bytes, bytes]:
+def frame(value: LaneRequest | Reply) -> tuple[bytes, bytes]:
     """Return a value as it goes through the socket: its length, and itself."""
     content = pickle.dumps(value, protocol=5)
     return LENGTH.pack(len(content)), content

@@ -17,8 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from slipway.registry.errors import Corrupt, SlipwayError, Unavailable
-from slipway.serving.slow_lane.lane_process import LENGTH, Reply, Request, frame
-from slipway.serving.slow_lane.mlflow_parsing import StoredModel, judge, stored_model
+from slipway.serving.slow_lane.lane_process import LENGTH, LaneRequest, Reply, frame
+from slipway.serving.slow_lane.mlflow_parsing import DescribedModel, judge, stored_model
 
 PR_SET_PDEATHSIG = 1
 MOST_MODELS = 64
@@ -33,7 +33,7 @@ def main(descriptor: int, parent: int) -> None:
         _send(connection, Reply())
         with connection.makefile("rb") as requests:
             while length := requests.read(LENGTH.size):
-                request: Request = pickle.loads(requests.read(LENGTH.unpack(length)[0]))
+                request: LaneRequest = pickle.loads(requests.read(LENGTH.unpack(length)[0]))
                 _send(connection, answer(request))
 
 
@@ -42,7 +42,7 @@ def _send(connection: socket.socket, reply: Reply) -> None:
         connection.sendall(part)
 
 
-def answer(request: Request) -> Reply:
+def answer(request: LaneRequest) -> Reply:
     """Return what MLflow makes of a request; refusals and failures come back as errors to raise."""
     try:
         stored = _stored_model(request.folder)
@@ -62,7 +62,7 @@ def answer(request: Request) -> Reply:
     )
 
 
-def _stored_model(folder: Path) -> StoredModel:
+def _stored_model(folder: Path) -> DescribedModel:
     """Return what is stored of a model, from memory as long as its file is the same."""
     try:
         changed_ns = (folder / "MLmodel").stat().st_mtime_ns
@@ -72,7 +72,7 @@ def _stored_model(folder: Path) -> StoredModel:
 
 
 @lru_cache(MOST_MODELS)
-def _remembered(folder: Path, changed_ns: int) -> StoredModel:
+def _remembered(folder: Path, changed_ns: int) -> DescribedModel:
     return stored_model(folder)
 
 

@@ -40,7 +40,7 @@ METHOD = "method"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StoredModel:
+class DescribedModel:
     """What `MLmodel` says of a model's input, in MLflow's words and in ours; `parquet` reads its plain files."""
 
     metadata: Model
@@ -51,7 +51,7 @@ class StoredModel:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class Accepted:
     """A request that MLflow accepts.
 
     `table` holds the rows where the signature is one of columns. Else `pickled` is what MLflow's parsing made of the
@@ -66,7 +66,7 @@ class Judged:
     is_unwrapped: bool
 
 
-def stored_model(folder: Path) -> StoredModel:
+def stored_model(folder: Path) -> DescribedModel:
     """Return what is stored of a model; `NotApproved` or `Corrupt` where `MLmodel` cannot be read."""
     document = read_mlmodel(folder)
     try:
@@ -80,9 +80,9 @@ def stored_model(folder: Path) -> StoredModel:
         ) from error
 
 
-def described(metadata: Model, signature: Signature | None) -> StoredModel:
+def described(metadata: Model, signature: Signature | None) -> DescribedModel:
     """Return a model's description with all that is made of it once."""
-    return StoredModel(
+    return DescribedModel(
         metadata=metadata,
         input_schema=metadata.get_input_schema(),  # type: ignore[no-untyped-call]
         params_schema=metadata.get_params_schema(),  # type: ignore[no-untyped-call]
@@ -91,7 +91,7 @@ def described(metadata: Model, signature: Signature | None) -> StoredModel:
     )
 
 
-def judge(stored: StoredModel, body: bytes, kind: BodyKind) -> Judged:
+def judge(stored: DescribedModel, body: bytes, kind: BodyKind) -> Accepted:
     """Return a request, parsed and enforced by MLflow; `InvalidInput` where MLflow refuses it."""
     if kind is BodyKind.CSV:
         return _judge_file(stored, lambda: _read_csv(body, stored.input_schema), lambda: pd.read_csv(BytesIO(body)))
@@ -103,12 +103,12 @@ def judge(stored: StoredModel, body: bytes, kind: BodyKind) -> Judged:
     return _judge_document(stored, as_invocation(document, stored.signature) if kind is BodyKind.FEATURES else document)
 
 
-def _plain_parquet(stored: StoredModel, body: bytes) -> Judged | None:
+def _plain_parquet(stored: DescribedModel, body: bytes) -> Accepted | None:
     """Return what a file holds that MLflow would read as just that, in a fraction of the time; `None` for others."""
     plain = stored.parquet.decode(body) if stored.parquet else None
     if plain is None:
         return None
-    return Judged(table=plain.table, pickled=None, params=plain.params, method=plain.method, is_unwrapped=False)
+    return Accepted(table=plain.table, pickled=None, params=plain.params, method=plain.method, is_unwrapped=False)
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _document(body: bytes) -> dict[str, Any]:
         return document
 
 
-def _judge_document(stored: StoredModel, document: dict[str, Any]) -> Judged:
+def _judge_document(stored: DescribedModel, document: dict[str, Any]) -> Accepted:
     sent = document.copy()
     with _refusals(lambda said: why_refused(sent, stored.signature, said), stored.signature):
         parsed = _parse_json_data(document, stored.metadata, stored.input_schema)  # type: ignore[no-untyped-call]
@@ -125,8 +125,8 @@ def _judge_document(stored: StoredModel, document: dict[str, Any]) -> Judged:
 
 
 def _judge_file(
-    stored: StoredModel, read: Callable[[], pd.DataFrame], read_again: Callable[[], pd.DataFrame]
-) -> Judged:
+    stored: DescribedModel, read: Callable[[], pd.DataFrame], read_again: Callable[[], pd.DataFrame]
+) -> Accepted:
     """Return the request that is a file; `read_again` reads it without types, to see why it was refused."""
 
     def why(said: str) -> str:
@@ -150,7 +150,7 @@ def _read_parquet(body: bytes) -> pd.DataFrame:
     return frame
 
 
-def _enforced(stored: StoredModel, data: Any, params: Any, *, is_unwrapped: bool) -> Judged:
+def _enforced(stored: DescribedModel, data: Any, params: Any, *, is_unwrapped: bool) -> Accepted:
     """Do what `PyFuncModel.predict` does before it calls the model."""
     method = _method(stored, params)
     table, pickled = None, None
@@ -161,7 +161,7 @@ def _enforced(stored: StoredModel, data: Any, params: Any, *, is_unwrapped: bool
         is_checked_by_model = stored.metadata._is_signature_from_type_hint()  # type: ignore[no-untyped-call]
         if stored.input_schema is not None and not is_checked_by_model:
             _enforce_schema(data, stored.input_schema)
-    return Judged(
+    return Accepted(
         table=table,
         pickled=pickled,
         params=_enforced_params(stored.params_schema, params),
@@ -170,7 +170,7 @@ def _enforced(stored: StoredModel, data: Any, params: Any, *, is_unwrapped: bool
     )
 
 
-def _method(stored: StoredModel, params: Any) -> str:
+def _method(stored: DescribedModel, params: Any) -> str:
     """Return Slipway's own parameter, unless the model declares one of that name; MLflow drops what is not declared."""
     declared = {param.name for param in stored.params_schema.params} if stored.params_schema else set()
     if not isinstance(params, dict) or METHOD not in params or METHOD in declared:

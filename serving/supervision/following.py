@@ -17,7 +17,7 @@ RETRY_AFTER_S = 5.0
 RETRY_AT_MOST_S = 300.0
 
 
-class Step(enum.Enum):
+class NextStep(enum.Enum):
     """What comes next for a target."""
 
     KEEP = "keep"
@@ -102,21 +102,21 @@ def looked(followed: Followed, seen: Seen) -> Followed:
     return replace(followed, is_recorded=seen.is_recorded, dispute=seen.dispute, is_disputed=again)
 
 
-def next_step(followed: Followed, look: Seen, now: float) -> tuple[Step, Followed]:
+def next_step(followed: Followed, look: Seen, now: float) -> tuple[NextStep, Followed]:
     """Return what to do, and what is known of the target after looking."""
     there = f"keeping {followed.in_place.number}" if followed.in_place else "nothing to serve"
     if look.trouble is not None:
-        return Step.KEEP, replace(followed, problem=f"{look.trouble}; {there}")
+        return NextStep.KEEP, replace(followed, problem=f"{look.trouble}; {there}")
     followed, seen = looked(followed, look), look.sighting
     if seen is None:
         empty = f"no version of {followed.target.model} is in {followed.target.stage} in the registry"
         problem = f"{look.withheld or look.dispute or empty}; {there}"
-        return Step.KEEP, replace(followed, failed=None, failures=0, problem=problem)
+        return NextStep.KEEP, replace(followed, failed=None, failures=0, problem=problem)
     if followed.in_place is not None and followed.in_place.sighting == seen:
-        return Step.KEEP, succeeded(followed, followed.in_place)
+        return NextStep.KEEP, succeeded(followed, followed.in_place)
     if followed.failed == seen and now < followed.retry_at:
-        return Step.KEEP, followed
-    return Step.PREPARE, followed
+        return NextStep.KEEP, followed
+    return NextStep.PREPARE, followed
 
 
 def succeeded(followed: Followed, prepared: Prepared) -> Followed:

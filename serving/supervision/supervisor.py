@@ -24,13 +24,13 @@ from slipway.registry.errors import SlipwayError
 from slipway.registry.text import one_line
 from slipway.registry.versions.occupants import Placements
 from slipway.serving.preparation.prepared import Prepared, PreparedVersions
-from slipway.serving.preparation.preparing import Job, prepare_in_child
+from slipway.serving.preparation.preparing import PrepareJob, prepare_in_child
 from slipway.serving.settings import ServingSettings
 from slipway.serving.supervision.control import Peer
 from slipway.serving.supervision.following import (
     Followed,
+    NextStep,
     Seen,
-    Step,
     failed,
     next_step,
     problem_of,
@@ -176,7 +176,7 @@ class Supervisor:
             step, followed = next_step(followed, found, time.monotonic())
             self._followed[target] = followed
             await self._tell(target)  # before it answers: that no decision put it there is said with its first answer
-            if step is Step.PREPARE and found.sighting is not None:
+            if step is NextStep.PREPARE and found.sighting is not None:
                 self._followed[target] = await self._move(followed, found.sighting)
         await self._tell(target)
 
@@ -237,7 +237,7 @@ class Supervisor:
 
     async def _prepare(self, target: Target, seen: Sighting) -> Prepared:
         settings = self._settings
-        job = Job(
+        job = PrepareJob(
             model=target.model,
             number=seen.number,
             identity=seen.identity,

@@ -24,7 +24,7 @@ from slipway.serving.protocols.mlflow.decoding import compile_decoder
 from slipway.serving.protocols.mlflow.forms import INVOCATIONS, Plain
 from slipway.serving.protocols.mlflow.frames import table_of
 from slipway.serving.protocols.mlflow.parquet import compile_parquet_decoder
-from slipway.serving.slow_lane.mlflow_parsing import Judged, judge
+from slipway.serving.slow_lane.mlflow_parsing import Accepted, judge
 from slipway.serving.table import Table
 from tests.generators.scoring_requests import (
     MARKS,
@@ -166,7 +166,7 @@ def of_mlflow(case: Case, body: bytes, content_type: str) -> tuple[Any, Any] | N
     return recorder.given[0]
 
 
-def of_lane(case: Case, body: bytes, kind: BodyKind) -> Judged | None:
+def of_lane(case: Case, body: bytes, kind: BodyKind) -> Accepted | None:
     """Return what the lane makes of the request; `None` where it refuses."""
     try:
         return judge(case.stored, body, kind)
@@ -174,7 +174,7 @@ def of_lane(case: Case, body: bytes, kind: BodyKind) -> Judged | None:
         return None
 
 
-def all_agree(case: Case, theirs: tuple[Any, Any] | None, judged: Judged | None, plain: Plain | None) -> None:
+def all_agree(case: Case, theirs: tuple[Any, Any] | None, judged: Accepted | None, plain: Plain | None) -> None:
     """Fail unless lane and decoder give a model what MLflow gave it; the decoder may leave a request to the lane."""
     event("plain" if plain else "accepted" if judged else "refused")
     assert (theirs is None) == (judged is None)
@@ -195,7 +195,7 @@ def all_agree(case: Case, theirs: tuple[Any, Any] | None, judged: Judged | None,
         assert not judged.is_unwrapped
 
 
-def handed_on(case: Case, judged: Judged) -> Any:
+def handed_on(case: Case, judged: Accepted) -> Any:
     """Return what a model is given when `PyFuncModel` predicts what the lane hands on."""
     model, recorder = case.model()
     model.predict(pickle.loads(judged.pickled), judged.params)

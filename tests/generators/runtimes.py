@@ -15,7 +15,7 @@ from slipway.serving.runtimes.compiled.matrix_runner import MatrixRunner
 from slipway.serving.runtimes.compiled.read_estimator import read_estimator
 from slipway.serving.runtimes.compiled.read_preprocessing import read_preparation
 from slipway.serving.runtimes.runner import RunnerReport
-from slipway.serving.runtimes.stored import Stored
+from slipway.serving.runtimes.stored import StoredRunner
 
 KINDS = {"f": "double", "b": "boolean", "i": "long", "O": "string"}
 
@@ -36,7 +36,7 @@ def compiled(model: Any, columns: Columns) -> MatrixRunner:
     taken_apart = read_preparation(model, columns.fields)
     parts = read_estimator(taken_apart.estimator)
     opening, arrays = compiled_to_store(taken_apart.preparation, parts, predict_fn="predict")
-    stored = Stored(
+    stored = StoredRunner(
         report=report(),
         opener="trees" if parts.trees else "formulas",
         opening=opening,

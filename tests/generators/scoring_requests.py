@@ -23,7 +23,7 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
 from slipway.registry.signature import Field, Signature
 from slipway.serving.protocols.mlflow.columns import is_of_columns
-from slipway.serving.slow_lane.mlflow_parsing import StoredModel, described
+from slipway.serving.slow_lane.mlflow_parsing import DescribedModel, described
 
 TYPES = ("double", "float", "integer", "long", "boolean", "string")
 NAMES = ("a", "b", "sepal length (cm)", "größe", "x.y", "0", 'quote"d')
@@ -97,7 +97,7 @@ class Case:
     signature: Signature | None
 
     @property
-    def stored(self) -> StoredModel:
+    def stored(self) -> DescribedModel:
         return described(self.metadata, self.signature)
 
     @property

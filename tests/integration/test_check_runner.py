@@ -30,7 +30,7 @@ import pandas as pd
 import pytest
 from mlflow.models import infer_signature
 
-from slipway.registry.gate.check_runner import Confined, Job, run_checks, with_what_was_open
+from slipway.registry.gate.check_runner import CheckJob, Confined, run_checks, with_what_was_open
 from slipway.registry.gate.checks import servable
 from slipway.registry.gate.confinement import leave_the_network
 from slipway.registry.gate.evidence import NO_TOOLS, Evidence
@@ -149,7 +149,7 @@ def test_each_check_answers_in_order_whatever_became_of_the_others(
     """A crash, a death and a time limit are ERRORs that say so; nothing that a check started lives on."""
     checks = {"hangs": hangs, "raises": raises, "passes": passes, "dies": dies}
     jobs = [
-        Job(
+        CheckJob(
             name=name,
             check=check,
             evidence=evidence,
@@ -178,7 +178,7 @@ def test_what_a_check_started_ends_with_it_however_it_ends(
     """Also in process groups of their own, and whoever ignores being asked."""
     monkeypatch.setattr("slipway.registry.gate.check_runner.STOP_WITHIN_S", 1.0)
     (found,) = run_checks(
-        [Job(name="check", check=check, evidence=evidence, rule=OwnRule(command=("any",), timeout_s=LIMIT_S))]
+        [CheckJob(name="check", check=check, evidence=evidence, rule=OwnRule(command=("any",), timeout_s=LIMIT_S))]
     )
     assert (found.outcome, found.reason) == (Outcome.ERROR, said)
     assert len(os.listdir(tmp_path)) == 2
@@ -196,7 +196,7 @@ def hangs_confined(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
 def hang_in(folder: str, confined: bool) -> None:
     """Make a check that never ends."""
     check, rule = (hangs_confined, Rule()) if confined else (hangs, OwnRule(command=("any",), timeout_s=600))
-    run_checks([Job(name="hangs", check=check, evidence=evidence_in(Path(folder)), rule=rule)])
+    run_checks([CheckJob(name="hangs", check=check, evidence=evidence_in(Path(folder)), rule=rule)])
 
 
 @pytest.mark.parametrize("confined", [False, True])
@@ -265,7 +265,7 @@ def test_nothing_is_left_of_a_model_whose_server_leaves_children_behind(evidence
     tools = replace(evidence.tools, load_as_served=load_as_served, example=input_example, serve=serve_once)
     given = replace(evidence, candidate=subject(1, folder), tools=tools)
     rule = NotingServable(requests=2, load_s=240, p99_ms=60_000)
-    found = run_checks([Job(name="servable", check=servable.check, evidence=given, rule=rule)])
+    found = run_checks([CheckJob(name="servable", check=servable.check, evidence=given, rule=rule)])
     assert [finding.outcome.name for finding in found] == ["PASS"] * 4, [finding.reason for finding in found]
     assert len(os.listdir(left)) >= 2
     assert left_in(left) == []
@@ -295,7 +295,7 @@ def test_a_check_has_no_secrets_and_a_home_that_is_thrown_away(evidence: Evidenc
         monkeypatch.setenv(name, "secret")
     given = replace(evidence, policy_digest=str(os.getpid()))
     rules = (Rule(timeout_s=60), Rule(timeout_s=60, environment=("X", "NOT_SET")))
-    found = [run_checks([Job(name="tells", check=tells, evidence=given, rule=rule)])[0] for rule in rules]
+    found = [run_checks([CheckJob(name="tells", check=tells, evidence=given, rule=rule)])[0] for rule in rules]
     for finding, named in zip(found, (set(), {"X"}), strict=True):
         assert finding.outcome is Outcome.PASS
         environment = finding.details["environment"]
@@ -330,7 +330,7 @@ def writes(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
 def test_a_check_writes_files_in_its_home_alone(evidence: Evidence, tmp_path: Path):
     """What it leaves among the packages or in the user's folder would run later, unconfined."""
     given = replace(evidence, policy_digest=str(tmp_path))
-    (found,) = run_checks([Job(name="writes", check=writes, evidence=given, rule=Rule(timeout_s=60))])
+    (found,) = run_checks([CheckJob(name="writes", check=writes, evidence=given, rule=Rule(timeout_s=60))])
     assert found.reason == "as it is, mounted anew, in other namespaces"
     assert list(tmp_path.iterdir()) == []
 
@@ -344,11 +344,11 @@ def reads_its_block(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
 def test_the_process_that_checks_come_from_never_had_a_secret():
     """A process keeps the variables with which it was started in a place that it cannot clear: /proc/PID/environ."""
     program = (
-        "from slipway.registry.gate.check_runner import Job, run_checks\n"
+        "from slipway.registry.gate.check_runner import CheckJob, run_checks\n"
         "from slipway.registry.policy.policy import Rule\n"
         "from tests.integration.test_check_runner import reads_its_block as check\n"
         "import os\n"
-        "found = run_checks([Job(name='reads', check=check, evidence=None, rule=Rule(timeout_s=60))])\n"
+        "found = run_checks([CheckJob(name='reads', check=check, evidence=None, rule=Rule(timeout_s=60))])\n"
         "print(found[0].reason, 'and ours:', os.environ['PGPASSWORD'])\n"
     )
     environment = {**os.environ, "PGPASSWORD": "secret"}
@@ -410,7 +410,9 @@ def test_a_check_reaches_loopback_of_its_own_and_nothing_else(evidence: Evidence
     with socket.create_server(("127.0.0.1", 0)) as outside:
         given = replace(evidence, policy_digest=str(outside.getsockname()[1]))
         rules = (Rule(timeout_s=60), Rule(timeout_s=60, network=True))
-        found = [run_checks([Job(name="connects", check=connects, evidence=given, rule=rule)])[0] for rule in rules]
+        found = [
+            run_checks([CheckJob(name="connects", check=connects, evidence=given, rule=rule)])[0] for rule in rules
+        ]
     assert [finding.outcome.name for finding in found] == ["FAIL", "PASS"]
     assert [dict(finding.details) for finding in found] == [{}, {}]
 
@@ -494,7 +496,7 @@ def test_memory_and_processes_of_a_check_are_bounded_while_it_runs(
     """Of all that it starts together, in whatever session or namespace; nobody waits until it ends by itself."""
     rule = Rule(timeout_s=60, **bounds) if confined else OwnRule(command=("any",), timeout_s=60, **bounds)
     given = replace(evidence, promoter="/dev/shm" if confined else str(tmp_path))
-    (found,) = run_checks([Job(name="check", check=check, evidence=given, rule=rule)])
+    (found,) = run_checks([CheckJob(name="check", check=check, evidence=given, rule=rule)])
     assert (found.outcome, said in found.reason) == (Outcome.ERROR, True), found.reason
     wait_for(lambda: not left_in(tmp_path), within_s=10)
 
@@ -508,7 +510,7 @@ def counts(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
 def test_who_watches_over_a_check_is_not_counted(evidence: Evidence):
     """A check may be as many processes as its rule says."""
     rule = Rule(timeout_s=60, max_processes=2)
-    (found,) = run_checks([Job(name="counts", check=counts, evidence=evidence, rule=rule)])
+    (found,) = run_checks([CheckJob(name="counts", check=counts, evidence=evidence, rule=rule)])
     assert (found.outcome, found.reason) == (Outcome.PASS, "[0]")
 
 
@@ -537,7 +539,9 @@ def test_what_a_hostile_process_answers_runs_nothing_and_names_no_other_check(
         "half an answer": b"",
     }
     (tmp_path / "answer").write_bytes(answers[forged])
-    (found,) = run_checks([Job(name="mine", check=answers_itself, evidence=evidence, rule=Rule(timeout_s=LIMIT_S))])
+    (found,) = run_checks(
+        [CheckJob(name="mine", check=answers_itself, evidence=evidence, rule=Rule(timeout_s=LIMIT_S))]
+    )
     assert found.check == "mine"
     assert (found.outcome is Outcome.ERROR) == (forged != "other check")
     assert not (tmp_path / "canary").exists()
@@ -556,7 +560,7 @@ SHARED_KEY = 0x51195119
 def test_shared_memory_of_a_check_ends_with_it(evidence: Evidence):
     """That of System V belongs to no process: nobody but an administrator would find it afterwards."""
     rule = OwnRule(command=("any",), timeout_s=60)
-    (found,) = run_checks([Job(name="shares", check=shares, evidence=evidence, rule=rule)])
+    (found,) = run_checks([CheckJob(name="shares", check=shares, evidence=evidence, rule=rule)])
     assert int(found.reason) >= 0
     keys = [int(line.split()[0]) for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
     assert SHARED_KEY not in keys
@@ -587,7 +591,7 @@ def test_a_check_sees_and_reaches_no_process_but_its_own(evidence: Evidence):
     outside = subprocess.Popen(["sleep", "600"])
     try:
         given = replace(evidence, policy_digest=str(outside.pid))
-        (found,) = run_checks([Job(name="meddles", check=meddles, evidence=given, rule=Rule(timeout_s=60))])
+        (found,) = run_checks([CheckJob(name="meddles", check=meddles, evidence=given, rule=Rule(timeout_s=60))])
         assert found.details == {"open": [], "seen": ["1"], "begun by": 0}
     finally:
         outside.kill()
@@ -616,7 +620,7 @@ def hoards(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
 def test_what_a_check_writes_is_bounded_by_its_memory(evidence: Evidence):
     """Home and shared memory together, since both may lie in memory, and each file that was open before."""
     rule = Rule(timeout_s=60, max_memory_mb=600)
-    (found,) = run_checks([Job(name="hoards", check=hoards, evidence=evidence, rule=rule)])
+    (found,) = run_checks([CheckJob(name="hoards", check=hoards, evidence=evidence, rule=rule)])
     assert found.reason == str([errno.ENOSPC, errno.EFBIG])
     assert 500_000_000 < found.measured <= 600_000_000
 
@@ -671,7 +675,7 @@ def test_a_check_has_no_way_out_of_its_namespaces(evidence: Evidence):
         letters.bind(str(folder / "letters"))
         (folder / "leased").write_text("whoever opens this would wait")
         given = replace(evidence, policy_digest=str(folder))
-        (found,) = run_checks([Job(name="gets out", check=gets_out, evidence=given, rule=Rule(timeout_s=60))])
+        (found,) = run_checks([CheckJob(name="gets out", check=gets_out, evidence=given, rule=Rule(timeout_s=60))])
         assert (found.outcome, found.reason, dict(found.details)) == (Outcome.PASS, "", {})
     shutil.rmtree(folder)
 
@@ -690,7 +694,7 @@ def writes_to_all(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
 @pytest.mark.skipif(sys.platform != "linux", reason="the pipes are found in /proc")
 def test_a_check_has_no_pipe_to_a_process_outside(evidence: Evidence):
     """Those that it inherited end the server that checks come from, or remove shared memory of other programs."""
-    (found,) = run_checks([Job(name="writes", check=writes_to_all, evidence=evidence, rule=Rule(timeout_s=60))])
+    (found,) = run_checks([CheckJob(name="writes", check=writes_to_all, evidence=evidence, rule=Rule(timeout_s=60))])
     assert found.reason == "[]"
 
 
@@ -703,13 +707,13 @@ def falls(evidence: Evidence, rule: Rule) -> tuple[Finding, ...]:
 @pytest.mark.parametrize(("check", "said"), [(dies, "9: out of memory"), (falls, "-11")])
 def test_who_watches_over_a_check_ends_as_it_did(evidence: Evidence, check, said: str):
     """What a confined process died of is told as that of any other."""
-    (found,) = run_checks([Job(name="check", check=check, evidence=evidence, rule=Rule(timeout_s=60))])
+    (found,) = run_checks([CheckJob(name="check", check=check, evidence=evidence, rule=Rule(timeout_s=60))])
     assert (found.outcome, found.reason) == (Outcome.ERROR, f"it died with status {said}")
 
 
 IN_A_CONTAINER = """
 import ctypes, os, sys
-from slipway.registry.gate.check_runner import Job, run_checks
+from slipway.registry.gate.check_runner import CheckJob, run_checks
 from slipway.registry.gate.confinement import leave_the_network
 from slipway.registry.policy.policy import Rule
 from tests.integration.test_check_runner import passes
@@ -723,7 +727,7 @@ else:  # from another root no users are left, and without this right nothing els
     assert libc.mount(b"/", sys.argv[2].encode(), None, 0x5000, None) == 0
     os.chroot(sys.argv[2])
     libc.prctl(24, 21, 0, 0, 0)
-found = run_checks([Job(name="passes", check=passes, evidence=None, rule=Rule(timeout_s=60))])
+found = run_checks([CheckJob(name="passes", check=passes, evidence=None, rule=Rule(timeout_s=60))])
 print(found[0].outcome.name, found[0].details["not_isolated"])
 """
 

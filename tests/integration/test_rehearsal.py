@@ -23,7 +23,7 @@ from slipway.registry.gate.mlflow_model import load_model
 from slipway.serving.engine.rehearsal import rehearsal
 from slipway.serving.runtimes import prepare
 from slipway.serving.runtimes.compiled import read_linear
-from slipway.serving.runtimes.verification.verify import Comparison
+from slipway.serving.runtimes.verification.verify import Verified
 
 TOOLS = replace(NO_TOOLS, load=load_model, rehearse=rehearsal)
 WHOLE = pd.DataFrame({"a": np.tile([4, 8], 100), "b": np.tile([1, 2, 2, 1], 50)})
@@ -116,7 +116,7 @@ def answering_otherwise(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
         return replace(parts, arrays={**parts.arrays, "intercept": parts.arrays["intercept"] + by})
 
     monkeypatch.setattr(read_linear, "READERS", {**read_linear.READERS, LogisticRegression: shifted})
-    monkeypatch.setattr(prepare, "verify", lambda *_: Comparison(rows=1, differing=0))
+    monkeypatch.setattr(prepare, "verify", lambda *_: Verified(rows=1, differing=0))
 
 
 @pytest.mark.parametrize(("by", "shown"), [(1e3, "1, 1, 1"), (1e-3, r"\[0\.")])

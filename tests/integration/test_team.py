@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from slipway.registry.setup.doctor import Outcome
+from slipway.registry.setup.doctor import Health
 from slipway.registry.setup.examine import Around, examine
 from slipway.registry.versions.sql_store import move_artifact_locations
 from tests.servers.ceph import CephServer
@@ -432,5 +432,5 @@ def test_a_full_disk_is_told(tmp_path: Path):
         room=lambda paths: dict.fromkeys(paths, 10**8),
     )
     found = {each.name: each for each in examine(around)}
-    assert found[f"disk ({tmp_path})"].outcome is Outcome.WRONG
+    assert found[f"disk ({tmp_path})"].outcome is Health.WRONG
     assert found[f"disk ({tmp_path})"].found == "0.1 GB free"

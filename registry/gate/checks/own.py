@@ -16,7 +16,7 @@ from slipway.registry.policy.policy import OwnRule
 from slipway.registry.text import DETAILS_CHARACTERS, require_reason, require_storable
 
 
-class Answer(BaseModel):
+class OwnAnswer(BaseModel):
     """What a program or a function of one's own answers; more keys are of no interest."""
 
     outcome: Literal["PASS", "INCONCLUSIVE", "ERROR", "FAIL"]
@@ -40,7 +40,7 @@ def check(evidence: Evidence, rule: OwnRule, *, name: str) -> tuple[Finding, ...
     asked = question(evidence, rule)
     answer = _ask_program(rule.command, asked, rule) if rule.command else _ask_function(rule, asked)
     try:
-        found = Answer.model_validate(answer)
+        found = OwnAnswer.model_validate(answer)
     except ValidationError as error:
         wrong = error.errors()[0]
         place = f"{wrong['loc'][0]}: " if wrong["loc"] else ""
@@ -54,7 +54,7 @@ def check(evidence: Evidence, rule: OwnRule, *, name: str) -> tuple[Finding, ...
     return (Finding(**{**found.model_dump(), "check": name, "outcome": Outcome[found.outcome]}),)
 
 
-def _require_recordable(found: Answer, name: str) -> None:
+def _require_recordable(found: OwnAnswer, name: str) -> None:
     """Refuse words that are too many or unreadable: a verdict with them is kept for good."""
     for field in ("reason", "measured", "limit", "direction"):
         if isinstance(said := getattr(found, field), str) and said:

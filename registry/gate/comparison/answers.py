@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from slipway.registry.errors import SlipwayError
-from slipway.registry.gate.evidence import Rehearsal, Tools
+from slipway.registry.gate.evidence import Rehearsing, Tools
 from slipway.registry.gate.scoring_request import request_of
 from slipway.registry.gate.verdict import Finding, Outcome
 
@@ -141,7 +141,7 @@ def require_alike_in_engine(tools: Tools, folder: Path, features: pd.DataFrame, 
         raise WrongAnswers(f"the engine could not serve {version}: {error.message}") from error
 
 
-def _by_method(given: Said, engine: Rehearsal) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def _by_method(given: Said, engine: Rehearsing) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Yield what a request may ask for, and what was measured of that."""
     by_label = given.method == MEASURED[0]
     if by_label or given.scores is not None:
@@ -150,7 +150,7 @@ def _by_method(given: Said, engine: Rehearsal) -> Iterator[tuple[str, npt.NDArra
         yield MEASURED[1], given.scores
 
 
-def _rehearsed(engine: Rehearsal, taken: pd.DataFrame, method: str) -> Iterator[tuple[npt.NDArray[np.int_], Any]]:
+def _rehearsed(engine: Rehearsing, taken: pd.DataFrame, method: str) -> Iterator[tuple[npt.NDArray[np.int_], Any]]:
     """Yield places in an order and the answers to the rows there; requests that are refused are left out."""
     own = None if method == MEASURED[0] else method
     for places in (np.arange(len(taken)), *_requests(len(taken))):

@@ -39,7 +39,7 @@ class Margin:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
+class MetricPairs:
     """How a metric is compared, for which task, and which margins it has for all rows and for a slice."""
 
     of: Callable[[HeadToHead, float], Paired]
@@ -205,16 +205,16 @@ def _both(both: HeadToHead) -> tuple[tuple[Said, str], tuple[Said, str]]:
     return (both.champion, both.names[0]), (both.candidate, both.names[1])
 
 
-def _of_classes(of: Callable[[HeadToHead, float], Paired], margin: float, slice_margin: float) -> Comparison:
-    return Comparison(of=of, classification=True, margin=Margin(value=margin), slice_margin=Margin(value=slice_margin))
+def _of_classes(of: Callable[[HeadToHead, float], Paired], margin: float, slice_margin: float) -> MetricPairs:
+    return MetricPairs(of=of, classification=True, margin=Margin(value=margin), slice_margin=Margin(value=slice_margin))
 
 
-def _of_numbers(of: Callable[[HeadToHead, float], Paired]) -> Comparison:
+def _of_numbers(of: Callable[[HeadToHead, float], Paired]) -> MetricPairs:
     margin, slice_margin = Margin(value=0.05, relative=True), Margin(value=0.1, relative=True)
-    return Comparison(of=of, classification=False, margin=margin, slice_margin=slice_margin)
+    return MetricPairs(of=of, classification=False, margin=margin, slice_margin=slice_margin)
 
 
-COMPARISONS: Mapping[Metric, Comparison] = {
+COMPARISONS: Mapping[Metric, MetricPairs] = {
     "accuracy": _of_classes(_accuracy, 0.02, 0.05),
     "balanced_accuracy": _of_classes(_balanced_accuracy, 0.02, 0.05),
     "f1": _of_classes(_f1, 0.02, 0.05),

@@ -6,14 +6,14 @@ from pathlib import Path
 from slipway.registry.ledger.sql_migrate import open_history
 from slipway.registry.policy.policy_file import PolicyFile
 from slipway.registry.server.guard.kept import Kept
-from slipway.registry.server.guard.protection import Protection, Tables
+from slipway.registry.server.guard.protection import GuardedTables, Protection
 from slipway.registry.server.guard.sql_write_locks import open_write_locks
 from slipway.registry.settings import RegistrySettings, history_place, load_settings, policy_place
 
 DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # where `mlflow server` (3.17) tells its workers
 
 
-def open_protection(url: str, tables: Tables, environ: Mapping[str, str], folder: Path) -> Protection:
+def open_protection(url: str, tables: GuardedTables, environ: Mapping[str, str], folder: Path) -> Protection:
     """Return what guards the registry in a database; the history's tables are made or migrated.
 
     Raises

@@ -12,10 +12,13 @@ from slipway.registry.artifacts.locations import Place
 from slipway.registry.artifacts.place_index import PlaceIndex
 from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.model_state import fold
-from slipway.registry.server.guard.protection import Stored, Tables, places_of
+from slipway.registry.server.guard.protection import GuardedTables, LocatedVersion, places_of
+
+# A model's identity → the number of its last event, and its versions as they were then.
+ByModel = Mapping[str, tuple[int, tuple[LocatedVersion, ...]]]
 
 
-class Decided(Protocol):
+class LastDecided(Protocol):
     """What is asked of the history."""
 
     def moves(self, model_uid: str) -> tuple[Record, ...]:
@@ -28,15 +31,18 @@ class Decided(Protocol):
 class Kept:
     """The versions on the stacks of all models, by their places; `destination` is as in `Protection`."""
 
-    def __init__(self, tables: Tables, history: Decided, destination: Callable[[], str | None]) -> None:
+    def __init__(self, tables: GuardedTables, history: LastDecided, destination: Callable[[], str | None]) -> None:
         self._tables = tables
         self._history = history
         self._destination = destination
         # Both are replaced at once: another thread sees what belongs together.
-        self._known: tuple[Mapping[str, tuple[int, tuple[Stored, ...]]], PlaceIndex[Stored]] = ({}, PlaceIndex(()))
+        self._known: tuple[ByModel, PlaceIndex[LocatedVersion]] = (
+            {},
+            PlaceIndex(()),
+        )
 
-    def index(self) -> PlaceIndex[Stored]:
-        """Return them as they are now; a `Stored`'s word is the stage on whose stack it is."""
+    def index(self) -> PlaceIndex[LocatedVersion]:
+        """Return them as they are now; a `LocatedVersion`'s word is the stage on whose stack it is."""
         known, index = self._known
         last = self._history.all_last_seqs()
         if last == {uid: seq for uid, (seq, _) in known.items()}:
@@ -49,7 +55,7 @@ class Kept:
         self._known = stored, index
         return index
 
-    def _stacked(self, model_uid: str) -> Iterator[Stored]:
+    def _stacked(self, model_uid: str) -> Iterator[LocatedVersion]:
         workspace, created_ms, _ = model_uid.split("/", 2)
         stacks = {stage: stack for stage, stack in fold(self._history.moves(model_uid)).stacks.items() if stack}
         numbers = {number for stack in stacks.values() for number in stack}
@@ -57,7 +63,7 @@ class Kept:
         for stage, stack in stacks.items():
             yield from (replace(each, word=stage) for each in found if each.key.number in stack)
 
-    def _entries(self, stored: Mapping[str, tuple[int, tuple[Stored, ...]]]) -> Iterator[tuple[Place, Stored]]:
+    def _entries(self, stored: ByModel) -> Iterator[tuple[Place, LocatedVersion]]:
         destination = self._destination()
         for _, versions in stored.values():
             for each in versions:

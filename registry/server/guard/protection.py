@@ -76,7 +76,7 @@ class VersionKey:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stored:
+class LocatedVersion:
     """A version with where its files lie; `run_root` is where its run keeps all of its artifacts.
 
     `word` is the alias or MLflow's stage by which it was found.
@@ -88,7 +88,7 @@ class Stored:
     run_root: str | None
 
 
-class Tables(Protocol):
+class GuardedTables(Protocol):
     """What MLflow's registry shows, across workspaces."""
 
     def model(self, workspace: str, name: str) -> ShownModel | None:
@@ -106,10 +106,10 @@ class Tables(Protocol):
     def versions_of_experiment(self, experiment_id: str) -> tuple[VersionKey, ...]:
         """Return the versions whose run or logged model is in an experiment."""
 
-    def stored(self, stages: Sequence[str]) -> tuple[Stored, ...]:
+    def stored(self, stages: Sequence[str]) -> tuple[LocatedVersion, ...]:
         """Return the versions that have the alias, in whatever case, or the MLflow stage of one of the stages."""
 
-    def stored_numbers(self, workspace: str, created_ms: int, numbers: Collection[int]) -> tuple[Stored, ...]:
+    def stored_numbers(self, workspace: str, created_ms: int, numbers: Collection[int]) -> tuple[LocatedVersion, ...]:
         """Return those of a model's versions that are there, without a word; the model is told by its creation time."""
 
     def run_root(self, run_id: str) -> str | None:
@@ -125,7 +125,7 @@ class Tables(Protocol):
 class KeptVersions(Protocol):
     """The versions that a stage may be given back."""
 
-    def index(self) -> PlaceIndex[Stored]:
+    def index(self) -> PlaceIndex[LocatedVersion]:
         """Return them by their places; the word of each is the stage on whose stack it is."""
 
 
@@ -137,7 +137,7 @@ class Protection:
     writes behind its back.
     """
 
-    tables: Tables
+    tables: GuardedTables
     history: History
     kept: KeptVersions
     policies: Callable[[], PolicyBook]
@@ -398,7 +398,7 @@ class Protection:
     def _held_where(
         self,
         applies: Callable[[Place], bool],
-        kept: Sequence[Stored],
+        kept: Sequence[LocatedVersion],
         *,
         files_only: bool = False,
     ) -> tuple[Hold, ...]:
@@ -556,7 +556,7 @@ def _changed(asked: str) -> Conflict:
     return Conflict(asked, code="changed-meanwhile", hint="look again, then ask again")
 
 
-def places_of(stored: Stored, destination: str | None, *, files_only: bool = False) -> Iterator[Place]:
+def places_of(stored: LocatedVersion, destination: str | None, *, files_only: bool = False) -> Iterator[Place]:
     """Yield where a version's files lie, and unless only they count, where those of its run that verdicts rest on."""
     files = [(location, "") for location in stored.locations]
     grounds = [] if files_only else [(stored.run_root or "", path) for path in RESTS_ON]
@@ -569,7 +569,7 @@ def _matters(key: str) -> bool:
     return is_ours(key) or key == PROMPT_TAG
 
 
-def _held_as(stored: Stored, stages: Sequence[str]) -> Hold | None:
+def _held_as(stored: LocatedVersion, stages: Sequence[str]) -> Hold | None:
     """Return how a version is held, where the word by which it was found is one of its own model's stages."""
     stage = stage_of_alias(stored.word, stages) or next((s for s in stages if mlflow_stage_of(s) == stored.word), None)
     key = stored.key

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from slipway.registry.ledger.chain import HEAD_TAG
 from slipway.registry.registered_model import RegisteredModel
 from slipway.registry.server.guard.guard import PROMPT_TAG, ShownModel
-from slipway.registry.server.guard.protection import Stored, VersionKey
+from slipway.registry.server.guard.protection import LocatedVersion, VersionKey
 from slipway.registry.stages import MLFLOW_NONE, mlflow_stage_of
 from slipway.registry.text import can_be_asked_for
 from slipway.registry.version import LARGEST_NUMBER
@@ -136,14 +136,14 @@ class ProtectedTables:
             str(experiment_id), sa.or_(RUNS.c.experiment_id == number, LOGGED.c.experiment_id == number)
         )
 
-    def stored(self, stages: Collection[str]) -> tuple[Stored, ...]:
+    def stored(self, stages: Collection[str]) -> tuple[LocatedVersion, ...]:
         """Return the versions that have the alias or the MLflow stage of one of these stages, and where they lie."""
         labels = [label for stage in stages if (label := mlflow_stage_of(stage))]
         words = [stage.lower() for stage in stages]
         with self._engine.connect() as connection:
             return tuple(_stored(row) for row in connection.execute(IN_STAGES, {"words": words, "labels": labels}))
 
-    def stored_numbers(self, workspace: str, created_ms: int, numbers: Collection[int]) -> tuple[Stored, ...]:
+    def stored_numbers(self, workspace: str, created_ms: int, numbers: Collection[int]) -> tuple[LocatedVersion, ...]:
         """Return those of a model's versions that are there, without a word."""
         is_of = sa.and_(MODELS.c.workspace == VERSIONS.c.workspace, MODELS.c.name == VERSIONS.c.name)
         query = sa.select(*STORED, sa.literal("").label("word")).select_from(WITH_RUNS.join(MODELS, is_of))
@@ -200,6 +200,6 @@ def _key(row: Any) -> VersionKey:
     return VersionKey(workspace=row.workspace, model=row.name, number=int(row.version))
 
 
-def _stored(row: Any) -> Stored:
+def _stored(row: Any) -> LocatedVersion:
     locations = tuple(dict.fromkeys(each for each in (row.storage_location, row.source) if each))
-    return Stored(key=_key(row), word=row.word, locations=locations, run_root=row.artifact_uri)
+    return LocatedVersion(key=_key(row), word=row.word, locations=locations, run_root=row.artifact_uri)

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from slipway.serving.runtimes.compiled.estimators import Linear, Network
 from slipway.serving.runtimes.compiled.formulas import Classes, Finite
 from slipway.serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
-from slipway.serving.runtimes.stored import Stored
+from slipway.serving.runtimes.stored import StoredRunner
 
 
-def open_formulas(stored: Stored, model_folder: Path) -> MatrixRunner:
+def open_formulas(stored: StoredRunner, model_folder: Path) -> MatrixRunner:
     """Open a compiled linear model or perceptron; the model's own files are not read."""
     opening, arrays = stored.opening["estimator"], stored.arrays
     make = _linear if opening["estimator"] == "linear" else _network

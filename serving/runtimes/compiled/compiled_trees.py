@@ -6,15 +6,15 @@ from slipway.serving.runtimes.compiled.compiled_formulas import stored_classes, 
 from slipway.serving.runtimes.compiled.forests import Boosting, Leaves, Mean, Votes
 from slipway.serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
 from slipway.serving.runtimes.compiled.trees import Trees
-from slipway.serving.runtimes.stored import Stored
+from slipway.serving.runtimes.stored import StoredRunner
 
 
-def open_trees(stored: Stored, model_folder: Path) -> MatrixRunner:
+def open_trees(stored: StoredRunner, model_folder: Path) -> MatrixRunner:
     """Open compiled trees; the model's own files are not read."""
     return matrix_runner(stored, _estimator(stored).answers())
 
 
-def _estimator(stored: Stored) -> Votes | Leaves | Mean | Boosting:
+def _estimator(stored: StoredRunner) -> Votes | Leaves | Mean | Boosting:
     opening = stored.opening["estimator"]
     trees = Trees(stored.trees, n_features=opening["n_features"], n_targets=opening["n_targets"])
     classes, finite, n_trees = stored_classes(opening), stored_finite(opening), opening["n_trees"]

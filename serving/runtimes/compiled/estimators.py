@@ -13,7 +13,7 @@ import numpy.typing as npt
 from slipway.serving.runtimes.compiled.formulas import PROBABILITIES, Classes, Finite, expit, softmax, two_columns
 from slipway.serving.runtimes.compiled.preprocessing import Matrix
 
-Answer = Callable[[Matrix], Any]
+Formula = Callable[[Matrix], Any]
 
 ACTIVATIONS: Mapping[str, Callable[[Matrix], Matrix]] = {
     "identity": lambda X: X,
@@ -41,11 +41,11 @@ class Linear:
         self._classes = classes
         self._probabilities = PROBABILITIES[probabilities] if probabilities else None
 
-    def answers(self) -> Mapping[str, Answer]:
+    def answers(self) -> Mapping[str, Formula]:
         """Return the methods that the estimator has."""
         if self._classes is None:
             return {"predict": self._scores}
-        more: dict[str, Answer] = {"predict_proba": self._predict_proba} if self._probabilities else {}
+        more: dict[str, Formula] = {"predict_proba": self._predict_proba} if self._probabilities else {}
         return {"predict": self._predict, **more}
 
     def _scores(self, X: Matrix) -> Matrix:
@@ -91,7 +91,7 @@ class Network:
         self._layers, self._check, self._classes = layers, finite.check, classes
         self._hidden, self._output = ACTIVATIONS[hidden], ACTIVATIONS[output]
 
-    def answers(self) -> Mapping[str, Answer]:
+    def answers(self) -> Mapping[str, Formula]:
         """Return the methods that the estimator has."""
         if self._classes is None:
             return {"predict": self._regress}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slipway.serving.runtimes.compiled.estimators import Answer, decide
+from slipway.serving.runtimes.compiled.estimators import Formula, decide
 from slipway.serving.runtimes.compiled.formulas import LINKS, PROBABILITIES, Classes, Finite
 from slipway.serving.runtimes.compiled.preprocessing import Matrix
 from slipway.serving.runtimes.compiled.trees import Trees
@@ -48,7 +48,7 @@ class Votes:
         self._shifts_of_rows = np.array(self._shifts)
         self._all_in_one = in_one == len(classes)
 
-    def answers(self) -> Mapping[str, Answer]:
+    def answers(self) -> Mapping[str, Formula]:
         """Return the methods that the estimator has."""
         return {"predict": self._predict, "predict_proba": self._predict_proba}
 
@@ -86,7 +86,7 @@ class Leaves:
         self._sums, self._check, self._classes = trees.sums, finite.check, classes
         self._values, self._n_trees = values, n_trees
 
-    def answers(self) -> Mapping[str, Answer]:
+    def answers(self) -> Mapping[str, Formula]:
         """Return the methods that the estimator has."""
         if self._classes is None:
             return {"predict": self._means}
@@ -120,7 +120,7 @@ class Mean:
     def __init__(self, trees: Trees, finite: Finite, *, n_trees: int) -> None:
         self._sums, self._check, self._n_trees = trees.sums, finite.check, n_trees
 
-    def answers(self) -> Mapping[str, Answer]:
+    def answers(self) -> Mapping[str, Formula]:
         """Return the methods that the estimator has."""
         return {"predict": self._predict}
 
@@ -144,7 +144,7 @@ class Boosting:
         self._sums, self._check, self._classes, self._also_equal = trees.sums, finite.check, classes, also_equal
         self._link = LINKS[link] if classes is None else PROBABILITIES[link]
 
-    def answers(self) -> Mapping[str, Answer]:
+    def answers(self) -> Mapping[str, Formula]:
         """Return the methods that the estimator has."""
         if self._classes is None:
             return {"predict": self._regress}

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from slipway.registry.errors import InvalidInput
-from slipway.serving.runtimes.compiled.estimators import Answer
+from slipway.serving.runtimes.compiled.estimators import Formula
 from slipway.serving.runtimes.compiled.preprocessing import Preparation, missing_columns
 from slipway.serving.runtimes.runner import RunnerReport
-from slipway.serving.runtimes.stored import Stored, preparation_from_store
+from slipway.serving.runtimes.stored import StoredRunner, preparation_from_store
 from slipway.serving.table import Table
 
 
 class MatrixRunner:
     """A runner that prepares the matrix itself and has a function of it for each method; threads may share it."""
 
-    def __init__(self, report: RunnerReport, preparation: Preparation, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, report: RunnerReport, preparation: Preparation, answers: Mapping[str, Formula]) -> None:
         self._report, self._matrix, self._answers = report, preparation.matrix, answers
 
     @property
@@ -52,7 +52,7 @@ def unknown_method(method: str, known: Mapping[str, Any]) -> InvalidInput:
     )
 
 
-def matrix_runner(stored: Stored, answers: Mapping[str, Answer]) -> MatrixRunner:
+def matrix_runner(stored: StoredRunner, answers: Mapping[str, Formula]) -> MatrixRunner:
     """Return the runner of an opened estimator; `predict` is whatever the model was logged to predict with."""
     preparation = preparation_from_store(stored.opening["preparation"], stored.arrays)
     named = {method: answers[method] for method in stored.report.methods if method in answers}

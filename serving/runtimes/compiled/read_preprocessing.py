@@ -29,14 +29,14 @@ Part = Numbers | Single | Category
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class TakenApart:
     """A pipeline taken apart."""
 
     preparation: Preparation
     estimator: Any
 
 
-def read_preparation(model: Any, fields: Sequence[Field]) -> Prepared:
+def read_preparation(model: Any, fields: Sequence[Field]) -> TakenApart:
     """Return the preparation of a fitted model (a Pipeline, or an estimator alone) for a signature's columns.
 
     Raises
@@ -58,7 +58,7 @@ def read_preparation(model: Any, fields: Sequence[Field]) -> Prepared:
         _require_order(model, sources)
         parts, constants = _branch(transformers, sources, start=0)
         preparation = Preparation(width=len(constants), parts=parts, constants=_unless_zero(constants))
-    return Prepared(preparation, estimator)
+    return TakenApart(preparation, estimator)
 
 
 def _unless_zero(constants: Matrix) -> Matrix | None:

@@ -7,14 +7,14 @@ from typing import Any
 from skops import io
 
 from slipway.registry.gate.safety.native_content import require_sound
-from slipway.serving.runtimes.compiled.estimators import Answer
+from slipway.serving.runtimes.compiled.estimators import Formula
 from slipway.serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
-from slipway.serving.runtimes.stored import Stored
+from slipway.serving.runtimes.stored import StoredRunner
 
 METHODS = ("predict", "predict_proba", "predict_log_proba")
 
 
-def open_prepared(stored: Stored, model_folder: Path) -> MatrixRunner:
+def open_prepared(stored: StoredRunner, model_folder: Path) -> MatrixRunner:
     """Open a prepared runner; the model's own files are not read.
 
     Raises
@@ -27,7 +27,7 @@ def open_prepared(stored: Stored, model_folder: Path) -> MatrixRunner:
     return matrix_runner(stored, _answers(estimator))
 
 
-def _answers(estimator: Any) -> Mapping[str, Answer]:
+def _answers(estimator: Any) -> Mapping[str, Formula]:
     # With names, scikit-learn warns of every matrix that has none.
     estimator.__dict__.pop("feature_names_in_", None)
     return {name: getattr(estimator, name) for name in METHODS if hasattr(estimator, name)}

@@ -15,7 +15,7 @@ ABSOLUTE = 1e-12
 ALONE = 300
 
 Ask = Callable[[Table, str], Any]
-Outcome = npt.NDArray[Any] | None
+Answered = npt.NDArray[Any] | None
 
 
 class Candidate(Protocol):
@@ -26,7 +26,7 @@ class Candidate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Verified:
     """How many rows were compared, and how many of them were answered otherwise."""
 
     rows: int
@@ -38,7 +38,7 @@ class Comparison:
         return not self.differing
 
 
-def verify(candidate: Candidate, original: Ask, hard: HardRows, methods: Sequence[str]) -> Comparison:
+def verify(candidate: Candidate, original: Ask, hard: HardRows, methods: Sequence[str]) -> Verified:
     """Compare labels exactly and numbers within 1e-9 of their size or 1e-12, in a batch and one row at a time.
 
     A row that the original refuses has to be refused, and no other. Rows are counted once, however they were asked.
@@ -53,7 +53,7 @@ def verify(candidate: Candidate, original: Ask, hard: HardRows, methods: Sequenc
         for method in methods:
             differing[:n] |= _ordinary(ask, original, hard.ordinary, method)
             differing[n:] |= _special(ask, original, hard.special, method)
-    return Comparison(len(differing), int(differing.sum()))
+    return Verified(len(differing), int(differing.sum()))
 
 
 def differs(found: Any, expected: Any) -> npt.NDArray[np.bool_]:
@@ -112,7 +112,7 @@ def _spread(n: int, most: int) -> list[int]:
     return rows
 
 
-def _outcome(ask: Ask, table: Table, method: str) -> Outcome:
+def _outcome(ask: Ask, table: Table, method: str) -> Answered:
     """Return the answer; `None` where the rows are refused."""
     try:
         return np.asarray(ask(table, method))

@@ -8,12 +8,12 @@ import pytest
 
 from slipway.registry.errors import Corrupt
 from slipway.serving.runtimes.open import open_runner
-from slipway.serving.runtimes.stored import ARRAYS, DOCUMENT, Stored, read_stored, write_stored
+from slipway.serving.runtimes.stored import ARRAYS, DOCUMENT, StoredRunner, read_stored, write_stored
 from tests.generators.runtimes import report
 
 
-def stored(**more: object) -> Stored:
-    return Stored(report=report(), opener="formulas", opening={"a": [1, None]}, arrays={"x": np.eye(2)}, **more)
+def stored(**more: object) -> StoredRunner:
+    return StoredRunner(report=report(), opener="formulas", opening={"a": [1, None]}, arrays={"x": np.eye(2)}, **more)
 
 
 def test_a_runner_is_read_as_it_was_written(tmp_path: Path):
@@ -29,7 +29,7 @@ def test_a_runner_is_read_as_it_was_written(tmp_path: Path):
 def test_a_runner_of_fewer_files_leaves_none_of_the_one_before(tmp_path: Path):
     """Preparing again over an earlier kind is as preparing into an empty folder."""
     write_stored(stored(trees=b"trees"), tmp_path)
-    write_stored(Stored(report=report("native"), opener="mlflow"), tmp_path)
+    write_stored(StoredRunner(report=report("native"), opener="mlflow"), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [DOCUMENT]
     assert read_stored(tmp_path).trees == b""
 
@@ -45,7 +45,7 @@ def test_a_document_that_is_not_ours_is_corrupt(tmp_path: Path, text: str):
 
 def test_a_kind_of_another_release_is_corrupt(tmp_path: Path):
     """It is prepared again, not guessed at."""
-    write_stored(Stored(report=report(), opener="quantum"), tmp_path)
+    write_stored(StoredRunner(report=report(), opener="quantum"), tmp_path)
     with pytest.raises(Corrupt, match="kind 'quantum', which is not known here"):
         open_runner(tmp_path, tmp_path)
 

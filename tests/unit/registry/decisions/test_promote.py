@@ -15,7 +15,7 @@ from slipway.registry.decisions.carry_out import Decided, carry_out, propose
 from slipway.registry.decisions.demote import demotion
 from slipway.registry.decisions.ledger_decisions import LedgerDecisions
 from slipway.registry.decisions.promote import promotion, what_next
-from slipway.registry.decisions.record_files import Recorded
+from slipway.registry.decisions.record_files import RecordedFiles
 from slipway.registry.decisions.rollback import left_by_rollback, rollback, rollback_target
 from slipway.registry.decisions.status import status_of
 from slipway.registry.decisions.who import Who, say_why
@@ -313,7 +313,7 @@ def test_what_is_in_a_later_stage_is_not_adopted_for_an_earlier_one():
     desk.promote(1, "production")
     desk.registry.set_alias("m", "staging", 1)
     found = desk.registry.version(VersionRef(model="m", number=1))
-    recorded = Recorded(manifest=Manifest(files=()), location="s3://b/m", provenance=None)
+    recorded = RecordedFiles(manifest=Manifest(files=()), location="s3://b/m", provenance=None)
     with pytest.raises(Conflict, match="m/1 is in production, above staging"):
         adoption(look("m", desk.ledger), found, "staging", desk.who(), recorded)
 
@@ -422,7 +422,7 @@ def test_a_version_that_was_there_before_is_adopted():
         if number is None:
             return None
         version = desk.registry.version(VersionRef(model="m", number=number))
-        recorded = Recorded(manifest=Manifest(files=()), location="models:/m-1", provenance=None)
+        recorded = RecordedFiles(manifest=Manifest(files=()), location="models:/m-1", provenance=None)
         return adoption(situation, version, "production", desk.who(), recorded)
 
     assert carry_out("m", decision, desk.ledger).event.version == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.registry.decisions.recorded_verdict import Recorded, record, report_path
+from slipway.registry.decisions.recorded_verdict import RecordedVerdict, record, report_path
 from slipway.registry.gate.verdict import Outcome
 from slipway.registry.ledger.situation import look
 from slipway.registry.version import VersionRef
@@ -18,7 +18,7 @@ def reports(bench: Bench) -> list[tuple[str, str]]:
     return sorted(key for key in bench.registry.texts if key[1].startswith("slipway/gate/"))
 
 
-def recorded(bench: Bench) -> Recorded:
+def recorded(bench: Bench) -> RecordedVerdict:
     """Record a verdict on m/2."""
     version = bench.registry.version(VersionRef(model="m", number=2))
     return record(bench.assess(), version, bench.ledger, actor="petra", authenticated=False)

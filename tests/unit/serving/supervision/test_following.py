@@ -8,8 +8,8 @@ from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.supervision.following import (
     RETRY_AT_MOST_S,
     Followed,
+    NextStep,
     Seen,
-    Step,
     failed,
     problem_of,
     seen_of,
@@ -22,7 +22,7 @@ TARGET = Target("cancer", "production")
 ONE, TWO = (Sighting(identity="default/1", number=n) for n in (1, 2))
 
 
-def next_step(followed: Followed, sighting: Sighting | None, now: float) -> tuple[Step, Followed]:
+def next_step(followed: Followed, sighting: Sighting | None, now: float) -> tuple[NextStep, Followed]:
     """Return what follows from a version that alias and history agree on."""
     return step_after(followed, Seen(sighting=sighting), now)
 
@@ -44,20 +44,20 @@ def in_place(seen: Sighting) -> Followed:
 
 def test_a_new_version_is_prepared_and_the_one_in_place_is_kept():
     """Whether there was one before or not."""
-    assert next_step(Followed(target=TARGET), ONE, 0.0)[0] is Step.PREPARE
-    assert next_step(in_place(ONE), TWO, 0.0)[0] is Step.PREPARE
-    assert next_step(in_place(ONE), ONE, 0.0)[0] is Step.KEEP
+    assert next_step(Followed(target=TARGET), ONE, 0.0)[0] is NextStep.PREPARE
+    assert next_step(in_place(ONE), TWO, 0.0)[0] is NextStep.PREPARE
+    assert next_step(in_place(ONE), ONE, 0.0)[0] is NextStep.KEEP
 
 
 def test_a_recreated_model_with_the_same_number_is_another_version():
     """Numbers start at 1 again when a model is deleted and made anew."""
-    assert next_step(in_place(ONE), Sighting(identity="default/9", number=1), 0.0)[0] is Step.PREPARE
+    assert next_step(in_place(ONE), Sighting(identity="default/9", number=1), 0.0)[0] is NextStep.PREPARE
 
 
 def test_an_emptied_stage_keeps_what_answers_and_says_so():
     """An alias that somebody deleted must not stop production."""
     step, followed = next_step(in_place(ONE), None, 0.0)
-    assert step is Step.KEEP
+    assert step is NextStep.KEEP
     assert followed.in_place is not None
     assert followed.problem == "no version of cancer is in production in the registry; keeping 1"
     assert next_step(followed, ONE, 0.0)[1].problem is None
@@ -67,9 +67,9 @@ def test_a_version_that_failed_is_tried_again_later_and_later():
     """The one in place goes on, and another version is tried at once."""
     followed = failed(in_place(ONE), TWO, "its files are gone", 100.0)
     assert followed.problem == "cancer/2 cannot be put in place: its files are gone; 1 goes on"
-    assert next_step(followed, TWO, followed.retry_at - 0.1)[0] is Step.KEEP
-    assert next_step(followed, TWO, followed.retry_at)[0] is Step.PREPARE
-    assert next_step(followed, Sighting(identity="default/1", number=3), 100.0)[0] is Step.PREPARE
+    assert next_step(followed, TWO, followed.retry_at - 0.1)[0] is NextStep.KEEP
+    assert next_step(followed, TWO, followed.retry_at)[0] is NextStep.PREPARE
+    assert next_step(followed, Sighting(identity="default/1", number=3), 100.0)[0] is NextStep.PREPARE
     waits = []
     for _ in range(12):
         followed = failed(followed, TWO, "still", 0.0)
@@ -81,7 +81,7 @@ def test_a_version_that_failed_is_tried_again_later_and_later():
 def test_going_back_to_the_version_in_place_ends_the_problem():
     """Whoever rolls back after a broken promotion has a clean status again."""
     followed = failed(in_place(ONE), TWO, "broken", 0.0)
-    assert next_step(followed, ONE, 0.0) == (Step.KEEP, in_place(ONE))
+    assert next_step(followed, ONE, 0.0) == (NextStep.KEEP, in_place(ONE))
 
 
 def seen(placed: Placement | None, *, require_history: bool = False) -> Seen:
@@ -103,19 +103,19 @@ def test_where_they_disagree_the_history_is_served(holder: AliasHolder | None):
     assert found.sighting == ONE
     assert "the history has 1 there, which is served" in str(found.dispute)
     step, once = step_after(in_place(ONE), found, 0.0)
-    assert (step, problem_of(once)) == (Step.KEEP, None)
+    assert (step, problem_of(once)) == (NextStep.KEEP, None)
     step, twice = step_after(once, found, 1.0)
-    assert (step, problem_of(twice)) == (Step.KEEP, found.dispute)
+    assert (step, problem_of(twice)) == (NextStep.KEEP, found.dispute)
     agreed = Seen(sighting=ONE)
     assert problem_of(step_after(twice, agreed, 2.0)[1]) is None
-    assert step_after(in_place(TWO), found, 0.0)[0] is Step.PREPARE
+    assert step_after(in_place(TWO), found, 0.0)[0] is NextStep.PREPARE
 
 
 def test_an_alias_puts_nothing_into_a_stage_that_the_history_emptied():
     """What is in place goes on, as when the alias is gone."""
     found = seen(Placement(holder=held(2), is_recorded=True))
     step, followed = step_after(in_place(ONE), found, 0.0)
-    assert (step, followed.in_place) == (Step.KEEP, prepared(ONE))
+    assert (step, followed.in_place) == (NextStep.KEEP, prepared(ONE))
     assert "points at 2, and the history has nothing there; keeping 1" in str(problem_of(followed))
     assert seen(Placement(holder=None, is_recorded=True)) == Seen(sighting=None)
 
@@ -124,7 +124,7 @@ def test_a_version_that_is_gone_is_replaced_by_no_other():
     """The history has it there, and it was deleted."""
     found = seen(Placement(holder=held(2), number=1, is_recorded=True))
     step, followed = step_after(in_place(ONE), found, 0.0)
-    assert step is Step.KEEP
+    assert step is NextStep.KEEP
     assert "the history has 1 in production, and that version of cancer is gone" in str(problem_of(followed))
 
 
@@ -133,7 +133,7 @@ def test_what_the_history_knows_nothing_of_is_served_as_unrecorded():
     found = seen(Placement(holder=held(1)))
     assert (found.sighting, found.is_recorded) == (ONE, False)
     step, followed = step_after(Followed(target=TARGET), found, 0.0)
-    assert (step, followed.is_recorded) == (Step.PREPARE, False)
+    assert (step, followed.is_recorded) == (NextStep.PREPARE, False)
     assert not succeeded(followed, prepared(ONE)).is_recorded
 
 
@@ -141,7 +141,7 @@ def test_where_the_history_is_required_it_is_not_served():
     """The problem names both ways on."""
     found = seen(Placement(holder=held(2)), require_history=True)
     step, followed = step_after(in_place(ONE), found, 0.0)
-    assert (step, followed.in_place) == (Step.KEEP, prepared(ONE))
+    assert (step, followed.in_place) == (NextStep.KEEP, prepared(ONE))
     said = str(problem_of(followed))
     assert "cancer/2 has the alias production, and the history knows nothing of it" in said
     assert "slipway adopt cancer@production" in said

@@ -14,7 +14,7 @@ import yaml
 from sklearn.linear_model import LinearRegression
 
 from slipway.registry.errors import InvalidInput
-from slipway.registry.gate.check_runner import Job, made
+from slipway.registry.gate.check_runner import CheckJob, made
 from slipway.registry.gate.checks import approval, artifact, champion, contract, metric, own, servable, slices, soak
 from slipway.registry.gate.evidence import Evidence, Rows, Served, Subject, Tools
 from slipway.registry.gate.verdict import Finding, Outcome
@@ -640,7 +640,7 @@ ANSWER = "import json, sys; asked = json.load(sys.stdin); print(json.dumps({answ
 def test_ones_own_program_is_asked_in_json(evidence: Evidence, program: str, outcome: Outcome, said: str):
     """An answer of another shape is an ERROR that shows it."""
     rule = OwnRule(command=(sys.executable, "-c", program))
-    job = Job(name="fair", check=lambda e, r: own.check(e, r, name="fair"), evidence=evidence, rule=rule)
+    job = CheckJob(name="fair", check=lambda e, r: own.check(e, r, name="fair"), evidence=evidence, rule=rule)
     (found,) = made(job)
     assert (found.check, found.outcome) == ("fair", outcome)
     assert said in found.reason
@@ -688,7 +688,7 @@ def test_ones_own_function_is_asked_the_same(evidence: Evidence):
     }
     for entry_point, words in said.items():
         rule = OwnRule(entry_point=entry_point)
-        job = Job(name="fair", check=lambda e, r: own.check(e, r, name="fair"), evidence=evidence, rule=rule)
+        job = CheckJob(name="fair", check=lambda e, r: own.check(e, r, name="fair"), evidence=evidence, rule=rule)
         (found,) = made(job)
         assert found.outcome is Outcome.ERROR
         assert words in found.reason

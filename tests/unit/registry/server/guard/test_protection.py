@@ -14,7 +14,7 @@ from slipway.registry.ledger.situation import look
 from slipway.registry.policy.policy import PolicyBook
 from slipway.registry.server.guard.guard import PROMPT_TAG, ShownModel
 from slipway.registry.server.guard.kept import Kept
-from slipway.registry.server.guard.protection import Protection, Stored, VersionKey
+from slipway.registry.server.guard.protection import LocatedVersion, Protection, VersionKey
 from slipway.registry.version import parse_ref
 from tests.doubles.fakes import NoWriteLocks, logged_model
 from tests.unit.registry.decisions.test_promote import LOOSE, Desk
@@ -60,20 +60,20 @@ class FakeTables:
     def versions_of_experiment(self, experiment_id: str) -> tuple[VersionKey, ...]:
         return self._keys(*"123") if experiment_id == "0" else ()
 
-    def stored(self, stages) -> tuple[Stored, ...]:
+    def stored(self, stages) -> tuple[LocatedVersion, ...]:
         found = []
         for version in self.desk.registry.versions("m"):
             for alias in version.aliases:
                 if alias.lower() in {stage.lower() for stage in stages}:
                     key = VersionKey(workspace=HERE, model="m", number=version.number)
                     where = (self.locations.get(version.number, f"mlflow-artifacts:/0/models/m-{version.number}"),)
-                    found.append(Stored(key=key, word=alias, locations=where, run_root="mlflow-artifacts:/0/r"))
+                    found.append(LocatedVersion(key=key, word=alias, locations=where, run_root="mlflow-artifacts:/0/r"))
         return tuple(found)
 
-    def stored_numbers(self, workspace: str, created_ms: int, numbers) -> tuple[Stored, ...]:
+    def stored_numbers(self, workspace: str, created_ms: int, numbers) -> tuple[LocatedVersion, ...]:
         there = [each.number for each in self.desk.registry.versions("m") if each.number in numbers]
         return tuple(
-            Stored(
+            LocatedVersion(
                 key=VersionKey(workspace=HERE, model="m", number=number),
                 word="",
                 locations=(self.locations.get(number, f"mlflow-artifacts:/0/models/m-{number}"),),
