@@ -14,7 +14,7 @@ from typing import Any
 import mlflow.pyfunc
 import pandas as pd
 from mlflow.models import Model
-from mlflow.pyfunc.scoring_server import infer_and_parse_data
+from mlflow.pyfunc.scoring_server import _parse_json_data
 from mlflow.sklearn import _SklearnModelWrapper
 from mlflow.types import DataType, Schema
 
@@ -57,9 +57,10 @@ class StoredModel:
         Of a request it knows no more than is in it: a column of one row without a value is of another type than one of
         many rows.
         """
+        document, metadata = json.loads(request_of(features)), self.served.metadata
         try:
-            asked = infer_and_parse_data(json.loads(request_of(features)), self.served.metadata.get_input_schema())
-            return self.served.predict(asked)
+            asked = _parse_json_data(document, metadata, metadata.get_input_schema())  # type: ignore[no-untyped-call]
+            return self.served.predict(asked.data)
         except Exception:  # whatever a model raises is an error to its caller: no answer to compare
             return None
 

@@ -1,5 +1,6 @@
 """Rows as callers send them: a body of MLflow's scoring protocol."""
 
+import base64
 import json
 from typing import Any
 
@@ -21,5 +22,7 @@ def request_of(features: pd.DataFrame, *, method: str | None = None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON has no form for as a caller would write it."""
+    """Return a value that JSON has no form for as a caller would write it: bytes as MLflow reads them, in base64."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     return value.item() if isinstance(value, np.generic) else str(value)

@@ -17,7 +17,7 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
-from slipway.registry.gate.comparison.answers import WrongAnswers, require_alike_in_engine, said
+from slipway.registry.gate.comparison.answers import WrongAnswers, require_alike_alone, require_alike_in_engine, said
 from slipway.registry.gate.evidence import NO_TOOLS
 from slipway.registry.gate.mlflow_model import load_model
 from slipway.serving.engine.rehearsal import rehearsal
@@ -142,6 +142,20 @@ def test_rows_that_are_refused_together_are_asked_one_by_one(tmp_path: Path, mon
     answering_otherwise(monkeypatch, 10.0)
     with pytest.raises(WrongAnswers, match=r"the engine \(compiled\) would answer"):
         asked(folder, rows)
+
+
+def test_a_model_that_refuses_every_caller_is_refused(tmp_path: Path):
+    """One that says its signature is from type hints takes none of the forms in which its champion's callers ask."""
+    folder = saved(LogisticRegression().fit(DOUBLES, LABELS), tmp_path, DOUBLES[:2])
+    described = folder / "MLmodel"
+    described.write_text(described.read_text() + "is_signature_from_type_hint: true\n")
+    for name in ("input_example.json", "serving_input_example.json"):
+        (folder / name).unlink(missing_ok=True)
+    given = said(TOOLS, folder, DOUBLES, version="m/2")
+    with pytest.raises(WrongAnswers, match="m/2 answers none of its callers who send such rows as JSON"):
+        require_alike_alone(TOOLS, folder, DOUBLES, given, version="m/2")
+    with pytest.raises(WrongAnswers, match=r"the engine (\(native\) would refuse all who ask m/2|could not serve m/2)"):
+        asked(folder, DOUBLES)
 
 
 class NeedsMore(BaseEstimator):

@@ -102,11 +102,13 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
     """
     stored = tools.load(str(folder))
     taken = features[list(stored.columns or features.columns)]
+    answers = False
     for some in _requests(len(features)):
         before, again = given.of(some), _said(stored, stored.fitting(taken.iloc[some]), version)
         pairs = [(before.labels, again.labels), (before.scores, again.scores)]
         called = stored.called(taken.iloc[some])
         if called is not None:
+            answers = True
             by_label = stored.method == MEASURED[0]
             answered = _labels(called, len(some), version) if by_label else np.asarray(called, dtype=float)
             pairs.append((before.labels if by_label else before.scores, answered))
@@ -116,6 +118,8 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
                     f"{version} answers a row otherwise when it is sent alone, among others, or in another order: "
                     f"{_shown(other)} in place of {_shown(one)}"
                 )
+    if not answers:
+        raise WrongAnswers(f"{version} answers none of its callers who send such rows as JSON: MLflow refuses them all")
 
 
 def require_alike_in_engine(tools: Tools, folder: Path, features: pd.DataFrame, given: Said, *, version: str) -> None:
@@ -124,21 +128,32 @@ def require_alike_in_engine(tools: Tools, folder: Path, features: pd.DataFrame, 
     Whoever writes a model's file can hide that from rows that its own files suggest, and not from those that decide.
     """
     some = np.random.default_rng().permutation(len(features))[:MOST_REHEARSED]
-    taken, expected = features.iloc[some], given.of(some)
     try:
         with tools.rehearse(folder) as engine:
             if engine is None:
                 return
-            for method, wanted in _by_method(expected, engine):
-                for places, answered in _rehearsed(engine, taken, method):
-                    found = _labels(answered, len(places), version) if wanted.ndim == 1 else np.asarray(answered)
-                    if not _same(wanted[places], found):
-                        raise WrongAnswers(
-                            f"the engine ({engine.kind}) would answer {version}'s callers otherwise than it is "
-                            f"measured: {_shown(found)} in place of {_shown(wanted[places])}"
-                        )
+            for method, wanted in _by_method(given.of(some), engine):
+                _rehearse(engine, features.iloc[some], method, wanted, version)
     except SlipwayError as error:
         raise WrongAnswers(f"the engine could not serve {version}: {error.message}") from error
+
+
+def _rehearse(engine: Rehearsing, features: pd.DataFrame, method: str, wanted: npt.NDArray[Any], version: str) -> None:
+    """Ask for the rows in requests of every size, and refuse another answer than is wanted, or none at all."""
+    own, answers = None if method == MEASURED[0] else method, 0
+    for places in (np.arange(len(features)), *_requests(len(features))):
+        answered = engine.answer(request_of(features.iloc[places], method=own).encode())
+        if answered is None:
+            continue
+        answers += 1
+        found = _labels(answered, len(places), version) if wanted.ndim == 1 else np.asarray(answered)
+        if not _same(wanted[places], found):
+            raise WrongAnswers(
+                f"the engine ({engine.kind}) would answer {version}'s callers otherwise than it is measured: "
+                f"{_shown(found)} in place of {_shown(wanted[places])}"
+            )
+    if not answers:
+        raise WrongAnswers(f"the engine ({engine.kind}) would refuse all who ask {version} for {method} of such rows")
 
 
 def _by_method(given: Said, engine: Rehearsing) -> Iterator[tuple[str, npt.NDArray[Any]]]:
@@ -148,15 +163,6 @@ def _by_method(given: Said, engine: Rehearsing) -> Iterator[tuple[str, npt.NDArr
         yield MEASURED[0], given.labels if by_label or given.scores is None else given.scores
     if given.are_probabilities and given.scores is not None and MEASURED[1] in engine.methods:
         yield MEASURED[1], given.scores
-
-
-def _rehearsed(engine: Rehearsing, taken: pd.DataFrame, method: str) -> Iterator[tuple[npt.NDArray[np.int_], Any]]:
-    """Yield places in an order and the answers to the rows there; requests that are refused are left out."""
-    own = None if method == MEASURED[0] else method
-    for places in (np.arange(len(taken)), *_requests(len(taken))):
-        answered = engine.answer(request_of(taken.iloc[places], method=own).encode())
-        if answered is not None:
-            yield places, answered
 
 
 def _requests(n: int) -> Iterator[npt.NDArray[np.int_]]:

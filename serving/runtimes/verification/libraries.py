@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 
 REQUIREMENTS = "requirements.txt"
@@ -14,7 +15,7 @@ def other_libraries(model_folder: Path) -> str:
     MLflow warns of the same while it loads a model, and takes most of a second to map all modules to packages first.
     """
     path = model_folder / REQUIREMENTS
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     found = (_mismatch(line.partition("#")[0].strip()) for line in lines)
     return ", ".join(each for each in found if each)
 
@@ -24,8 +25,11 @@ def _mismatch(line: str) -> str | None:
         wanted = Requirement(line)
     except InvalidRequirement:  # options and paths of pip's, which say nothing of a version
         return None
-    if wanted.marker is not None and not wanted.marker.evaluate():
-        return None
+    try:
+        if wanted.marker is not None and not wanted.marker.evaluate():
+            return None
+    except (UndefinedComparison, UndefinedEnvironmentName):  # no installer takes it either
+        return f"{line} cannot be told"
     try:
         here = version(wanted.name)
     except PackageNotFoundError:

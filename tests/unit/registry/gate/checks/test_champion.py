@@ -641,14 +641,17 @@ def test_a_model_answers_alike_in_requests_of_every_size(tmp_path: Path):
 
 
 def test_a_model_answers_callers_as_it_was_measured(tmp_path: Path):
-    """One row as JSON may be of other types than a whole table is; where a request is refused, nothing is compared."""
+    """One row as JSON may be of other types than a whole table is; a request that is refused is not compared."""
     ours = above(0.5)
     ours.called = lambda features: 1 - ours.predict(features) if len(features) == 1 else None
     found = only(champion.check(evidence_of(tmp_path, ids(2000), ours, above(0.5)), ChampionRule()))
     assert (found.outcome, "when it is sent alone" in found.reason) == (Outcome.ERROR, True), found.reason
-    ours.called = lambda features: None
+    ours.called = lambda features: ours.predict(features) if len(features) == 1 else None
     found = only(champion.check(evidence_of(tmp_path, ids(2000), ours, above(0.5)), ChampionRule()))
     assert found.outcome is Outcome.PASS, found.reason
+    ours.called = lambda features: None
+    found = only(champion.check(evidence_of(tmp_path, ids(2000), ours, above(0.5)), ChampionRule()))
+    assert (found.outcome, "answers none of its callers" in found.reason) == (Outcome.ERROR, True), found.reason
 
 
 def test_a_model_gives_alike_probabilities_in_requests_of_every_size(tmp_path: Path):
