@@ -152,15 +152,15 @@ class Tools:
 
     `load` loads a model for measuring, `load_as_served` as a scoring server does; `example` returns the stored input
     example; `serve` starts a scoring server on a folder, sends a body some times, and stops it; `rehearse` opens a
-    model as the serving engine would, `None` where MLflow's own code answers there as well; `untrusted` returns the
-    types that skops would have to be told to trust to load a file.
+    model in all ways in which the serving engine may, in none where MLflow's own code answers there as well;
+    `untrusted` returns the types that skops would have to be told to trust to load a file.
     """
 
     load: Callable[[str], Model]
     load_as_served: Callable[[Path], Any]
     example: Callable[[Path], pd.DataFrame | None]
     serve: Callable[..., Served]
-    rehearse: Callable[[Path], AbstractContextManager[Rehearsing | None]]
+    rehearse: Callable[[Path], AbstractContextManager[Sequence[Rehearsing]]]
     untrusted: Callable[[Path], Sequence[str]]
 
 

@@ -7,7 +7,7 @@ verified in between are rows that a version's own files suggest. Here the rows a
 import pickle
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,10 @@ class Rehearsal:
 
 
 @contextmanager
-def rehearsal(folder: Path) -> Iterator[Rehearsal | None]:
-    """Prepare and open the model in a folder as the engine would, in a place of its own that goes again.
+def rehearsal(folder: Path) -> Iterator[tuple[Rehearsal, ...]]:
+    """Prepare and open the model in a folder as the engine would, with and without acceleration, for as long as asked.
 
-    `None` where MLflow's own code answers in the engine, too: other flavors than scikit-learn's, and models that ship
+    None where MLflow's own code answers in the engine, too: other flavors than scikit-learn's, and models that ship
     code.
 
     Raises
@@ -71,12 +71,16 @@ def rehearsal(folder: Path) -> Iterator[Rehearsal | None]:
         The engine could not serve it.
     """
     if ships_code(folder) or read_mlmodel(folder)["flavors"].get(PYFUNC, {}).get("loader_module") != OURS_TO_RUN:
-        yield None
+        yield ()
         return
-    with tempfile.TemporaryDirectory(prefix="slipway-rehearsal-") as place:
-        prepare_runner(folder, Path(place), accelerate=True, rows=None)
-        runner = open_runner(Path(place), folder)
+    with tempfile.TemporaryDirectory(prefix="slipway-rehearsal-") as place, ExitStack() as opened:
+        runners: dict[str, Runner] = {}
+        for accelerate in (True, False):
+            into = Path(place, f"accelerate-{accelerate}")
+            report = prepare_runner(folder, into, accelerate=accelerate, rows=None)
+            if report.kind not in runners:
+                runners[report.kind] = open_runner(into, folder)
+                opened.callback(runners[report.kind].close)
         # The engine's workers have one thread each; of equally near neighbours, another number of them finds others.
         with threadpool_limits(1):
-            yield Rehearsal(folder, runner)
-        runner.close()
+            yield tuple(Rehearsal(folder, runner) for runner in runners.values())

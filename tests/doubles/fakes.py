@@ -313,6 +313,6 @@ class NoWriteLocks:
         return nullcontext()
 
 
-def as_mlflow_does(folder: Path) -> AbstractContextManager[None]:
+def as_mlflow_does(folder: Path) -> AbstractContextManager[tuple[()]]:
     """Open a model in an engine that would run it by MLflow's own code, so that nothing has to be asked."""
-    return nullcontext()
+    return nullcontext(())

@@ -100,10 +100,12 @@ def test_what_is_compiled_reckons_as_scikit_learn_does(made: Any, tmp_path: Path
     example = pd.DataFrame(np.zeros((2, 2), dtype=rows.dtypes.iloc[0]), columns=rows.columns)
     folder = saved(model, tmp_path, example)
     expected = load_model(str(folder)).model.predict(rows)
-    with rehearsal(folder) as engine:
-        body = rows.to_json(orient="split", index=False)
-        found = engine.answer(f'{{"dataframe_split": {body}}}'.encode())
-    np.testing.assert_allclose(np.asarray(found, dtype=float), np.asarray(expected, dtype=float), rtol=1e-9)
+    body = f'{{"dataframe_split": {rows.to_json(orient="split", index=False)}}}'.encode()
+    with rehearsal(folder) as engines:
+        assert engines[-1].kind == "native"
+        for engine in engines:
+            found = np.asarray(engine.answer(body), dtype=float)
+            np.testing.assert_allclose(found, np.asarray(expected, dtype=float), rtol=1e-9)
     asked(folder, rows)
 
 

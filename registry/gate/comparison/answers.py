@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from slipway.registry.errors import SlipwayError
-from slipway.registry.gate.evidence import Rehearsing, Tools
+from slipway.registry.gate.evidence import Model, Rehearsing, Tools
 from slipway.registry.gate.scoring_request import request_of
 from slipway.registry.gate.verdict import Finding, Outcome
 
@@ -83,6 +84,27 @@ def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) ->
         It does not give one label a row, or not one score a row and class.
     """
     stored = tools.load(str(folder))
+    return _answers(stored, features, version)
+
+
+def said_by_threads(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) -> tuple[Said, Said]:
+    """Return what `said` does, by one thread as in the engine, and by as many as MLflow's own server takes.
+
+    Of equally near neighbours scikit-learn keeps those that are found first.
+    """
+    stored = tools.load(str(folder))
+    with threadpool_limits(1):
+        by_one = _answers(stored, features, version)
+    return by_one, _answers(stored, features, version)
+
+
+def alike(one: Said, other: Said) -> bool:
+    """Return whether two have the same labels and scores."""
+    pairs = [(one.labels, other.labels), (one.scores, other.scores)]
+    return all(_same(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None)
+
+
+def _answers(stored: Model, features: pd.DataFrame, version: str) -> Said:
     if stored.method not in MEASURED:
         raise CannotCompare(
             f"{version} answers its callers by {stored.method}, and what is compared here are the answers of "
@@ -99,11 +121,16 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
 
     Some rows are asked about one by one, more of them in another order, and some in requests of every size; which ones,
     nobody knows before. Each request is put into the model's types for itself, and asked as a scoring server does, too.
+    `given` was said by one thread, and so is what is asked here.
     """
     stored = tools.load(str(folder))
-    taken = features[list(stored.columns or features.columns)]
+    with threadpool_limits(1):
+        _require_alike_alone(stored, features[list(stored.columns or features.columns)], given, version)
+
+
+def _require_alike_alone(stored: Model, taken: pd.DataFrame, given: Said, version: str) -> None:
     answers = False
-    for some in _requests(len(features)):
+    for some in _requests(len(taken)):
         before, again = given.of(some), _said(stored, stored.fitting(taken.iloc[some]), version)
         pairs = [(before.labels, again.labels), (before.scores, again.scores)]
         called = stored.called(taken.iloc[some])
@@ -129,11 +156,10 @@ def require_alike_in_engine(tools: Tools, folder: Path, features: pd.DataFrame, 
     """
     some = np.random.default_rng().permutation(len(features))[:MOST_REHEARSED]
     try:
-        with tools.rehearse(folder) as engine:
-            if engine is None:
-                return
-            for method, wanted in _by_method(given.of(some), engine):
-                _rehearse(engine, features.iloc[some], method, wanted, version)
+        with tools.rehearse(folder) as engines:
+            for engine in engines:
+                for method, wanted in _by_method(given.of(some), engine):
+                    _rehearse(engine, features.iloc[some], method, wanted, version)
     except SlipwayError as error:
         raise WrongAnswers(f"the engine could not serve {version}: {error.message}") from error
 

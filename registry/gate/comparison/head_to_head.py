@@ -11,11 +11,13 @@ from scipy import stats
 from slipway.registry.gate.comparison.answers import (
     CannotCompare,
     Said,
+    alike,
     as_numbers,
     require_alike_alone,
     require_alike_in_engine,
     require_known_labels,
     said,
+    said_by_threads,
 )
 from slipway.registry.gate.comparison.disputed import doubts
 from slipway.registry.gate.comparison.fresh_rows import clusters_of, trained_on
@@ -27,6 +29,7 @@ CLASSIFICATION = "classification"
 TASKS = (CLASSIFICATION, "regression")
 FEWEST_CLAIMED = 5
 BY_CHANCE = 0.001
+BY_MANY = " (by as many threads as MLflow's own server takes, which says otherwise than one)"
 OF_NUMBERS = ("mae", "rmse", "pinball")
 
 
@@ -74,7 +77,8 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
     """Score both versions on the rows that the rule names: those that are new to both.
 
     Of rows that the policy names, a second comparison has those as well that only the candidate says it was trained on.
-    It has an advantage there, if that is true; if not, it would hide by its word where it is worse.
+    It has an advantage there, if that is true; if not, it would hide by its word where it is worse. And where the
+    candidate answers otherwise by several threads, another one is of those answers.
 
     Raises
     ------
@@ -101,23 +105,28 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
             f"{int(fresh.sum())} rows are left to compare on, and {rule.min_rows} are needed{note}; "
             "bring more: name a dataset in the policy with data and target"
         )
-    answers = (
-        said(evidence.tools, champion.folder, theirs.drop(columns=rows.target), version=str(champion.version)),
-        said(evidence.tools, candidate.folder, ours.drop(columns=rows.target), version=str(candidate.version)),
-    )
     asked = ours.drop(columns=rows.target)
+    of_champion = said(evidence.tools, champion.folder, theirs.drop(columns=rows.target), version=str(champion.version))
+    by_one, by_many = said_by_threads(evidence.tools, candidate.folder, asked, version=str(candidate.version))
     for require in (require_alike_alone, require_alike_in_engine):
-        require(evidence.tools, candidate.folder, asked, answers[1], version=str(candidate.version))
-    called = tuple(each.of(has_target) for each in answers)
-    whole = _scored(evidence, rule, theirs[has_target].reset_index(drop=True), rows.target, champion, called)
+        require(evidence.tools, candidate.folder, asked, by_one, version=str(candidate.version))
+
+    def scored(of_candidate: Said) -> HeadToHead:
+        called = of_champion.of(has_target), of_candidate.of(has_target)
+        return _scored(evidence, rule, theirs[has_target].reset_index(drop=True), rows.target, champion, called)
+
+    whole = scored(by_one)
     by_candidate, by_champion = known.by_candidate[has_target], known.by_champion[has_target]
     first = replace(whole.part(~by_candidate & ~by_champion), dropped=dropped, note=note)
     hidden = _hides(whole, by_champion & ~by_candidate, ~by_candidate & ~by_champion)
     first = replace(first, doubts=(*_doubts(first, rows, champion), *hidden))
+    found = [first]
+    if not alike(by_one, by_many):
+        found.append(replace(scored(by_many).part(~by_candidate & ~by_champion), note=BY_MANY, doubts=first.doubts))
     if rows.held_out or not (by_candidate & ~by_champion).any():
-        return (first,)
+        return tuple(found)
     claimed = f" (with {int((by_candidate & ~by_champion).sum())} that {candidate.version} says it was trained on)"
-    return first, replace(whole.part(~by_champion), note=claimed, doubts=hidden)
+    return *found, replace(whole.part(~by_champion), note=claimed, doubts=hidden)
 
 
 def _scored(

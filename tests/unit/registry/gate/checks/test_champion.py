@@ -1,7 +1,8 @@
 """Candidate against champion through the checks: what is measured, which rows count, and whose word the targets are."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from slipway.registry.gate.checks import champion, metric, own, slices
+from slipway.registry.gate.comparison import answers
 from slipway.registry.gate.evidence import NO_TOOLS, Evidence, Rows, Subject
 from slipway.registry.gate.verdict import Outcome
 from slipway.registry.model_registry import Measured
@@ -723,3 +725,23 @@ def test_a_threshold_that_is_not_shown_to_be_worse_is_the_policys_own_matter(tmp
 def above_share(features: pd.DataFrame) -> np.ndarray:
     """Return the probability of the second class that `above(0.5)` gives."""
     return np.clip(features.x, 0.05, 0.95).to_numpy()
+
+
+@pytest.mark.parametrize(("by_many", "outcome"), [(0.9, Outcome.FAIL), (0.501, Outcome.PASS)])
+def test_answers_that_hang_on_the_number_of_threads_are_compared_both_ways(
+    by_many: float, outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The engine asks by one, MLflow's own server by as many as there are processors."""
+    one = [False]
+
+    @contextmanager
+    def limits(threads: int) -> Iterator[None]:
+        one[0] = True
+        yield
+        one[0] = False
+
+    monkeypatch.setattr(answers, "threadpool_limits", limits)
+    ours = Answers(lambda features: (features.x > (0.5 if one[0] else by_many)).astype(int).to_numpy())
+    found = champion.check(evidence_of(tmp_path, ids(2000), ours, above(0.5)), ChampionRule())
+    assert [each.outcome for each in found] == [Outcome.PASS, outcome]
+    assert "by as many threads as MLflow's own server takes" in found[1].reason
