@@ -12,6 +12,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from slipway.registry.signature import Signature
+
+TYPES = frozenset({"double", "float", "integer", "long", "boolean", "string", "datetime", "binary"})
+
 
 # Not a dataclass: msgspec makes this one in a tenth of the time, and there is one for each request.
 class Table(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +35,16 @@ class Table(msgspec.Struct, frozen=True, gc=False):
     def n_rows(self) -> int:
         """Return the number of rows."""
         return len(self.numbers)
+
+
+def is_of_columns(signature: Signature | None) -> bool:
+    """Return whether the inputs are named columns of scalars that MLflow enforces: what a `Table` can hold."""
+    if signature is None or not signature.has_names or signature.is_from_type_hints:
+        return False
+    # MLflow takes a column that is named "" for one without a name.
+    names = {field.name for field in signature.inputs if field.name}
+    are_scalars = all(field.type in TYPES and field.shape is None for field in signature.inputs)
+    return are_scalars and len(names) == len(signature.inputs)
 
 
 def joined(tables: Sequence[Table]) -> Table:

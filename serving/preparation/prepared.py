@@ -61,9 +61,10 @@ class PreparedVersions:
             Its files or its runner are not any more what they were.
         """
         path = self._path("versions", f"{sighting.identity}/{sighting.number}/{self._made_with}")
-        if not path.is_file():
+        noted = _noted(path)
+        if noted is None:
             return None
-        found = Prepared(**json.loads(path.read_text()))
+        found = Prepared(**noted)
         for folder, digest in ((found.folder, found.digest), (found.runner, found.runner_digest)):
             if manifest_of(Path(folder)).digest != digest:
                 path.unlink()
@@ -112,21 +113,18 @@ class PreparedVersions:
 
     def was_recorded(self, target: Target) -> bool:
         """Return whether a decision had put there what was last in place; an older engine did not note it."""
-        path = self._path("targets", str(target))
-        return not path.is_file() or bool(json.loads(path.read_text()).get("is_recorded", True))
+        noted = _noted(self._path("targets", str(target)))
+        return noted is None or bool(noted.get("is_recorded", True))
 
     def remembered(self, target: Target) -> Sighting | None:
         """Return what was in place for a target when an engine last noted it."""
-        path = self._path("targets", str(target))
-        if not path.is_file():
-            return None
-        document = json.loads(path.read_text())
-        return Sighting(identity=document["identity"], number=document["number"])
+        noted = _noted(self._path("targets", str(target)))
+        return Sighting(identity=noted["identity"], number=noted["number"]) if noted else None
 
     def targets(self, stage: str) -> tuple[Target, ...]:
         """Return the targets of a stage that were in place some time."""
         folder = self._root / "index" / "targets"
-        found = (json.loads(path.read_text())["target"] for path in folder.glob("*.json"))
+        found = (noted["target"] for noted in map(_noted, folder.glob("*.json")) if noted)
         models = (text.rpartition("@") for text in found)
         return tuple(sorted(Target(model, its_stage) for model, _, its_stage in models if its_stage == stage))
 
@@ -151,6 +149,17 @@ def _installed(package: str) -> str:
 def _write(path: Path, document: Mapping[str, Any]) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(document))
-    os.replace(draft, path)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as draft:
+        json.dump(document, draft)
+        draft.flush()
+        os.fsync(draft.fileno())
+    os.replace(draft.name, path)
+
+
+def _noted(path: Path) -> dict[str, Any] | None:
+    """Return what a file of the index holds; `None` where there is none, or one that a crash has left in pieces."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,6 +1,6 @@
 """The columns that a model's signature declares, as a `Table` holds them, and a table as the frame that models take."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,21 +21,20 @@ DTYPES = {
     "string": np.dtype(object),
     "binary": np.dtype(object),
 }
-PLAIN = frozenset({"double", *DTYPES})
 TEXT: Any = pd.Series([], dtype="str").dtype
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A signature's columns in their order, and the labels that a frame of them has."""
+    """A signature's columns in their order, and the labels that a frame of them has: their names."""
 
     fields: tuple[Field, ...]
     labels: pd.Index
 
     @classmethod
-    def of(cls, fields: Sequence[Field], *, named: bool = True) -> "Columns":
-        """Return the columns of a signature; without names, frames are labelled 0, 1, … as MLflow's are."""
-        return cls(tuple(fields), pd.Index([field.name for field in fields] if named else range(len(fields))))
+    def of(cls, fields: Sequence[Field]) -> "Columns":
+        """Return the columns of a signature."""
+        return cls(tuple(fields), pd.Index([field.name for field in fields]))
 
     def frame(self, table: Table) -> pd.DataFrame:
         """Return a table as the frame that MLflow's parsing and enforcement make of the same rows.
@@ -94,11 +93,6 @@ class Columns:
         numbers = np.column_stack(doubles) if doubles else np.empty((len(frame), 0))
         others = {f.name: series[f.name].to_numpy(dtype=DTYPES[f.type]) for f in self.fields if f.type != "double"}
         return Table(np.ascontiguousarray(numbers), others)
-
-
-def is_plain(fields: Iterable[Field]) -> bool:
-    """Return whether a table can hold these columns: no tensors, lists or objects."""
-    return all(field.shape is None and field.type in PLAIN for field in fields)
 
 
 def _typed(values: npt.NDArray[Any], kind: str) -> Any:

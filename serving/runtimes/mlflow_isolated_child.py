@@ -50,7 +50,7 @@ def _calls(folder: Path) -> Mapping[str, Callable[..., Any]]:
         model = load(folder)
         methods = methods_of(model)
         report = RunnerReport(kind="pyfunc", reason="", methods=methods, one_row_s=0.0, resident_bytes=0)
-        runner = MlflowRunner(report, model, columns_of(model.metadata, folder))
+        runner = MlflowRunner(report, model, columns_of(folder))
     except Exception as error:  # whatever a model's own code raises while it is imported
         message = f"{type(error).__name__}: {error}"
 

@@ -45,11 +45,6 @@ def ships_code(folder: Path) -> bool:
     return (folder / FILE).is_file() and bool(read_mlmodel(folder)["flavors"].get(PYFUNC, {}).get("code"))
 
 
-def stored_columns(folder: Path) -> Columns | None:
-    """Return the columns of a stored model's signature, without loading it."""
-    return columns_of(Model.load(str(folder)), folder)
-
-
 def load_model(folder: Path) -> LoadedByMlflow:
     """Load a model of any flavor.
 
@@ -60,7 +55,7 @@ def load_model(folder: Path) -> LoadedByMlflow:
     """
     try:
         model = load(folder)
-        columns = columns_of(model.metadata, folder)
+        columns = columns_of(folder)
         return LoadedByMlflow(
             model=model,
             fitted=model._model_impl.sklearn_model if _is_sklearn(model) else None,

@@ -27,11 +27,11 @@ from slipway.registry.errors import InvalidInput
 from slipway.registry.gate.safety.judged_loading import held_to_its_format
 from slipway.registry.gate.safety.native_content import require_sound
 from slipway.registry.signature import stored_signature
-from slipway.serving.runtimes.columns import Columns, is_plain
+from slipway.serving.runtimes.columns import Columns
 from slipway.serving.runtimes.compiled.matrix_runner import unknown_method
 from slipway.serving.runtimes.runner import PREDICT, RunnerReport
 from slipway.serving.runtimes.stored import StoredRunner
-from slipway.serving.table import Table
+from slipway.serving.table import Table, is_of_columns
 
 PREDICT_PROBA = "predict_proba"
 
@@ -156,19 +156,16 @@ def methods_of(model: PyFuncModel) -> tuple[str, ...]:
     return (PREDICT, PREDICT_PROBA) if has_proba else (PREDICT,)
 
 
-def columns_of(metadata: Model, folder: Path) -> Columns | None:
-    """Return the signature's columns; `None` where a table cannot hold what it declares, or there is none."""
+def columns_of(folder: Path) -> Columns | None:
+    """Return the signature's columns; `None` where there is none, or requests to it do not become tables."""
     signature = stored_signature(folder)
-    if signature is None or not is_plain(signature.inputs):
-        return None
-    schema = metadata.get_input_schema()  # type: ignore[no-untyped-call]
-    return Columns.of(signature.inputs, named=schema.has_input_names())
+    return Columns.of(signature.inputs) if signature is not None and is_of_columns(signature) else None
 
 
 def open_mlflow(stored: StoredRunner, model_folder: Path) -> MlflowRunner:
     """Open a runner on the model as MLflow loads it."""
     model = load(model_folder)
-    return MlflowRunner(stored.report, model, columns_of(model.metadata, model_folder))
+    return MlflowRunner(stored.report, model, columns_of(model_folder))
 
 
 @translated()

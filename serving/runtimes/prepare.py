@@ -37,9 +37,8 @@ from slipway.serving.runtimes.mlflow_loaded import (
     example_of,
     load_model,
     ships_code,
-    stored_columns,
 )
-from slipway.serving.runtimes.mlflow_runner import PREDICT_PROBA, MlflowRunner
+from slipway.serving.runtimes.mlflow_runner import PREDICT_PROBA, MlflowRunner, columns_of
 from slipway.serving.runtimes.open import open_runner
 from slipway.serving.runtimes.runner import PREDICT, Runner, RunnerReport
 from slipway.serving.runtimes.stored import StoredRunner, preparation_to_store, write_stored
@@ -93,7 +92,7 @@ def _prepare_loaded(
     grown = max(resident_bytes() - before, size_bytes(place.model_folder))
     if loaded.fitted is None or loaded.columns is None:
         no_flavor = "the model has no scikit-learn flavor"
-        reason = no_flavor if loaded.fitted is None else "its signature is not one of columns"
+        reason = no_flavor if loaded.fitted is None else "its signature is not one of columns with names"
         return _prepare_mlflow(loaded, place, kind="pyfunc", reason=reason, grown=grown)
     attempts = _Attempts(loaded, loaded.columns, place, rows)
     against = _against(loaded, accelerate=accelerate)
@@ -256,7 +255,7 @@ def _prepare_isolated(place: _Place) -> RunnerReport:
         methods = runner.start()
         example = example_of(place.model_folder)
         answer_example(_AsModel(runner), example)
-        seconds = _one_row_s(runner, stored_columns(place.model_folder), example)
+        seconds = _one_row_s(runner, columns_of(place.model_folder), example)
         report = _measured(replace(report, methods=methods), seconds, runner.resident_bytes())
     return _written(StoredRunner(report=report, opener="isolated"), place)
 

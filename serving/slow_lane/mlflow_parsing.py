@@ -27,14 +27,13 @@ from mlflow.types import ParamSchema, ParamSpec, Schema
 from slipway.registry.errors import Corrupt, InvalidInput, SlipwayError
 from slipway.registry.mlmodel import read_mlmodel
 from slipway.registry.signature import Signature, stored_signature
-from slipway.serving.protocols.mlflow.columns import is_of_columns
 from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.protocols.mlflow.diagnosis import taken, why_not_json, why_refused, why_table_refused
 from slipway.serving.protocols.mlflow.features import as_invocation
 from slipway.serving.protocols.mlflow.frames import table_of
 from slipway.serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
 from slipway.serving.runtimes.runner import PREDICT
-from slipway.serving.table import Table
+from slipway.serving.table import Table, is_of_columns
 
 METHOD = "method"
 

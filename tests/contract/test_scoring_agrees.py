@@ -18,14 +18,13 @@ from hypothesis import strategies as st
 from mlflow.pyfunc.scoring_server import invocations
 
 from slipway.registry.errors import InvalidInput
-from slipway.serving.protocols.mlflow.columns import is_of_columns
 from slipway.serving.protocols.mlflow.content_type import CSV, JSON, PARQUET, BodyKind
 from slipway.serving.protocols.mlflow.decoding import compile_decoder
 from slipway.serving.protocols.mlflow.forms import INVOCATIONS, Plain
 from slipway.serving.protocols.mlflow.frames import table_of
 from slipway.serving.protocols.mlflow.parquet import compile_parquet_decoder
 from slipway.serving.slow_lane.mlflow_parsing import Accepted, judge
-from slipway.serving.table import Table
+from slipway.serving.table import Table, is_of_columns
 from tests.generators.scoring_requests import (
     MARKS,
     Case,

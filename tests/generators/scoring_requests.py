@@ -22,8 +22,8 @@ from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
 from slipway.registry.signature import Field, Signature
-from slipway.serving.protocols.mlflow.columns import is_of_columns
 from slipway.serving.slow_lane.mlflow_parsing import DescribedModel, described
+from slipway.serving.table import is_of_columns
 
 TYPES = ("double", "float", "integer", "long", "boolean", "string")
 NAMES = ("a", "b", "sepal length (cm)", "größe", "x.y", "0", 'quote"d')

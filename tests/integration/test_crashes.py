@@ -95,7 +95,7 @@ def test_whoever_lost_its_lock_in_its_sleep_changes_nothing(copies: Copies, verb
         sleeper = start(stop_at, place, verb, before, signal.SIGSTOP)
         expected = while_it_sleeps(place, sleeper, cut=copies.postgres)
         overtaken = (place.folder / "said-0").read_text()
-        assert ("Conflict: " in overtaken) == (before == decision_in(writes)), overtaken
+        assert overtaken.startswith("Unavailable: ") == (before == decision_in(writes)), overtaken
         assert require_agreement(place) == expected == {"production": 3}, f"paused before {before}: {writes[before]}"
 
 

@@ -1,6 +1,8 @@
 """The engine's own answers to the rows that a gate judges by: they are what was measured, or the gate says so."""
 
+import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +152,7 @@ def test_a_model_that_refuses_every_caller_is_refused(tmp_path: Path):
     """One that says its signature is from type hints takes none of the forms in which its champion's callers ask."""
     folder = saved(LogisticRegression().fit(DOUBLES, LABELS), tmp_path, DOUBLES[:2])
     described = folder / "MLmodel"
-    described.write_text(described.read_text() + "is_signature_from_type_hint: true\n")
+    described.write_text(with_flag("is_signature_from_type_hint", described.read_text()))
     for name in ("input_example.json", "serving_input_example.json"):
         (folder / name).unlink(missing_ok=True)
     given = said(TOOLS, folder, DOUBLES, version="m/2")
@@ -158,6 +160,33 @@ def test_a_model_that_refuses_every_caller_is_refused(tmp_path: Path):
         require_alike_alone(TOOLS, folder, DOUBLES, given, version="m/2")
     with pytest.raises(WrongAnswers, match=r"the engine (\(native\) would refuse all who ask m/2|could not serve m/2)"):
         asked(folder, DOUBLES)
+
+
+def without_names(text: str) -> str:
+    """Return an MLmodel whose columns have types alone."""
+    found = re.sub(r'"name": "[xz]",\s*', "", text)
+    assert found != text
+    return found
+
+
+def with_flag(name: str, text: str) -> str:
+    """Return an MLmodel that says something of its types."""
+    assert f"{name}: false" in text
+    return text.replace(f"{name}: false", f"{name}: true")
+
+
+@pytest.mark.parametrize("change", [without_names, partial(with_flag, "type_hint_from_example")])
+def test_what_does_not_become_a_table_is_answered_all_the_same(change: Any, tmp_path: Path):
+    """Columns without names, and those that the model's own code checks: the engine answered each request with 500."""
+    model = LinearRegression().fit(DOUBLES.to_numpy(), DOUBLES.x)
+    folder = saved(model, tmp_path, DOUBLES[:2])
+    described = folder / "MLmodel"
+    described.write_text(change(described.read_text()))
+    with rehearsal(folder) as engines:
+        (engine,) = engines
+        body = f'{{"dataframe_split": {DOUBLES[:5].to_json(orient="split", index=False)}}}'.encode()
+        np.testing.assert_allclose(engine.answer(body), model.predict(DOUBLES[:5].to_numpy()))
+    asked(folder, DOUBLES)
 
 
 class NeedsMore(BaseEstimator):

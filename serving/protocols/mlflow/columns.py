@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slipway.registry.signature import Field, Signature
+from slipway.registry.signature import Field
 from slipway.serving.table import Table
 
 # Beyond 2^53 an integer that becomes a float32 is rounded once or twice, as its way may be; far beyond it is infinite.
@@ -42,17 +42,6 @@ ARRAY_TYPES: Mapping[str, np.dtype[Any]] = {
 FIRST = itemgetter(0)
 # msgspec matches keys as bytes and refuses to be given names that JSON has to escape.
 ESCAPED = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
-OF_COLUMNS = frozenset({*JSON_TYPES, "datetime", "binary"})
-
-
-def is_of_columns(signature: Signature | None) -> bool:
-    """Return whether the inputs are named columns of scalars that MLflow enforces: what a `Table` can hold."""
-    if signature is None or not signature.has_names or signature.is_from_type_hints:
-        return False
-    # MLflow takes a column that is named "" for one without a name.
-    names = {field.name for field in signature.inputs if field.name}
-    are_scalars = all(field.type in OF_COLUMNS and field.shape is None for field in signature.inputs)
-    return are_scalars and len(names) == len(signature.inputs)
 
 
 def list_of(json_type: Any) -> Any:

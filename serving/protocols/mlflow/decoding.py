@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from slipway.registry.signature import Field, Signature
-from slipway.serving.protocols.mlflow.columns import JSON_TYPES, Layout, is_of_columns, list_of, object_type, row_type
+from slipway.serving.protocols.mlflow.columns import JSON_TYPES, Layout, list_of, object_type, row_type
 from slipway.serving.protocols.mlflow.readers import Objects, Params, Plain, Reader, reader, split_reader
+from slipway.serving.table import is_of_columns
 
 __all__ = ["Decoder", "Plain", "compile_decoder"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from slipway.registry.errors import InvalidInput
 from slipway.registry.signature import Signature
-from slipway.serving.protocols.mlflow.columns import is_of_columns
+from slipway.serving.table import is_of_columns
 
 CODE = "wrong-input"
 HINT = 'send {"features": [1.5, 2.0]} for one row, [[…], […]] for rows in the signature\'s order, or [{"column": 1.5}]'

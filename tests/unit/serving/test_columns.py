@@ -1,5 +1,7 @@
 """Tables as the frames that MLflow's own parsing makes, and frames as tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,9 @@ from mlflow.models.utils import _enforce_schema
 from mlflow.pyfunc.scoring_server import infer_and_parse_data
 from mlflow.types import ColSpec, DataType, Schema
 
-from slipway.registry.signature import Field
-from slipway.serving.runtimes.columns import Columns, is_plain
-from slipway.serving.table import Table
+from slipway.registry.signature import Field, Signature
+from slipway.serving.runtimes.columns import Columns
+from slipway.serving.table import Table, is_of_columns
 from tests.generators.runtimes import columns_of, mixed
 
 TYPES = ("double", "string", "boolean", "long", "integer", "float", "datetime", "binary")
@@ -25,8 +27,8 @@ VALUES = {
 }
 
 
-def columns(*kinds: str, named: bool = True) -> Columns:
-    return Columns.of([Field(name=f"{kind}_{place}", type=kind) for place, kind in enumerate(kinds)], named=named)
+def columns(*kinds: str) -> Columns:
+    return Columns.of([Field(name=f"{kind}_{place}", type=kind) for place, kind in enumerate(kinds)])
 
 
 def table_of(*kinds: str) -> Table:
@@ -71,13 +73,6 @@ def test_text_is_str_unless_a_value_would_be_lost(values: list[object], dtype: s
     assert [value is None for value in frame.string_0] == [value is None for value in values]
 
 
-def test_a_frame_without_names_is_numbered():
-    """A signature of types alone gives MLflow's frames numbers for labels."""
-    frame = columns("double", "string", named=False).frame(table_of("double", "string"))
-    assert list(frame.columns) == [0, 1]
-    assert frame[1].tolist()[0] == "Oslo"
-
-
 @pytest.mark.parametrize("kinds", [("double", "string"), ("datetime", "string", "double")])
 def test_an_optional_column_that_is_absent_is_absent_from_the_frame(kinds: tuple[str, ...]):
     """As MLflow leaves it out."""
@@ -110,9 +105,15 @@ def test_a_table_of_a_frame_gives_the_frame_again():
     pd.testing.assert_frame_equal(there.frame(there.table(frame)), frame)
 
 
-def test_what_a_table_cannot_hold_is_not_plain():
-    """Tensors, lists and objects keep MLflow's own way."""
+def test_what_a_table_cannot_hold_is_not_of_columns():
+    """Tensors, lists, objects, columns without names and what the model's own code checks keep MLflow's own way."""
     plain = Field(name="a", type="double")
-    assert is_plain([plain])
-    assert not is_plain([plain, Field(name="x", type="float64", shape=(-1, 4))])
-    assert not is_plain([Field(name="x", type='{"items": {"type": "double"}, "type": "array"}')])
+    signature = Signature(inputs=(plain,), outputs=(), params=())
+    assert is_of_columns(signature)
+    assert not is_of_columns(None)
+    assert not is_of_columns(replace(signature, has_names=False))
+    assert not is_of_columns(replace(signature, is_from_type_hints=True))
+    tensor = Field(name="x", type="float64", shape=(-1, 4))
+    listed = Field(name="x", type='{"items": {"type": "double"}, "type": "array"}')
+    for odd in (tensor, listed, plain):
+        assert not is_of_columns(replace(signature, inputs=(plain, odd)))

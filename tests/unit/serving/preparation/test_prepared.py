@@ -59,6 +59,19 @@ def test_whoever_prepares_the_same_files_again_takes_nothing_from_others(tmp_pat
     assert len(list((tmp_path / "runners").iterdir())) == 2
 
 
+@pytest.mark.parametrize("left", ["", "{", "[]", "\x00"])
+def test_what_a_crash_left_in_pieces_is_not_there(tmp_path: Path, left: str):
+    """An engine that reads it prepares anew, and does not end."""
+    prepared = prepare(tmp_path)
+    index(tmp_path).remember(TARGET, prepared.sighting, is_recorded=False)
+    for path in (tmp_path / "index").rglob("*.json"):
+        path.write_text(left)
+    assert index(tmp_path).find(prepared.sighting) is None
+    assert index(tmp_path).remembered(TARGET) is None
+    assert index(tmp_path).targets("production") == ()
+    assert index(tmp_path).was_recorded(TARGET)
+
+
 @pytest.mark.parametrize("what", ["folder", "runner"])
 def test_a_changed_byte_is_seen_and_the_version_is_prepared_anew(tmp_path: Path, what: str):
     """In the model's files as well as in the runner's."""
