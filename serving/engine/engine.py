@@ -7,7 +7,7 @@ seams hang on every request: `choose` picks the variant that answers, `record` s
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -142,7 +142,9 @@ class Engine:
         *,
         choose: Callable[[Slot, str], Loaded | None] = only_current,
         record: Callable[[Exchange], None] = record_nothing,
+        named: Collection[Target] = (),
     ) -> None:
+        self._named = frozenset(named)
         self.slots: dict[Target, Slot] = {}
         self._lane = lane
         self._choose = choose
@@ -279,8 +281,14 @@ class Engine:
         self._pool.submit(loaded.runner.close)
 
     def is_ready(self) -> bool:
-        """Return whether every target has a version in place."""
-        return bool(self.slots) and all(slot.current is not None for slot in self.slots.values())
+        """Return whether all that is to be waited for has a version in place, and anything has.
+
+        Where no target was named, whatever comes into the stage is one: of those, none that cannot be put in place
+        keeps the others from being asked.
+        """
+        given_up = {target for target, slot in self.slots.items() if slot.problem is not None} - self._named
+        in_place = {target for target, slot in self.slots.items() if slot.current is not None}
+        return bool(in_place) and in_place | given_up == self.slots.keys()
 
     def snapshot(self) -> Snapshot:
         """Return the counts of this process."""

@@ -302,10 +302,6 @@ class Supervisor:
     def _problem(self, followed: Followed) -> str | None:
         return problem_of(followed) or self._outage
 
-    def is_ready(self) -> bool:
-        """Return whether every target has a version in place."""
-        return bool(self._followed) and all(each.in_place for each in self._followed.values())
-
     def _described(self, followed: Followed) -> dict[str, Any]:
         return {
             "name": followed.target.model,

@@ -54,7 +54,7 @@ class Worker:
             "problem": self._problem,
             "metrics": self._metrics,
         }
-        self.engine = Engine(self._lane)
+        self.engine = Engine(self._lane, named=tuple(map(parse_target, plan.targets)))
         self.door = Door(
             engine=self.engine,
             max_body_bytes=plan.max_body_bytes,

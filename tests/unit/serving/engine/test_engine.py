@@ -11,7 +11,7 @@ import pytest
 
 from slipway.registry.errors import InvalidInput, Unavailable
 from slipway.serving.engine.answer import Answer
-from slipway.serving.engine.engine import Engine, Exchange, Request, header_lines
+from slipway.serving.engine.engine import Engine, Exchange, Request, Slot, header_lines
 from slipway.serving.engine.metrics import added, exposition
 from slipway.serving.protocols.mlflow.forms import INVOCATIONS, PREDICT, BodyKind
 from slipway.serving.table import Table, joined, split
@@ -58,6 +58,21 @@ def test_a_plain_request_to_a_quick_model_is_answered_at_once():
     assert (answer.status, answer.body) == (200, b'{"predictions":[7]}')
     assert answer.made_by == b"x-slipway-model: cancer\r\nx-slipway-version: 1\r\nx-slipway-variant: stable\r\n"
     assert lane.asked == []
+
+
+def test_a_model_that_cannot_be_put_in_place_keeps_no_other_from_being_asked():
+    """Of those that come into the stage by themselves; one that was named is waited for."""
+    other = Target("other", "production")
+    for named, ready in (((), True), ((other,), False)):
+        engine, _ = engine_with(loaded(), named=named)
+        assert engine.is_ready()
+        engine.slots[other] = Slot(target=other)
+        assert not engine.is_ready()
+        engine.slots[other].problem = "other/1 cannot be put in place"
+        assert engine.is_ready() is ready
+    nothing = Engine(engine_with()[1])
+    nothing.slots[other] = Slot(target=other, problem="other/1 cannot be put in place")
+    assert not nothing.is_ready()
 
 
 def test_a_models_name_ends_no_header():
