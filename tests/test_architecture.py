@@ -29,7 +29,7 @@ VENDOR_DOORS = {
     "grpc": r"grpc(_\w+)?",
     "jwt": r"jwt_\w+",
     "skops": r"skops_\w+|sklearn_\w+|prepare(_process)?",
-    "onnx": r"contents|build_trees",
+    "onnx": r"contents|compile_trees",
     "onnxruntime": r"trees",
     "pyarrow": r"parquet|file_data|holdout_record",
 }

@@ -19,7 +19,8 @@ from slipway.registry.http_client import SlipwayServer, understood
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.situation import Situation, look
 from slipway.registry.manifest import Manifest
-from slipway.registry.policy.policy import PolicyBook, load_policy
+from slipway.registry.policy.policy import PolicyBook
+from slipway.registry.policy.policy_file import load_policy
 from slipway.registry.settings import RegistrySettings, load_settings, policy_place, registry_uri
 from slipway.registry.version import Version, VersionRef
 from slipway.registry.yaml_files import is_there

@@ -15,7 +15,7 @@ from slipway.registry.decisions.decisions import Noted, Receipt
 from slipway.registry.decisions.demote import demotion
 from slipway.registry.decisions.promote import promotion
 from slipway.registry.decisions.record_files import RecordedFiles, registration
-from slipway.registry.decisions.recorded_verdict import record
+from slipway.registry.decisions.record_verdict import record
 from slipway.registry.decisions.rollback import rollback_target, targets_below
 from slipway.registry.decisions.status import Status, status_of
 from slipway.registry.decisions.undone_promotion import back_to, undoing

@@ -22,7 +22,7 @@ from slipway.registry.ledger.http_history import HttpHistory
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.sql_migrate import open_history
 from slipway.registry.policy.http_policy import policies_of
-from slipway.registry.policy.policy import load_policy
+from slipway.registry.policy.policy_file import load_policy
 from slipway.registry.policy.roles import anybody
 from slipway.registry.settings import (
     RegistrySettings,

@@ -1,6 +1,6 @@
 """The step gate: gather the evidence about a version that is to enter a stage, make the checks, give a verdict.
 
-Reads the registry, the stored files and the ledger; writes nothing. `slipway.registry.decisions.recorded_verdict` puts
+Reads the registry, the stored files and the ledger; writes nothing. `slipway.registry.decisions.record_verdict` puts
 a verdict into the ledger.
 """
 

@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
@@ -31,7 +30,6 @@ from slipway.registry.errors import InvalidInput
 from slipway.registry.nearest import did_you_mean
 from slipway.registry.signature import Acceptable
 from slipway.registry.stages import require_stage_names
-from slipway.registry.yaml_files import document_of, is_there
 
 ANYWHERE = "any"
 OF_A_DIGEST = {"for": "digest"}
@@ -424,12 +422,14 @@ class PolicyBook:
         self._document = document
         unknown = [key for key in document if key not in ("stages", "models")]
         if unknown:
-            raise _wrong(source, [f"'{unknown[0]}' is unknown{did_you_mean(str(unknown[0]), ('stages', 'models'))}"])
+            raise wrong_policy(
+                source, [f"'{unknown[0]}' is unknown{did_you_mean(str(unknown[0]), ('stages', 'models'))}"]
+            )
         for part in ("stages", "models"):
             if not isinstance(document.get(part) or {}, dict):
-                raise _wrong(source, [f"{part} is no mapping of names; got {document[part]!r}"])
+                raise wrong_policy(source, [f"{part} is no mapping of names; got {document[part]!r}"])
         if gaps := list(_empty_checks(document["stages"])):
-            raise _wrong(source, [f"stages.{gap} is empty; write {{}} for its defaults" for gap in gaps])
+            raise wrong_policy(source, [f"stages.{gap} is empty; write {{}} for its defaults" for gap in gaps])
         self._default = _parse(document, None, source)
         self.models = tuple(document.get("models") or {})
         self._by_model = {model: _parse(document, model, source) for model in self.models}
@@ -454,38 +454,19 @@ def default_policy() -> PolicyBook:
     return PolicyBook(DEFAULT, source="the default policy")
 
 
-def load_policy(path: Path) -> PolicyBook:
-    """Return the policies of a file; the default one where there is no file.
-
-    Raises
-    ------
-    InvalidInput
-        The file cannot be read, is no YAML with one meaning, or not a policy.
-    """
-    if not is_there(path):
-        return default_policy()
-    try:
-        document = document_of(path)
-    except ValueError as error:
-        raise _wrong(str(path), [str(error)]) from None
-    if not isinstance(document, dict) or not document.get("stages"):
-        raise _wrong(str(path), ["it names no stages"])
-    return PolicyBook(document, source=str(path))
-
-
 def _parse(document: Mapping[str, Any], model: str | None, source: str) -> Policy:
     own = ((document.get("models") or {}).get(model) or {}) if model else {}
     where = f"models.{model}" if model else "stages"
     if not isinstance(own, dict):
-        raise _wrong(source, [f"{where} is no mapping of stages"])
+        raise wrong_policy(source, [f"{where} is no mapping of stages"])
     if unknown := [stage for stage in own if stage not in document["stages"]]:
         near = did_you_mean(str(unknown[0]), document["stages"])
-        raise _wrong(source, [f"{where}.{unknown[0]} is no stage{near}"])
+        raise wrong_policy(source, [f"{where}.{unknown[0]} is no stage{near}"])
     merged = _merged(document["stages"], own)
     try:
         return Policy.model_validate({"stages": merged})
     except ValidationError as error:
-        raise _wrong(source, [_one_wrong(problem, where) for problem in error.errors()]) from None
+        raise wrong_policy(source, [_one_wrong(problem, where) for problem in error.errors()]) from None
 
 
 def _empty_checks(stages: Mapping[str, Any]) -> Iterator[str]:
@@ -527,7 +508,8 @@ def _known_beside(path: list[str]) -> list[str]:
     return list(kind.model_fields)
 
 
-def _wrong(source: str, problems: list[str]) -> InvalidInput:
+def wrong_policy(source: str, problems: list[str]) -> InvalidInput:
+    """Return the error that says what of a policy is wrong."""
     return InvalidInput(
         f"wrong policy in {source}: {'; '.join(problems)}", code="wrong-policy", hint="docs/gate-and-promote.md#policy"
     )

@@ -10,7 +10,8 @@ import yaml
 from slipway.registry.console import json_option, print_document, say
 from slipway.registry.http_client import SlipwayServer
 from slipway.registry.policy.http_policy import policies_of
-from slipway.registry.policy.policy import Policy, PolicyBook, load_policy
+from slipway.registry.policy.policy import Policy, PolicyBook
+from slipway.registry.policy.policy_file import load_policy
 from slipway.registry.settings import RegistrySettings, decided_at_server, load_settings, policy_place, registry_uri
 from slipway.registry.yaml_files import is_there
 

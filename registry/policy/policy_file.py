@@ -1,10 +1,30 @@
-"""The policy of a server: the file as it is at each question, read again only when it was changed."""
+"""The policy file: read once for a command; of a server, read again when it was changed."""
 
 import os
 from pathlib import Path
 
 from slipway.registry.errors import InvalidInput
-from slipway.registry.policy.policy import PolicyBook, load_policy
+from slipway.registry.policy.policy import PolicyBook, default_policy, wrong_policy
+from slipway.registry.yaml_files import document_of, is_there
+
+
+def load_policy(path: Path) -> PolicyBook:
+    """Return the policies of a file; the default one where there is no file.
+
+    Raises
+    ------
+    InvalidInput
+        The file cannot be read, is no YAML with one meaning, or not a policy.
+    """
+    if not is_there(path):
+        return default_policy()
+    try:
+        document = document_of(path)
+    except ValueError as error:
+        raise wrong_policy(str(path), [str(error)]) from None
+    if not isinstance(document, dict) or not document.get("stages"):
+        raise wrong_policy(str(path), ["it names no stages"])
+    return PolicyBook(document, source=str(path))
 
 
 class PolicyFile:

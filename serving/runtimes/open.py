@@ -11,8 +11,8 @@ from slipway.serving.runtimes.runner import Runner
 from slipway.serving.runtimes.stored import read_stored
 
 OPENERS = {
-    "formulas": ("slipway.serving.runtimes.compiled.compiled_formulas", "open_formulas"),
-    "trees": ("slipway.serving.runtimes.compiled.compiled_trees", "open_trees"),
+    "formulas": ("slipway.serving.runtimes.compiled.open_formulas", "open_formulas"),
+    "trees": ("slipway.serving.runtimes.compiled.open_trees", "open_trees"),
     "sklearn": ("slipway.serving.runtimes.compiled.sklearn_prepared", "open_prepared"),
     "mlflow": ("slipway.serving.runtimes.mlflow_runner", "open_mlflow"),
     "isolated": ("slipway.serving.runtimes.isolated", "open_isolated"),

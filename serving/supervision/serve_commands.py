@@ -20,7 +20,7 @@ from slipway.serving.registry_doors import open_heartbeats, open_placements
 from slipway.serving.settings import ServingSettings
 from slipway.serving.supervision.supervisor import Supervisor
 from slipway.serving.supervision.worker_plan import WorkerPlan
-from slipway.serving.supervision.workers import WorkerPool
+from slipway.serving.supervision.worker_pool import WorkerPool
 from slipway.serving.target import parse_target
 
 BACKLOG = 2048

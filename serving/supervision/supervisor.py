@@ -37,7 +37,7 @@ from slipway.serving.supervision.following import (
     seen_of,
     succeeded,
 )
-from slipway.serving.supervision.workers import OPEN_WITHIN_S, WorkerPool
+from slipway.serving.supervision.worker_pool import OPEN_WITHIN_S, WorkerPool
 from slipway.serving.target import Sighting, Target
 
 log = logging.getLogger("slipway.serve")

@@ -1,7 +1,7 @@
 """A worker process: an engine behind HTTP, told by the supervisor what to open and what to put in place.
 
-Started by `slipway.serving.supervision.workers` with a listening socket and one end of a line to the supervisor, both
-by file descriptor.
+Started by `slipway.serving.supervision.worker_pool` with a listening socket and one end of a line to the supervisor,
+both by file descriptor.
 """
 
 import asyncio

@@ -9,9 +9,9 @@ import pandas as pd
 from slipway.registry.signature import Field
 from slipway.serving.runtimes.columns import Columns
 from slipway.serving.runtimes.compiled.compile import compiled_to_store
-from slipway.serving.runtimes.compiled.compiled_formulas import open_formulas
-from slipway.serving.runtimes.compiled.compiled_trees import open_trees
 from slipway.serving.runtimes.compiled.matrix_runner import MatrixRunner
+from slipway.serving.runtimes.compiled.open_formulas import open_formulas
+from slipway.serving.runtimes.compiled.open_trees import open_trees
 from slipway.serving.runtimes.compiled.read_estimator import read_estimator
 from slipway.serving.runtimes.compiled.read_preprocessing import read_preparation
 from slipway.serving.runtimes.runner import RunnerReport

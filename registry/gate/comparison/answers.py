@@ -101,7 +101,7 @@ def said_by_threads(tools: Tools, folder: Path, features: pd.DataFrame, *, versi
 def alike(one: Said, other: Said) -> bool:
     """Return whether two have the same labels and scores."""
     pairs = [(one.labels, other.labels), (one.scores, other.scores)]
-    return all(_same(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None)
+    return all(_same(ours, theirs, among=ours) for ours, theirs in pairs if ours is not None and theirs is not None)
 
 
 def _answers(stored: Model, features: pd.DataFrame, version: str) -> Said:
@@ -132,15 +132,18 @@ def _require_alike_alone(stored: Model, taken: pd.DataFrame, given: Said, versio
     answers = False
     for some in _requests(len(taken)):
         before, again = given.of(some), _said(stored, stored.fitting(taken.iloc[some]), version)
-        pairs = [(before.labels, again.labels), (before.scores, again.scores)]
+        pairs = [(before.labels, again.labels, given.labels), (before.scores, again.scores, given.scores)]
         called = stored.called(taken.iloc[some])
         if called is not None:
             answers = True
             by_label = stored.method == MEASURED[0]
             answered = _labels(called, len(some), version) if by_label else np.asarray(called, dtype=float)
-            pairs.append((before.labels if by_label else before.scores, answered))
-        for one, other in pairs:
-            if one is not None and other is not None and not _same(one, other):
+            measured = (before.labels, given.labels) if by_label else (before.scores, given.scores)
+            pairs.append((measured[0], answered, measured[1]))
+        for one, other, among in pairs:
+            if one is None or other is None or among is None:
+                continue
+            if not _same(one, other, among=among):
                 raise WrongAnswers(
                     f"{version} answers a row otherwise when it is sent alone, among others, or in another order: "
                     f"{_shown(other)} in place of {_shown(one)}"
@@ -173,7 +176,7 @@ def _rehearse(engine: Rehearsing, features: pd.DataFrame, method: str, wanted: n
             continue
         answers += 1
         found = _labels(answered, len(places), version) if wanted.ndim == 1 else np.asarray(answered)
-        if not _same(wanted[places], found):
+        if not _same(wanted[places], found, among=wanted):
             raise WrongAnswers(
                 f"the engine ({engine.kind}) would answer {version}'s callers otherwise than it is measured: "
                 f"{_shown(found)} in place of {_shown(wanted[places])}"
@@ -265,9 +268,14 @@ def _labels(answered: Any, n: int, version: str) -> npt.NDArray[Any]:
     return labels
 
 
-def _same(ours: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> bool:
+def _same(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], *, among: npt.NDArray[Any]) -> bool:
+    """Return whether answers are the same; numbers up to rounding, of their own and of the usual size `among` all."""
+    if ours.shape != theirs.shape:
+        return False
     if all(np.issubdtype(each.dtype, np.floating) for each in (ours, theirs)):
-        return bool(np.allclose(ours, theirs, rtol=ROUNDED, atol=ROUNDED, equal_nan=True))
+        sizes = np.abs(among[np.isfinite(among) & (among != 0)])
+        usual = float(np.median(sizes)) if sizes.size else 0.0
+        return bool(np.allclose(ours, theirs, rtol=ROUNDED, atol=ROUNDED * usual, equal_nan=True))
     return bool(((ours == theirs) | (pd.isna(ours) & pd.isna(theirs))).all())
 
 

@@ -12,7 +12,7 @@ from mlflow.server.handlers import (
 from mlflow.server.workspace_helpers import _get_workspace_store
 
 from slipway.registry.artifacts.locations import unguarded
-from slipway.registry.artifacts.plain_locations import require_plain
+from slipway.registry.artifacts.unclear_locations import require_plain
 from slipway.registry.errors import InvalidInput
 from slipway.registry.server.guard.mlflow_guarded_artifacts import ArtifactGuard
 from slipway.registry.server.guard.mlflow_guarded_workspaces import GuardedWorkspaces

@@ -23,7 +23,7 @@ from slipway.registry.artifacts.locations import (
     proxied_path,
 )
 from slipway.registry.artifacts.place_index import PlaceIndex
-from slipway.registry.artifacts.plain_locations import require_plain
+from slipway.registry.artifacts.unclear_locations import require_plain
 from slipway.registry.errors import Conflict, NotApproved, NotFound
 from slipway.registry.ledger.history import History
 from slipway.registry.ledger.identity import uid_of

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn import ensemble, tree
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from slipway.serving.runtimes.compiled.build_trees import Tree, build_trees, constant_tree
+from slipway.serving.runtimes.compiled.compile_trees import Tree, compile_trees, constant_tree
 from slipway.serving.runtimes.compiled.estimator_parts import EstimatorParts, class_labels
 from slipway.serving.runtimes.compiled.forests import bits_of_a_count, counts_in_a_double
 from slipway.serving.runtimes.compiled.preprocessing import Matrix
@@ -110,7 +110,7 @@ def _trees(
         opening={"estimator": kind, **sizes, **opening},
         arrays=arrays or {},
         classes=classes,
-        trees=build_trees(made, n_features=n_features, n_targets=n_targets),
+        trees=compile_trees(made, n_features=n_features, n_targets=n_targets),
         thresholds=_thresholds(made),
     )
 

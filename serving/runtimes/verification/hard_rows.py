@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from slipway.registry.profile import CategoricalProfile, NumericProfile, Profile
 from slipway.registry.signature import Field
-from slipway.serving.runtimes.compiled.build_trees import float32_limits
 from slipway.serving.runtimes.compiled.categories import UNSEEN
+from slipway.serving.runtimes.compiled.compile_trees import float32_limits
 from slipway.serving.runtimes.compiled.preprocessing import Category, Matrix, Numbers, Preparation, Single, Step
 from slipway.serving.table import Table
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway.registry.errors import InvalidInput
-from slipway.registry.policy.policy import load_policy
-from slipway.registry.policy.policy_file import PolicyFile
+from slipway.registry.policy.policy_file import PolicyFile, load_policy
 from slipway.registry.settings import RegistrySettings, load_settings
 from slipway.registry.yaml_files import parsed
 

@@ -14,7 +14,7 @@ import pytest
 
 from slipway.registry.decisions.carry_out import carry_out
 from slipway.registry.decisions.ledger_decisions import deciding
-from slipway.registry.decisions.recorded_verdict import record
+from slipway.registry.decisions.record_verdict import record
 from slipway.registry.errors import Conflict, Corrupt, NotFound, Unavailable
 from slipway.registry.gate.check_runner import run_here
 from slipway.registry.gate.evidence import NO_TOOLS, Rows

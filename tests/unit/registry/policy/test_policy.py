@@ -9,7 +9,8 @@ from slipway.registry.decisions.decisions import Receipt
 from slipway.registry.decisions.http_decisions import HttpDecisions
 from slipway.registry.errors import InvalidInput
 from slipway.registry.gate.comparison.metric_pairs import SMALLEST_PROBABILITY
-from slipway.registry.policy.policy import DEFAULT, FARTHEST, PolicyBook, default_policy, load_policy
+from slipway.registry.policy.policy import DEFAULT, FARTHEST, PolicyBook, default_policy
+from slipway.registry.policy.policy_file import load_policy
 from slipway.registry.version import parse_ref
 
 CHECKS = {"checks": {"lineage": {}}}

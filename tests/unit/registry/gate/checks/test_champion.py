@@ -727,6 +727,19 @@ def above_share(features: pd.DataFrame) -> np.ndarray:
     return np.clip(features.x, 0.05, 0.95).to_numpy()
 
 
+def test_small_numbers_are_the_same_by_their_own_measure(tmp_path: Path):
+    """Of targets in millionths, an answer that is twice as large alone is another one; rounding is none."""
+    frame = ids(2000).assign(y=lambda rows: rows.x * 1e-6)
+    for by, outcome in ((2.0, Outcome.ERROR), (1 + 1e-9, Outcome.PASS)):
+        ours = Answers(
+            lambda features, by=by: features.x.to_numpy() * 1e-6 * (by if len(features) == 1 else 1), classes=()
+        )
+        theirs = Answers(lambda features: features.x.to_numpy() * 1e-6, classes=())
+        given = evidence_of(tmp_path, frame, ours, theirs, kind="regression")
+        found = champion.check(given, ChampionRule(metric="mae"))
+        assert found[0].outcome is outcome, found[0].reason
+
+
 @pytest.mark.parametrize(("by_many", "outcome"), [(0.9, Outcome.FAIL), (0.501, Outcome.PASS)])
 def test_answers_that_hang_on_the_number_of_threads_are_compared_both_ways(
     by_many: float, outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestRegressor
 
-from slipway.serving.runtimes.compiled.build_trees import Tree, build_trees, constant_tree, float32_limits
+from slipway.serving.runtimes.compiled.compile_trees import Tree, compile_trees, constant_tree, float32_limits
 from slipway.serving.runtimes.compiled.trees import Trees
 from slipway.serving.runtimes.verification.hard_rows import neighbours
 
@@ -32,7 +32,7 @@ def stump(threshold: float, *, in_float32: bool = False, missing_left: bool = Fa
 
 def opened(*trees: Tree, n_features: int = 1, n_targets: int = 1) -> Trees:
     return Trees(
-        build_trees(trees, n_features=n_features, n_targets=n_targets), n_features=n_features, n_targets=n_targets
+        compile_trees(trees, n_features=n_features, n_targets=n_targets), n_features=n_features, n_targets=n_targets
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.registry.artifacts.plain_locations import require_plain
+from slipway.registry.artifacts.unclear_locations import require_plain
 from slipway.registry.errors import NotApproved
 
 

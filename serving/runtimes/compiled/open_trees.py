@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from slipway.serving.runtimes.compiled.compiled_formulas import stored_classes, stored_finite
 from slipway.serving.runtimes.compiled.forests import Boosting, Leaves, Mean, Votes
 from slipway.serving.runtimes.compiled.matrix_runner import MatrixRunner, matrix_runner
+from slipway.serving.runtimes.compiled.open_formulas import stored_classes, stored_finite
 from slipway.serving.runtimes.compiled.trees import Trees
 from slipway.serving.runtimes.stored import StoredRunner
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.registry.decisions.recorded_verdict import RecordedVerdict, record, report_path
+from slipway.registry.decisions.record_verdict import RecordedVerdict, record, report_path
 from slipway.registry.gate.verdict import Outcome
 from slipway.registry.ledger.situation import look
 from slipway.registry.version import VersionRef

@@ -84,7 +84,7 @@ def float32_limits(thresholds: Matrix) -> Matrix:
     return np.where(rounds_up & ~ends, np.nextafter(middle, -np.inf), middle)
 
 
-def build_trees(trees: Sequence[Tree], *, n_features: int, n_targets: int) -> bytes:
+def compile_trees(trees: Sequence[Tree], *, n_features: int, n_targets: int) -> bytes:
     """Return an ONNX model (n, n_features) → (n, n_targets) in float64: each target is the sum over trees, in order."""
     attributes = _attributes([_with_a_branch(tree) for tree in trees])
     node = helper.make_node(
