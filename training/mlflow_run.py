@@ -24,7 +24,7 @@ from mlflow.models import ModelSignature, infer_signature
 
 from slipway.registry.artifacts.mlflow_errors import translated
 from slipway.registry.errors import InvalidInput, NotApproved, SlipwayError
-from slipway.registry.gate.safety.formats import REVIEWED_TYPES
+from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
 from slipway.registry.mlflow_races import repeated_after_races
 from slipway.training.dataset import Dataset
 from slipway.training.log import ModelToStore

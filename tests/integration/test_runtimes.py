@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from slipway.registry.errors import InvalidInput, NotApproved
-from slipway.registry.gate.safety.formats import REVIEWED_TYPES
+from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
 from slipway.registry.profile import Profile, profile_columns
 from slipway.serving.runtimes.compiled import read_linear
 from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcessError

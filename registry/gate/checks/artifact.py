@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from slipway.registry.gate.evidence import Evidence, Subject
-from slipway.registry.gate.safety.formats import risky_parts
+from slipway.registry.gate.safety.risky_parts import risky_parts
 from slipway.registry.gate.verdict import Finding, Outcome
 from slipway.registry.manifest import differences, manifest_of
 from slipway.registry.policy.policy import ArtifactRule

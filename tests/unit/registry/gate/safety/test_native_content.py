@@ -50,9 +50,10 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from slipway.registry.errors import NotApproved
 from slipway.registry.gate.mlflow_model import input_example, load_as_served, load_model
-from slipway.registry.gate.safety.formats import REVIEWED_TYPES, risky_parts
 from slipway.registry.gate.safety.native_content import require_sound
-from slipway.registry.gate.safety.skops_types import untrusted_types
+from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
+from slipway.registry.gate.safety.risky_parts import risky_parts
+from slipway.registry.gate.safety.skops_door import untrusted_types
 from slipway.serving.runtimes.mlflow_loaded import example_of
 from slipway.serving.runtimes.mlflow_runner import load
 from slipway.serving.runtimes.prepare import _parts_of, prepare_runner

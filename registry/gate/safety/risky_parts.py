@@ -18,24 +18,11 @@ from typing import Any
 from slipway.registry.errors import NotApproved
 from slipway.registry.gate.safety.contents import is_json, is_parquet, is_pickle, is_skops, is_text, is_torch
 from slipway.registry.gate.safety.loaders import LOADERS, PREDICT_FNS, PYFUNC_KEYS, Conf, Loader
+from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
 from slipway.registry.gate.safety.skops_nodes import NotAsWrittenError, read_skops
 from slipway.registry.gate.safety.skops_places import strange_values
 from slipway.registry.mlmodel import FILE, PYFUNC, read_mlmodel
 
-# Types that skops cannot know to be harmless and that were read for this list: data holders of scikit-learn in Cython,
-# without code that runs on loading. Nothing is added because a model has it.
-REVIEWED_TYPES = (
-    "numpy.dtype",
-    "sklearn.tree._tree.Tree",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neighbors._ball_tree.BallTree",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.metrics._dist_metrics.ManhattanDistance64",
-    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-)
 PYTHON_MODEL = "mlflow.pyfunc.model"
 SKOPS = "skops"
 MOST_VALUES = 20
