@@ -45,8 +45,8 @@ def promotion(situation: Situation, version: Version, stage: str, who: Who, grou
     Raises
     ------
     Conflict
-        The version may not enter from where it is, or the stage's occupant, the version's files or the policy are not
-        what the verdict was given for.
+        The version may not enter from where it is, or the stage's occupant or the policy is not what the verdict was
+        given for. (Whether its files are, is asked where they are read: `deciding`.)
     NotApproved
         The verdict is no PASS, and is not overridden, or may not be; or its author's verdicts do not count.
     """

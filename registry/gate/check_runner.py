@@ -54,7 +54,7 @@ from slipway.registry.gate.verdict import Finding, Outcome, finding_from
 from slipway.registry.policy.policy import Rule
 
 PRELOADED = [
-    "slipway.registry.gate.safety.skops_door",
+    "slipway.registry.gate.safety.skops_untrusted_types",
     "slipway.registry.gate.mlflow_model",
     "slipway.registry.gate.checks.champion",
     "slipway.registry.gate.checks.slices",

@@ -8,7 +8,7 @@ from slipway.registry.gate.check_runner import run_checks
 from slipway.registry.gate.evidence import Tools
 from slipway.registry.gate.gate import Gate
 from slipway.registry.gate.mlflow_model import input_example, load_as_served, load_steady_model
-from slipway.registry.gate.safety.skops_door import untrusted_types
+from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from slipway.registry.ledger.ledger import Ledger
 
 

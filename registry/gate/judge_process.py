@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from slipway.registry.gate.check_runner import CheckJob, run_checks
 from slipway.registry.gate.checks import artifact
 from slipway.registry.gate.evidence import NO_TOOLS, Evidence, Subject
-from slipway.registry.gate.safety.skops_door import untrusted_types
+from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from slipway.registry.model_registry import Measured
 
 

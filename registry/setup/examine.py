@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from slipway.registry.errors import SlipwayError, Unavailable
 from slipway.registry.settings import RegistrySettings, load_settings, registry_uri
-from slipway.registry.setup import probes as looks
+from slipway.registry.setup import doctor_probes as looks
 from slipway.registry.setup.auth_config import auth_config
 from slipway.registry.setup.doctor import Health, Look, Side, Symptom, diagnose, warn, wrong
 from slipway.registry.setup.local_examined import Folder

@@ -87,7 +87,7 @@ def is_skops(path: Path) -> bool:
     """Return whether a file is a zip with the schema of skops and nothing that skops did not write, before it neither.
 
     What the schema says is another question: `slipway.registry.gate.safety.skops_nodes`; and which types it names:
-    `slipway.registry.gate.safety.skops_door`.
+    `slipway.registry.gate.safety.skops_untrusted_types`.
     """
     with path.open("rb") as stream:
         begins = stream.read(len(ZIP_BEGINS))

@@ -15,7 +15,7 @@ from typing import Any
 
 from slipway.registry.errors import NotApproved
 from slipway.registry.gate.safety.risky_parts import RiskyPart, risky_parts
-from slipway.registry.gate.safety.skops_door import untrusted_types
+from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from slipway.registry.policy.policy import Policy
 from slipway.registry.version import Version
 

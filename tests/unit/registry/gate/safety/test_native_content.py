@@ -53,7 +53,7 @@ from slipway.registry.gate.mlflow_model import input_example, load_as_served, lo
 from slipway.registry.gate.safety.native_content import require_sound
 from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
 from slipway.registry.gate.safety.risky_parts import risky_parts
-from slipway.registry.gate.safety.skops_door import untrusted_types
+from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from slipway.serving.runtimes.mlflow_loaded import example_of
 from slipway.serving.runtimes.mlflow_runner import load
 from slipway.serving.runtimes.prepare import _parts_of, prepare_runner

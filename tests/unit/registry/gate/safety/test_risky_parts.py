@@ -12,7 +12,7 @@ from slipway.registry.errors import NotApproved
 from slipway.registry.gate.mlflow_model import load_as_served, load_model
 from slipway.registry.gate.safety.judged_loading import held_to_its_format
 from slipway.registry.gate.safety.risky_parts import risky_parts
-from slipway.registry.gate.safety.skops_door import untrusted_types
+from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from tests.generators.hostile_models import (
     ATTACKS,
     HARMLESS,

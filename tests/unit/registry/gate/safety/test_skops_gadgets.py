@@ -54,7 +54,7 @@ from slipway.registry.errors import NotApproved
 from slipway.registry.gate.safety.judged_loading import held_to_its_format, require_allowed
 from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
 from slipway.registry.gate.safety.risky_parts import risky_parts
-from slipway.registry.gate.safety.skops_door import untrusted_types
+from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from slipway.registry.policy.policy import default_policy
 from slipway.registry.version import Version
 from slipway.training.dataset import ColumnKind, ColumnSchema

@@ -7,8 +7,8 @@ import pytest
 import skops.io
 
 from slipway.registry.gate.safety.contents import is_skops, is_torch
-from slipway.registry.gate.safety.skops_door import untrusted_types
 from slipway.registry.gate.safety.skops_nodes import NotAsWrittenError, read_skops
+from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from tests.generators.hostile_skops import REWRITTEN, ZIP, Document, edited, number_of_another
 
 
