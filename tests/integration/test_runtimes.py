@@ -381,7 +381,7 @@ def test_tensors_go_to_pyfunc(tmp_path: Path):
     signature = ModelSignature(inputs=Schema([TensorSpec(np.dtype(np.float64), (-1, 4))]))
     folder = stored(model, pd.DataFrame(X), tmp_path / "model", signature=signature, input_example=X[:3])
     ready = prepared(folder)
-    assert (ready.report.kind, ready.report.reason) == ("pyfunc", "its signature is not one of columns")
+    assert (ready.report.kind, ready.report.reason) == ("pyfunc", "its signature is not one of columns with names")
     np.testing.assert_array_equal(ready.runner.predict_parsed(X, "predict", None), model.predict(X))
     np.testing.assert_array_equal(ready.runner.predict_parsed(X, "predict_proba", None), model.predict_proba(X))
     with pytest.raises(InvalidInput, match="shape"):

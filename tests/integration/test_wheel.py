@@ -20,7 +20,7 @@ stages:
   production: {checks: {metric: {limits: {holdout_accuracy: {min: 0.5}}}}}
 """
 SMALL = "--data sklearn:iris --target target --model iris --estimator logistic --importance-seconds 0.1"
-# In this order; `serve` and `up` come last, since they stay.
+# In this order; `serve` and `up` come last, when something is in production.
 RUNS = [
     "init",
     "policy check",
@@ -38,6 +38,7 @@ RUNS = [
     "status",
     "history iris --verify",
 ]
+STAYING = ["serve iris@production --port {port}", "up --port {port} --scoring-port {other}"]
 # It is recorded already, its author may not, nothing was there before, and nothing has the alias: they say so.
 REFUSED = [
     "register iris/2 --reason again",
@@ -57,7 +58,7 @@ def test_a_wheel_holds_one_package_and_all_of_it(wheel: Path):
 
 def test_every_command_works_beside_a_project_with_our_folders(installed: Path, project: Path):
     """In the project's own folder, which `python -m` puts first on the path."""
-    assert {words.split()[0] for words in [*RUNS, *REFUSED, "doctor", "serve", "up"]} == set(command_line.COMMANDS)
+    assert {words.split()[0] for words in [*RUNS, *REFUSED, *STAYING, "doctor"]} == set(command_line.COMMANDS)
     where = command(installed, project, "-c", "import slipway.registry.errors as ours; print(ours.__file__)")
     assert Path(where.stdout.strip()) == installed / "slipway" / "registry" / "errors.py"
     for words in RUNS:
@@ -67,11 +68,12 @@ def test_every_command_works_beside_a_project_with_our_folders(installed: Path, 
         done = command(installed, project, "-m", "slipway", *words.split())
         assert done.returncode in (0, 1), f"{words}: {done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
+    for words in STAYING:
+        require_served(words, installed, project)
 
 
-@pytest.mark.parametrize("words", ["serve iris@production --port {port}", "up --port {port} --scoring-port {other}"])
-def test_what_stays_works_as_well(words: str, installed: Path, project: Path):
-    """Both answer, and stop when they are told to."""
+def require_served(words: str, installed: Path, project: Path) -> None:
+    """Run what stays until it answers, and stop it."""
     port, other = free_port(), free_port()
     command = [sys.executable, "-m", "slipway", *words.format(port=port, other=other).split()]
     log = project / f"{command[3]}.log"
