@@ -422,9 +422,8 @@ class PolicyBook:
         self._document = document
         unknown = [key for key in document if key not in ("stages", "models")]
         if unknown:
-            raise wrong_policy(
-                source, [f"'{unknown[0]}' is unknown{did_you_mean(str(unknown[0]), ('stages', 'models'))}"]
-            )
+            near = did_you_mean(str(unknown[0]), ("stages", "models"))
+            raise wrong_policy(source, [f"'{unknown[0]}' is unknown{near}"])
         for part in ("stages", "models"):
             if not isinstance(document.get(part) or {}, dict):
                 raise wrong_policy(source, [f"{part} is no mapping of names; got {document[part]!r}"])

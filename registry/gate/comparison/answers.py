@@ -131,19 +131,19 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
 def _require_alike_alone(stored: Model, taken: pd.DataFrame, given: Said, version: str) -> None:
     answers = False
     for some in _requests(len(taken)):
-        before, again = given.of(some), _said(stored, stored.fitting(taken.iloc[some]), version)
-        pairs = [(before.labels, again.labels, given.labels), (before.scores, again.scores, given.scores)]
+        again = _said(stored, stored.fitting(taken.iloc[some]), version)
+        pairs = [(given.labels, again.labels), (given.scores, again.scores)]
         called = stored.called(taken.iloc[some])
         if called is not None:
             answers = True
             by_label = stored.method == MEASURED[0]
             answered = _labels(called, len(some), version) if by_label else np.asarray(called, dtype=float)
-            measured = (before.labels, given.labels) if by_label else (before.scores, given.scores)
-            pairs.append((measured[0], answered, measured[1]))
-        for one, other, among in pairs:
-            if one is None or other is None or among is None:
+            pairs.append((given.labels if by_label else given.scores, answered))
+        for every, other in pairs:
+            if every is None or other is None:
                 continue
-            if not _same(one, other, among=among):
+            one = every[some]
+            if not _same(one, other, among=every):
                 raise WrongAnswers(
                     f"{version} answers a row otherwise when it is sent alone, among others, or in another order: "
                     f"{_shown(other)} in place of {_shown(one)}"

@@ -36,10 +36,7 @@ class Kept:
         self._history = history
         self._destination = destination
         # Both are replaced at once: another thread sees what belongs together.
-        self._known: tuple[ByModel, PlaceIndex[LocatedVersion]] = (
-            {},
-            PlaceIndex(()),
-        )
+        self._known: tuple[ByModel, PlaceIndex[LocatedVersion]] = ({}, PlaceIndex(()))
 
     def index(self) -> PlaceIndex[LocatedVersion]:
         """Return them as they are now; a `LocatedVersion`'s word is the stage on whose stack it is."""
