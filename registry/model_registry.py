@@ -49,8 +49,8 @@ class Origin:
     people: tuple[str, ...] = ()
 
 
-class ModelRegistry(Protocol):
-    """Models, versions, aliases and tags. Every write is visible to the next read.
+class RegistryReader(Protocol):
+    """Models, versions and aliases as they are, and what runs recorded.
 
     All raise `NotFound` for what does not exist, naming what does, and `Unavailable` when the registry
     does not answer. A name that is a prompt in MLflow's registry is no model: `Conflict`.
@@ -79,6 +79,10 @@ class ModelRegistry(Protocol):
 
     def measured_each(self, versions: Sequence[Version]) -> tuple[Measured, ...]:
         """Return what each version's run recorded, in the order of the versions."""
+
+
+class ModelRegistry(RegistryReader, Protocol):
+    """Models, versions, aliases and tags, and the files of versions. Every write is visible to the next read."""
 
     def create_version(self, logged: LoggedModel, *, model: str, description: str, tags: Mapping[str, str]) -> Version:
         """Register a stored model as the next version, creating the model where it is new.

@@ -1,5 +1,8 @@
 """How a database is reached: with which patience, and without making one that is somebody else's."""
 
+from pathlib import Path
+from urllib.parse import quote
+
 import sqlalchemy as sa
 
 CONNECT = {
@@ -19,5 +22,10 @@ def existing_engine(url: sa.URL) -> sa.Engine:
     backend = url.get_backend_name()
     if backend != "sqlite":
         return sa.create_engine(url, connect_args=CONNECT[backend], pool_pre_ping=True)
-    named = url.set(database=f"file:{url.database}", query={**url.query, "mode": "rw", "uri": "true"})
+    named = url.set(database=f"file:{quote(url.database or '')}", query={**url.query, "mode": "rw", "uri": "true"})
     return sa.create_engine(named, connect_args=CONNECT[backend], poolclass=sa.NullPool)
+
+
+def may_be_asked(url: sa.URL) -> bool:
+    """Return whether there is anything to ask: a missing file of SQLite's is made by whoever writes first."""
+    return url.get_backend_name() != "sqlite" or Path(str(url.database)).is_file()

@@ -129,6 +129,13 @@ def decisions() -> Any:
     )
 
 
+def status() -> Any:
+    """Tell what is in every stage of the working folder's ledger, or of its server's."""
+    if at_server():
+        return decisions().status()
+    return call("slipway.registry.decisions.status_wiring", "read_status")
+
+
 def history() -> Any:
     """Open the working folder's ledger, or its server's, to be read."""
     if at_server():
@@ -156,6 +163,7 @@ CONTEXT = CommandContext(
     rehearse=functools.partial(call, "slipway.serving.engine.rehearsal", "rehearsal"),
     read_rows=functools.partial(call, "slipway.training.commands", "read_rows"),
     decisions=decisions,
+    status=status,
     history=history,
     identity=identity,
     serving_cache=lambda: call("slipway.serving.settings", "cache_place", os.environ, Path.cwd()),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import 
     from pathlib import Path
 
     from slipway.registry.decisions.decisions import Decisions
+    from slipway.registry.decisions.status import Status
     from slipway.registry.ledger.history import History
 
 
@@ -18,7 +19,8 @@ class CommandContext:
     `read_rows` reads a source with its target, certain words being missing.
 
     `serve` returns what `slipway.registry.gate.evidence.Served` says; `read_rows` a frame and its content digest.
-    `decisions` opens the decisions of the ledger here or of a server, `history` opens it for reading, without its
+    `decisions` opens the decisions of the ledger here or of a server, `status` tells what is in its stages without all
+    that decisions need, `history` opens it for reading, without its
     tables being made. `identity` returns which identity in that history a model's name means now. `serving_cache`
     returns where the engine's cache is and how many bytes it may hold. All are functions of a module, and import what
     they need when they are called.
@@ -28,6 +30,7 @@ class CommandContext:
     rehearse: "Callable[[Path], AbstractContextManager[Any]]"
     read_rows: Callable[[str, str, Sequence[str]], tuple[Any, str]]
     decisions: "Callable[[], Decisions]"
+    status: "Callable[[], Status]"
     history: "Callable[[], History]"
     identity: "Callable[[str, History], str]"
     serving_cache: "Callable[[], tuple[Path, int]]"

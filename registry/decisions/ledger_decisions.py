@@ -17,25 +17,23 @@ from slipway.registry.decisions.promote import promotion
 from slipway.registry.decisions.record_files import RecordedFiles, registration
 from slipway.registry.decisions.record_verdict import record
 from slipway.registry.decisions.rollback import rollback_target, targets_below
-from slipway.registry.decisions.status import Status, status_of
+from slipway.registry.decisions.status import Status, everybody, status_of_models
 from slipway.registry.decisions.undone_promotion import back_to, undoing
 from slipway.registry.decisions.who import Who
 from slipway.registry.engines.heartbeats import Heartbeat
 from slipway.registry.engines.named_beats import named_now
-from slipway.registry.engines.served import served_by, still_served
-from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError
+from slipway.registry.engines.served import served_by
+from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound
 from slipway.registry.gate.checks.approval import authors_of
 from slipway.registry.gate.grounds import Grounds
 from slipway.registry.gate.verdict import Outcome, Verdict
 from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.events import Event
 from slipway.registry.ledger.last_word import require_last_word
-from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.ledger import Ledger, whatever_the_policy
 from slipway.registry.ledger.situation import Situation, look
 from slipway.registry.manifest import Manifest, differences, manifest_of
-from slipway.registry.policy.policy import default_policy
 from slipway.registry.policy.roles import May, Role
-from slipway.registry.problem import Problem
 from slipway.registry.stages import find_stage
 from slipway.registry.text import REASON_CHARACTERS, cleaned, require_reason
 from slipway.registry.version import Version, VersionRef, deleted_version
@@ -65,37 +63,11 @@ class LedgerDecisions:
 
     def status(self) -> Status:
         """Return every stage in use, and what could not be told; what was not applied is applied first."""
-        return self.status_of_models(lambda _: True)
+        return self.status_of_models(everybody)
 
     def status_of_models(self, seen: Callable[[str], bool]) -> Status:
         """Return every stage in use of the models with names that are seen."""
-        ledger, notes = whatever_the_policy(self.ledger)
-        book = ledger.policies()
-        read_once = replace(ledger, policies=lambda: book)
-        shown = [model for model in ledger.registry.models() if seen(model.name)]
-        found = [status_of(model, read_once) for model in shown]
-        beats, silent = self._beats()
-        rows = [row for each in found for row in each.stages]
-        in_use = {(row.model, row.stage) for row in rows} | {
-            (each.name, alias) for each in shown for alias in each.aliases
-        }
-        return Status(
-            stages=tuple(replace(row, served=self._served(beats, row.model, row.stage, row.version)) for row in rows),
-            problems=(
-                *(Problem(model=None, problem=note, hint="slipway policy check") for note in notes),
-                *silent,
-                *(problem for each in found for problem in each.problems),
-                *still_served([beat for beat in beats if seen(beat.model)], in_use, self.now()),
-            ),
-        )
-
-    def _beats(self) -> tuple[Sequence[Heartbeat], tuple[Problem, ...]]:
-        """Return what engines say; where that cannot be read, what is in the stages is told all the same."""
-        try:
-            return named_now(self.beats(), self.ledger), ()
-        except SlipwayError as error:
-            said = f"what engines say cannot be read: {error.message}"
-            return (), (Problem(model=None, problem=said, hint=error.hint),)
+        return status_of_models(self.ledger, seen=seen, beats=self.beats, now=self.now())
 
     def situation(self, model: str, reading: Ledger) -> Situation:
         """Return how a model stands, after finishing what somebody decided and did not live to apply."""
@@ -398,16 +370,3 @@ def going_back(
         )
 
     return decision
-
-
-def whatever_the_policy(ledger: Ledger) -> tuple[Ledger, tuple[str, ...]]:
-    """Return a ledger that needs no policy of one's own, and a note where it has none that can be read.
-
-    A rollback makes none of its checks, and is not to wait for somebody to mend it.
-    """
-    try:
-        ledger.policies()
-    except (InvalidInput, NotFound) as error:
-        note = f"{error.message}; the stages are taken to be those of the default policy"
-        return replace(ledger, policies=default_policy), (note,)
-    return ledger, ()

@@ -133,7 +133,7 @@ def archive(context: CommandContext, version: str, reason: str, dry_run: bool, a
 @click.pass_obj
 def status(context: CommandContext, as_json: bool) -> int:
     """Show what is in every stage, since when, and what was moved behind the history."""
-    found = context.decisions().status()
+    found = context.status()
     if as_json:
         print_document(found.to_document())
     else:

@@ -3,14 +3,18 @@
 It always answers: a model of which something cannot be read or written has its problem told beside all others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from shlex import quote
 from typing import Any
 
 from slipway.registry.decisions.carry_out import is_applied, settle
+from slipway.registry.engines.heartbeats import Heartbeat
+from slipway.registry.engines.named_beats import named_now
+from slipway.registry.engines.served import served_by, still_served
 from slipway.registry.errors import SlipwayError
-from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.ledger import Ledger, whatever_the_policy
 from slipway.registry.ledger.situation import Situation, look, situation_of, with_deleted
 from slipway.registry.problem import Problem
 from slipway.registry.registered_model import RegisteredModel
@@ -61,6 +65,50 @@ def status_from(document: Mapping[str, Any]) -> Status:
 def _stage_from(document: Mapping[str, Any]) -> StageStatus:
     texts = {"since": document["since"] or "", "by": document["by"] or "", "served": tuple(document["served"])}
     return StageStatus(**{**document, **texts})
+
+
+def everybody(model: str) -> bool:
+    """Return that a model is seen, whatever it is called."""
+    return True
+
+
+def status_of_models(
+    ledger: Ledger, *, seen: Callable[[str], bool], beats: Callable[[], Sequence[Heartbeat]], now: datetime
+) -> Status:
+    """Return every stage in use of the models with names that are seen; decisions that were not applied are applied.
+
+    `beats` returns what serving engines say of themselves.
+    """
+    ledger, notes = whatever_the_policy(ledger)
+    book = ledger.policies()
+    read_once = replace(ledger, policies=lambda: book)
+    shown = [model for model in ledger.registry.models() if seen(model.name)]
+    found = [status_of(model, read_once) for model in shown]
+    heard, silent = _heard(beats, ledger)
+    rows = [row for each in found for row in each.stages]
+    in_use = {(row.model, row.stage) for row in rows} | {(each.name, alias) for each in shown for alias in each.aliases}
+    return Status(
+        stages=tuple(replace(row, served=_served(row, heard, now)) for row in rows),
+        problems=(
+            *(Problem(model=None, problem=note, hint="slipway policy check") for note in notes),
+            *silent,
+            *(problem for each in found for problem in each.problems),
+            *still_served([beat for beat in heard if seen(beat.model)], in_use, now),
+        ),
+    )
+
+
+def _heard(beats: Callable[[], Sequence[Heartbeat]], ledger: Ledger) -> tuple[Sequence[Heartbeat], tuple[Problem, ...]]:
+    """Return what engines say; where that cannot be read, what is in the stages is told all the same."""
+    try:
+        return named_now(beats(), ledger), ()
+    except SlipwayError as error:
+        said = f"what engines say cannot be read: {error.message}"
+        return (), (Problem(model=None, problem=said, hint=error.hint),)
+
+
+def _served(row: StageStatus, beats: Sequence[Heartbeat], now: datetime) -> tuple[str, ...]:
+    return served_by(beats, model=row.model, stage=row.stage, version=row.version, now=now)
 
 
 def status_of(model: RegisteredModel, ledger: Ledger) -> Status:

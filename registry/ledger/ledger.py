@@ -1,11 +1,12 @@
 """The ledger as decisions need it: registry, history and policies in one hand."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from slipway.registry.errors import InvalidInput, NotFound
 from slipway.registry.ledger.history import History
 from slipway.registry.model_registry import ModelRegistry
-from slipway.registry.policy.policy import PolicyBook
+from slipway.registry.policy.policy import PolicyBook, default_policy
 from slipway.registry.version import Version
 
 
@@ -32,3 +33,16 @@ class Ledger:
     mirror_stages: bool
     hold: Callable[[Version], None] = hold_nothing
     require_kept: Callable[[Version], None] = trust_every_place
+
+
+def whatever_the_policy(ledger: Ledger) -> tuple[Ledger, tuple[str, ...]]:
+    """Return a ledger that needs no policy of one's own, and a note where it has none that can be read.
+
+    A rollback makes none of its checks, and is not to wait for somebody to mend it.
+    """
+    try:
+        ledger.policies()
+    except (InvalidInput, NotFound) as error:
+        note = f"{error.message}; the stages are taken to be those of the default policy"
+        return replace(ledger, policies=default_policy), (note,)
+    return ledger, ()

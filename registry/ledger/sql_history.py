@@ -23,7 +23,7 @@ from slipway.registry.ledger.chain import HEAD_TAG, NO_HEAD, Head, Record, parse
 from slipway.registry.ledger.events import Event, first_hash
 from slipway.registry.ledger.model_state import MOVES
 from slipway.registry.ledger.sql_tables import APPLIED, EVENTS, REVISION, VERSION
-from slipway.registry.sql_connection import CONNECT, NEVER_IDLE, existing_engine
+from slipway.registry.sql_connection import CONNECT, NEVER_IDLE, existing_engine, may_be_asked
 
 RECORD = ("seq", "text", "hash", "model", "kind", "version")
 NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that importing MLflow takes
@@ -72,8 +72,7 @@ class SqlHistory:
 
     def is_there(self) -> bool:
         """Return whether there is a history at all: nobody made its tables where nothing was ever decided."""
-        file = self._url.database if self._url.get_backend_name() == "sqlite" else None
-        if file is not None and not Path(file).exists():
+        if not may_be_asked(self._url):
             return False
         with self.connected() as connection:
             return sa.inspect(connection).has_table(EVENTS.name)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from slipway.registry.decisions.carry_out import settled
 from slipway.registry.decisions.decisions import Noted, Receipt
-from slipway.registry.decisions.ledger_decisions import LedgerDecisions, whatever_the_policy
+from slipway.registry.decisions.ledger_decisions import LedgerDecisions
 from slipway.registry.decisions.recorded_grounds import Judge, acceptable, recorded_grounds
 from slipway.registry.decisions.who import Who, say_why
 from slipway.registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
@@ -27,7 +27,7 @@ from slipway.registry.gate.verdict import verdict_from
 from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.history_shown import parse_time, shown_at, shown_events, verified
 from slipway.registry.ledger.identity import name_now, uid_named
-from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.ledger import Ledger, whatever_the_policy
 from slipway.registry.ledger.situation import Situation, look
 from slipway.registry.manifest import Manifest
 from slipway.registry.policy.policy import PolicyBook

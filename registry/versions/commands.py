@@ -1,6 +1,8 @@
 """The commands versions and compare: what there is."""
 
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,8 +13,7 @@ from slipway.registry.model_registry import Measured
 from slipway.registry.version import LARGEST_NUMBER, Version, parse_ref
 from slipway.registry.versions.compare import Comparison, MetricRow
 from slipway.registry.versions.compare import compare as compare_measured
-from slipway.registry.versions.mlflow_registry import MlflowRegistry
-from slipway.registry.versions.mlflow_store import prepare_tables
+from slipway.registry.versions.reader import open_reader
 
 SHOWN_VERSIONS = 20
 
@@ -29,8 +30,7 @@ SHOWN_VERSIONS = 20
 @json_option
 def versions(model: str, most: int, as_json: bool) -> None:
     """List a model's versions: stages, metrics, age, run."""
-    prepare_tables()
-    registry = MlflowRegistry()
+    registry = open_reader(os.environ, Path.cwd())
     most = min(most, LARGEST_NUMBER)
     found = registry.versions(model, at_most=most + 1)
     shown = list(zip(found[:most], registry.measured_each(found[:most]), strict=True))
@@ -55,8 +55,7 @@ def versions(model: str, most: int, as_json: bool) -> None:
 @json_option
 def compare(a: str, b: str, show_all: bool, as_json: bool) -> None:
     """Show two versions side by side, the better marked."""
-    prepare_tables()
-    registry = MlflowRegistry()
+    registry = open_reader(os.environ, Path.cwd())
     left, right = registry.version(parse_ref(a)), registry.version(parse_ref(b))
     found = compare_measured(registry.measured(left), registry.measured(right))
     if as_json:

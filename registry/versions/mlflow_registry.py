@@ -25,12 +25,12 @@ from slipway.registry.errors import Conflict, InvalidInput, NotFound
 from slipway.registry.manifest import Manifest
 from slipway.registry.mlflow_races import repeated_after_races
 from slipway.registry.model_registry import Given, Measured, Origin
-from slipway.registry.nearest import did_you_mean
 from slipway.registry.registered_model import RegisteredModel
 from slipway.registry.stages import MLFLOW_NONE
 from slipway.registry.text import require_name, require_new_name
 from slipway.registry.version import LoggedModel, Version, VersionRef
 from slipway.registry.versions.mlflow_origin import origin_of_location
+from slipway.registry.versions.not_there import aliased, is_a_prompt, no_model, no_version
 
 PAGE = 1000
 PLAIN_ID = re.compile(r"[\w-]{1,64}")
@@ -73,7 +73,7 @@ class MlflowRegistry:
     @translated()
     def version(self, ref: VersionRef) -> Version:
         """Return one version."""
-        number = _number(self._model(ref.model), ref) if ref.number is None else ref.number
+        number = aliased(ref, self.model(ref.model).aliases) if ref.number is None else ref.number
         found = self._get_version(ref.model, number)
         if found is None:
             raise self._no_version(ref.model, number)
@@ -263,12 +263,7 @@ class MlflowRegistry:
         if mine := next((each for each in found if each.name == name), None):
             return mine
         self._refuse_prompt(name)
-        raise NotFound(f"no model '{name}'{self._others(name)}", code="unknown-model", hint=None)
-
-    def _others(self, name: str) -> str:
-        """Return in words which models there are instead, for whoever may see them all."""
-        known = [str(other.name) for other in self._models()]
-        return f"{did_you_mean(name, known)}; there are: {', '.join(known[:20]) or 'none'}"
+        raise no_model(name, [str(other.name) for other in self._models()])
 
     def _get_version(self, model: str, number: int) -> ModelVersion | None:
         try:
@@ -281,11 +276,7 @@ class MlflowRegistry:
     def _refuse_prompt(self, name: str) -> None:
         """MLflow's client says of a prompt that there is no such model, but lets nobody make one."""
         if self._client.search_prompts(filter_string=f"name={_quoted(name)}"):
-            raise Conflict(
-                f"'{name}' is a prompt in MLflow's registry, not a model",
-                code="is-a-prompt",
-                hint="choose another name",
-            )
+            raise is_a_prompt(name)
 
     def _models(self) -> list[MlflowModel]:
         return list(_all_of(partial(self._client.search_registered_models, max_results=PAGE)))
@@ -302,12 +293,7 @@ class MlflowRegistry:
     def _no_version(self, model: str, number: int) -> NotFound:
         """Return what to say; raises NotFound itself where there is no such model either."""
         latest = self.versions(model, at_most=1)
-        found = f"the latest is {latest[0].number}" if latest else "it has none"
-        return NotFound(
-            f"model '{model}' has no version {number}; {found}",
-            code="unknown-version",
-            hint=f"slipway versions {model}",
-        )
+        return no_version(model, number, latest[0].number if latest else None)
 
 
 def require_no_model_around(path: str, files_of: Callable[[str | None], Iterable[FileInfo]]) -> None:
@@ -362,18 +348,6 @@ def _given(found: DatasetInput) -> Given:
 
 def _moment(milliseconds: int | None) -> datetime | None:
     return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
-
-
-def _number(model: MlflowModel, ref: VersionRef) -> int:
-    alias = str(ref.alias)
-    if alias not in model.aliases:
-        raise NotFound(
-            f"model '{model.name}' has no alias '{alias}'{did_you_mean(alias, model.aliases)}; "
-            f"it has: {', '.join(sorted(model.aliases)) or 'none'}",
-            code="unknown-alias",
-            hint=f"slipway versions {model.name}",
-        )
-    return int(model.aliases[alias])
 
 
 def _quoted(name: str) -> str:

@@ -17,7 +17,7 @@ from slipway.registry.errors import InvalidInput, Unavailable
 from slipway.registry.ledger.sql_migrate import MIGRATIONS
 from slipway.registry.ledger.sql_tables import VERSION_TABLE
 from slipway.registry.masking import masked
-from slipway.registry.sql_connection import existing_engine
+from slipway.registry.sql_connection import existing_engine, may_be_asked
 from slipway.registry.versions.experiment_root import ExperimentRoot
 
 OURS, MLFLOW, USERS = VERSION_TABLE, "alembic_version", "alembic_version_auth"
@@ -50,15 +50,15 @@ class ExaminedDatabase:
         """Name the database; `InvalidInput` where the URL names none."""
         self.shown = masked(url)
         try:
-            self._engine = existing_engine(sa.make_url(url))
+            self._url = sa.make_url(url)
+            self._engine = existing_engine(self._url)
         except (ArgumentError, ImportError, KeyError) as error:
             found = f"{self.shown} is no database that can be used"
             raise InvalidInput(found, code="no-database", hint="write postgresql://… or sqlite:///…") from error
 
     def is_begun(self) -> bool:
         """Return whether there is anything to ask: a missing file of SQLite's is made by whoever writes first."""
-        url = self._engine.url
-        return url.get_backend_name() != "sqlite" or Path(str(url.database).removeprefix("file:")).is_file()
+        return may_be_asked(self._url)
 
     def server(self) -> str:
         """Return which database answers, and its version."""

@@ -1,10 +1,11 @@
 """What every model registry keeps, the real one and its stand-in alike."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlflow
 import pandas as pd
@@ -16,6 +17,7 @@ from slipway.registry.manifest import manifest_of
 from slipway.registry.model_registry import Given, Measured, ModelRegistry
 from slipway.registry.version import LoggedModel, VersionRef
 from slipway.registry.versions.mlflow_registry import MlflowRegistry
+from slipway.registry.versions.reader import sql_reader
 from tests.doubles.fakes import FakeModelRegistry, logged_model
 
 
@@ -76,7 +78,7 @@ def model_in_a_run_of(fake: FakeModelRegistry, folder: str, runs: Path) -> str:
     return run_id
 
 
-@pytest.fixture(params=["fake", "mlflow"])
+@pytest.fixture(params=["fake", "mlflow", "sql"])
 def kit(request: pytest.FixtureRequest) -> Kit:
     """Return each registry in turn."""
     if request.param == "fake":
@@ -88,10 +90,16 @@ def kit(request: pytest.FixtureRequest) -> Kit:
             lambda logged, folder: fake.folders.update({logged.model_uri: folder}),
             partial(model_in_a_run_of, fake),
         )
-    request.getfixturevalue("store")
-    return Kit(
-        MlflowRegistry(), log_through_mlflow, add_prompt_to_mlflow, store_through_mlflow, model_in_a_run_of_mlflows
-    )
+    folder = request.getfixturevalue("store")
+    registry = MlflowRegistry() if request.param == "mlflow" else read_by_sql(folder)
+    return Kit(registry, log_through_mlflow, add_prompt_to_mlflow, store_through_mlflow, model_in_a_run_of_mlflows)
+
+
+def read_by_sql(folder: Path) -> ModelRegistry:
+    """Return the registry that `versions`, `compare` and `status` read."""
+    found = sql_reader(os.environ, folder, whole=MlflowRegistry)
+    assert found is not None
+    return cast(ModelRegistry, found)
 
 
 def ref(number: int | None = None, alias: str | None = None, model: str = "m") -> VersionRef:

@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -108,19 +108,17 @@ def fused(ledger: Ledger, fuse: Fuse) -> Ledger:
     return replace(ledger, registry=Fused(ledger.registry, fuse), history=Fused(ledger.history, fuse))
 
 
+def _nothing(*_: object, **__: object) -> Any:
+    raise AssertionError("no check of this policy needs that")
+
+
+NO_CONTEXT = CommandContext(**dict.fromkeys((each.name for each in fields(CommandContext)), _nothing))
+
+
 def promote(ledger: Ledger, version: str, to: str, *, ready: Callable[[], object] = lambda: None) -> None:
     """Do what `slipway promote` does; `ready` is called between the verdict and the decision."""
     found = ledger.registry.version(parse_ref(version))
-    context = CommandContext(
-        serve=_nothing,
-        rehearse=_nothing,
-        read_rows=_nothing,
-        decisions=_nothing,
-        history=_nothing,
-        serving_cache=_nothing,
-        identity=_nothing,
-    )
-    opened = open_gate(ledger, context)
+    opened = open_gate(ledger, NO_CONTEXT)
     gate = Gate(ledger=ledger, tools=opened.tools, read_rows=opened.read_rows, run_checks=run_here)
     why = say_why(f"promoter of {found.number}", authenticated=False, at=datetime.now(UTC), reason="test")
     decisions = LedgerDecisions(ledger=ledger, who=lambda _: why, may=anybody)
@@ -133,10 +131,6 @@ def rollback(ledger: Ledger) -> None:
     """Do what `slipway rollback` does."""
     why = say_why("somebody", authenticated=False, at=datetime.now(UTC), reason="test")
     carry_out(MODEL, going_back("production", why, ledger, from_version=2), ledger)
-
-
-def _nothing(*_: object, **__: object) -> Any:
-    raise AssertionError("no check of this policy needs that")
 
 
 def prepare(place: Place, versions: int) -> None:
@@ -223,16 +217,7 @@ def promote_at_server_when(place: Place, model: str, number: int, at_once: Any) 
         place.enter()
         ledger, decisions = open_ledger(os.environ, place.folder), open_decisions()
         found = ledger.registry.version(parse_ref(f"{model}/{number}"))
-        context = CommandContext(
-            serve=_nothing,
-            rehearse=_nothing,
-            read_rows=_nothing,
-            decisions=_nothing,
-            history=_nothing,
-            serving_cache=_nothing,
-            identity=_nothing,
-        )
-        gate = replace(open_gate(ledger, context), run_checks=run_here)
+        gate = replace(open_gate(ledger, NO_CONTEXT), run_checks=run_here)
         why = say_why("anybody", authenticated=False, at=datetime.now(UTC), reason="test")
         situation = decisions.situation(model, ledger)
         grounds = grounds_for(found, "staging", situation, gate, why, decisions=decisions)
