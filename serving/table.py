@@ -37,6 +37,12 @@ class Table(msgspec.Struct, frozen=True, gc=False):
         return len(self.numbers)
 
 
+def copied(table: Table) -> Table:
+    """Return the same rows in memory of their own: scikit-learn writes into rows where a model says `copy=False`."""
+    others = {name: values.copy() for name, values in table.others.items()}
+    return Table(table.numbers.copy(), others, table.absent)
+
+
 def is_of_columns(signature: Signature | None) -> bool:
     """Return whether the inputs are named columns of scalars that MLflow enforces: what a `Table` can hold."""
     if signature is None or not signature.has_names or signature.is_from_type_hints:

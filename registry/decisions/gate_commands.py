@@ -135,7 +135,7 @@ def grounds_for(
     require_voucher(situation, stage, why.actor)
     verdict = _assessed(version, stage, situation, opened, why)
     if decisions is None:
-        return Grounds(verdict=verdict, seq=situation.seq, by=why.actor)
+        return Grounds(verdict=verdict, seq=None, by=why.actor)
     noted = decisions.record(verdict, version)
     say_notes(noted)
     return Grounds(verdict=verdict, seq=noted.seq, by=why.actor)

@@ -6,6 +6,7 @@ It is one long thing: the verbs of `Decisions`, each with what it reads again wh
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from slipway.registry.decisions.adopt import adoption, adoption_target
 from slipway.registry.decisions.approve import approval
@@ -16,6 +17,7 @@ from slipway.registry.decisions.demote import demotion
 from slipway.registry.decisions.promote import promotion
 from slipway.registry.decisions.record_files import RecordedFiles, registration
 from slipway.registry.decisions.record_verdict import record
+from slipway.registry.decisions.recorded_grounds import recorded_grounds
 from slipway.registry.decisions.rollback import rollback_target, targets_below
 from slipway.registry.decisions.status import Status, everybody, status_of_models
 from slipway.registry.decisions.undone_promotion import back_to, undoing
@@ -31,7 +33,7 @@ from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.events import Event
 from slipway.registry.ledger.last_word import require_last_word
 from slipway.registry.ledger.ledger import Ledger, whatever_the_policy
-from slipway.registry.ledger.situation import Situation, look
+from slipway.registry.ledger.situation import Situation, require_same
 from slipway.registry.manifest import Manifest, differences, manifest_of
 from slipway.registry.policy.roles import May, Role
 from slipway.registry.stages import find_stage
@@ -46,6 +48,13 @@ from slipway.registry.versions.file_integrity import (
     require_whole,
 )
 from slipway.registry.versions.provenance import gather_provenance, recorded_provenance
+
+
+class Promoting(NamedTuple):
+    """What is to be promoted, and on which grounds; `None` for a version that is there already."""
+
+    version: Version
+    grounds: Grounds | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,14 +92,13 @@ class LedgerDecisions:
     def approve(self, ref: VersionRef, stage: str, reason: str) -> Noted:
         """Approve a version for a stage; its author cannot."""
         why = self.who(reason)
-        found = self.ledger.registry.version(ref)
-        stage = find_stage(stage, self._stages(found.model))
-        self.may(Role.APPROVE, found.model, stage)
-        run_user = self.ledger.registry.measured(found).user
+        stage = find_stage(stage, self._stages(ref.model))
+        self.may(Role.APPROVE, ref.model, stage)
 
         def event(situation: Situation) -> Event:
+            found = self.ledger.registry.version(ref)
             about = self.ledger.history.about(situation.model_uid, found.number)
-            if why.actor in authors_of([each.event for each in about], run_user):
+            if why.actor in authors_of([each.event for each in about], self.ledger.registry.measured(found).user):
                 raise NotApproved(
                     f"{why.actor} is an author of {found}, and somebody else has to approve it",
                     code="own-version",
@@ -98,7 +106,8 @@ class LedgerDecisions:
                 )
             return approval(situation, found, stage, why, recorded_manifest(about))
 
-        return self._noted(str(found), stage, note(found.model, event, self.ledger).seq, why)
+        made = note(ref.model, event, self.ledger)
+        return self._noted(f"{ref.model}/{made.version}", stage, made.seq, why)
 
     def register(self, ref: VersionRef, reason: str, manifest: Manifest | None = None) -> Noted:
         """Record a version that was registered elsewhere: once, and again where its files were moved.
@@ -119,10 +128,30 @@ class LedgerDecisions:
                     code="already-registered",
                     hint=f"slipway history {found.model}",
                 )
+            self._require_read_of_it(found, situation, made, before, about)
             return registration(situation, found, why, made)
 
         noted = self._noted(str(found), None, note(found.model, event, self.ledger).seq, why)
         return replace(noted, manifest=made.manifest.digest, files=len(made.manifest.files))
+
+    def _require_read_of_it(
+        self,
+        version: Version,
+        situation: Situation,
+        made: RecordedFiles,
+        before: Sequence[Record],
+        about: Sequence[Record],
+    ) -> None:
+        """Refuse to record files that were read of another model's version, which had the name for a while.
+
+        Reading them may take minutes, and the lock is held only now.
+        """
+        require_same(version, situation, self.ledger)
+        known_before, known = ((recorded_manifest(each), recorded_provenance(each) is None) for each in (before, about))
+        if known_before != known or self.ledger.registry.location(version) != made.location:
+            raise Conflict(
+                f"what {version} is was changed while its files were read", code="overtaken", hint="register it again"
+            )
 
     def _recorded(self, version: Version, about: Sequence[Record], manifest: Manifest | None = None) -> RecordedFiles:
         """Return what is to be recorded of a version: its files, where MLflow reads them, and where it comes from.
@@ -153,15 +182,50 @@ class LedgerDecisions:
 
     def promote(self, version: Version, stage: str, reason: str, *, grounds: Grounds | None, dry_run: bool) -> Receipt:
         """Move a version into a stage on the grounds of a verdict."""
-        self.may(Role.PROMOTE, version.model, stage)
-        if grounds is not None and grounds.override is not None:
-            require_reason(grounds.override, "the reason of an override")
-        if grounds is not None and grounds.override and grounds.verdict.outcome is not Outcome.PASS:
-            self.may(Role.OVERRIDE, version.model, stage)
-        decision = deciding(version, stage, self.who(reason), grounds, self.ledger)
-        done = self._act(version.model, decision, dry_run=dry_run)
+        if grounds is not None and grounds.seq is None and not dry_run:
+            raise InvalidInput("only a recorded verdict lets a version into a stage", code="no-verdict", hint=None)
+
+        def given(situation: Situation, who: Who) -> Promoting:
+            require_same(version, situation, self.ledger)
+            return Promoting(version, grounds)
+
+        return self._promote(version.model, stage, reason, given, dry_run=dry_run)
+
+    def promote_recorded(
+        self, ref: VersionRef, stage: str, reason: str, *, seq: int | None, override: str | None, dry_run: bool
+    ) -> Receipt:
+        """Move a version into a stage on the grounds of the recorded verdict with a number, else of the last one.
+
+        All that it rests on is read when the model's lock is held: before, its name may have meant another model.
+        """
+
+        def found(situation: Situation, who: Who) -> Promoting:
+            version = self.ledger.registry.version(ref)
+            if situation.occupant(stage) == version.number:
+                return Promoting(version, None)
+            grounds = recorded_grounds(version, stage, situation, self.ledger, seq=seq, promoter=who.actor, now=who.at)
+            return Promoting(version, replace(grounds, override=override))
+
+        return self._promote(ref.model, stage, reason, found, dry_run=dry_run)
+
+    def _promote(
+        self, model: str, stage: str, reason: str, find: Callable[[Situation, Who], Promoting], *, dry_run: bool
+    ) -> Receipt:
+        self.may(Role.PROMOTE, model, stage)
+        who, read = self.who(reason), list[Version]()
+
+        def decision(situation: Situation) -> Event | None:
+            version, grounds = find(situation, who)
+            read.append(version)
+            if grounds is not None and grounds.override is not None:
+                require_reason(grounds.override, "the reason of an override")
+                if grounds.verdict.outcome is not Outcome.PASS:
+                    self.may(Role.OVERRIDE, model, stage)
+            return deciding(version, stage, who, grounds, self.ledger)(situation)
+
+        done = self._act(model, decision, dry_run=dry_run)
         if done.kind is not None and not dry_run:
-            self._require_still_whole(version, stage)
+            self._require_still_whole(read[-1], stage)
         return done
 
     def rollback(
@@ -221,23 +285,28 @@ class LedgerDecisions:
 
     def demote(self, ref: VersionRef, reason: str, *, to: str | None, dry_run: bool) -> Receipt:
         """Take a version out of its stage, into a lower one or into none."""
-        found, why = self._version_or_what_is_left(ref, to=to), self.who(reason)
-        stage = find_stage(to, self._stages(found.model)) if to else None
+        why = self.who(reason)
+        stage = find_stage(to, self._stages(ref.model)) if to else None
 
         def decision(situation: Situation) -> Event:
+            found = self._version_or_what_is_left(ref, situation, to=to)
             left = situation.state.stage_of(found.number)
             for touched in (left, stage):
                 if touched in situation.policy.names:
                     self.may(Role.PROMOTE, found.model, str(touched))
             return demotion(situation, found, why, to=stage)
 
-        return self._act(found.model, decision, dry_run=dry_run)
+        return self._act(ref.model, decision, dry_run=dry_run)
 
     def archive(self, ref: VersionRef, reason: str, *, dry_run: bool) -> Receipt:
         """Rule that nothing goes back to a version, in whatever stage it was."""
-        found, why = self._version_or_what_is_left(ref, to=None), self.who(reason)
-        self.may(Role.PROMOTE, found.model, self._stages(found.model)[-1])
-        return self._act(found.model, lambda situation: archival(situation, found, why), dry_run=dry_run)
+        why = self.who(reason)
+        self.may(Role.PROMOTE, ref.model, self._stages(ref.model)[-1])
+
+        def decision(situation: Situation) -> Event | None:
+            return archival(situation, self._version_or_what_is_left(ref, situation, to=None), why)
+
+        return self._act(ref.model, decision, dry_run=dry_run)
 
     def _require_still_whole(self, version: Version, stage: str) -> None:
         """Read the files of a version once more after its promotion, and undo that where somebody changed them.
@@ -257,14 +326,13 @@ class LedgerDecisions:
                 hint="find who writes to its files without the server, and restore them or register it anew",
             ) from error
 
-    def _version_or_what_is_left(self, ref: VersionRef, *, to: str | None) -> Version:
+    def _version_or_what_is_left(self, ref: VersionRef, situation: Situation, *, to: str | None) -> Version:
         """Return a version to be taken out of its stage: of one that was deleted, what the ledger knows of it."""
         try:
             return self.ledger.registry.version(ref)
         except NotFound:
             if ref.number is None or to is not None:
                 raise
-            situation = look(ref.model, self.ledger)
             about = self.ledger.history.about(situation.model_uid, ref.number)
             if not about:
                 raise
@@ -325,7 +393,8 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
             )
         event = promotion(now, version, stage, why, grounds)
         about = ledger.history.about(now.model_uid, version.number)
-        require_last_word(about, stage, now.policy.stages[stage].verdict_by, seq=grounds.seq)
+        if grounds.seq is not None:
+            require_last_word(about, stage, now.policy.stages[stage].verdict_by, seq=grounds.seq)
         require_known_place(version, about, ledger.registry)
         ledger.require_kept(version)
         ledger.hold(version)

@@ -17,7 +17,7 @@ from slipway.registry.gate.verdict import Outcome, Verdict
 from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.events import Event, EventKind
 from slipway.registry.ledger.ledger import Ledger
-from slipway.registry.ledger.situation import Situation
+from slipway.registry.ledger.situation import Situation, require_same
 from slipway.registry.text import REASON_CHARACTERS, cleaned
 from slipway.registry.version import Version, VersionRef
 from slipway.registry.versions.provenance import recorded_provenance
@@ -44,6 +44,7 @@ def record(verdict: Verdict, version: Version, ledger: Ledger, *, actor: str, au
     document = verdict.to_document()
 
     def event(situation: Situation) -> Event:
+        require_same(version, situation, ledger)
         return Event(
             kind=EventKind.GATE_ASSESSED,
             model_uid=situation.model_uid,

@@ -9,10 +9,10 @@ from slipway.registry.gate.verdict import Verdict
 class Grounds:
     """What a promotion rests on: the verdict, its number in the ledger, and why it is overridden, if it is.
 
-    `by` is who vouches for the verdict.
+    `by` is who vouches for the verdict. One that nobody recorded has no number: it is for a dry run.
     """
 
     verdict: Verdict
-    seq: int
+    seq: int | None
     by: str
     override: str | None = None

@@ -30,11 +30,14 @@ def require_last_word(about: Sequence[Record], stage: str, verdict_by: Sequence[
     Raises
     ------
     Conflict
-        Another verdict on the same files, policy and champion was recorded after it, whatever it said.
+        Another verdict on the same files, policy and champion was recorded after it, whatever it said; or there is none
+        with that number about this version.
     """
     used = next((each.event for each in about if each.seq == seq and each.kind == EventKind.GATE_ASSESSED), None)
     if used is None:
-        return
+        raise Conflict(
+            f"event {seq} is no verdict on this version", code="no-such-verdict", hint="assess it anew: slipway gate"
+        )
     later = [each for each in counting(about, stage, verdict_by) if each.seq > seq and _same_subject(each.event, used)]
     if later:
         last = later[-1]

@@ -10,6 +10,7 @@ from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.model_state import ModelState, fold, last_out_of
 from slipway.registry.policy.policy import Policy
 from slipway.registry.registered_model import RegisteredModel
+from slipway.registry.version import Version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +117,29 @@ def with_deleted(situation: Situation, stage: str, ledger: Ledger) -> Situation:
 def _deleted(model: RegisteredModel, numbers: set[int], ledger: Ledger) -> frozenset[int]:
     there = {version.number for version in ledger.registry.numbered(model, numbers)} if numbers else set()
     return frozenset(numbers - there)
+
+
+def require_same(version: Version, situation: Situation, ledger: Ledger) -> None:
+    """Refuse a version that was read before the model's lock was held, where its number means another one now.
+
+    In between, names may have been exchanged.
+
+    Raises
+    ------
+    Conflict
+        It is another one, or there is none.
+    """
+    found = ledger.registry.numbered(situation.model, [version.number])
+    if not found or _made(found[0]) != _made(version):
+        raise Conflict(
+            f"{version} is another one now, or gone: its model was renamed or deleted just now",
+            code="version-changed",
+            hint=f"slipway versions {quote(version.model)}, then decide again",
+        )
+
+
+def _made(version: Version) -> tuple[object, ...]:
+    return version.model, version.number, version.created_at, version.source, version.run_id
 
 
 def require_ours(situation: Situation, stage: str) -> None:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from slipway.registry.decisions.carry_out import settled
 from slipway.registry.decisions.decisions import Noted, Receipt
 from slipway.registry.decisions.ledger_decisions import LedgerDecisions
-from slipway.registry.decisions.recorded_grounds import Judge, acceptable, recorded_grounds
+from slipway.registry.decisions.recorded_grounds import Judge, acceptable
 from slipway.registry.decisions.who import Who, say_why
 from slipway.registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
 from slipway.registry.engines.named_beats import named_now
@@ -28,7 +28,6 @@ from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.history_shown import parse_time, shown_at, shown_events, verified
 from slipway.registry.ledger.identity import name_now, uid_named
 from slipway.registry.ledger.ledger import Ledger, whatever_the_policy
-from slipway.registry.ledger.situation import Situation, look
 from slipway.registry.manifest import Manifest
 from slipway.registry.policy.policy import PolicyBook
 from slipway.registry.policy.roles import May, Role, require_role
@@ -53,7 +52,7 @@ from slipway.registry.server.app_bodies import (
     VerdictBody,
 )
 from slipway.registry.stages import find_stage
-from slipway.registry.version import Version, VersionRef, parse_ref
+from slipway.registry.version import VersionRef, parse_ref
 
 
 class Access(Protocol):
@@ -264,12 +263,13 @@ class Api:
         """Move a version into a stage, if a recorded verdict lets it."""
         ref = parse_ref(body.version)
         with self._deciding(request, body, ref.model) as decisions:
-            version = decisions.ledger.registry.version(ref)
-            standing = look if body.dry_run else settled
-            situation = standing(ref.model, decisions.ledger)
-            stage = find_stage(body.stage, situation.policy.names)
-            grounds = self._grounds(body, version, stage, situation, decisions)
-            done = decisions.promote(version, stage, body.reason, grounds=grounds, dry_run=body.dry_run)
+            stage = find_stage(body.stage, _book(decisions.ledger).of(ref.model).names)
+            if body.dry_run and body.verdict is not None:
+                done = self._as_if_recorded(body, body.verdict, ref, stage, decisions)
+            else:
+                done = decisions.promote_recorded(
+                    ref, stage, body.reason, seq=body.verdict_seq, override=body.override, dry_run=body.dry_run
+                )
             return self._with_notes(body, ref.model, decisions, done)
 
     def rollback(self, request: Request, body: RollbackBody) -> Receipt:
@@ -334,19 +334,14 @@ class Api:
 
         return may
 
-    def _grounds(
-        self, body: PromotionBody, version: Version, stage: str, situation: Situation, decisions: LedgerDecisions
-    ) -> Grounds | None:
-        if situation.occupant(stage) == version.number:
-            return None
-        who = decisions.who(body.reason)
-        if body.dry_run and body.verdict is not None:
-            verdict = verdict_from(body.verdict.model_dump(exclude={"actor", "policy_digest", "outcome"}))
-            return Grounds(verdict=verdict, seq=situation.seq, by=who.actor, override=body.override)
-        found = recorded_grounds(
-            version, stage, situation, decisions.ledger, seq=body.verdict_seq, promoter=who.actor, now=who.at
-        )
-        return replace(found, override=body.override)
+    def _as_if_recorded(
+        self, body: PromotionBody, given: VerdictBody, ref: VersionRef, stage: str, decisions: LedgerDecisions
+    ) -> Receipt:
+        """Show what a verdict would lead to that nobody recorded."""
+        version, by = decisions.ledger.registry.version(ref), decisions.who(body.reason).actor
+        verdict = verdict_from(given.model_dump(exclude={"actor", "policy_digest", "outcome"}))
+        grounds = Grounds(verdict=verdict, seq=None, by=by, override=body.override)
+        return decisions.promote(version, stage, body.reason, grounds=grounds, dry_run=True)
 
     def _with_notes(self, body: Body, model: str, decisions: LedgerDecisions, answer: AnswerT) -> AnswerT:
         """Return the answer, which says where the client has another policy than the one that counts."""

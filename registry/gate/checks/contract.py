@@ -47,14 +47,14 @@ def _replay(evidence: Evidence, candidate: Path, champion: Subject) -> Finding:
     if example is None or champion.folder is None:
         return _finding(Outcome.PASS, f"{champion.version} has no input example to send; signatures were compared")
     try:
-        answer = evidence.tools.load_as_served(candidate).predict(example)
+        answer = evidence.tools.load_as_served(candidate).predict(example.copy())
     except Exception as error:  # whatever a model raises on the champion's rows breaks its callers
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         return _finding(Outcome.FAIL, f"the input example of {champion.version} is refused: {said}")
     if len(answer) != len(example):
         reason = f"{len(example)} rows of {champion.version}'s input example gave {len(answer)} answers"
         return _finding(Outcome.FAIL, reason)
-    if other := _other_form(answer, evidence.tools.load_as_served(champion.folder).predict(example)):
+    if other := _other_form(answer, evidence.tools.load_as_served(champion.folder).predict(example.copy())):
         return _finding(Outcome.FAIL, f"callers of {champion.version} would break: {other}")
     return _finding(Outcome.PASS, f"answers the input example of {champion.version}", n=len(example))
 

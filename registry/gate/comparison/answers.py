@@ -242,10 +242,11 @@ def as_numbers(values: npt.NDArray[Any], what: str) -> npt.NDArray[np.float64]:
     return found
 
 
-def _said(stored: Any, given: Any, version: str) -> Said:
+def _said(stored: Any, given: pd.DataFrame, version: str) -> Said:
+    """Ask a model about rows, each time about a copy: one that writes into what it is given changes no other answer."""
     classes = tuple(getattr(stored.model, "classes_", ()))
     return Said(
-        labels=_labels(stored.model.predict(given), len(given), version),
+        labels=_labels(stored.model.predict(given.copy()), len(given), version),
         scores=_class_scores(stored.model, given, classes, version),
         are_probabilities=hasattr(stored.model, "predict_proba"),
         classes=classes,
@@ -287,7 +288,7 @@ def _class_scores(model: Any, features: pd.DataFrame, classes: tuple[Any, ...], 
     if not hasattr(model, "predict_proba") and not hasattr(model, "decision_function"):
         return None
     asked = model.predict_proba if hasattr(model, "predict_proba") else model.decision_function
-    found = np.asarray(asked(features), dtype=float)
+    found = np.asarray(asked(features.copy()), dtype=float)
     if not hasattr(model, "predict_proba") and found.ndim == 1:
         found = np.column_stack([-found, found])
     columns = len(classes) or (found.shape[1] if found.ndim == 2 else 0)

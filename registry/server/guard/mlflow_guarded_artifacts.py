@@ -29,6 +29,7 @@ from slipway.registry.server.guard.mlflow_refusal import refusing
 from slipway.registry.server.mlflow_server import server_protection
 
 INCOMING = ".slipway-incoming"
+LONGEST_PATH = 4096  # Linux takes no longer one, and S3 one of 1,024
 GUARDED = frozenset(
     {
         "abort_multipart_upload",
@@ -101,8 +102,14 @@ class ArtifactGuard(ArtifactRepository):
             server_protection().require_free(self._place(*path))
 
     def _place(self, *path: str | None) -> Place | None:
-        place = place_of(self.artifact_uri, destination=None)
-        return place and place.below("/".join(part for part in path if part))
+        place, whole = place_of(self.artifact_uri, destination=None), "/".join(part for part in path if part)
+        if len(whole) > LONGEST_PATH:
+            raise InvalidInput(
+                f"a path of {len(whole):,} characters is longer than any store takes",
+                code="path-too-long",
+                hint=f"at most {LONGEST_PATH:,} characters",
+            )
+        return place and place.below(whole)
 
 
 class GuardedFolder(ArtifactGuard, LocalArtifactRepository):

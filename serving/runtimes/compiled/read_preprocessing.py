@@ -129,6 +129,7 @@ def _chosen(columns: Any, sources: Sequence[Source], *, by_name: bool) -> list[S
 
 def _branch(chain: Sequence[Any], sources: Sequence[Source], *, start: int) -> tuple[tuple[Part, ...], Matrix]:
     """Return the parts that a chain of transformers over some columns becomes, and its columns that never change."""
+    _require_copies(chain)
     if any(isinstance(fitted, ENCODERS) for fitted in chain):
         encoded = read_categories(chain, sources)
         categories = tuple(replace(each, targets=each.targets + start) for each in encoded.categories)
@@ -160,6 +161,7 @@ def _only(step: Step, places: Places) -> Step:
 
 def _steps(chain: Sequence[Any], width: int) -> tuple[tuple[Step, ...], Places]:
     """Return what a chain does to numbers, and which of the columns it lets through."""
+    _require_copies(chain)
     kept = np.arange(width)
     done: list[Step] = []
     for fitted in chain:
@@ -170,6 +172,13 @@ def _steps(chain: Sequence[Any], width: int) -> tuple[tuple[Step, ...], Places]:
         done = [_only(step, through) for step in [*done, *steps]]
         kept = kept[through]
     return tuple(done), kept
+
+
+def _require_copies(chain: Sequence[Any]) -> None:
+    """Refuse transformers that write into the rows that they are given: others that take a column may see that."""
+    for fitted in chain:
+        if getattr(fitted, "copy", True) is not True:
+            raise NotCompilable(f"{type_name(fitted)} with copy={fitted.copy!r}")
 
 
 def _constant(width: int, value: float) -> Matrix:

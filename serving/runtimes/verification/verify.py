@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slipway.serving.runtimes.verification.hard_rows import HardRows, take
-from slipway.serving.table import Table
+from slipway.serving.table import Table, copied
 
 RELATIVE = 1e-9
 ABSOLUTE = 1e-12
@@ -113,8 +113,8 @@ def _spread(n: int, most: int) -> list[int]:
 
 
 def _outcome(ask: Ask, table: Table, method: str) -> Answered:
-    """Return the answer; `None` where the rows are refused."""
+    """Return the answer about rows of its own; `None` where they are refused."""
     try:
-        return np.asarray(ask(table, method))
+        return np.asarray(ask(copied(table), method))
     except (ValueError, TypeError):
         return None

@@ -123,7 +123,7 @@ class Bench(Desk):
         logged = logged_model(run_id=f"r{number}", model_uri=f"models:/m-{number}")
         return self.registry.create_version(logged, model="m", description="", tags={}).number
 
-    def decide(self, verdict: Verdict, seq: int = 1) -> None:
+    def decide(self, verdict: Verdict, seq: int | None = None) -> None:
         """Promote on the grounds of a verdict."""
         version = self.registry.version(VersionRef(model="m", number=2))
         carry_out(

@@ -51,6 +51,30 @@ def asked(model: Answering) -> Said:
     return said(tools, Path("m"), FEATURES, version="m/2")
 
 
+class Writing(Answering):
+    """A model that writes into what it is asked about, as scikit-learn's transformers do with `copy=False`."""
+
+    def __init__(self) -> None:
+        super().__init__(None, classes=())
+        self.decision_function = self.predict
+
+    def predict(self, features: pd.DataFrame):
+        values = features.to_numpy(copy=False)
+        values.flags.writeable = True
+        found = values[:, 0].copy()
+        values *= 2
+        return found
+
+
+def test_a_model_that_writes_into_its_rows_changes_no_other_answer():
+    """Neither its own nor what others are asked about afterwards."""
+    before = FEATURES.copy()
+    for _ in range(2):
+        found = asked(Writing())
+        np.testing.assert_array_equal(found.labels, before["x"])
+        pd.testing.assert_frame_equal(FEATURES, before)
+
+
 @pytest.mark.parametrize(
     "labels",
     [np.array([1]), np.array(1), [], np.zeros(39), np.zeros(41), np.zeros((40, 2)), np.zeros((1, 40)), "yes", None],

@@ -222,6 +222,8 @@ def test_columns_without_names_are_taken_by_their_places():
         (over((OneHotEncoder(dtype=np.int8), TEXTS)), "int8"),
         (over((SimpleImputer(missing_values=1, strategy="most_frequent"), ["visits"])), "missing value 1"),
         (over((over((StandardScaler(), NUMBERS)), NUMBERS)), "ColumnTransformer"),
+        (over((StandardScaler(copy=False), NUMBERS)), "StandardScaler with copy=False"),
+        (over((make_pipeline(SimpleImputer(copy=False, strategy="most_frequent"), OneHotEncoder()), TEXTS)), "copy="),
     ],
 )
 def test_what_is_not_known_is_named(transformer: Any, words: str):

@@ -216,6 +216,18 @@ def agreeing() -> tuple[Any, Callable[[Table, str], Any], HardRows]:
     return compiled(model, columns), original(model, columns), rows_for(model, columns, frame)
 
 
+def test_an_original_that_writes_into_its_rows_hides_no_difference():
+    """The runner is asked about what the original was asked about."""
+    runner, truth, hard = agreeing()
+
+    def writing(table: Table, method: str) -> Any:
+        table.numbers[:] = 0.0
+        return truth(table, method)
+
+    assert verify(runner, truth, hard, ["predict"]).agrees
+    assert verify(runner, writing, hard, ["predict"]).differing
+
+
 def test_one_wrong_label_in_a_batch_is_one_row():
     """The count is of rows, and one is enough."""
     runner, truth, hard = agreeing()
