@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from slipway.registry.errors import Unavailable
@@ -54,13 +55,15 @@ def manifest_of(folder: Path) -> Manifest:
 def copied(folder: Path, into: Path) -> Path:
     """Copy a folder as it is now, and return the copy: links stay links, and what is no file at all is left out.
 
+    So is what is in no manifest: whoever reads it would be led by what anybody may write over, and MLflow does.
+
     Raises
     ------
     Unavailable
         Somebody changes it meanwhile, or there is no room.
     """
     try:
-        shutil.copytree(folder, into, symlinks=True, ignore=_no_files)
+        shutil.copytree(folder, into, symlinks=True, ignore=partial(_left_out, folder))
     except OSError as error:
         raise Unavailable(
             f"the files below {folder} cannot be copied, to be judged as they are now: {error}",
@@ -70,9 +73,10 @@ def copied(folder: Path, into: Path) -> Path:
     return into
 
 
-def _no_files(place: str, names: list[str]) -> set[str]:
+def _left_out(folder: Path, place: str, names: list[str]) -> set[str]:
     paths = {name: Path(place) / name for name in names}
-    return {name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())}
+    no_files = {name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())}
+    return no_files | (NOT_LOGGED.intersection(names) if Path(place) == folder else set())
 
 
 def files_below(folder: Path) -> Iterator[Path]:

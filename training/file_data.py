@@ -65,7 +65,7 @@ def read_table(stream: IO[bytes], name: str, source: str, missing_words: Sequenc
 
     Text stays text where any value of a CSV's column is not a number. Only an empty field is missing, and in a column
     that holds nothing but numbers or truth values beside them the words that mean missing; in text they stay, for the
-    pipeline to map them wherever it predicts.
+    pipeline to map them wherever it predicts. A word that is a number stays one: it is where the model is asked, too.
     """
     if name.endswith(PARQUET_SUFFIXES):
         return _read_parquet(stream, source)
@@ -160,7 +160,8 @@ def _read_csv(
         if not holding:
             return frame
         stream.seek(0)
-        na_values: Mapping[str, Sequence[str]] = {name: ["", *missing_words] for name in holding}
+        no_numbers = [word for word in missing_words if not _is_number(word)]
+        na_values: Mapping[str, Sequence[str]] = {name: ["", *no_numbers] for name in holding}
         without: pd.DataFrame = pd.read_csv(stream, na_values=na_values, **options)
         for name in holding:
             frame[name] = frame[name] if _is_text(without[name]) else without[name]
@@ -177,6 +178,11 @@ def _read_csv(
         raise InvalidInput(
             f"{source} cannot be read as CSV: {str(error).splitlines()[0]}", code="unreadable-file", hint=None
         ) from error
+
+
+def _is_number(word: str) -> bool:
+    """Return whether a word among numbers would be one of them; NaN is none."""
+    return bool(pd.notna(pd.to_numeric(word, errors="coerce")))
 
 
 def _holds(column: pd.Series, words: Sequence[str]) -> bool:

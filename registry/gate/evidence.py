@@ -124,6 +124,10 @@ class Model(Protocol):
     def columns(self) -> tuple[str, ...]:
         """Return the columns that it takes; none where its signature does not name them."""
 
+    @property
+    def optional(self) -> frozenset[str]:
+        """Return those of them that callers may leave out."""
+
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the features in the types that its signature declares."""
 

@@ -33,13 +33,14 @@ SMALL_FLOATS = {DataType.float: "float32"}
 class StoredModel:
     """A loaded model: scikit-learn's own object where that is served, MLflow's wrapper else.
 
-    `method` is the one by which the object answers callers.
+    `method` is the one by which the object answers callers; those columns that are `optional` they may leave out.
     """
 
     model: Any
     types: dict[str, DataType]
     method: str
     served: Any
+    optional: frozenset[str] = frozenset()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -48,7 +49,8 @@ class StoredModel:
 
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return whole numbers as such, and doubles as floats, where the signature wants them so."""
-        wanted = {name: _cast(features[name], kind) for name, kind in self.types.items()}
+        there = {name: kind for name, kind in self.types.items() if name in features.columns}
+        wanted = {name: _cast(features[name], kind) for name, kind in there.items()}
         return features.astype({name: dtype for name, dtype in wanted.items() if dtype})
 
     def called(self, features: pd.DataFrame) -> Any:
@@ -71,7 +73,8 @@ def load_model(folder: str) -> StoredModel:
     served = load_as_served(Path(folder))
     signature, model = served.metadata.signature, _scikit_learns(served)
     method = PREDICT if model is served else served.metadata.flavors[PYFUNC].get("predict_fn", PREDICT)
-    return StoredModel(model, _types_of(signature.inputs if signature else None), str(method), served)
+    inputs = signature.inputs if signature else None
+    return StoredModel(model, _types_of(inputs), str(method), served, _optional_in(inputs))
 
 
 def load_steady_model(folder: str) -> StoredModel:
@@ -122,3 +125,8 @@ def _types_of(schema: Schema | None) -> dict[str, DataType]:
     if schema is None or schema.is_tensor_spec() or not schema.has_input_names():
         return {}
     return dict(zip(schema.input_names(), schema.input_types(), strict=True))  # type: ignore[arg-type]
+
+
+def _optional_in(schema: Schema | None) -> frozenset[str]:
+    """Return the columns that may be left out, of those that `_types_of` gives."""
+    return frozenset(map(str, schema.optional_input_names())) if schema and _types_of(schema) else frozenset()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from slipway.registry.errors import SlipwayError
+from slipway.registry.ledger.chain import HEAD_TAG
 from slipway.registry.ledger.history import History
 from slipway.registry.ledger.identity import uid_of
 from slipway.registry.ledger.model_state import ModelState, fold
@@ -196,7 +197,12 @@ class Placements:
         return known is not None and known.holders == holders and now - known.asked_at < self._every_s
 
     def _uid(self, model: RegisteredModel, history: ReadHistory) -> str:
-        """Return a model's identity in the ledger; it is looked for once, since only a rename gives it another's."""
+        """Return a model's identity in the ledger; it is looked for once, since only a rename gives it another's.
+
+        One that notes no head of a chain has no history yet: what that will be called is not known before.
+        """
+        if HEAD_TAG not in model.tags:
+            return uid_of(model, history, lambda name: model_named(name, self._aliases))
         key = (model.workspace, model.created_ms, model.name)
         if key not in self._uids:
             self._uids[key] = uid_of(model, history, lambda name: model_named(name, self._aliases))

@@ -16,7 +16,6 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as SqlA
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from slipway.registry.server.guard.mlflow_guarded_artifacts import open_artifacts
 from slipway.registry.server.guard.mlflow_guarded_registry import RegistryGuard, open_registry
 from slipway.registry.server.guard.mlflow_guarded_tracking import TrackingGuard, open_tracking
 
@@ -246,16 +245,3 @@ def test_an_experiment_is_guarded_however_its_number_is_written(url: str, tmp_pa
         tracking.delete_experiment(written)
     assert caught.value.get_http_status_code() == 403
     assert tracking.get_experiment(experiment).lifecycle_stage == "active"
-
-
-def test_a_path_that_no_store_takes_costs_nothing(tmp_path: Path):
-    """All folders above it are looked up, so that one of very many would keep a worker busy for half a minute."""
-    (tmp_path / "note").touch()
-    guarded = open_artifacts(f"slipway+file://{tmp_path}", None, None)
-    for call in (
-        lambda: guarded.log_artifact(str(tmp_path / "note"), "a/" * 30_000 + "b"),
-        lambda: guarded.delete_artifacts("a/" * 30_000 + "b"),
-    ):
-        with pytest.raises(MlflowException, match=r"a path of 60,\d{3} characters is longer") as refused:
-            call()
-        assert refused.value.get_http_status_code() == 400

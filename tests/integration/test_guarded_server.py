@@ -401,6 +401,13 @@ def test_prompt_calls_do_not_reach_models(server: GuardedServer, held: Made, oth
     assert client.get_registered_model(held.model).aliases == {"production": str(held.number)}
 
 
+def test_a_path_that_no_store_takes_is_refused_at_once(server: GuardedServer, held: Made):
+    """All folders above one are looked up: for 30,000 of them a worker was busy for half a minute."""
+    run = f"{held.experiment_id}/{held.run_id}/artifacts"
+    answer = server.ask("PUT", f"api/2.0/mlflow-artifacts/artifacts/{run}/{'a/' * 30_000}b", b"x")
+    assert (answer.status, "characters is longer than any store takes" in answer.text) == (400, True)
+
+
 def test_mlflows_client_works_for_everything_else(
     server: GuardedServer, held: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

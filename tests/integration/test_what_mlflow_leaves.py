@@ -300,15 +300,30 @@ def command(*words: str) -> Said:
     return Said(code=code, out=out.getvalue(), err=err.getvalue())
 
 
-@pytest.fixture(scope="module", params=DATABASES)
-def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Copies, World]:
-    """Return a world to be copied; its files stay at their place, and are put back there for each test."""
-    server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
-    copies = Copies(folder=tmp_path_factory.mktemp(request.param), postgres=server)
-    world = World(place=copies.empty("template"), files=copies.folder / "files")
-    assert do(prepare, world.place, world.files) == 0
-    shutil.copytree(world.files, copies.folder / "backup")
-    return copies, world
+@pytest.fixture(scope="module")
+def templates() -> dict[str, tuple[Copies, World]]:
+    """Return the worlds that were made to be copied, by their databases."""
+    return {}
+
+
+@pytest.fixture(params=DATABASES)
+def template(
+    request: pytest.FixtureRequest,
+    templates: dict[str, tuple[Copies, World]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Copies, World]:
+    """Return a world to be copied; its files stay at their place, and are put back there for each test.
+
+    It is made once for each database: pytest would make a fixture of the module anew for every parameter beside it.
+    """
+    if request.param not in templates:
+        server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+        copies = Copies(folder=tmp_path_factory.mktemp(request.param), postgres=server)
+        world = World(place=copies.empty("template"), files=copies.folder / "files")
+        assert do(prepare, world.place, world.files) == 0
+        shutil.copytree(world.files, copies.folder / "backup")
+        templates[request.param] = copies, world
+    return templates[request.param]
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """What a version answers on rows: one label a row, maybe one score a row and class; anything else is no answer."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from slipway.registry.gate.verdict import Finding, Outcome
 
 Scores = npt.NDArray[np.float64]
 SUM_WITHIN = 1e-3
-ALONE, SHUFFLED, OF_ANY_SIZE = 20, 500, 20
+ALONE, SHUFFLED, OF_ANY_SIZE, PARTS = 20, 500, 20, 20
 MOST_REHEARSED = 20_000
 ROUNDED = 1e-5  # sums of another number of rows are rounded otherwise
 MEASURED = ("predict", "predict_proba")
@@ -87,15 +88,34 @@ def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) ->
     return _answers(stored, features, version)
 
 
-def said_by_threads(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) -> tuple[Said, Said]:
-    """Return what `said` does, by one thread as in the engine, and by as many as MLflow's own server takes.
+def said_by_threads(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) -> tuple[Said, ...]:
+    """Return what `said` does, by one thread as in the engine; and what as many as MLflow's own server takes say else.
 
-    Of equally near neighbours scikit-learn keeps those that are found first.
+    Of equally near neighbours scikit-learn keeps those that are found first; how it shares the work among threads hangs
+    on how many rows there are, so that they are asked about all rows at once, and in parts.
     """
     stored = tools.load(str(folder))
     with threadpool_limits(1):
-        by_one = _answers(stored, features, version)
-    return by_one, _answers(stored, features, version)
+        found = [_answers(stored, features, version)]
+    for other in (_answers(stored, features, version), _in_parts(stored, features, version)):
+        if not any(alike(one, other) for one in found):
+            found.append(other)
+    return tuple(found)
+
+
+def _in_parts(stored: Model, features: pd.DataFrame, version: str) -> Said:
+    """Return what a model says of rows that are asked about in requests of every size below that of all."""
+    rng, n = np.random.default_rng(), len(features)
+    most = max(SHUFFLED, n // PARTS)
+    ends = np.unique(np.minimum(np.cumsum(np.exp(rng.uniform(0, np.log(most), n)).astype(int)), n))
+    parts = [_answers(stored, features.iloc[start:end], version) for start, end in pairwise([0, *ends])]
+    scores = [part.scores for part in parts if part.scores is not None]
+    first = parts[0]
+    return replace(
+        first,
+        labels=np.concatenate([part.labels for part in parts]),
+        scores=np.concatenate(scores) if scores else None,
+    )
 
 
 def alike(one: Said, other: Said) -> bool:
@@ -110,10 +130,16 @@ def _answers(stored: Model, features: pd.DataFrame, version: str) -> Said:
             f"{version} answers its callers by {stored.method}, and what is compared here are the answers of "
             f"{' and '.join(MEASURED)}: log it with pyfunc_predict_fn={MEASURED[0]!r} or {MEASURED[1]!r}"
         )
+    return _said(stored, stored.fitting(_taken(stored, features, version)), version)
+
+
+def _taken(stored: Model, features: pd.DataFrame, version: str) -> pd.DataFrame:
+    """Return the columns that a model takes; optional ones where they are there."""
     wanted = stored.columns or tuple(features.columns)
-    if missing := [name for name in wanted if name not in features.columns]:
+    there = [name for name in wanted if name in features.columns]
+    if missing := [name for name in wanted if name not in there and name not in stored.optional]:
         raise CannotCompare(f"the rows lack columns that {version} takes: {', '.join(missing)}")
-    return _said(stored, stored.fitting(features[list(wanted)]), version)
+    return features[there]
 
 
 def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, given: Said, *, version: str) -> None:
@@ -125,7 +151,7 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
     """
     stored = tools.load(str(folder))
     with threadpool_limits(1):
-        _require_alike_alone(stored, features[list(stored.columns or features.columns)], given, version)
+        _require_alike_alone(stored, _taken(stored, features, version), given, version)
 
 
 def _require_alike_alone(stored: Model, taken: pd.DataFrame, given: Said, version: str) -> None:
@@ -197,9 +223,10 @@ def _by_method(given: Said, engine: Rehearsing) -> Iterator[tuple[str, npt.NDArr
 def _requests(n: int) -> Iterator[npt.NDArray[np.int_]]:
     """Yield the places of n rows that are asked about together: some alone, and some in requests of every size."""
     rng = np.random.default_rng()
-    places = rng.permutation(n)[:SHUFFLED]
-    sizes = np.exp(rng.uniform(0, np.log(len(places)), OF_ANY_SIZE)).astype(int)
-    yield from (places, *(places[i : i + 1] for i in range(min(ALONE, len(places)))), *(places[:k] for k in sizes))
+    places = rng.permutation(n)
+    sizes = np.exp(rng.uniform(0, np.log(n), OF_ANY_SIZE)).astype(int)
+    alone = (places[i : i + 1] for i in range(min(ALONE, n)))
+    yield from (places[:SHUFFLED], *alone, *(places[:k] for k in sizes))
 
 
 def require_known_labels(given: Said, version: str) -> None:

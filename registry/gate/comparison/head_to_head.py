@@ -1,6 +1,8 @@
 """Candidate and champion on the same rows, less every row that either was trained on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from scipy import stats
 from slipway.registry.gate.comparison.answers import (
     CannotCompare,
     Said,
-    alike,
+    WrongAnswers,
     as_numbers,
     require_alike_alone,
     require_alike_in_engine,
@@ -22,13 +24,15 @@ from slipway.registry.gate.comparison.answers import (
 from slipway.registry.gate.comparison.disputed import doubts
 from slipway.registry.gate.comparison.fresh_rows import clusters_of, trained_on
 from slipway.registry.gate.comparison.random_weights import Clusters
-from slipway.registry.gate.evidence import Evidence, Rows, Subject
+from slipway.registry.gate.evidence import Evidence, Rows, Subject, Tools
 from slipway.registry.policy.policy import ChampionRule, SlicesRule
+from slipway.registry.signature import stored_signature
 
 CLASSIFICATION = "classification"
 TASKS = (CLASSIFICATION, "regression")
 FEWEST_CLAIMED = 5
 BY_CHANCE = 0.001
+SAID_CHARACTERS = 300
 BY_MANY = " (by as many threads as MLflow's own server takes, which says otherwise than one)"
 OF_NUMBERS = ("mae", "rmse", "pinball")
 
@@ -78,7 +82,8 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
 
     Of rows that the policy names, a second comparison has those as well that only the candidate says it was trained on.
     It has an advantage there, if that is true; if not, it would hide by its word where it is worse. And where the
-    candidate answers otherwise by several threads, another one is of those answers.
+    candidate answers otherwise by several threads, another one is of those answers. Where it takes optional columns
+    that the champion does not know, one is without them: the champion's callers do not send them.
 
     Raises
     ------
@@ -107,9 +112,7 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
         )
     asked = ours.drop(columns=rows.target)
     of_champion = said(evidence.tools, champion.folder, theirs.drop(columns=rows.target), version=str(champion.version))
-    by_one, by_many = said_by_threads(evidence.tools, candidate.folder, asked, version=str(candidate.version))
-    for require in (require_alike_alone, require_alike_in_engine):
-        require(evidence.tools, candidate.folder, asked, by_one, version=str(candidate.version))
+    by_one, *by_many = _said_everywhere(evidence.tools, candidate.folder, asked, version=str(candidate.version))
 
     def scored(of_candidate: Said) -> HeadToHead:
         called = of_champion.of(has_target), of_candidate.of(has_target)
@@ -121,12 +124,47 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
     hidden = _hides(whole, by_champion & ~by_candidate, ~by_candidate & ~by_champion)
     first = replace(first, doubts=(*_doubts(first, rows, champion), *hidden))
     found = [first]
-    if not alike(by_one, by_many):
-        found.append(replace(scored(by_many).part(~by_candidate & ~by_champion), note=BY_MANY, doubts=first.doubts))
+    for other in by_many:
+        found.append(replace(scored(other).part(~by_candidate & ~by_champion), note=BY_MANY, doubts=first.doubts))
+    if unsent := _unsent(candidate.folder, champion.folder, asked):
+        note = f" (as who calls {champion.version} asks it, without {', '.join(unsent)})"
+        for each in _said_without(unsent, evidence.tools, candidate.folder, asked, version=str(candidate.version)):
+            found.append(replace(scored(each).part(~by_candidate & ~by_champion), note=note, doubts=first.doubts))
     if rows.held_out or not (by_candidate & ~by_champion).any():
         return tuple(found)
     claimed = f" (with {int((by_candidate & ~by_champion).sum())} that {candidate.version} says it was trained on)"
     return *found, replace(whole.part(~by_champion), note=claimed, doubts=hidden)
+
+
+def _said_everywhere(tools: Tools, folder: Path, asked: pd.DataFrame, *, version: str) -> tuple[Said, ...]:
+    """Return what a candidate answers by one thread, and else by many; it is the same alone, and in the engine."""
+    every = said_by_threads(tools, folder, asked, version=version)
+    for require in (require_alike_alone, require_alike_in_engine):
+        require(tools, folder, asked, every[0], version=version)
+    return every
+
+
+def _unsent(candidate: Path, champion: Path, asked: pd.DataFrame) -> list[str]:
+    """Return the optional columns of a candidate that are among the rows, and that no caller of the champion sends."""
+    before, after = stored_signature(champion), stored_signature(candidate)
+    if before is None or after is None or not (before.has_names and after.has_names):
+        return []
+    known = {field.name for field in before.inputs}
+    new = [field.name for field in after.inputs if not field.required and field.name not in known]
+    return [name for name in new if name in asked.columns]
+
+
+def _said_without(
+    unsent: Sequence[str], tools: Tools, folder: Path, asked: pd.DataFrame, *, version: str
+) -> tuple[Said, ...]:
+    """Return what a candidate answers without some columns, each answer that it may give."""
+    try:
+        return _said_everywhere(tools, folder, asked.drop(columns=list(unsent)), version=version)
+    except CannotCompare:
+        raise
+    except Exception as error:  # whatever it raises, callers get no answer
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:SAID_CHARACTERS]}"
+        raise WrongAnswers(f"{version} answers nobody who leaves out {', '.join(unsent)}: {said}") from error
 
 
 def _scored(

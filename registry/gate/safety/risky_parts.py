@@ -249,7 +249,11 @@ def _by_companions(folder: Path, document: Mapping[str, Any]) -> Iterator[RiskyP
         if example.get(key, written) != written:
             yield _unproven(f"MLmodel names {example[key]!r} as its {key}, and MLflow writes {written}")
     models = {str(name) for native in flavors.keys() & LOADERS.keys() for name in _named(native, flavors)}
-    opened = models | _beside(folder, flavors)
+    beside = _beside(folder, flavors)
+    for name in sorted(beside):
+        if wrong := _wrong_name(folder, name):
+            yield _unproven(f"the model's own file names {name!r} as one of its files, and {wrong}")
+    opened = models | beside
     listed = [each for conf in flavors.values() for each in conf.get("extra_files") or () if isinstance(each, dict)]
     extra = {str(each.get("path")) for each in listed}
     for name, path in _files(folder):
@@ -260,13 +264,13 @@ def _by_companions(folder: Path, document: Mapping[str, Any]) -> Iterator[RiskyP
 
 
 def _beside(folder: Path, flavors: Flavors) -> set[str]:
-    """Return the files that a model's own file names, where those are in the folder."""
+    """Return the files that a model's own file names."""
     found: set[str] = set()
     for native in flavors.keys() & LOADERS.keys():
         for name in _named(native, flavors):
             if _wrong_name(folder, name) is None:
                 found |= set(LOADERS[native].beside(folder / str(name)))
-    return {name for name in found if _wrong_name(folder, name) is None}
+    return found
 
 
 def _is_data(path: Path) -> bool:

@@ -104,10 +104,8 @@ class ArtifactGuard(ArtifactRepository):
     def _place(self, *path: str | None) -> Place | None:
         place, whole = place_of(self.artifact_uri, destination=None), "/".join(part for part in path if part)
         if len(whole) > LONGEST_PATH:
-            raise InvalidInput(
-                f"a path of {len(whole):,} characters is longer than any store takes",
-                code="path-too-long",
-                hint=f"at most {LONGEST_PATH:,} characters",
+            raise MlflowException.invalid_parameter_value(
+                f"a path of {len(whole):,} characters is longer than any store takes; at most {LONGEST_PATH:,}"
             )
         return place and place.below(whole)
 

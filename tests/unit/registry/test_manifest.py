@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from slipway.registry.manifest import Manifest, differences, manifest_of
+from slipway.registry.manifest import Manifest, copied, differences, manifest_of
 
 
 def folder_with(folder: Path, files: dict[str, str]) -> Path:
@@ -49,3 +49,13 @@ def test_what_mlflow_adds_later_is_not_part_of_it(tmp_path: Path):
     before = manifest_of(folder)
     folder_with(folder, {"registered_model_meta": "model_name: x"})
     assert manifest_of(folder) == before
+
+
+def test_what_is_in_no_manifest_is_not_copied(tmp_path: Path):
+    """Whoever judges a copy would be led by what anybody may write over afterwards."""
+    files = {"MLmodel": "m", "registered_model_meta": "weights", "data/registered_model_meta": "in the manifest"}
+    folder = folder_with(tmp_path / "a", files)
+    copy = copied(folder, tmp_path / "b")
+    assert manifest_of(copy) == manifest_of(folder)
+    assert not (copy / "registered_model_meta").exists()
+    assert (copy / "data" / "registered_model_meta").exists()

@@ -9,6 +9,7 @@ import pytest
 from slipway.registry.errors import InvalidInput
 from slipway.training.data import load
 from slipway.training.dataset import Dataset
+from slipway.training.file_data import read_file
 from slipway.training.spec import parse_spec
 from slipway.training.train import train
 from tests.generators.datasets import sources
@@ -115,3 +116,11 @@ def test_a_large_file_is_read_in_one_piece(tmp_path: Path):
     (tmp_path / "rows.csv").write_text("\n".join(["code,y", *lines, "x,1"]))
     found = load(str(tmp_path / "rows.csv"), "y", sources=sources()).frame["code"]
     assert (found.iloc[0], found.iloc[-1]) == ("000000", "x")
+
+
+def test_a_word_that_is_a_number_hides_no_number(tmp_path: Path):
+    """A version's record says which words meant missing in it; where it is asked, a number is a number."""
+    (tmp_path / "rows.csv").write_text("x,y\n1,a\n2,b\n?,a\n3,b\n")
+    frame = read_file(tmp_path / "rows.csv", ("?", "1", "2.0", " 3"))
+    assert frame["x"].tolist()[:2] + frame["x"].tolist()[3:] == [1.0, 2.0, 3.0]
+    assert np.isnan(frame["x"].iloc[2])

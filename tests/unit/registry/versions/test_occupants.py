@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from slipway.registry.errors import Corrupt, NotApproved, NotFound, SlipwayError
 from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.situation import look as look_at
 from slipway.registry.registered_model import RegisteredModel
-from slipway.registry.version import parse_ref
+from slipway.registry.version import VersionRef, parse_ref
 from slipway.registry.versions.aliases import AliasHolder, Wanted
 from slipway.registry.versions.occupants import Placement, Placements
 from tests.doubles.fakes import FakeHistory, logged_model
@@ -283,3 +284,22 @@ def test_a_registry_that_answers_nothing_is_not_asked_about_each():
     with pytest.raises(Unavailable):
         found.look([PRODUCTION, OTHER])
     assert asked == [2]
+
+
+def test_an_identity_is_not_kept_from_before_there_was_a_history(tmp_path: Path):
+    """The history calls a model by the name that it had at its first event."""
+
+    def rename(name: str, new_name: str) -> None:
+        desk.registry.rename(name, new_name)
+        known = desk.registry.known
+        known[new_name] = {n: replace(each, model=new_name) for n, each in known[new_name].items()}
+
+    desk = Desk()
+    desk.registry.folder = tmp_path
+    found, *_ = placements(desk)
+    desk.registry.set_alias("m", "production", 1)
+    assert look(found) == Placement(holder=held(1))
+    rename("m", "first")
+    desk.decisions.adopt(VersionRef(model="first", alias="production"), "was there", dry_run=False)
+    rename("first", "m")
+    assert look(found) == Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True)

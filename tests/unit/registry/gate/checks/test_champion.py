@@ -1,7 +1,7 @@
 """Candidate against champion through the checks: what is measured, which rows count, and whose word the targets are."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,8 @@ from tests.unit.registry.gate.checks.test_checks import NOW, only, stored, subje
 class Answers:
     """A model that answers what a function of the features says; with `classes`, with probabilities of two."""
 
-    columns = ()
+    columns: tuple[str, ...] = ()
+    optional = frozenset[str]()
     method = "predict"
 
     def __init__(self, labels, *, classes: tuple = (0, 1), probability=None) -> None:
@@ -758,3 +759,31 @@ def test_answers_that_hang_on_the_number_of_threads_are_compared_both_ways(
     found = champion.check(evidence_of(tmp_path, ids(2000), ours, above(0.5)), ChampionRule())
     assert [each.outcome for each in found] == [Outcome.PASS, outcome]
     assert "by as many threads as MLflow's own server takes" in found[1].reason
+
+
+@pytest.mark.parametrize(
+    ("without", "outcome", "words"),
+    [
+        (lambda features: 10 * features.x, Outcome.PASS, "without later"),
+        (lambda features: 0 * features.x, Outcome.FAIL, "without later"),
+        (lambda features: features.later, Outcome.ERROR, "m/2 answers nobody who leaves out later: AttributeError"),
+    ],
+    ids=["as good", "worse", "refused"],
+)
+def test_a_candidate_is_measured_without_what_the_champions_callers_do_not_send(
+    tmp_path: Path, without: Callable[[pd.DataFrame], pd.Series], outcome: Outcome, words: str
+):
+    """A new optional input is no break, and what it gains is no gain for those who do not know it."""
+    frame = numbers(400).assign(later=lambda rows: rows.y)
+    ours = Answers(
+        lambda features: (features.later if "later" in features else without(features)).to_numpy(), classes=()
+    )
+    ours.columns, ours.optional = ("id", "x", "later"), frozenset({"later"})
+    theirs = Answers(lambda features: (10 * features.x).to_numpy(), classes=())
+    given = evidence_of(tmp_path, frame, ours, theirs, kind="regression")
+    known = [{"name": name, "type": "double"} for name in ("id", "x")]
+    stored(tmp_path / "1", inputs=known)
+    stored(tmp_path / "2", inputs=[*known, {"name": "later", "type": "double", "required": False}])
+    found = champion.check(given, ChampionRule(metric="mae"))
+    assert max(each.outcome for each in found) is outcome
+    assert any(words in each.reason for each in found)

@@ -53,6 +53,7 @@ class Threshold:
         self.at = at
         self.model = self
         self.columns = ("x",)
+        self.optional = frozenset[str]()
         self.method = "predict"
         if classes:
             self.classes_ = (0, 1)

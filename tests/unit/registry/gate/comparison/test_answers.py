@@ -12,10 +12,12 @@ from slipway.registry.gate.comparison.answers import (
     Said,
     WrongAnswers,
     as_numbers,
+    require_alike_alone,
     require_known_labels,
     require_probabilities,
     require_scores,
     said,
+    said_by_threads,
 )
 from slipway.registry.gate.evidence import NO_TOOLS
 
@@ -26,6 +28,7 @@ class Answering:
     """A model with answers that were made before."""
 
     columns = ("x",)
+    optional = frozenset[str]()
     method = "predict"
 
     def __init__(self, labels, scores=None, classes=(0, 1)) -> None:
@@ -146,3 +149,35 @@ def test_numbers_are_finite(strange):
     """None becomes NaN on the way, and text is no number."""
     with pytest.raises(CannotCompare, match="answers of m/2"):
         as_numbers(np.array([1.0, strange], dtype=object), "answers of m/2")
+
+
+class OfSize(Answering):
+    """A model that answers otherwise in requests of some sizes."""
+
+    columns = ()
+
+    def __init__(self, is_wrong) -> None:
+        super().__init__(None, classes=())
+        self.is_wrong = is_wrong
+
+    def predict(self, features: pd.DataFrame):
+        return features["x"].to_numpy() * (-1 if self.is_wrong(len(features)) else 1)
+
+
+@pytest.mark.parametrize("is_wrong", [lambda n: n == 1, lambda n: 500 < n < 5000, lambda n: 1 < n < 100])
+def test_requests_are_of_every_size_up_to_that_of_all_rows(is_wrong):
+    """Whatever hides behind the size of a request is found."""
+    rows = pd.DataFrame({"x": np.linspace(1, 2, 5000)})
+    tools = replace(NO_TOOLS, load=lambda folder: OfSize(is_wrong))
+    given = said(tools, Path("m"), rows, version="m/2")
+    with pytest.raises(WrongAnswers, match="answers a row otherwise when it is sent alone"):
+        require_alike_alone(tools, Path("m"), rows, given, version="m/2")
+
+
+def test_several_threads_are_asked_in_parts_as_well():
+    """scikit-learn shares the work among threads by how many rows there are; each answer that it gives is compared."""
+    rows = pd.DataFrame({"x": np.linspace(1, 2, 5000)})
+    for is_wrong, answers in ((lambda n: False, 1), (lambda n: n < 5000, 2)):
+        tools = replace(NO_TOOLS, load=lambda folder, wrong=is_wrong: OfSize(wrong))
+        found = said_by_threads(tools, Path("m"), rows, version="m/2")
+        assert [len(each.labels) for each in found] == answers * [5000]

@@ -65,6 +65,13 @@ def test_tensors_beside_an_onnx_model_are_declared_by_it(folder: Path):
     assert formats(folder) == set()
 
 
+@pytest.mark.parametrize("data", ["registered_model_meta", "missing.bin", "../weights.bin"])
+def test_tensors_that_are_not_among_the_files_are_not_safe(folder: Path, data: str):
+    """MLflow writes one such file by itself, whatever it held; judged is a copy without it."""
+    onnx_model(folder, data=data)
+    assert formats(folder) == {"unproven"}
+
+
 @pytest.mark.parametrize(
     ("format", "attack"),
     [pytest.param(name, attack, id=attack.__name__) for name, attacks in ATTACKS.items() for attack in attacks],
