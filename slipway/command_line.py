@@ -19,6 +19,7 @@ import click
 from slipway import __version__
 from slipway.registry.decisions.command_context import CommandContext
 from slipway.registry.errors import InvalidInput, SlipwayError
+from slipway.registry.late import call
 from slipway.registry.standard_output import DOCUMENTS
 from slipway.registry.text import one_line
 
@@ -108,11 +109,6 @@ COMMANDS: dict[str, LazyCommand] = {
         "slipway.serving.local.commands", "up", "Run the tracking server with its UI, and scoring for production."
     ),
 }
-
-
-def call(module: str, attribute: str, *arguments: Any, **named: Any) -> Any:
-    """Import a module, and call a function of it."""
-    return getattr(importlib.import_module(module), attribute)(*arguments, **named)
 
 
 def at_server() -> bool:

@@ -56,7 +56,9 @@ from slipway.registry.policy.policy import Rule
 PRELOADED = [
     "slipway.registry.gate.safety.skops_untrusted_types",
     "slipway.registry.gate.mlflow_model",
+    "slipway.registry.gate.checks.artifact",
     "slipway.registry.gate.checks.champion",
+    "slipway.registry.gate.checks.contract",
     "slipway.registry.gate.checks.slices",
     "sklearn.ensemble",
 ]

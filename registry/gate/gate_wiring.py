@@ -1,15 +1,18 @@
-"""How the commands that assess get their gate; it imports what loads models."""
+"""How the commands that assess get their gate; what loads models is imported where the checks are made."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Protocol
 
 from slipway.registry.gate.check_runner import run_checks
 from slipway.registry.gate.evidence import Tools
 from slipway.registry.gate.gate import Gate
-from slipway.registry.gate.mlflow_model import input_example, load_as_served, load_steady_model
-from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
+from slipway.registry.late import call
 from slipway.registry.ledger.ledger import Ledger
+
+MODELS = "slipway.registry.gate.mlflow_model"
+UNTRUSTED_TYPES = "slipway.registry.gate.safety.skops_untrusted_types"
 
 
 class ModelAccess(Protocol):
@@ -31,11 +34,11 @@ class ModelAccess(Protocol):
 def open_gate(ledger: Ledger, context: ModelAccess) -> Gate:
     """Return the gate on a ledger, with checks in processes of their own."""
     tools = Tools(
-        load=load_steady_model,
-        load_as_served=load_as_served,
-        example=input_example,
+        load=partial(call, MODELS, "load_steady_model"),
+        load_as_served=partial(call, MODELS, "load_as_served"),
+        example=partial(call, MODELS, "input_example"),
         serve=context.serve,
         rehearse=context.rehearse,
-        untrusted=untrusted_types,
+        untrusted=partial(call, UNTRUSTED_TYPES, "untrusted_types"),
     )
     return Gate(ledger=ledger, tools=tools, read_rows=context.read_rows, run_checks=run_checks)

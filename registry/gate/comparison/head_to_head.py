@@ -29,6 +29,7 @@ from slipway.registry.policy.policy import ChampionRule, SlicesRule
 from slipway.registry.signature import stored_signature
 
 CLASSIFICATION = "classification"
+PREDICT = "predict"
 TASKS = (CLASSIFICATION, "regression")
 FEWEST_CLAIMED = 5
 BY_CHANCE = 0.001
@@ -245,9 +246,12 @@ def _require_one_method(names: tuple[str, str], champion: Said, candidate: Said)
 def _require_one_order(names: tuple[str, str], champion: Said, candidate: Said) -> None:
     """Refuse to compare by name what callers of probabilities tell apart by place."""
     theirs, ours = champion.classes, candidate.classes
-    if theirs != ours and set(theirs) == set(ours):
+    are_the_same = theirs != ours and set(theirs) == set(ours)
+    are_told_by_place = champion.method != PREDICT and ours[: len(theirs)] != theirs
+    if are_the_same or are_told_by_place:
+        shown, other = (", ".join(map(str, each)) for each in (theirs, ours))
         raise CannotCompare(
-            f"{names[0]} has the classes {', '.join(map(str, theirs))} in this order, and {names[1]} in another: "
+            f"{names[0]} has the classes {shown} in this order, and {names[1]} {other}: "
             "callers of probabilities would take one class for another"
         )
 

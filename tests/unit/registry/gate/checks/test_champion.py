@@ -675,7 +675,25 @@ def test_classes_stand_in_one_order(tmp_path: Path):
     """With the same labels, probabilities in the other order mislead everybody who takes them by place."""
     turned = Answers(above(0.5).labels, classes=(1, 0), probability=lambda features: 1 - above_share(features))
     found = only(champion.check(evidence_of(tmp_path, ids(1000), turned, above(0.5)), ChampionRule()))
-    assert (found.outcome, "in this order, and m/2 in another" in found.reason) == (Outcome.INCONCLUSIVE, True)
+    assert (found.outcome, "in this order, and m/2 1, 0" in found.reason) == (Outcome.INCONCLUSIVE, True)
+
+
+def test_a_new_class_stands_behind_those_that_callers_take_by_place(tmp_path: Path):
+    """Where they are answered by probabilities; a caller of labels sees no place."""
+
+    def three(features: pd.DataFrame) -> np.ndarray:
+        share = above_share(features)
+        return np.column_stack([1 - share, share, 0 * share])
+
+    for classes, method, outcome in (
+        ((-1, 0, 1), "predict_proba", Outcome.INCONCLUSIVE),
+        ((-1, 0, 1), "predict", Outcome.PASS),
+        ((0, 1, 2), "predict_proba", Outcome.PASS),
+    ):
+        theirs, ours = above(0.5), Answers(above(0.5).labels, classes=classes)
+        ours.predict_proba, ours.method, theirs.method = three, method, method
+        found = champion.check(evidence_of(tmp_path, ids(1000), ours, theirs), ChampionRule(metric="accuracy"))
+        assert max(each.outcome for each in found) is outcome, [each.reason for each in found]
 
 
 def steep(at: float) -> Answers:
