@@ -52,7 +52,8 @@ def log(at: float = 0.5, *, data: bool = True, model: str = "model") -> tuple[st
             mlflow.log_input(mlflow.data.from_pandas(rows, name="rows"), context="training")
         mlflow.log_metric("accuracy", at)
         fitted = LogisticRegression().fit(rows, [0, 1])
-        return run.info.run_id, mlflow.sklearn.log_model(fitted, name=model, input_example=rows).model_id
+        logged = mlflow.sklearn.log_model(fitted, name=model, input_example=rows, pip_requirements=["scikit-learn"])
+        return run.info.run_id, logged.model_id
 
 
 def version_of(model_id: str, name: str, run_id: str | None = None) -> str:

@@ -1,6 +1,7 @@
 """versions, compare, promote and init through the command line, on a real MLflow store."""
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mlflow import MlflowClient
 
 from slipway import command_line
 from slipway.registry.errors import NotFound
+from slipway.registry.versions.sql_store import move_artifact_locations
 
 ANYTHING_GOES = """
 stages:
@@ -23,14 +25,24 @@ def call(*words: str) -> int:
     return command_line.run(list(words))
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """Return a database with two versions of `iris`, whose files stay where they were stored."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    move_artifact_locations(f"sqlite:///{folder}/mlflow.db", {"0": f"{folder}/mlruns/0"})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        for estimator in ("knn", "ridge"):
+            words = ("--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", estimator)
+            assert call("train", *words) == 0
+    return folder / "mlflow.db"
+
+
 @pytest.fixture
-def two_versions(store: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """Register two versions of `iris`."""
-    for estimator in ("knn", "ridge"):
-        assert (
-            call("train", "--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", estimator)
-            == 0
-        )
+def two_versions(store: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Have two versions of `iris` in a database of one's own."""
+    shutil.copy(trained, store / "mlflow.db")
     capsys.readouterr()
     return store
 

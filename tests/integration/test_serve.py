@@ -44,7 +44,12 @@ def train(seed: int) -> RandomForestClassifier:
     forest = RandomForestClassifier(7, random_state=seed).fit(ROWS, load_iris().target)
     with mlflow.start_run():
         mlflow.sklearn.log_model(
-            forest, name="model", input_example=ROWS.head(2), registered_model_name="iris", skops_trusted_types=TREES
+            forest,
+            name="model",
+            input_example=ROWS.head(2),
+            registered_model_name="iris",
+            skops_trusted_types=TREES,
+            pip_requirements=["scikit-learn"],
         )
     return forest
 
@@ -122,6 +127,7 @@ def test_any_model_is_answered_and_wrong_requests_are_told_what_is_wrong(store: 
             signature=signature,
             input_example=(ROWS.head(2), {"word": "hi"}),
             registered_model_name="own",
+            pip_requirements=["mlflow"],
         )
     train(1)
     point(1)

@@ -66,6 +66,7 @@ class Team:
                 python_model=large_model(),
                 artifacts={"weights": str(self.folder / WEIGHTS)},
                 registered_model_name="large",
+                pip_requirements=["mlflow"],
             )
         assert run(["register", f"large/{logged.registered_model_version}", "--reason", "trained elsewhere"]) == 0
 

@@ -35,7 +35,9 @@ class Team:
         experiment = self.client.create_experiment("team", artifact_location=location)
         with mlflow.start_run(experiment_id=experiment) as run:
             fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
-            self.model = mlflow.sklearn.log_model(fitted, name="model", registered_model_name="m")
+            self.model = mlflow.sklearn.log_model(
+                fitted, name="model", registered_model_name="m", pip_requirements=["scikit-learn"]
+            )
             mlflow.log_text("ids", "holdout/ids.txt")
         self.run_id = run.info.run_id
         self.client.set_registered_model_alias("m", "production", "1")

@@ -24,7 +24,12 @@ def train_number(number: int) -> None:
     forest = RandomForestClassifier(5, random_state=0).fit(ROWS, labels)
     with mlflow.start_run():
         mlflow.sklearn.log_model(
-            forest, name="model", input_example=ROWS.head(2), registered_model_name="iris", skops_trusted_types=TREES
+            forest,
+            name="model",
+            input_example=ROWS.head(2),
+            registered_model_name="iris",
+            skops_trusted_types=TREES,
+            pip_requirements=["scikit-learn"],
         )
 
 
