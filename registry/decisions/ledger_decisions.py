@@ -98,6 +98,12 @@ class LedgerDecisions:
         def event(situation: Situation) -> Event:
             found = self.ledger.registry.version(ref)
             about = self.ledger.history.about(situation.model_uid, found.number)
+            if recorded_manifest(about) is None:
+                raise Conflict(
+                    f"nobody recorded which files {found} has: an approval would be of none",
+                    code="not-registered",
+                    hint=f'slipway register {found} --reason "…", then approve it',
+                )
             if why.actor in authors_of([each.event for each in about], self.ledger.registry.measured(found).user):
                 raise NotApproved(
                     f"{why.actor} is an author of {found}, and somebody else has to approve it",

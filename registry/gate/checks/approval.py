@@ -46,6 +46,8 @@ def _problem(event: Event, evidence: Evidence, rule: ApprovalRule, authors: froz
         return "is the version's author"
     if event.actor == evidence.promoter:
         return "is the promoter"
+    if event.model != evidence.candidate.version.model:
+        return f"approved {event.model}/{event.version}, as it was called then"
     if event.digests.get("manifest", "") != evidence.manifest_digest:
         return "approved other files"
     if event.digests.get("policy") != evidence.policy_digest:

@@ -279,6 +279,15 @@ def test_a_verdict_with_an_error_is_never_taken_again(tmp_path: Path):
     assert "INCONCLUSIVE" in outcomes(bench.kept().verdict)
 
 
+def test_an_approval_is_of_files_that_are_on_record(tmp_path: Path):
+    """Before, nobody knows whose they are, nor which."""
+    bench = Bench(tmp_path, {"artifact": {}})
+    number = bench.add_another(tmp_path / "3")
+    with pytest.raises(Conflict, match="an approval would be of none") as refused:
+        bench.decisions.approve(VersionRef(model="m", number=number), "production", "good")
+    assert refused.value.hint == 'slipway register m/3 --reason "…", then approve it'
+
+
 def test_soak_and_approval_are_looked_at_anew(tmp_path: Path):
     """They change without anything that the verdict rests on."""
     bench = Bench(tmp_path, {"artifact": {}, "soak": {"hours": 5}, "approval": {}})

@@ -216,10 +216,17 @@ def test_approval_counts_others_who_approved_just_this(evidence: Evidence):
         approved(evidence, "bob", manifest="other"),
         approved(evidence, "carl", policy="other"),
         replace(approved(evidence, "dora"), stage="staging"),
+        replace(approved(evidence, "mal"), model="free"),
     ]
     none = only(approval.check(replace(evidence, events=[registered, *ways]), ApprovalRule()))
     assert (none.outcome, none.measured) == (Outcome.INCONCLUSIVE, 0)
-    for why in ("ann is the version's author", "petra is the promoter", "bob approved other files", "another policy"):
+    for why in (
+        "ann is the version's author",
+        "petra is the promoter",
+        "bob approved other files",
+        "another policy",
+        "free/2, as it",
+    ):
         assert why in none.reason
     trained = Measured(metrics={}, params={}, user="fred")
     given = replace(evidence, candidate=replace(evidence.candidate, run=trained))
