@@ -91,7 +91,7 @@ def test_every_chapter_has_its_floor(package: str) -> None:
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.parts[0] in FLOORS], ids=str)
 def test_chapters_import_downward_only(module: Path) -> None:
-    """Whoever reads from the ground up meets nothing that he does not know yet."""
+    """Whoever reads from the ground up meets nothing unknown."""
     upward = [name for name in imports_of(module) if name.split(".")[0] == module.parts[0]]
     assert [name for name in upward if floor_of(name) < floor_of(dotted(module))] == []
 

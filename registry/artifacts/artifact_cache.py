@@ -30,7 +30,7 @@ WAIT_S = 2 * 3600.0
 class ArtifactCache:
     """Folders of stored files below a root, shared by processes, together at most `max_bytes`.
 
-    Whoever works with a folder for long holds it (`hold`): folders that nobody holds give way, the one that was used
+    Whoever works with a folder for long holds it (`hold`): folders that nobody holds are evicted, the one that was used
     longest ago first, when another needs their room; not within `spare_s` seconds after their last use, so that what
     `obtain` returns is there until it is held. When everything is held, the cache grows over its bound.
     """

@@ -1,4 +1,4 @@
-"""Room in the artifact cache: what gives way when something is to come, and what dead processes left."""
+"""Room in the artifact cache: what is evicted when something is to come, and what dead processes left."""
 
 import shutil
 import time
@@ -17,7 +17,7 @@ KEEP_PARTIAL_S = 24 * 3600.0
 
 
 def make_room(root: Path, needed_bytes: int, *, max_bytes: int, spare_s: float, keep: str) -> None:
-    """Let entries give way until what is needed fits under the bound and on the disk.
+    """Evict entries until what is needed fits under the bound and on the disk.
 
     The one that was used longest ago goes first; none that somebody holds or fetches, nor `keep`. One that was used
     within `spare_s` seconds goes only when the disk itself is full.
@@ -25,7 +25,7 @@ def make_room(root: Path, needed_bytes: int, *, max_bytes: int, spare_s: float, 
     Raises
     ------
     Unavailable
-        The disk has no room, and nothing is left that could give way.
+        The disk has no room, and nothing is left that could be evicted.
     """
     _sweep(root)
     entries = sorted(_entries(root), key=CacheEntry.last_used_s)
@@ -74,7 +74,7 @@ def _gave_way(entry: CacheEntry) -> bool:
 
 
 def _sweep(root: Path) -> None:
-    """Remove what dead processes left, and the names of sources whose files gave way."""
+    """Remove what dead processes left, and the names of sources whose files were evicted."""
     for path in root.glob(f"{TRASH}*"):
         shutil.rmtree(path, ignore_errors=True)
     long_ago = time.time() - KEEP_PARTIAL_S

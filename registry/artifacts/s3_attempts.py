@@ -1,4 +1,4 @@
-"""How long a transfer with S3 may take, and what its threads do about errors that pass."""
+"""How long a transfer with S3 may take, and what its threads do about transient errors."""
 
 import random
 import threading

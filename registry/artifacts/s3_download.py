@@ -32,7 +32,7 @@ class Download:
 
 
 def download(listing: Listing, into: Path, connection: Connection) -> None:
-    """Write all listed files below a folder; what an earlier download of the same objects left there is gone on with.
+    """Write all listed files below a folder; an earlier download of the same objects is resumed.
 
     The folder is whole when this returns, and holds nothing else; its bytes are not compared with anything.
 

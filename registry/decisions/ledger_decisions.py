@@ -59,7 +59,7 @@ class Promoting(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerDecisions:
-    """The `Decisions` on a ledger for one actor: `who` names him with a reason, `may` refuses what is not his to do.
+    """The `Decisions` on a ledger for one actor: `who` names them with a reason, `may` refuses what they may not.
 
     `beats` returns what serving engines say of themselves; `now` is the clock that tells whether they still do.
     """

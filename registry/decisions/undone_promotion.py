@@ -19,8 +19,8 @@ from slipway.registry.versions.file_integrity import recorded_manifest, require_
 def undoing_what_was_changed(situation: Situation, stage: str, ledger: Ledger) -> Event | None:
     """Return the event that undoes a decision that is not applied, where its version is not stored as registered.
 
-    It is recorded under whoever decided: his own command would have undone it. `None` where the stage's alias is where
-    the ledger has it, or nothing is wrong; a version that was deleted gets no alias.
+    It is recorded under whoever decided: their own command would have undone it. `None` where the stage's alias is
+    where the ledger has it, or nothing is wrong; a version that was deleted gets no alias.
     """
     number = situation.occupant(stage)
     if number is None or situation.holder(stage) == number:

@@ -14,7 +14,7 @@ def served_by(beats: Sequence[Heartbeat], *, model: str, stage: str, version: st
 
 
 def still_served(beats: Sequence[Heartbeat], in_use: Collection[tuple[str, str]], now: datetime) -> tuple[Problem, ...]:
-    """Return a problem for each engine that goes on with a version whose stage stands empty; `in_use` are the others.
+    """Return a problem for each engine that still serves a version whose stage stands empty; `in_use` are the others.
 
     An engine keeps what it has, also when a decision took that out of the stage: to answer nothing is for people.
     """

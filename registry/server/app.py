@@ -106,7 +106,7 @@ def _add_edges(api: FastAPI, access: Access) -> None:
 
 
 def answer_to(error: SlipwayError) -> JSONResponse:
-    """Return how an error leaves: by its kind, and with a challenge for whoever should have said who he is."""
+    """Return how an error leaves: by its kind, and with a challenge for whoever should have said who they are."""
     if error.code == NOT_AUTHENTICATED:
         return JSONResponse(_document(error), 401, {"WWW-Authenticate": 'Basic realm="mlflow"'})
     return JSONResponse(_document(error), STATUS[type(error)])

@@ -1,6 +1,6 @@
 """The door through which `mlflow server --app-name slipway-auth` finds MLflow's application with its users.
 
-MLflow's own application with authentication is taken as it is, and asked who somebody is and what he may do.
+MLflow's own application with authentication is taken as it is, and asked who somebody is and what they may do.
 """
 
 import fcntl

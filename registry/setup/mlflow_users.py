@@ -34,14 +34,14 @@ class Administrator:
         Raises
         ------
         InvalidInput
-            There is no password for him, or none that MLflow takes.
+            There is no password for them, or none that MLflow takes.
         """
         auth.store.init_db(self.url)
         if ExaminedDatabase(self.url).administrators():
             return
         if self.password is None:
             raise InvalidInput(
-                f"{self.name} is to be made, and there is no password for him",
+                f"{self.name} is to be made, and there is no password for that user",
                 code="no-admin-password",
                 hint="set SLIPWAY_REGISTRY__SERVER__ADMIN_PASSWORD; it is not needed afterwards",
             )

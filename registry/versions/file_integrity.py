@@ -27,7 +27,7 @@ def require_whole(
 
     A version that came without a manifest (trained elsewhere) only has to be there. `else_do` is what to do with one
     that is not whole, for the hint. With `into` the files are copied there first: what is compared is then what whoever
-    asks goes on with, whoever changes the store meanwhile.
+    asks works with, whoever changes the store meanwhile.
 
     Raises
     ------

@@ -236,7 +236,7 @@ class MlflowRegistry:
 
     @translated()
     def fetch_files(self, model_uri: str, into: Path, manifest: Manifest | None) -> None:
-        """Write the model's stored files below a folder; what an earlier call left there is gone on with."""
+        """Write the model's stored files below a folder; an earlier call that broke off is resumed."""
         self._files.fetch(model_uri, into, manifest)
         _require_model(into, model_uri)
 

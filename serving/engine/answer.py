@@ -40,7 +40,7 @@ def refusal(error: SlipwayError, request_id: str, made_by: bytes = b"") -> Answe
 
 
 def model_failed(request_id: str, made_by: bytes) -> Answer:
-    """Return the answer when the model itself failed: its id leads to the log, and nothing else leaves the house."""
+    """Return the answer when the model itself failed: its id leads to the log, and nothing else is sent."""
     message = f"the model failed on this request; the engine's log has the reason under request {request_id}"
     error = {"kind": "ModelFailed", "code": "model-failed", "message": message, "hint": None, "request_id": request_id}
     return Answer(500, json.dumps({"error": error}).encode(), made_by, error_code="model-failed")

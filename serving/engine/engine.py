@@ -2,7 +2,7 @@
 
 The engine holds what is in place and knows no network and no registry: doors hand it bodies, the worker puts versions
 in place. A plain request to a quick model is answered at once, on the event loop; everything else goes off it. Two
-seams hang on every request: `choose` picks the variant that answers, `record` sees the exchange afterwards.
+seams are asked for every request: `choose` picks the variant that answers, `record` sees the exchange afterwards.
 """
 
 import asyncio

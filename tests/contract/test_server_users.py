@@ -31,7 +31,7 @@ def asked_by(name: str) -> Request:
 
 
 def test_a_user_is_known_by_name_and_password(users: UserAccess):
-    """As MLflow knows him."""
+    """As MLflow knows them."""
     assert users.user(asked_by("ann")) == "ann"
 
 

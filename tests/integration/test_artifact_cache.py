@@ -138,7 +138,7 @@ def test_when_the_one_that_fetches_dies_another_goes_on(tmp_path: Path):
 
 
 def test_what_a_dead_process_left_for_nobody_is_swept(tmp_path: Path):
-    """Files without a source's name cannot be gone on with."""
+    """Files without a source's name cannot be resumed."""
     first = start(adopt_and_stop, tmp_path)
     wait_until_stopped(first)
     other = manifest_named("other", tmp_path)

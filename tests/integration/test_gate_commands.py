@@ -220,7 +220,7 @@ def test_an_unmeasurable_version_is_refused_with_what_is_missing(store: Path, ca
     assert "dropped because a version was trained on them" in capsys.readouterr().err
 
 
-def test_an_override_is_shouted_and_one_command_takes_it_back(store: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_override_is_marked_and_one_command_takes_it_back(store: Path, capsys: pytest.CaptureFixture[str]):
     """The history tells who forced it in, and why."""
     policy(store, {"champion": {}}, allow_override=True)
     champion_and_candidate(store, "random_forest", "ridge")

@@ -104,7 +104,7 @@ def test_whoever_is_not_known_is_asked_who_he_is(guarded: GuardedServer, made: M
 
 
 def test_roles_decide_and_the_user_is_on_record(guarded: GuardedServer, made: Made):
-    """Whatever a user may edit in MLflow, and whatever he says that he is called."""
+    """Whatever a user may edit in MLflow, and whatever they say that they are called."""
     verdict = guarded.verdict(made, "production")
     for user in ("ed", "petra", ADMIN):
         answer = of(guarded, user) if user != ADMIN else guarded
@@ -232,7 +232,7 @@ def test_the_commands_take_user_and_password_from_mlflows_variables(made: Made, 
 
 
 def test_a_user_trains_into_an_experiment_of_his_own(made: Made, call: Call):
-    """Into `Default`, which everybody may read, he may not, and that is said; nothing is registered."""
+    """Into `Default`, which everybody may read, they may not, and that is said; nothing is registered."""
     train = ("train", "--data", "sklearn:iris", "--target", "target", "--model", "iris-of-ed")
     refused = call(*train, user="ed")
     assert (refused.returncode, "Traceback" in refused.stderr) == (1, False), refused

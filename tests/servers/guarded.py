@@ -145,7 +145,7 @@ def put(server: GuardedServer, path: str, content: bytes) -> None:
 
 
 def as_user(name: str, password: str = "correct horse") -> dict[str, str]:
-    """Return the header by which somebody says who he is."""
+    """Return the header by which somebody says who they are."""
     return {"Authorization": f"Basic {b64encode(f'{name}:{password}'.encode()).decode()}"}
 
 

@@ -152,7 +152,7 @@ class GuardedFolder(ArtifactGuard, LocalArtifactRepository):
 
 
 class GuardedBucket(ArtifactGuard, S3ArtifactRepository):
-    """Artifacts in an S3 bucket, guarded: nobody gets an address to which he may write past the server.
+    """Artifacts in an S3 bucket, guarded: nobody gets an address to write to past the server.
 
     What is written there is written as long as the address is good, whatever was decided in between. MLflow's clients
     take the answer for that of a store that cannot do it, and send the file through the server.

@@ -80,7 +80,7 @@ def split_reader(fields: Sequence[Field], params: Params) -> Reader:
     """Return the reader of `{"dataframe_split": {"columns": […], "data": [[…]]}}`.
 
     Columns may come in any order, and more of them than the signature has. Where they come in the signature's order the
-    body is read once; else twice, since the types of the rows hang on it.
+    body is read once; else twice, since the types of the rows depend on it.
     """
     in_order = _request("dataframe_split", _split(list_of(row_type(fields))), params)
     in_any_order = _request("dataframe_split", _split(Raw), params)

@@ -27,7 +27,7 @@ PAGE = b'HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{"status":"maintenance"}'
 
 
 def decisions(server: SlipwayServer) -> HttpDecisions:
-    """Return what decides at a server, for somebody without a policy of his own."""
+    """Return what decides at a server, for somebody without a policy of their own."""
     return HttpDecisions(server, actor="ann", policies=lambda: None)
 
 

@@ -73,7 +73,7 @@ def die_at_the_alias(office: Office) -> None:
 
 @pytest.mark.parametrize("ask", [lambda office: office.get("/status"), lambda office: office.moved(3, "staging")])
 def test_what_was_changed_before_a_decision_was_applied_enters_nowhere(office: Office, ask):
-    """Whoever comes next finishes what a server that died had decided: he reads the files first, as it would have."""
+    """Whoever comes next finishes what a server that died had decided: they read the files first, as it would have."""
     assert office.moved(1, "production").status == 200
     die_at_the_alias(office)
     with pytest.raises(RuntimeError, match="the server dies"):

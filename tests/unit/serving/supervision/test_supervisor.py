@@ -93,7 +93,7 @@ class Looked:
 
 
 def test_one_models_trouble_stops_no_other_and_leaves_its_own_in_place(tmp_path: Path):
-    """The other one moves on; the one that is refused goes on with what it has, and says so."""
+    """The other one moves on; the one that is refused keeps what it has, and says so."""
     targets = (Target("denied", "production"), Target("m", "production"))
     supervisor = Supervisor(
         targets,
