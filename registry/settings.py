@@ -51,6 +51,12 @@ def registry_uri(environ: Mapping[str, str]) -> str:
     return environ.get("MLFLOW_REGISTRY_URI") or environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
 
 
+def others_write_runs(environ: Mapping[str, str]) -> bool:
+    """Return whether runs and versions come from a server, at which others store theirs as well."""
+    uris = (environ.get("MLFLOW_TRACKING_URI") or "", registry_uri(environ))
+    return any(uri.startswith(("http://", "https://")) for uri in uris)
+
+
 def decided_at_server(environ: Mapping[str, str], folder: Path) -> bool:
     """Return whether decisions are made at a tracking server: the registry is one, and no database is named."""
     settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)

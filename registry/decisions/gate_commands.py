@@ -22,6 +22,7 @@ from slipway.registry.gate.gate_wiring import open_gate
 from slipway.registry.gate.grounds import Grounds
 from slipway.registry.gate.verdict import Outcome, Verdict
 from slipway.registry.ledger.situation import Situation, look
+from slipway.registry.settings import others_write_runs
 from slipway.registry.stages import find_stage
 from slipway.registry.text import one_line
 from slipway.registry.version import Version, parse_ref
@@ -42,7 +43,7 @@ def gate(context: CommandContext, version: str, to: str, as_json: bool) -> int:
     """Make the checks that the policy asks for, and move nothing."""
     warm_up()
     prepare_tables()
-    opened, decisions = open_gate(open_ledger(os.environ, Path.cwd()), context), context.decisions()
+    opened, decisions = _opened(context), context.decisions()
     found = opened.ledger.registry.version(parse_ref(version))
     situation = decisions.situation(found.model, opened.ledger)
     stage = find_stage(to, situation.policy.names)
@@ -82,7 +83,7 @@ def promote(
     why = who(reason)
     warm_up()
     prepare_tables()
-    opened, decisions = open_gate(open_ledger(os.environ, Path.cwd()), context), context.decisions()
+    opened, decisions = _opened(context), context.decisions()
     found = opened.ledger.registry.version(parse_ref(version))
     standing = look if dry_run else decisions.situation
     situation = standing(found.model, opened.ledger)
@@ -116,6 +117,11 @@ def approve(context: CommandContext, version: str, to: str, reason: str, as_json
     say(f"{made.version} approved for {made.stage} by {by}, recorded as event {made.seq}")
     say_notes(made)
     say(f'next: slipway promote {made.version} --to {made.stage} --reason "…"')
+
+
+def _opened(context: CommandContext) -> Gate:
+    ledger = open_ledger(os.environ, Path.cwd())
+    return open_gate(ledger, context, runs_are_ours=not others_write_runs(os.environ))
 
 
 def grounds_for(

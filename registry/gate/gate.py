@@ -47,6 +47,7 @@ CHECKS = {
     "soak": "slipway.registry.gate.checks.soak",
     "approval": "slipway.registry.gate.checks.approval",
 }
+BUNDLED = "sklearn:"  # what comes with scikit-learn is anybody's to read
 OWN = "slipway.registry.gate.checks.own"
 ALWAYS_ANEW = ("soak", "approval")
 # The files as they were found then, and a machine as busy as it was then: no digest names either.
@@ -64,12 +65,15 @@ class Gate:
     """What a gate needs: the ledger, tools for the checks, where rows are read, and how checks are made.
 
     `read_rows` takes a source, a target and the words that mean missing, and returns the frame and its content digest.
+    A source that a run names is read where `runs_are_ours`: else whoever writes a run would read files and databases
+    with the rights of whoever judges it.
     """
 
     ledger: Ledger
     tools: Tools
     read_rows: Callable[[str, str, Sequence[str]], tuple[pd.DataFrame, str]]
     run_checks: Callable[[Sequence[CheckJob]], list[Finding]]
+    runs_are_ours: bool = True
 
 
 def assess(version: Version, stage: str, situation: Situation, gate: Gate, *, promoter: str, now: datetime) -> Verdict:
@@ -351,6 +355,11 @@ def _own_rows(candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str] | str:
     stored = record.stored_rows()
     if stored is not None:
         return stored, record.target
+    if not (gate.runs_are_ours or record.data.startswith(BUNDLED)):
+        return (
+            f"the held-out rows of {candidate.version} were not stored, and no source is read because a run names it; "
+            "name a dataset in the policy with data and target, or train with holdout_rows=true"
+        )
     frame, digest = gate.read_rows(record.data, record.target, record.missing_words)
     if digest != record.data_digest:
         return (

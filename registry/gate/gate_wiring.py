@@ -31,8 +31,11 @@ class ModelAccess(Protocol):
         """Return what reads a source with its target, certain words being missing: a frame and its content digest."""
 
 
-def open_gate(ledger: Ledger, context: ModelAccess) -> Gate:
-    """Return the gate on a ledger, with checks in processes of their own."""
+def open_gate(ledger: Ledger, context: ModelAccess, *, runs_are_ours: bool = True) -> Gate:
+    """Return the gate on a ledger, with checks in processes of their own.
+
+    `runs_are_ours` says that nobody else writes the runs that are judged, as others do at a server.
+    """
     tools = Tools(
         load=partial(call, MODELS, "load_steady_model"),
         load_as_served=partial(call, MODELS, "load_as_served"),
@@ -41,4 +44,6 @@ def open_gate(ledger: Ledger, context: ModelAccess) -> Gate:
         rehearse=context.rehearse,
         untrusted=partial(call, UNTRUSTED_TYPES, "untrusted_types"),
     )
-    return Gate(ledger=ledger, tools=tools, read_rows=context.read_rows, run_checks=run_checks)
+    return Gate(
+        ledger=ledger, tools=tools, read_rows=context.read_rows, run_checks=run_checks, runs_are_ours=runs_are_ours
+    )

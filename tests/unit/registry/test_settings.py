@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from slipway.registry.errors import InvalidInput, NotFound
-from slipway.registry.settings import RegistrySettings, Section, load_settings, policy_place
+from slipway.registry.settings import RegistrySettings, Section, load_settings, others_write_runs, policy_place
 
 
 class Vault(Section):
@@ -105,3 +105,18 @@ def test_a_variable_that_would_not_be_read_is_refused(tmp_path: Path, name: str,
 def test_variables_of_others_are_left_alone(tmp_path: Path):
     """Kubernetes sets some for a service that is called slipway, or slipway-registry."""
     load(tmp_path, environ={"SLIPWAY_SERVICE_HOST": "10.0.0.1", "SLIPWAY_REGISTRY_SERVICE_PORT": "80"})
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, False),
+        ({"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}, False),
+        ({"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"}, True),
+        ({"MLFLOW_REGISTRY_URI": "https://models"}, True),
+        ({"MLFLOW_TRACKING_URI": "http://runs", "MLFLOW_REGISTRY_URI": "sqlite:///mlflow.db"}, True),
+    ],
+)
+def test_at_a_server_others_write_runs_too(environ: dict[str, str], expected: bool):
+    """Whichever of both is there."""
+    assert others_write_runs(environ) is expected

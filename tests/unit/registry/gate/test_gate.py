@@ -269,6 +269,27 @@ def test_held_out_rows_that_were_rewritten_are_not_measured_on(tmp_path: Path):
     assert "not those that were recorded at its registration" in bench.rows_or_why()
 
 
+def test_no_source_is_read_because_somebody_elses_run_names_it(tmp_path: Path):
+    """Whoever judges may read what whoever wrote the run may not."""
+    holdout = tmp_path / "r2" / "holdout"
+    holdout.mkdir(parents=True)
+    held = row_ids(pd.DataFrame({"x": [1.0]}))
+    np.savez(holdout / "row_ids.npz", train=held[:0], holdout=held)
+
+    def bench(data: str) -> Bench:
+        document = {"data": data, "data_digest": "digest", "target": "y", "id_columns": ["x"]}
+        (holdout / "holdout.json").write_text(json.dumps(document))
+        return Bench(tmp_path / data.partition(":")[0], {"artifact": {}, "champion": {}}, runs=tmp_path)
+
+    for data, is_read in (("sql:warehouse:SELECT secret FROM vault", False), ("sklearn:iris", True)):
+        ours = bench(data)
+        assert ours.rows_or_why().held_out
+        ours.gate = replace(ours.gate, runs_are_ours=False)
+        found = ours.rows_or_why()
+        assert isinstance(found, Rows) == is_read, found
+        assert is_read or "no source is read because a run names it" in found
+
+
 def test_a_verdict_with_an_error_is_never_taken_again(tmp_path: Path):
     """What broke may work the next time; what failed would fail again."""
     bench = Bench(tmp_path, {**CHECKS, "own": {"loads": {"entry_point": "tests.unit:nobody"}}})
