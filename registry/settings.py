@@ -59,7 +59,11 @@ def others_write_runs(environ: Mapping[str, str]) -> bool:
 
 def decided_at_server(environ: Mapping[str, str], folder: Path) -> bool:
     """Return whether decisions are made at a tracking server: the registry is one, and no database is named."""
-    settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
+    return names_server(load_settings(RegistrySettings, "registry", environ=environ, folder=folder), environ)
+
+
+def names_server(settings: RegistrySettings, environ: Mapping[str, str]) -> bool:
+    """Return whether decisions are made at a tracking server, by settings that were loaded before."""
     return settings.history_uri is None and registry_uri(environ).startswith(("http://", "https://"))
 
 

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,7 +14,7 @@ from slipway.registry.decisions.promote import require_admissible, require_vouch
 from slipway.registry.decisions.rollback import left_by_rollback
 from slipway.registry.decisions.stage_commands import dry_run_option, reason_option, say_notes, tell
 from slipway.registry.decisions.who import Who
-from slipway.registry.decisions.wiring import open_ledger, who
+from slipway.registry.decisions.wiring import open_all, who
 from slipway.registry.gate.check_runner import warm_up
 from slipway.registry.gate.gate import Gate, assess, still_valid
 from slipway.registry.gate.gate_wiring import open_gate
@@ -26,7 +25,6 @@ from slipway.registry.settings import others_write_runs
 from slipway.registry.stages import find_stage
 from slipway.registry.text import one_line
 from slipway.registry.version import Version, parse_ref
-from slipway.registry.versions.mlflow_store import prepare_tables
 
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 3, Outcome.INCONCLUSIVE: 4, Outcome.ERROR: 4}
 to_option = click.option(
@@ -42,8 +40,7 @@ to_option = click.option(
 def gate(context: CommandContext, version: str, to: str, as_json: bool) -> int:
     """Make the checks that the policy asks for, and move nothing."""
     warm_up()
-    prepare_tables()
-    opened, decisions = _opened(context), context.decisions()
+    opened, decisions = _opened(context)
     found = opened.ledger.registry.version(parse_ref(version))
     situation = decisions.situation(found.model, opened.ledger)
     stage = find_stage(to, situation.policy.names)
@@ -82,8 +79,7 @@ def promote(
     """Move a version into a stage, if the gate lets it."""
     why = who(reason)
     warm_up()
-    prepare_tables()
-    opened, decisions = _opened(context), context.decisions()
+    opened, decisions = _opened(context)
     found = opened.ledger.registry.version(parse_ref(version))
     standing = look if dry_run else decisions.situation
     situation = standing(found.model, opened.ledger)
@@ -119,9 +115,9 @@ def approve(context: CommandContext, version: str, to: str, reason: str, as_json
     say(f'next: slipway promote {made.version} --to {made.stage} --reason "…"')
 
 
-def _opened(context: CommandContext) -> Gate:
-    ledger = open_ledger(os.environ, Path.cwd())
-    return open_gate(ledger, context, runs_are_ours=not others_write_runs(os.environ))
+def _opened(context: CommandContext) -> tuple[Gate, Decisions]:
+    ledger, decisions = open_all()
+    return open_gate(ledger, context, runs_are_ours=not others_write_runs(os.environ)), decisions
 
 
 def grounds_for(

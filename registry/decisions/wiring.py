@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from slipway.registry.actor import actor
 from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
@@ -26,10 +27,10 @@ from slipway.registry.policy.policy_file import load_policy
 from slipway.registry.policy.roles import anybody
 from slipway.registry.settings import (
     RegistrySettings,
-    decided_at_server,
     history_place,
     history_url,
     load_settings,
+    names_server,
     policy_place,
     registry_uri,
 )
@@ -41,7 +42,7 @@ def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
     """Return the ledger that the settings name; commands have MLflow's tables made before, engines never make any."""
     settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)
     registry = MlflowRegistry(cached_files(settings, folder))
-    if decided_at_server(environ, folder):
+    if names_server(settings, environ):
         server = SlipwayServer(registry_uri(environ), environ)
         return Ledger(
             registry=registry,
@@ -60,12 +61,26 @@ def open_ledger(environ: Mapping[str, str], folder: Path) -> Ledger:
 
 def open_decisions() -> Decisions:
     """Return the decisions on the ledger of the working folder, or of its server."""
-    folder = Path.cwd()
-    if decided_at_server(os.environ, folder):
-        return http_decisions.open_decisions()
+    return open_all().decisions
+
+
+class Opened(NamedTuple):
+    """The ledger to read what is judged, and the decisions on it or on that of its server."""
+
+    ledger: Ledger
+    decisions: Decisions
+
+
+def open_all() -> Opened:
+    """Open the ledger of the working folder once, with the decisions; MLflow's tables are made where there are none."""
     prepare_tables()
-    ledger, url = open_ledger(os.environ, folder), history_url(os.environ, folder)
-    return LedgerDecisions(ledger=ledger, who=who, may=anybody, beats=lambda: SqlHeartbeats(url).all())
+    folder = Path.cwd()
+    ledger = open_ledger(os.environ, folder)
+    if isinstance(ledger.history, HttpHistory):
+        return Opened(ledger, http_decisions.open_decisions())
+    url = history_url(os.environ, folder)
+    decisions = LedgerDecisions(ledger=ledger, who=who, may=anybody, beats=lambda: SqlHeartbeats(url).all())
+    return Opened(ledger, decisions)
 
 
 def who(reason: str) -> Who:
