@@ -5,6 +5,7 @@ how, and that is rolled back everywhere.
 """
 
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import sqlalchemy
@@ -71,7 +72,7 @@ def _read_only_file(url: sqlalchemy.URL) -> sqlalchemy.URL:
     """Return the URL of the same file, opened for reading: a missing one stays missing instead of being made."""
     if not url.database or url.database.startswith((":memory:", "file:")):
         return url
-    return url.set(database=f"file:{url.database}", query={**url.query, "mode": "ro", "uri": "true"})
+    return url.set(database=f"file:{quote(url.database)}", query={**url.query, "mode": "ro", "uri": "true"})
 
 
 def _refuse_unguarded(dialect: str, statement: str) -> None:

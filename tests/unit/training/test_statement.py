@@ -10,6 +10,10 @@ from slipway.training.statement import changing_word, only_statement
     ("text", "said"),
     [
         ("DROP TABLE customers", "it begins with 'drop'"),
+        ("SELECT U&\"pg\\005fread_file\"('/etc/hostname')", "read in more than one way"),
+        ("SELECT u&'x'", "read in more than one way"),
+        ("SELECT E'\\''; COMMIT; DROP TABLE t", "read in more than one way"),
+        ("SELECT query_to_xml($q$SELECT pg_read_file('/etc/hostname')$q$, true, true, '')", "'query_to_xml' acts"),
         ("-- nothing", "it is empty"),
         ("SELECT 1; SELECT 2", "there is more than one statement"),
         ("SELECT * INTO other FROM t", "SELECT … INTO writes"),
