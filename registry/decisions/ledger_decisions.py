@@ -96,6 +96,7 @@ class LedgerDecisions:
         self.may(Role.APPROVE, ref.model, stage)
 
         def event(situation: Situation) -> Event:
+            self.may(Role.APPROVE, ref.model, stage)
             found = self.ledger.registry.version(ref)
             about = self.ledger.history.about(situation.model_uid, found.number)
             if recorded_manifest(about) is None:
@@ -221,6 +222,7 @@ class LedgerDecisions:
         who, read = self.who(reason), list[Version]()
 
         def decision(situation: Situation) -> Event | None:
+            self.may(Role.PROMOTE, model, stage)  # names were exchanged maybe: whose it is now is asked once more
             version, grounds = find(situation, who)
             read.append(version)
             if grounds is not None and grounds.override is not None:
