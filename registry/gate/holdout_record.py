@@ -6,7 +6,7 @@ Whoever trained wrote it, with whatever program: it is read as somebody else's w
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from slipway.registry.rows import row_ids
 
 Ids = npt.NDArray[np.uint64]
 MOST_VALUES = 200_000_000
+MOST_ID_BYTES = 800_000_000  # of a hundred million rows
 UNREADABLE = (BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError)
 
 
@@ -96,6 +97,7 @@ def read_holdout(folder: Path | None) -> HoldoutRecord | None:
         return None
     try:
         document = _Document.model_validate_json((folder / "holdout.json").read_bytes())
+        _require_few_bytes(folder / "row_ids.npz")
         with np.load(folder / "row_ids.npz") as ids:
             train_ids, holdout_ids = _ids(ids["train"]), _ids(ids["holdout"])
     except ValidationError as error:
@@ -123,6 +125,14 @@ def _require_bounded(path: Path) -> None:
         raise ValueError(
             f"{shape.num_rows:,} rows of {shape.num_columns} columns, and {MOST_VALUES:,} values are the most"
         )
+
+
+def _require_few_bytes(path: Path) -> None:
+    """A few bytes of a zip file may stand for any number of zeros; a member is read no further than it says here."""
+    with ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > MOST_ID_BYTES:
+        raise ValueError(f"row_ids.npz unpacks to {unpacked:,} bytes, and {MOST_ID_BYTES:,} are the most")
 
 
 def _ids(found: npt.NDArray[Any]) -> Ids:

@@ -75,6 +75,14 @@ def bomb(path: Path) -> None:
     assert path.stat().st_size < 1_000_000
 
 
+def large(path: Path) -> None:
+    """Have a zip file say of a member that it unpacks to more than any memory holds."""
+    content = bytearray(path.read_bytes())
+    size = content.index(b"PK\x01\x02") + 24
+    content[size : size + 4] = (2**31).to_bytes(4, "little")
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -98,6 +106,7 @@ def bomb(path: Path) -> None:
         ids(train=np.array([[1]], dtype=np.uint64), holdout=IDS),
         lambda folder: (folder / "row_ids.npz").write_bytes(b"PK"),
         lambda folder: (folder / "row_ids.npz").unlink(),
+        lambda folder: large(folder / "row_ids.npz"),
         lambda folder: (folder / "rows.parquet").write_bytes(b"xx"),
         rows(pd.DataFrame({"x": [1.0]})),
         rows(pd.DataFrame({"y": [1.0]})),
@@ -114,3 +123,10 @@ def test_what_is_none_is_refused_with_what_to_do(folder: Path, harm: Callable[[P
     with pytest.raises(InvalidInput, match="what the run says of its held-out rows cannot be read") as caught:
         all_of(folder)
     assert caught.value.hint is not None
+
+
+def test_the_size_is_asked_before_anything_is_unpacked(folder: Path):
+    """What it says of itself bounds what is read of it."""
+    large(folder / "row_ids.npz")
+    with pytest.raises(InvalidInput, match="unpacks to 2,147,48"):
+        read_holdout(folder)
