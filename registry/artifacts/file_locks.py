@@ -53,7 +53,7 @@ def _held(path: Path, mode: int, wait_s: float) -> Iterator[None]:
 def _taken(path: Path, mode: int, deadline: float) -> int | None:
     """Return the locked file's descriptor, or `None` when the deadline passed."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # as the umask has it: a group may share a database
         locked = False
         try:
             locked = _lock_by(file, mode, deadline) and _is_still(path, file)

@@ -93,7 +93,6 @@ class LedgerDecisions:
         """Approve a version for a stage; its author cannot."""
         why = self.who(reason)
         stage = find_stage(stage, self._stages(ref.model))
-        self.may(Role.APPROVE, ref.model, stage)
 
         def event(situation: Situation) -> Event:
             self.may(Role.APPROVE, ref.model, stage)
@@ -218,11 +217,10 @@ class LedgerDecisions:
     def _promote(
         self, model: str, stage: str, reason: str, find: Callable[[Situation, Who], Promoting], *, dry_run: bool
     ) -> Receipt:
-        self.may(Role.PROMOTE, model, stage)
         who, read = self.who(reason), list[Version]()
 
         def decision(situation: Situation) -> Event | None:
-            self.may(Role.PROMOTE, model, stage)  # names were exchanged maybe: whose it is now is asked once more
+            self.may(Role.PROMOTE, model, stage)
             version, grounds = find(situation, who)
             read.append(version)
             if grounds is not None and grounds.override is not None:

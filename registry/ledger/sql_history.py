@@ -5,12 +5,11 @@ through. No transaction is open longer than one statement, so that MLflow can be
 Its tables are made by `slipway.registry.ledger.sql_migrate`, which imports Alembic; reading does not.
 """
 
-import fcntl
 import hashlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
+from slipway.registry.artifacts.file_locks import held_alone
 from slipway.registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from slipway.registry.ledger.chain import HEAD_TAG, NO_HEAD, Head, Record, parse_head, record_of
 from slipway.registry.ledger.events import Event, first_hash
@@ -185,17 +185,12 @@ class SqlHistory:
     @contextmanager
     def _file_lock(self, key: int) -> Iterator[None]:
         path = Path(f"{self._url.database}.slipway-{key & (2**64 - 1):016x}.lock")
-        with path.open("w") as file:
-
-            def take() -> bool:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return False
-                return True
-
-            _wait_for_lock(take)
-            yield  # closing the file frees the lock, and so does the end of the process
+        with ExitStack() as held:
+            try:
+                held.enter_context(held_alone(path, wait_s=LOCK_WITHIN_S))
+            except Unavailable as error:
+                raise _model_locked() from error
+            yield
 
     @contextmanager
     def _advisory_lock(self, key: int, model_uid: str) -> Iterator[None]:
@@ -310,12 +305,13 @@ def _wait_for_lock(take: Callable[[], bool]) -> None:
     deadline = time.monotonic() + LOCK_WITHIN_S
     while not take():
         if time.monotonic() > deadline:
-            raise Unavailable(
-                f"somebody else has been changing this model for {LOCK_WITHIN_S:.0f} s",
-                code="model-locked",
-                hint="retry",
-            )
+            raise _model_locked()
         time.sleep(LOCK_LOOK_EVERY_S)
+
+
+def _model_locked() -> Unavailable:
+    said = f"somebody else has been changing this model for {LOCK_WITHIN_S:.0f} s"
+    return Unavailable(said, code="model-locked", hint="retry")
 
 
 def _overtaken(event: Event, newer: tuple[Record, ...]) -> Conflict:

@@ -3,7 +3,6 @@
 MLflow's own application with authentication is taken as it is, and asked who somebody is and what they may do.
 """
 
-import fcntl
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +15,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server import auth
 
+from slipway.registry.artifacts.file_locks import held_alone
 from slipway.registry.artifacts.mlflow_errors import translated
 from slipway.registry.errors import NotApproved
 from slipway.registry.server.mlflow_app import OpenAccess, keeper, with_slipway
 from slipway.registry.text import can_be_asked_for
 
 USER = "slipway.user"
+MADE_WITHIN_S = 300.0
 
 
 class UserAccess(OpenAccess):
@@ -90,6 +91,5 @@ def create_app() -> FastAPI:
 def _one_at_a_time() -> Iterator[None]:
     """Hold the workers of one server apart while they make its tables of users."""
     name = sha256(auth.auth_config.database_uri.encode()).hexdigest()[:16]
-    with (Path(tempfile.gettempdir()) / f"slipway-auth-{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with held_alone(Path(tempfile.gettempdir()) / f"slipway-auth-{name}.lock", wait_s=MADE_WITHIN_S):
         yield

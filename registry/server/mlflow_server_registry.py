@@ -20,6 +20,7 @@ from slipway.registry.artifacts.mlflow_files import Cached
 from slipway.registry.artifacts.mlflow_location import location_of
 from slipway.registry.errors import NotFound, Unavailable
 from slipway.registry.versions.mlflow_registry import LightClient, MlflowRegistry, require_no_model_around
+from slipway.registry.versions.not_there import no_model_to_see
 
 
 class ServerRegistry(MlflowRegistry):
@@ -34,9 +35,9 @@ class ServerRegistry(MlflowRegistry):
         """Return a local folder with the model's stored files: the store itself where that is local."""
         return super().stored_files(_kept(location_of(model_uri, self._client)))
 
-    def _others(self, name: str) -> str:
-        """Name no others: whoever asks a server may see some of them and not the rest."""
-        return ", or none that you may see"
+    def _unknown(self, name: str) -> NotFound:
+        """Return the error for a name that no model has, naming no others: whoever asks may not see them all."""
+        return no_model_to_see(name)
 
     @translated()
     def run_files(self, run_id: str, path: str) -> Path | None:

@@ -263,7 +263,11 @@ class MlflowRegistry:
         if mine := next((each for each in found if each.name == name), None):
             return mine
         self._refuse_prompt(name)
-        raise no_model(name, [str(other.name) for other in self._models()])
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> NotFound:
+        """Return the error for a name that no model has, with those that there are, for whoever may see them all."""
+        return no_model(name, [str(other.name) for other in self._models()])
 
     def _get_version(self, model: str, number: int) -> ModelVersion | None:
         try:

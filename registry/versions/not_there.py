@@ -18,6 +18,11 @@ def no_model(name: str, known: Iterable[str]) -> NotFound:
     )
 
 
+def no_model_to_see(name: str) -> NotFound:
+    """Return the same for somebody who may see some models and not others."""
+    return NotFound(f"no model '{name}', or none that you may see", code="unknown-model", hint=None)
+
+
 def is_a_prompt(name: str) -> Conflict:
     """Return the error for a name that a prompt has: MLflow keeps both in the same tables."""
     return Conflict(
