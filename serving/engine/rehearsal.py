@@ -20,7 +20,7 @@ from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.protocols.mlflow.forms import compile_decoder
 from slipway.serving.runtimes.mlflow_loaded import ships_code
 from slipway.serving.runtimes.open import open_runner
-from slipway.serving.runtimes.prepare import prepare_runner
+from slipway.serving.runtimes.prepare import prepare_each
 from slipway.serving.runtimes.runner import Runner
 from slipway.serving.slow_lane.mlflow_parsing import judge, stored_model
 
@@ -60,7 +60,7 @@ class Rehearsal:
 
 @contextmanager
 def rehearsal(folder: Path) -> Iterator[tuple[Rehearsal, ...]]:
-    """Prepare and open the model in a folder as the engine would, with and without acceleration, for as long as asked.
+    """Prepare and open the model in a folder in every way in which an engine may, for as long as asked.
 
     None where MLflow's own code answers in the engine, too: other flavors than scikit-learn's, and models that ship
     code.
@@ -74,13 +74,9 @@ def rehearsal(folder: Path) -> Iterator[tuple[Rehearsal, ...]]:
         yield ()
         return
     with tempfile.TemporaryDirectory(prefix="slipway-rehearsal-") as place, ExitStack() as opened:
-        runners: dict[str, Runner] = {}
-        for accelerate in (True, False):
-            into = Path(place, f"accelerate-{accelerate}")
-            report = prepare_runner(folder, into, accelerate=accelerate, rows=None)
-            if report.kind not in runners:
-                runners[report.kind] = open_runner(into, folder)
-                opened.callback(runners[report.kind].close)
+        runners = [open_runner(each, folder) for each in prepare_each(folder, Path(place)).values()]
+        for runner in runners:
+            opened.callback(runner.close)
         # The engine's workers have one thread each; of equally near neighbours, another number of them finds others.
         with threadpool_limits(1):
-            yield tuple(Rehearsal(folder, runner) for runner in runners.values())
+            yield tuple(Rehearsal(folder, runner) for runner in runners)

@@ -5,7 +5,7 @@ holds is taken: `compiled`, `prepared`, `native` for scikit-learn's models over 
 `isolated` for models that ship code.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +48,7 @@ from slipway.serving.runtimes.verification.measure import UNKNOWN_S, median_s, r
 from slipway.serving.runtimes.verification.verify import verify
 
 PROFILE = Path("extra_files") / "profile.json"
+COMPILED, PREPARED = OURS = ("compiled", "prepared")  # the kinds of our own, the fastest first
 MOST_ROWS = 20_000
 SEED = 20_260_101
 
@@ -74,6 +75,22 @@ def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd
     NotApproved, InvalidInput, NotFound, Unavailable
         The model cannot be loaded, or fails on its own input example.
     """
+    return _prepare(model_folder, into, kinds=OURS if accelerate else (), rows=rows)
+
+
+def prepare_each(model_folder: Path, into: Path) -> Mapping[str, Path]:
+    """Prepare every runner that an engine may choose, whatever rows it has to verify with: kind → where it lies.
+
+    Rows may speak against a compiled runner, and then a prepared one is tried; raises as `prepare_runner` does.
+    """
+    found: dict[str, Path] = {}
+    for kinds in (OURS, (PREPARED,), ()):
+        place = into / f"of-{len(kinds)}-kinds"
+        found.setdefault(_prepare(model_folder, place, kinds=kinds, rows=None).kind, place)
+    return found
+
+
+def _prepare(model_folder: Path, into: Path, *, kinds: Sequence[str], rows: pd.DataFrame | None) -> RunnerReport:
     place = _Place(model_folder, into, other_libraries(model_folder))
     if ships_code(model_folder):
         return _prepare_isolated(place)
@@ -82,11 +99,11 @@ def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd
     # One thread: on a busy machine, the threads of histogram gradient boosting wait for each other a hundred times
     # longer than they work.
     with threadpool_limits(1):
-        return _prepare_loaded(loaded, place, before, accelerate=accelerate, rows=rows)
+        return _prepare_loaded(loaded, place, before, kinds=kinds, rows=rows)
 
 
 def _prepare_loaded(
-    loaded: LoadedByMlflow, place: _Place, before: int, *, accelerate: bool, rows: pd.DataFrame | None
+    loaded: LoadedByMlflow, place: _Place, before: int, *, kinds: Sequence[str], rows: pd.DataFrame | None
 ) -> RunnerReport:
     answer_example(loaded.model, loaded.example)
     grown = max(resident_bytes() - before, size_bytes(place.model_folder))
@@ -95,16 +112,16 @@ def _prepare_loaded(
         reason = no_flavor if loaded.fitted is None else "its signature is not one of columns with names"
         return _prepare_mlflow(loaded, place, kind="pyfunc", reason=reason, grown=grown)
     attempts = _Attempts(loaded, loaded.columns, place, rows)
-    against = _against(loaded, accelerate=accelerate)
-    found = None if against else attempts.best()
+    against = _against(loaded, kinds)
+    found = None if against else attempts.best(kinds)
     if found:
         return found
     reason = against or "; ".join(attempts.reasons)
     return _prepare_mlflow(loaded, place, kind="native", reason=reason, grown=grown)
 
 
-def _against(loaded: LoadedByMlflow, *, accelerate: bool) -> str | None:
-    if not accelerate:
+def _against(loaded: LoadedByMlflow, kinds: Sequence[str]) -> str | None:
+    if not kinds:
         return "acceleration is off"
     return "its signature declares parameters, which MLflow's code validates" if loaded.has_params else None
 
@@ -117,8 +134,8 @@ class _Attempts:
         self._original = MlflowRunner(_report("native", "", loaded.methods), loaded.model, columns)
         self.reasons: list[str] = []
 
-    def best(self) -> RunnerReport | None:
-        """Return the report of the first kind that holds, its files being written; `None` where none does."""
+    def best(self, kinds: Sequence[str]) -> RunnerReport | None:
+        """Return the report of the first of the kinds that holds, its files being written; `None` where none does."""
         prepared = self._tried("compiled", lambda: read_preparation(self._loaded.fitted, self._columns.fields))
         if prepared is None:
             return None
@@ -126,7 +143,7 @@ class _Attempts:
         hard = self._tried("verified", lambda: self._hard_rows(prepared, parts))
         if hard is None:
             return None
-        if parts is not None:
+        if parts is not None and COMPILED in kinds:
             found = self._tried("compiled", lambda: self._verified(compiled(self._loaded, prepared, parts), hard))
             if found:
                 return found

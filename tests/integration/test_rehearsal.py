@@ -123,7 +123,7 @@ def answering_otherwise(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
     monkeypatch.setattr(prepare, "verify", lambda *_: Verified(rows=1, differing=0))
 
 
-@pytest.mark.parametrize(("by", "shown"), [(1e3, "1, 1, 1"), (1e-3, r"\[0\.")])
+@pytest.mark.parametrize(("by", "shown"), [(1e3, "1, 1, 1"), (1e-3, r"\[[01]\.")])
 def test_an_engine_that_would_answer_otherwise_is_found_out(
     by: float, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -211,3 +211,10 @@ def test_what_the_engine_could_not_serve_is_said(tmp_path: Path):
     document.write_text('{"columns": ["x", "z"], "data": [[0.0, 0.0]]}')
     with pytest.raises(WrongAnswers, match="the engine could not serve m/2: the model fails on its own input example"):
         asked(folder, DOUBLES)
+
+
+def test_every_runner_is_asked_that_an_engine_may_choose(tmp_path: Path):
+    """Rows that only its run has may speak against the compiled one, and then another is tried."""
+    folder = saved(LogisticRegression().fit(DOUBLES, LABELS), tmp_path, DOUBLES[:2])
+    with rehearsal(folder) as runners:
+        assert [each.kind for each in runners] == ["compiled", "prepared", "native"]

@@ -18,7 +18,7 @@ from slipway.registry.gate.verdict import Finding, Outcome
 
 Scores = npt.NDArray[np.float64]
 SUM_WITHIN = 1e-3
-ALONE, SHUFFLED, OF_ANY_SIZE, PARTS = 20, 500, 20, 20
+ALONE, SHUFFLED, OF_ANY_SIZE, PARTS, SORTED = 20, 500, 10, 20, 4
 MOST_REHEARSED = 20_000
 CALLED_EACH = 2  # of the requests; MLflow's reading of one takes longer than most models' answer
 ROUNDED = 1e-5  # sums of another number of rows are rounded otherwise
@@ -157,7 +157,7 @@ def require_alike_alone(tools: Tools, folder: Path, features: pd.DataFrame, give
 
 def _require_alike_alone(stored: Model, taken: pd.DataFrame, given: Said, version: str) -> None:
     answers = False
-    for place, some in enumerate(_requests(len(taken))):
+    for place, some in enumerate(_requests(taken)):
         again = _said(stored, stored.fitting(taken.iloc[some]), version)
         pairs = [(given.labels, again.labels), (given.scores, again.scores)]
         called = None if place % CALLED_EACH else stored.called(taken.iloc[some])
@@ -197,7 +197,7 @@ def require_alike_in_engine(tools: Tools, folder: Path, features: pd.DataFrame, 
 def _rehearse(engine: Rehearsing, features: pd.DataFrame, method: str, wanted: npt.NDArray[Any], version: str) -> None:
     """Ask for the rows in requests of every size, and refuse another answer than is wanted, or none at all."""
     own, answers = None if method == MEASURED[0] else method, 0
-    for places in (np.arange(len(features)), *_requests(len(features))):
+    for places in (np.arange(len(features)), *_requests(features)):
         answered = engine.answer(request_of(features.iloc[places], method=own).encode())
         if answered is None:
             continue
@@ -221,13 +221,25 @@ def _by_method(given: Said, engine: Rehearsing) -> Iterator[tuple[str, npt.NDArr
         yield MEASURED[1], given.scores
 
 
-def _requests(n: int) -> Iterator[npt.NDArray[np.int_]]:
-    """Yield the places of n rows that are asked about together: some alone, and some in requests of every size."""
-    rng = np.random.default_rng()
+def _requests(rows: pd.DataFrame) -> Iterator[npt.NDArray[np.int_]]:
+    """Yield the places of rows that are asked about together.
+
+    Some are alone, some in requests of any size and of the usual ones, some as they stand in their file or sorted.
+    """
+    rng, n = np.random.default_rng(), len(rows)
     places = rng.permutation(n)
-    sizes = np.exp(rng.uniform(0, np.log(n), OF_ANY_SIZE)).astype(int)
-    alone = (places[i : i + 1] for i in range(min(ALONE, n)))
-    yield from (places[:SHUFFLED], *alone, *(places[:k] for k in sizes))
+    usual = (2 ** np.arange(1, np.log2(n))).astype(int)
+    sizes = (*np.exp(rng.uniform(0, np.log(n), OF_ANY_SIZE)).astype(int), *usual)
+    some = places[:SHUFFLED]
+    by_columns = (_values(rows[name].iloc[some]) for name in rng.permutation(rows.columns)[:SORTED])
+    yield from (some, *(places[i : i + 1] for i in range(min(ALONE, n))), *(places[:k] for k in sizes))
+    yield from (np.arange(len(some)), *(some[np.argsort(values, stable=True)] for values in by_columns))
+
+
+def _values(column: pd.Series) -> npt.NDArray[Any]:
+    """Return values that can be sorted."""
+    is_number = pd.api.types.is_numeric_dtype(column)
+    return column.to_numpy() if is_number else np.array([repr(value) for value in column])
 
 
 def require_known_labels(given: Said, version: str) -> None:

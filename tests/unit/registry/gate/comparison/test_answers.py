@@ -181,3 +181,19 @@ def test_several_threads_are_asked_in_parts_as_well():
         tools = replace(NO_TOOLS, load=lambda folder, wrong=is_wrong: OfSize(wrong))
         found = said_by_threads(tools, Path("m"), rows, version="m/2")
         assert [len(each.labels) for each in found] == answers * [5000]
+
+
+def test_requests_are_sorted_as_well():
+    """Rows often come in the order of a column."""
+
+    class OfOrder(OfSize):
+        def predict(self, features: pd.DataFrame):
+            is_sorted = len(features) > 8 and features["x"].is_monotonic_increasing
+            return features["x"].to_numpy() * (-1 if is_sorted else 1)
+
+    values = np.random.default_rng(0).permutation(np.linspace(1, 2, 500))
+    rows = pd.DataFrame({"word": np.where(values > 1.5, "a", None), "x": values})
+    tools = replace(NO_TOOLS, load=lambda folder: OfOrder(None))
+    given = said(tools, Path("m"), rows, version="m/2")
+    with pytest.raises(WrongAnswers, match="in another order"):
+        require_alike_alone(tools, Path("m"), rows, given, version="m/2")
