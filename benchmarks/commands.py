@@ -58,11 +58,16 @@ def _prepare(folder: Path) -> None:
     (folder / "anything.yaml").write_text(ANYTHING_GOES)
     for model in (MOVED, JUDGED):
         for _ in "12":
-            words = ("--data", f"sklearn:{model}", "--target", "target", "--model", model, "--estimator", "knn")
-            python("-m", "slipway", "train", *words, folder=folder)
+            python(*train(model), folder=folder)
     for version in (f"{MOVED}/1", f"{MOVED}/2", f"{JUDGED}/1"):
         words = ("promote", version, "--to", "production", "--reason", "bench")
         python("-m", "slipway", *words, folder=folder, SLIPWAY_REGISTRY__POLICY="anything.yaml")
+
+
+def train(model: str) -> tuple[str, ...]:
+    """Return the words that train a nearest-neighbours model on the dataset of its name."""
+    words = ("--data", f"sklearn:{model}", "--target", "target", "--model", model, "--estimator", "knn")
+    return ("-m", "slipway", "train", *words)
 
 
 def _rollback_to(number: str) -> tuple[str, ...]:

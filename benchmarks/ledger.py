@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from benchmarks.commands import TRAIN
+from benchmarks.commands import train
 from benchmarks.measure import ROOT, beside, markdown_table, median_seconds_side_by_side, python
 from slipway.registry.ledger.chain import record_of
 from slipway.registry.ledger.events import Event, EventKind, first_hash
@@ -48,7 +48,7 @@ def run() -> str:
 def _commands(folder: Path) -> str:
     folder.mkdir()
     for _ in range(2):
-        python(*TRAIN, folder=folder)
+        python(*train("iris"), folder=folder)
     calls = {
         "import mlflow": ("-c", "import mlflow"),
         "slipway history iris": ("-m", "slipway", "history", "iris"),
