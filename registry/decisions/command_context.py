@@ -20,10 +20,9 @@ class CommandContext:
 
     `serve` returns what `slipway.registry.gate.evidence.Served` says; `read_rows` a frame and its content digest.
     `decisions` opens the decisions of the ledger here or of a server, `status` tells what is in its stages without all
-    that decisions need, `history` opens it for reading, without its
-    tables being made. `identity` returns which identity in that history a model's name means now. `serving_cache`
-    returns where the engine's cache is and how many bytes it may hold. All are functions of a module, and import what
-    they need when they are called.
+    that decisions need, `history` opens it for reading, without its tables being made. `identity` returns which
+    identity in that history a model's name means now. `serving_cache` returns where the engine's cache is and how many
+    bytes it may hold. All are functions of a module, and import what they need when they are called.
     """
 
     serve: Callable[..., Any]

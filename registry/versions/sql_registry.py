@@ -1,6 +1,6 @@
 """The door to MLflow's own tables (3.17) for commands that only read: MLflow is not imported, which takes two seconds.
 
-What it answers is held against MLflow's own answers by tests/contract/test_model_registry.py. Tables of another
+What it answers is held against MLflow's own answers by tests/contract/test_sql_registry.py. Tables of another
 revision than the one that was read for this are left to MLflow.
 """
 
@@ -23,7 +23,7 @@ from slipway.registry.version import Version, VersionRef
 from slipway.registry.versions.not_there import aliased, is_a_prompt, no_model, no_version
 
 MLFLOW_REVISION = "dc11669786a5"
-IDS_AT_ONCE = 1000  # of names and numbers in one statement; SQLite takes 32,766
+IDS_AT_ONCE = 1000  # of runs in one statement; SQLite takes 32,766
 DELETED = "Deleted_Internal"
 ACTIVE = "active"
 NOBODY = ("", "unknown")  # what MLflow's clients say where nobody is named
@@ -63,7 +63,6 @@ class SqlRegistry:
     def __init__(self, registry_url: str, runs_url: str, *, whole: Callable[[], ModelRegistry]) -> None:
         self._url, self._runs_url = sa.make_url(registry_url), sa.make_url(runs_url)
         self._engine, self._runs_engine = existing_engine(self._url), existing_engine(self._runs_url)
-
         self._whole = cache(whole)
 
     def __getattr__(self, name: str) -> Any:

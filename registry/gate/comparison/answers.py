@@ -92,8 +92,8 @@ def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) ->
 def said_by_threads(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) -> tuple[Said, ...]:
     """Return what `said` does, by one thread as in the engine; and what as many as MLflow's own server takes say else.
 
-    Of equally near neighbours scikit-learn keeps those that are found first; how it shares the work among threads hangs
-    on how many rows there are, so that they are asked about all rows at once, and in parts.
+    Of equally near neighbours scikit-learn keeps those that are found first; how it shares the work among threads
+    depends on how many rows there are, so that they are asked about all rows at once, and in parts.
     """
     stored = tools.load(str(folder))
     with threadpool_limits(1):

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from slipway.registry.gate.comparison.answers import (
+    MEASURED,
     CannotCompare,
     Said,
     WrongAnswers,
@@ -29,7 +30,6 @@ from slipway.registry.policy.policy import ChampionRule, SlicesRule
 from slipway.registry.signature import stored_signature
 
 CLASSIFICATION = "classification"
-PREDICT = "predict"
 TASKS = (CLASSIFICATION, "regression")
 FEWEST_CLAIMED = 5
 BY_CHANCE = 0.001
@@ -247,7 +247,7 @@ def _require_one_order(names: tuple[str, str], champion: Said, candidate: Said) 
     """Refuse to compare by name what callers of probabilities tell apart by place."""
     theirs, ours = champion.classes, candidate.classes
     are_the_same = theirs != ours and set(theirs) == set(ours)
-    are_told_by_place = champion.method != PREDICT and ours[: len(theirs)] != theirs
+    are_told_by_place = champion.method != MEASURED[0] and ours[: len(theirs)] != theirs
     if are_the_same or are_told_by_place:
         shown, other = (", ".join(map(str, each)) for each in (theirs, ours))
         raise CannotCompare(
