@@ -24,17 +24,22 @@ from slipway.registry.standard_output import DOCUMENTS
 from slipway.registry.text import one_line
 
 EXIT_CODES = {"verdict-fail": 3, "verdict-inconclusive": 4, "verdict-error": 4}
+HELP = {"-h", "--help"}
 # Importing MLflow and its SQL store makes very many objects and next to no garbage: at Python's own 700 the collector
 # looks through them again and again.
 COLLECT_AFTER_OBJECTS = 10_000
 
 
 class LazyCommand(NamedTuple):
-    """Where a command lives, and its one line of help, known without importing it."""
+    """Where a command lives, and its one line of help, known without importing it.
+
+    One that `judges` models does so in processes of a server that imports as much as the command itself.
+    """
 
     module: str
     attribute: str
     help: str
+    judges: bool = False
 
 
 COMMANDS: dict[str, LazyCommand] = {
@@ -60,6 +65,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "slipway.registry.decisions.gate_commands",
         "gate",
         "Make the checks that the policy asks for, and move nothing.",
+        judges=True,
     ),
     "approve": LazyCommand(
         "slipway.registry.decisions.gate_commands",
@@ -67,7 +73,10 @@ COMMANDS: dict[str, LazyCommand] = {
         "Approve a version for a stage, as it is and under the policy as it is.",
     ),
     "promote": LazyCommand(
-        "slipway.registry.decisions.gate_commands", "promote", "Move a version into a stage, if the gate lets it."
+        "slipway.registry.decisions.gate_commands",
+        "promote",
+        "Move a version into a stage, if the gate lets it.",
+        judges=True,
     ),
     "rollback": LazyCommand(
         "slipway.registry.decisions.stage_commands", "rollback", "Put back the version that was in production before."
@@ -173,6 +182,15 @@ class LazyGroup(click.Group):
         """Return the commands in the order of the lifecycle."""
         return list(COMMANDS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called; what it will judge in imports beside it, on another processor."""
+        name, *words = args
+        if name in COMMANDS and COMMANDS[name].judges and not HELP.intersection(words):
+            call("slipway.registry.gate.check_server", "warm_up")
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of the command and return it; `None` for an unknown name."""
         if cmd_name not in COMMANDS:
@@ -187,7 +205,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": sorted(HELP)})
 @click.version_option(__version__, prog_name="slipway")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(debug: bool) -> None:

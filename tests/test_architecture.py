@@ -28,7 +28,7 @@ VENDOR_DOORS = {
     "prometheus_client": r"metrics",
     "grpc": r"grpc(_\w+)?",
     "jwt": r"jwt_\w+",
-    "skops": r"skops_\w+|sklearn_\w+|prepare(_process)?",
+    "skops": r"skops_\w+|sklearn_\w+|acceleration|prepare_process",
     "onnx": r"contents|compile_trees",
     "onnxruntime": r"trees",
     "pyarrow": r"parquet|file_data|holdout_record",

@@ -15,7 +15,6 @@ from slipway.registry.decisions.rollback import left_by_rollback
 from slipway.registry.decisions.stage_commands import dry_run_option, reason_option, say_notes, tell
 from slipway.registry.decisions.who import Who
 from slipway.registry.decisions.wiring import open_all, who
-from slipway.registry.gate.check_runner import warm_up
 from slipway.registry.gate.gate import Gate, assess, still_valid
 from slipway.registry.gate.gate_wiring import open_gate
 from slipway.registry.gate.grounds import Grounds
@@ -39,7 +38,6 @@ to_option = click.option(
 @click.pass_obj
 def gate(context: CommandContext, version: str, to: str, as_json: bool) -> int:
     """Make the checks that the policy asks for, and move nothing."""
-    warm_up()
     opened, decisions = _opened(context)
     found = opened.ledger.registry.version(parse_ref(version))
     situation = decisions.situation(found.model, opened.ledger)
@@ -78,7 +76,6 @@ def promote(
 ) -> None:
     """Move a version into a stage, if the gate lets it."""
     why = who(reason)
-    warm_up()
     opened, decisions = _opened(context)
     found = opened.ledger.registry.version(parse_ref(version))
     standing = look if dry_run else decisions.situation

@@ -31,6 +31,7 @@ from slipway.registry.gate.grounds import Grounds
 from slipway.registry.gate.verdict import Outcome, Verdict
 from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.events import Event
+from slipway.registry.ledger.identity import name_now
 from slipway.registry.ledger.last_word import require_last_word
 from slipway.registry.ledger.ledger import Ledger, whatever_the_policy
 from slipway.registry.ledger.situation import Situation, require_same
@@ -217,12 +218,12 @@ class LedgerDecisions:
     def _promote(
         self, model: str, stage: str, reason: str, find: Callable[[Situation, Who], Promoting], *, dry_run: bool
     ) -> Receipt:
-        who, read = self.who(reason), list[Version]()
+        who, read = self.who(reason), list[tuple[str, Version]]()
 
         def decision(situation: Situation) -> Event | None:
             self.may(Role.PROMOTE, model, stage)
             version, grounds = find(situation, who)
-            read.append(version)
+            read.append((situation.model_uid, version))
             if grounds is not None and grounds.override is not None:
                 require_reason(grounds.override, "the reason of an override")
                 if grounds.verdict.outcome is not Outcome.PASS:
@@ -231,7 +232,7 @@ class LedgerDecisions:
 
         done = self._act(model, decision, dry_run=dry_run)
         if done.kind is not None and not dry_run:
-            self._require_still_whole(read[-1], stage)
+            self._require_still_whole(*read[-1], stage)
         return done
 
     def rollback(
@@ -314,17 +315,20 @@ class LedgerDecisions:
 
         return self._act(ref.model, decision, dry_run=dry_run)
 
-    def _require_still_whole(self, version: Version, stage: str) -> None:
+    def _require_still_whole(self, model_uid: str, version: Version, stage: str) -> None:
         """Read the files of a version once more after its promotion, and undo that where somebody changed them.
 
-        What passes through a server is kept still meanwhile. Who has keys to the bucket writes past it.
+        What passes through a server is kept still meanwhile. Who has keys to the bucket writes past it. The model is
+        found by its identity: where nobody guards a stage, it may have been renamed since the lock was let go.
         """
-        about = records_about(version, self.ledger)
+        registry, history = self.ledger.registry, self.ledger.history
+        about = history.about(model_uid, version.number)
+        version = replace(version, model=name_now(model_uid, history, registry.model, registry.models))
         try:
-            require_whole(version, about, self.ledger.registry, else_do="promote another version")
+            require_whole(version, about, registry, else_do="promote another version")
         except (Conflict, Corrupt, NotFound) as error:
             who = self.who(cleaned(f"undone: {error.message}", REASON_CHARACTERS))
-            undone = carry_out(version.model, undoing(version, stage, who, self.ledger), self.ledger).event
+            undone = carry_out(version.model, undoing(model_uid, version, stage, who, self.ledger), self.ledger).event
             now = f"{version.model}/{undone.version} is back" if undone and undone.stage else "nothing is there now"
             raise Corrupt(
                 f"{version} was changed while it was promoted to {stage}, which was undone ({now}): {error.message}",

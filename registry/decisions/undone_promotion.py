@@ -38,15 +38,18 @@ def undoing_what_was_changed(situation: Situation, stage: str, ledger: Ledger) -
         said = cleaned(f"undone, since it was not applied before: {error.message}", REASON_CHARACTERS)
         who = Who(actor=decided.actor, authenticated=decided.actor_authenticated, at=datetime.now(UTC), reason=said)
         aliases = {**situation.model.aliases, stage: number}  # as if it were applied: nobody moved it behind the ledger
-        return undoing(version, stage, who, ledger)(replace(situation, model=replace(situation.model, aliases=aliases)))
+        undone = undoing(situation.model_uid, version, stage, who, ledger)
+        return undone(replace(situation, model=replace(situation.model, aliases=aliases)))
     return None
 
 
-def undoing(version: Version, stage: str, why: Who, ledger: Ledger) -> Callable[[Situation], Event | None]:
+def undoing(
+    model_uid: str, version: Version, stage: str, why: Who, ledger: Ledger
+) -> Callable[[Situation], Event | None]:
     """Return the decision to take a version out of a stage: for the one before, if that is whole, else for none."""
 
     def decision(situation: Situation) -> Event | None:
-        if situation.occupant(stage) != version.number:
+        if (situation.model_uid, situation.occupant(stage)) != (model_uid, version.number):
             return None
         before = situation.state.before(stage)
         if before is not None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from slipway.registry.engines.heartbeats import Heartbeat
 from slipway.registry.errors import Conflict, NotFound
-from slipway.registry.ledger.identity import last_known_by, name_now
+from slipway.registry.ledger.identity import last_known_by, name_now, uid_of
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.registered_model import RegisteredModel
 
@@ -38,7 +38,7 @@ def _name(beat: Heartbeat, has_it: RegisteredModel | None, ledger: Ledger) -> st
     uid = last_known_by(beat.model, uids, ledger.history)
     name = name_now(uid, ledger.history, ledger.registry.model, ledger.registry.models)
     there = _model(name, ledger)
-    is_it = there is not None and uid.startswith(f"{there.workspace}/{there.created_ms}/")
+    is_it = there is not None and uid_of(there, ledger.history, ledger.registry.model) == uid
     return name if is_it else beat.model  # it was deleted, or is of another workspace
 
 

@@ -1,15 +1,14 @@
 """How checks are made: each in a process of its own with a time limit, as many at once as there are processors.
 
-The processes come from a server that has imported the heavy libraries once and has no threads, so that starting one is
-cheap and native code is safe after the fork. Each process is confined (`slipway.registry.gate.confinement`) before it
-reads what it is to check, and answers in JSON: to unpickle what came out of a process that loaded a model would be to
-load it here. A check that raises, dies, takes too long, too much memory or too many processes is an ERROR. Both ends of
-the pipe are in this module, since each relies on how the other ends.
+The processes come from a server of their own (`slipway.registry.gate.check_server`). Each is confined
+(`slipway.registry.gate.confinement`) before it reads what it is to check, and answers in JSON: to unpickle what came
+out of a process that loaded a model would be to load it here. A check that raises, dies, takes too long, too much
+memory or too many processes is an ERROR. Both ends of the pipe are in this module, since each relies on how the other
+ends.
 """
 
 import contextlib
 import json
-import multiprocessing
 import os
 import pickle
 import resource
@@ -24,12 +23,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from slipway.registry.errors import SlipwayError
+from slipway.registry.gate.check_server import CONTEXT, warm_up
 from slipway.registry.gate.confinement import (
     begin_processes_anew,
     bound_files,
@@ -53,15 +52,6 @@ from slipway.registry.gate.process_family import (
 from slipway.registry.gate.verdict import Finding, Outcome, finding_from
 from slipway.registry.policy.policy import Rule
 
-PRELOADED = [
-    "slipway.registry.gate.safety.skops_untrusted_types",
-    "slipway.registry.gate.mlflow_model",
-    "slipway.registry.gate.checks.artifact",
-    "slipway.registry.gate.checks.champion",
-    "slipway.registry.gate.checks.contract",
-    "slipway.registry.gate.checks.slices",
-    "sklearn.ensemble",
-]
 STOP_WITHIN_S = 15.0
 LOOK_EVERY_S = 0.1
 MEGABYTE = 1_000_000
@@ -69,7 +59,6 @@ ANSWER_AT_MOST_BYTES = 64 * MEGABYTE
 SAID_CHARACTERS = 500
 GO_ON = b"go on"
 SIGNALS_AT_ONCE = 100
-CONTEXT = multiprocessing.get_context("forkserver")
 
 Check = Callable[[Evidence, Any], Sequence[Finding]]
 
@@ -119,21 +108,6 @@ class RunningCheck:
     def said(self) -> Path:
         """Return the file with what it prints."""
         return _said(self.home)
-
-
-def warm_up() -> None:
-    """Start the server that checks come from, so that it imports while the evidence is gathered.
-
-    It never has the variables of this process: what they were can be read in /proc and in the memory of every process
-    that was forked from it.
-    """
-    CONTEXT.set_forkserver_preload(PRELOADED)
-    ours = dict(os.environ)
-    take_environment(environment_for_checks(ours, (), Path(tempfile.gettempdir())))
-    try:
-        ensure_running()
-    finally:
-        take_environment(ours)
 
 
 def run_checks(jobs: Sequence[CheckJob]) -> list[Finding]:

@@ -149,6 +149,9 @@ class Rehearsing(Protocol):
     def answer(self, body: bytes) -> Any:
         """Return what callers get for a JSON body; `None` where they are refused."""
 
+    def is_chosen(self, held_out: pd.DataFrame | None) -> bool:
+        """Return whether an engine may choose it, which verifies with the version's held-out rows; takes long."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:

@@ -18,6 +18,7 @@ from slipway.registry.errors import InvalidInput
 from slipway.registry.rows import row_ids
 
 Ids = npt.NDArray[np.uint64]
+ROWS = "rows.parquet"
 MOST_VALUES = 200_000_000
 MOST_ID_BYTES = 800_000_000  # of a hundred million rows
 UNREADABLE = (BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError)
@@ -68,7 +69,7 @@ class HoldoutRecord:
             They are no table with the target and the columns that the record names, or not the rows that it names:
             a part of them would show whatever its author likes.
         """
-        path = self.folder / "rows.parquet"
+        path = self.folder / ROWS
         if not path.is_file():
             return None
         try:
@@ -83,6 +84,12 @@ class HoldoutRecord:
         if not np.array_equal(named, np.unique(self.holdout_ids)):
             raise _unreadable("rows.parquet holds other rows than row_ids.npz names")
         return rows
+
+
+def rows_as_stored(folder: Path | None) -> pd.DataFrame | None:
+    """Return the rows that are stored in a run's `holdout/`, compared with nothing; `None` where there are none."""
+    path = folder / ROWS if folder else None
+    return pd.read_parquet(path) if path and path.is_file() else None
 
 
 def read_holdout(folder: Path | None) -> HoldoutRecord | None:

@@ -52,3 +52,9 @@ class History(Protocol):
 
         Raises Unavailable when somebody else holds it for half a minute.
         """
+
+
+def leads_to(head: Head, model_uid: str, history: History) -> bool:
+    """Return whether a model's chain has a head that was noted: then it is this model's, whatever its name is."""
+    record = next(history.walk(model_uid, after_seq=head.seq - 1), None)
+    return record is not None and record.head == head

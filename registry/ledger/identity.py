@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from slipway.registry.errors import Conflict, InvalidInput, NotFound
-from slipway.registry.ledger.chain import HEAD_TAG
-from slipway.registry.ledger.history import History
+from slipway.registry.ledger.chain import HEAD_TAG, Head, parse_head
+from slipway.registry.ledger.history import History, leads_to
 from slipway.registry.nearest import did_you_mean
 from slipway.registry.registered_model import RegisteredModel
 from slipway.registry.text import require_name
@@ -21,19 +21,35 @@ UID_CHARACTERS = 600  # the ledger's column
 def uid_of(model: RegisteredModel, history: History, find: Callable[[str], RegisteredModel]) -> str:
     """Return the model's identity: the one that the ledger knows it by, or a new one.
 
-    Two that were registered in the same millisecond are not one that was renamed. A model keeps its tags when it is
-    renamed, so one that does not note the head of a chain is new; and known by another name it is only when no model
-    has that name and creation time now. `find` returns the model that has a name, or raises.
+    A model keeps its tags when it is renamed, so the chain that leads to the head which it notes is its own, whoever
+    had its name before and was registered in the same millisecond; one that notes none is new. Only where no chain
+    leads there, since the ledger was cut or the tag written over, names have to tell: the model's own, or one that no
+    model of that creation time has now. `find` returns the model that has a name, or raises.
     """
     prefix = f"{model.workspace}/{model.created_ms}/"
     mine = f"{prefix}{model.name}"
-    if HEAD_TAG not in model.tags or history.head(mine) is not None:
+    if HEAD_TAG not in model.tags:
+        return mine
+    noted = _noted(model)
+    if noted and leads_to(noted, mine, history):
+        return mine
+    known = history.model_uids(prefix=prefix)
+    if noted and (own := next((uid for uid in known if leads_to(noted, uid, history)), None)):
+        return own
+    if mine in known:
         return mine
     if under_this_name := history.model_uids(prefix=prefix, model=model.name):
         return under_this_name[0]
-    known = history.model_uids(prefix=prefix)
     renamed = [uid for uid in known if not _is_there(uid.removeprefix(prefix), model.created_ms, find)]
     return renamed[0] if len(renamed) == 1 else mine
+
+
+def _noted(model: RegisteredModel) -> Head | None:
+    """Return the head of its chain that a model notes; `None` where what it notes is none."""
+    try:
+        return parse_head(model.tags[HEAD_TAG])
+    except InvalidInput:
+        return None
 
 
 def name_now(
@@ -49,7 +65,7 @@ def name_now(
     """
     _, created, first = model_uid.split("/", 2)
     last = history.name_of(model_uid) or first
-    if _is_there(last, int(created), find):
+    if _is_there(last, int(created), find) and uid_of(find(last), history, find) == model_uid:
         return last
     born_then = (each for each in models() if each.created_ms == int(created))
     return next((each.name for each in born_then if uid_of(each, history, find) == model_uid), last)

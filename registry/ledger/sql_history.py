@@ -21,6 +21,7 @@ from slipway.registry.artifacts.file_locks import held_alone
 from slipway.registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from slipway.registry.ledger.chain import HEAD_TAG, NO_HEAD, Head, Record, parse_head, record_of
 from slipway.registry.ledger.events import Event, first_hash
+from slipway.registry.ledger.history import leads_to
 from slipway.registry.ledger.model_state import MOVES
 from slipway.registry.ledger.sql_tables import APPLIED, EVENTS, REVISION, VERSION
 from slipway.registry.sql_connection import CONNECT, NEVER_IDLE, existing_engine, may_be_asked
@@ -128,16 +129,18 @@ class SqlHistory:
     def anchors(self, model_uid: str) -> tuple[Head, ...]:
         """Return the head that a tag of the registered model notes, where MLflow's tables are in the same database."""
         workspace, created_ms, name = model_uid.split("/", 2)
-        mine = {"key": HEAD_TAG, "workspace": workspace, "created_ms": int(created_ms)}
+        born_then = {"key": HEAD_TAG, "workspace": workspace, "created_ms": int(created_ms)}
         with self.connected() as connection:
             if not sa.inspect(connection).has_table("registered_model_tags"):
                 return ()
-            noted = {str(row.name): _noted_head(row.value) for row in connection.execute(NOTED_HEADS, mine)}
-        if name in noted:
-            return (noted[name],)
-        prefix = f"{workspace}/{created_ms}/"  # renamed since; others of the same millisecond are known by themselves
-        others = {uid.removeprefix(prefix) for uid in self.model_uids(prefix=prefix)}
-        return tuple(head for known_as, head in noted.items() if known_as not in others)
+            noted = {str(row.name): _noted_head(row.value) for row in connection.execute(NOTED_HEADS, born_then)}
+        prefix = f"{workspace}/{created_ms}/"  # others of the same millisecond, whoever has which name now
+        others = [uid for uid in self.model_uids(prefix=prefix) if uid != model_uid]
+        mine = {known: head for known, head in noted.items() if not any(leads_to(head, uid, self) for uid in others)}
+        if name in mine:
+            return (mine[name],)
+        first_names = {uid.removeprefix(prefix) for uid in others}
+        return tuple(head for known, head in mine.items() if known not in first_names)
 
     def model_uids(self, *, prefix: str = "", model: str | None = None) -> tuple[str, ...]:
         """Return the identities that begin with a text and were once known by a name, in their order."""

@@ -218,12 +218,18 @@ class ContractRule(Rule):
 
 
 class ServableRule(Rule):
-    """It can be served, and answers within budgets as the model itself does."""
+    """It can be served, and answers within budgets as the model itself does.
 
+    `server` is what serves it: Slipway's engine as `slipway serve` runs it, or MLflow's scoring server.
+    """
+
+    server: Literal["engine", "mlflow"] = "engine"
     requests: int = Field(default=20, ge=1, le=100_000)
     p99_ms: float = Field(default=1000, gt=0, le=1000 * DAY_S)
     memory_mb: float = Field(default=4096, gt=0, le=MOST_MB)
     load_s: float = Field(default=120, gt=0, le=DAY_S)
+
+    added: ClassVar[frozenset[str]] = Rule.added | {"server"}
 
 
 class ArtifactRule(Rule):

@@ -78,7 +78,7 @@ class Placements:
         self._every_s = every_s
         self._clock = clock
         self._known: dict[str, _Known] = {}
-        self._uids: dict[tuple[str, int, str], str] = {}
+        self._uids: dict[tuple[str, int, str], tuple[str | None, str]] = {}
         self._is_there = False
 
     @property
@@ -197,13 +197,14 @@ class Placements:
         return known is not None and known.holders == holders and now - known.asked_at < self._every_s
 
     def _uid(self, model: RegisteredModel, history: ReadHistory) -> str:
-        """Return a model's identity in the ledger; it is looked for once, since only a rename gives it another's.
+        """Return a model's identity in the ledger; it is looked for once for a head that the model notes.
 
-        One that notes no head of a chain has no history yet: what that will be called is not known before.
+        One that notes none has no history yet: what that will be called is not known before. Another model of the same
+        millisecond may have the name later, and notes another head.
         """
-        if HEAD_TAG not in model.tags:
-            return uid_of(model, history, lambda name: model_named(name, self._aliases))
-        key = (model.workspace, model.created_ms, model.name)
-        if key not in self._uids:
-            self._uids[key] = uid_of(model, history, lambda name: model_named(name, self._aliases))
-        return self._uids[key]
+        noted, key = model.tags.get(HEAD_TAG), (model.workspace, model.created_ms, model.name)
+        before, uid = self._uids.get(key, (None, ""))
+        if noted is None or noted != before:
+            uid = uid_of(model, history, lambda name: model_named(name, self._aliases))
+            self._uids[key] = noted, uid
+        return uid

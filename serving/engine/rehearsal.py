@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from slipway.registry.errors import InvalidInput
@@ -20,8 +21,7 @@ from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.protocols.mlflow.forms import compile_decoder
 from slipway.serving.runtimes.mlflow_loaded import ships_code
 from slipway.serving.runtimes.open import open_runner
-from slipway.serving.runtimes.prepare import prepare_each
-from slipway.serving.runtimes.runner import Runner
+from slipway.serving.runtimes.prepare import Possible, prepare_each
 from slipway.serving.slow_lane.mlflow_parsing import judge, stored_model
 
 OURS_TO_RUN = "mlflow.sklearn"
@@ -30,8 +30,8 @@ OURS_TO_RUN = "mlflow.sklearn"
 class Rehearsal:
     """A model as the engine has it, in this process."""
 
-    def __init__(self, folder: Path, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(self, folder: Path, possible: Possible) -> None:
+        self._runner, self._holds = open_runner(possible.place, folder), possible.holds
         self._decoder = compile_decoder(stored_signature(folder))
         self._stored = stored_model(folder)
 
@@ -44,6 +44,14 @@ class Rehearsal:
     def methods(self) -> tuple[str, ...]:
         """Return what a request may ask for."""
         return self._runner.report.methods
+
+    def is_chosen(self, held_out: pd.DataFrame | None) -> bool:
+        """Return whether an engine may choose this runner, as verified with its version's held-out rows or without."""
+        return any(self._holds(self._runner, rows) for rows in (None, held_out))
+
+    def close(self) -> None:
+        """Free what the runner holds."""
+        self._runner.close()
 
     def answer(self, body: bytes) -> Any:
         """Return what the engine predicts for a JSON body of MLflow's scoring protocol; `None` where it refuses it."""
@@ -74,9 +82,9 @@ def rehearsal(folder: Path) -> Iterator[tuple[Rehearsal, ...]]:
         yield ()
         return
     with tempfile.TemporaryDirectory(prefix="slipway-rehearsal-") as place, ExitStack() as opened:
-        runners = [open_runner(each, folder) for each in prepare_each(folder, Path(place)).values()]
-        for runner in runners:
-            opened.callback(runner.close)
+        found = [Rehearsal(folder, possible) for possible in prepare_each(folder, Path(place))]
+        for each in found:
+            opened.callback(each.close)
         # The engine's workers have one thread each; of equally near neighbours, another number of them finds others.
         with threadpool_limits(1):
-            yield tuple(Rehearsal(folder, runner) for runner in runners)
+            yield tuple(found)

@@ -1,4 +1,4 @@
-"""The port of the check servable: start MLflow's scoring server on a stored model, ask it, and stop it."""
+"""The port of the check servable: start a server on a stored model, ask it, and stop it."""
 
 import contextlib
 import http.client
@@ -6,25 +6,36 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.registry.gate.evidence import Served
+from slipway.registry.late import call
 
+# Each has `started`, which takes the model's folder and the file descriptor of a log, and stops the server in the end.
+SERVERS = {"engine": "slipway.serving.local.engine_probed", "mlflow": "slipway.serving.local.mlflow_probed"}
 HOST = "127.0.0.1"
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.02
 ANSWER_WITHIN_S = 60.0
 STOP_WITHIN_S = 5.0
 SAID_CHARACTERS = 600
 
 
-def serve_once(folder: Path, body: str, *, requests: int, load_within_s: float) -> Served:
-    """Serve the model in a folder, send the body some times, and return what came back.
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A server that was started: its port, the first process of its group, and whether that has ended."""
+
+    port: int
+    leader: int
+    has_ended: Callable[[], bool]
+
+
+def serve_once(folder: Path, body: str, *, server: str, requests: int, load_within_s: float) -> Served:
+    """Serve the model in a folder by a server of `SERVERS`, send the body some times, and return what came back.
 
     The server runs in this environment, in a process group of its own, and is stopped whatever happens; it stays in the
     session of whoever asks, so that it ends with that. A server that does not start, or answers with an error, is told
@@ -32,63 +43,56 @@ def serve_once(folder: Path, body: str, *, requests: int, load_within_s: float) 
     """
     with tempfile.TemporaryFile() as log:
         started = time.monotonic()
-        with _server(folder, log.fileno()) as (process, port):
-            while not _answers(port):
-                if process.poll() is not None:
+        with _started(server, folder, log.fileno()) as there:
+            while not _answers(there.port):
+                if there.has_ended():
                     return _failed(f"the scoring server ended by itself: {_tail(log.fileno())}")
                 if time.monotonic() - started > load_within_s:
                     return _failed(f"the scoring server did not answer within {load_within_s:g} s")
                 time.sleep(LOOK_EVERY_S)
             load_s = time.monotonic() - started
-            return _ask(process.pid, port, body, requests=requests, load_s=load_s)
+            return _ask(there, body, requests=requests, load_s=load_s)
 
 
-def _ask(pid: int, port: int, body: str, *, requests: int, load_s: float) -> Served:
+def _started(server: str, folder: Path, log: int) -> AbstractContextManager[Started]:
+    found: AbstractContextManager[Started] = call(SERVERS[server], "started", folder, log)
+    return found
+
+
+@contextmanager
+def free_port() -> Iterator[socket.socket]:
+    """Yield a socket that is bound to a free port and not listening yet."""
+    with socket.socket() as bound:
+        bound.bind((HOST, 0))
+        yield bound
+
+
+def stop_group(leader: int, wait: Callable[[float], bool]) -> None:
+    """End the processes of a server's group; `wait` waits so many seconds for the first of them, and tells of its end.
+
+    It is told to stop, and made to after a while, with all that it has left.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGTERM)
+        wait(STOP_WITHIN_S)
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _ask(server: Started, body: str, *, requests: int, load_s: float) -> Served:
     bodies, latencies = [], []
     for _ in range(requests):
         before = time.monotonic()
-        status, text = _post(port, body)
+        status, text = _post(server.port, body)
         latencies.append(time.monotonic() - before)
         if status != 200:
             return _failed(f"the scoring server answers the input example with {status}: {text[:SAID_CHARACTERS]}")
         bodies.append(json.loads(text))
-    return Served(
-        load_s=load_s, latencies_s=tuple(latencies), bodies=tuple(bodies), peak_memory_bytes=_peak_memory(pid)
-    )
+    peak = _peak_memory(server.leader)
+    return Served(load_s=load_s, latencies_s=tuple(latencies), bodies=tuple(bodies), peak_memory_bytes=peak)
 
 
 def _failed(problem: str) -> Served:
     return Served(load_s=0.0, latencies_s=(), bodies=(), peak_memory_bytes=None, problem=problem)
-
-
-@contextmanager
-def _server(folder: Path, log: int) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
-    words = ["models", "serve", "-m", str(folder), "--env-manager", "local", "--host", HOST, "--port", str(port)]
-    beside = str(Path(sys.executable).parent)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        process_group=0,
-        env={**os.environ, "PATH": f"{beside}{os.pathsep}{os.environ.get('PATH', '')}"},
-    )
-    try:
-        yield process, port
-    finally:
-        _stop(process)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_WITHIN_S)
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _answers(port: int) -> bool:

@@ -19,6 +19,7 @@ import pandas as pd
 from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
 from slipway.registry.decisions.wiring import open_ledger
 from slipway.registry.errors import Conflict, SlipwayError
+from slipway.registry.gate.holdout_record import rows_as_stored
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.manifest import Manifest
 from slipway.registry.version import Version, VersionRef
@@ -105,8 +106,7 @@ def _held_out(version: Version, ledger: Ledger) -> pd.DataFrame | None:
     recorded = recorded_provenance(records_about(version, ledger))
     if recorded is not None and recorded.holdout != holdout_digest(folder):
         return None
-    rows = folder / "rows.parquet" if folder else None
-    return pd.read_parquet(rows) if rows and rows.is_file() else None
+    return rows_as_stored(folder)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from slipway.serving.table import Table
 
 PREDICT = "predict"
+UNKNOWN_S = 1.0  # a model that brings no row to try is taken for a slow one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +31,11 @@ class RunnerReport:
     def is_rowwise(self) -> bool:
         """Return whether rows of several requests may be predicted together: that was verified for these kinds."""
         return self.kind in ("compiled", "prepared")
+
+
+def unmeasured(kind: str, reason: str, methods: tuple[str, ...]) -> RunnerReport:
+    """Return the report of a runner that was not opened yet: it counts as slow, and as taking nothing."""
+    return RunnerReport(kind=kind, reason=reason, methods=methods, one_row_s=UNKNOWN_S, resident_bytes=0)
 
 
 class Runner(Protocol):

@@ -19,7 +19,7 @@ from slipway.serving.logs import set_up_logs
 from slipway.serving.registry_doors import open_heartbeats, open_placements
 from slipway.serving.settings import ServingSettings
 from slipway.serving.supervision.supervisor import Supervisor
-from slipway.serving.supervision.worker_plan import WorkerPlan
+from slipway.serving.supervision.worker_plan import plan_of
 from slipway.serving.supervision.worker_pool import WorkerPool
 from slipway.serving.target import parse_target
 
@@ -102,18 +102,9 @@ async def _serve(settings: ServingSettings, listener: socket.socket, address: st
         heartbeats=heartbeats,
         decided_at_server=decided_at_server(os.environ, Path.cwd()),
     )
-    plan = WorkerPlan(
-        listener=-1,
-        line=-1,
-        targets=settings.targets,
-        max_body_bytes=int(settings.max_body_mb * 2**20),
-        warm_bytes=settings.warm_mb * 2**20,
-        idle_s=settings.idle_s,
-        drain_s=settings.drain_s,
-        stop_within_s=settings.stop_within_s,
-        log_json=settings.log_json,
+    pool = supervisor.pool = WorkerPool(
+        listener, plan_of(settings), answer=supervisor.answer, welcome=supervisor.welcome
     )
-    pool = supervisor.pool = WorkerPool(listener, plan, answer=supervisor.answer, welcome=supervisor.welcome)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

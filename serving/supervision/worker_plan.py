@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from slipway.serving.settings import ServingSettings
+
+NOT_YET = -1
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerPlan:
@@ -16,3 +20,18 @@ class WorkerPlan:
     drain_s: float
     stop_within_s: float
     log_json: bool
+
+
+def plan_of(settings: ServingSettings) -> WorkerPlan:
+    """Return the plan of a worker by settings, its sockets left open."""
+    return WorkerPlan(
+        listener=NOT_YET,
+        line=NOT_YET,
+        targets=settings.targets,
+        max_body_bytes=int(settings.max_body_mb * 2**20),
+        warm_bytes=settings.warm_mb * 2**20,
+        idle_s=settings.idle_s,
+        drain_s=settings.drain_s,
+        stop_within_s=settings.stop_within_s,
+        log_json=settings.log_json,
+    )

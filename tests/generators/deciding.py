@@ -19,7 +19,8 @@ from slipway.registry.decisions.ledger_decisions import LedgerDecisions, decidin
 from slipway.registry.decisions.who import say_why
 from slipway.registry.decisions.wiring import open_decisions, open_ledger
 from slipway.registry.errors import SlipwayError
-from slipway.registry.gate.check_runner import CONTEXT, run_here, warm_up
+from slipway.registry.gate.check_runner import run_here
+from slipway.registry.gate.check_server import CONTEXT, warm_up
 from slipway.registry.gate.gate import Gate
 from slipway.registry.gate.gate_wiring import open_gate
 from slipway.registry.ledger.chain import verify

@@ -12,7 +12,7 @@ import pytest
 
 from slipway.registry.artifacts.artifact_cache import ArtifactCache
 from slipway.registry.errors import NotFound, Unavailable
-from slipway.registry.gate.check_runner import CONTEXT, warm_up
+from slipway.registry.gate.check_server import CONTEXT, warm_up
 from slipway.registry.manifest import Manifest, manifest_of
 from tests.servers.processes import wait_for
 

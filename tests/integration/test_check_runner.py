@@ -248,7 +248,10 @@ mlflow.models.set_model(Untidy())
 """
 
 
-def test_nothing_is_left_of_a_model_whose_server_leaves_children_behind(evidence: Evidence, tmp_path: Path):
+@pytest.mark.parametrize("server", ["engine", "mlflow"])
+def test_nothing_is_left_of_a_model_whose_server_leaves_children_behind(
+    server: str, evidence: Evidence, tmp_path: Path
+):
     """The check servable loads it, and has a scoring server load it; both leave a process."""
     left, folder = tmp_path / "left", tmp_path / "model"
     left.mkdir()
@@ -264,7 +267,7 @@ def test_nothing_is_left_of_a_model_whose_server_leaves_children_behind(evidence
     )
     tools = replace(evidence.tools, load_as_served=load_as_served, example=input_example, serve=serve_once)
     given = replace(evidence, candidate=subject(1, folder), tools=tools)
-    rule = NotingServable(requests=2, load_s=240, p99_ms=60_000)
+    rule = NotingServable(server=server, requests=2, load_s=240, p99_ms=60_000)
     found = run_checks([CheckJob(name="servable", check=servable.check, evidence=given, rule=rule)])
     assert [finding.outcome.name for finding in found] == ["PASS"] * 4, [finding.reason for finding in found]
     assert len(os.listdir(left)) >= 2

@@ -22,9 +22,10 @@ from sklearn.pipeline import make_pipeline
 from slipway.registry.gate.comparison.answers import WrongAnswers, require_alike_alone, require_alike_in_engine, said
 from slipway.registry.gate.evidence import NO_TOOLS
 from slipway.registry.gate.mlflow_model import load_model
-from slipway.serving.engine.rehearsal import rehearsal
-from slipway.serving.runtimes import prepare
+from slipway.serving.engine.rehearsal import Rehearsal, rehearsal
+from slipway.serving.runtimes import acceleration
 from slipway.serving.runtimes.compiled import read_linear
+from slipway.serving.runtimes.prepare import Possible, prepare_each
 from slipway.serving.runtimes.verification.verify import Verified
 
 TOOLS = replace(NO_TOOLS, load=load_model, rehearse=rehearsal)
@@ -44,7 +45,7 @@ def saved(model: Any, folder: Path, example: pd.DataFrame, **more: Any) -> Path:
 def asked(folder: Path, rows: pd.DataFrame) -> None:
     """Do what champion does with a candidate."""
     given = said(TOOLS, folder, rows, version="m/2")
-    require_alike_in_engine(TOOLS, folder, rows, given, version="m/2")
+    require_alike_in_engine(TOOLS, folder, rows, given, version="m/2", held_out=None)
 
 
 def network_of_two_outputs() -> tuple[Any, pd.DataFrame]:
@@ -111,8 +112,8 @@ def test_what_is_compiled_reckons_as_scikit_learn_does(made: Any, tmp_path: Path
     asked(folder, rows)
 
 
-def answering_otherwise(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
-    """Have compiled linear models answer otherwise, without their being found out by rows of their own."""
+def answering_otherwise(monkeypatch: pytest.MonkeyPatch, by: float, *, is_found_out: bool = False) -> None:
+    """Have compiled linear models answer otherwise, without their being found out by rows of their own, or so."""
     read = read_linear.READERS[LogisticRegression]
 
     def shifted(fitted: Any) -> Any:
@@ -120,7 +121,8 @@ def answering_otherwise(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
         return replace(parts, arrays={**parts.arrays, "intercept": parts.arrays["intercept"] + by})
 
     monkeypatch.setattr(read_linear, "READERS", {**read_linear.READERS, LogisticRegression: shifted})
-    monkeypatch.setattr(prepare, "verify", lambda *_: Verified(rows=1, differing=0))
+    if not is_found_out:
+        monkeypatch.setattr(acceleration, "verify", lambda *_: Verified(rows=1, differing=0))
 
 
 @pytest.mark.parametrize(("by", "shown"), [(1e3, "1, 1, 1"), (1e-3, r"\[[01]\.")])
@@ -134,6 +136,22 @@ def test_an_engine_that_would_answer_otherwise_is_found_out(
     answering_otherwise(monkeypatch, by)
     with pytest.raises(WrongAnswers, match=rf"the engine \(compiled\) would answer m/2's callers .*: {shown}"):
         asked(folder, DOUBLES)
+
+
+def test_what_no_engine_would_choose_speaks_against_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A compiled runner that is found out when it is verified is not put in place: the native one answers."""
+    folder = saved(LogisticRegression(C=1e3).fit(DOUBLES, LABELS), tmp_path, DOUBLES[:2])
+    answering_otherwise(monkeypatch, 1e3, is_found_out=True)
+    asked(folder, DOUBLES)
+
+
+def test_an_engine_may_choose_by_the_held_out_rows_of_a_run(tmp_path: Path):
+    """It verifies with them where they are as recorded, and without where not."""
+    folder = saved(LogisticRegression().fit(DOUBLES, LABELS), tmp_path, DOUBLES[:2])
+    place = prepare_each(folder, tmp_path / "prepared")[0].place
+    found = Rehearsal(folder, Possible(place, lambda _, rows: rows is not None))
+    assert not found.is_chosen(None)
+    assert found.is_chosen(DOUBLES)
 
 
 def test_rows_that_are_refused_together_are_asked_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

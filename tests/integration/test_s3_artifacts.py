@@ -8,7 +8,7 @@ import pytest
 from slipway.registry.artifacts.artifact_cache import ArtifactCache
 from slipway.registry.artifacts.s3_artifacts import look
 from slipway.registry.errors import Corrupt, InvalidInput, NotFound
-from slipway.registry.gate.check_runner import CONTEXT, warm_up
+from slipway.registry.gate.check_server import CONTEXT, warm_up
 from slipway.registry.manifest import Manifest, manifest_of
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.stored_in_s3 import LARGE_BYTES, Stored, gets

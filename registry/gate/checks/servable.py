@@ -25,10 +25,13 @@ def check(evidence: Evidence, rule: ServableRule) -> tuple[Finding, ...]:
     if example is None or not request.is_file():
         reason = "it has no input example to send: log it with one (input_example=…)"
         return (_finding(Outcome.INCONCLUSIVE, reason),)
-    expected = evidence.tools.load_as_served(folder).predict(example)
-    served = evidence.tools.serve(folder, request.read_text(), requests=rule.requests, load_within_s=rule.load_s)
+    served = evidence.tools.serve(
+        folder, request.read_text(), server=rule.server, requests=rule.requests, load_within_s=rule.load_s
+    )
     if served.problem:
         return (_finding(Outcome.FAIL, served.problem),)
+    # Only now: the server may be forked from this process, which must not have predicted by several threads before.
+    expected = evidence.tools.load_as_served(folder).predict(example)
     return (_answers(served, expected), *_budgets(served, rule))
 
 

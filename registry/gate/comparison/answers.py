@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from slipway.registry.errors import SlipwayError
 from slipway.registry.gate.evidence import Model, Rehearsing, Tools
+from slipway.registry.gate.holdout_record import rows_as_stored
 from slipway.registry.gate.scoring_request import request_of
 from slipway.registry.gate.verdict import Finding, Outcome
 
@@ -179,19 +180,33 @@ def _require_alike_alone(stored: Model, taken: pd.DataFrame, given: Said, versio
         raise WrongAnswers(f"{version} answers none of its callers who send such rows as JSON: MLflow refuses them all")
 
 
-def require_alike_in_engine(tools: Tools, folder: Path, features: pd.DataFrame, given: Said, *, version: str) -> None:
+def require_alike_in_engine(
+    tools: Tools, folder: Path, features: pd.DataFrame, given: Said, *, version: str, held_out: Path | None
+) -> None:
     """Refuse a model that the serving engine, which may have compiled it, answers otherwise than it was measured.
 
     Whoever writes a model's file can hide that from rows that its own files suggest, and not from those that decide.
+    `held_out` is the folder of what its run says of held-out rows: an engine verifies with these what it chooses.
     """
     some = np.random.default_rng().permutation(len(features))[:MOST_REHEARSED]
     try:
         with tools.rehearse(folder) as engines:
             for engine in engines:
-                for method, wanted in _by_method(given.of(some), engine):
-                    _rehearse(engine, features.iloc[some], method, wanted, version)
+                _require_alike_in(engine, features.iloc[some], given.of(some), version, held_out)
     except SlipwayError as error:
         raise WrongAnswers(f"the engine could not serve {version}: {error.message}") from error
+
+
+def _require_alike_in(
+    engine: Rehearsing, features: pd.DataFrame, given: Said, version: str, held_out: Path | None
+) -> None:
+    """Refuse what an engine may choose and answers otherwise; whether it may is asked of one that does alone."""
+    try:
+        for method, wanted in _by_method(given, engine):
+            _rehearse(engine, features, method, wanted, version)
+    except Exception:  # a runner that was not verified may raise anything
+        if engine.is_chosen(rows_as_stored(held_out)):
+            raise
 
 
 def _rehearse(engine: Rehearsing, features: pd.DataFrame, method: str, wanted: npt.NDArray[Any], version: str) -> None:

@@ -113,7 +113,7 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
         )
     asked = ours.drop(columns=rows.target)
     of_champion = said(evidence.tools, champion.folder, theirs.drop(columns=rows.target), version=str(champion.version))
-    by_one, *by_many = _said_everywhere(evidence.tools, candidate.folder, asked, version=str(candidate.version))
+    by_one, *by_many = _said_everywhere(evidence.tools, candidate, asked)
 
     def scored(of_candidate: Said) -> HeadToHead:
         called = of_champion.of(has_target), of_candidate.of(has_target)
@@ -129,7 +129,7 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
         found.append(replace(scored(other).part(~by_candidate & ~by_champion), note=BY_MANY, doubts=first.doubts))
     if unsent := _unsent(candidate.folder, champion.folder, asked):
         note = f" (as who calls {champion.version} asks it, without {', '.join(unsent)})"
-        for each in _said_without(unsent, evidence.tools, candidate.folder, asked, version=str(candidate.version)):
+        for each in _said_without(unsent, evidence.tools, candidate, asked):
             found.append(replace(scored(each).part(~by_candidate & ~by_champion), note=note, doubts=first.doubts))
     if rows.held_out or not (by_candidate & ~by_champion).any():
         return tuple(found)
@@ -137,11 +137,13 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
     return *found, replace(whole.part(~by_champion), note=claimed, doubts=hidden)
 
 
-def _said_everywhere(tools: Tools, folder: Path, asked: pd.DataFrame, *, version: str) -> tuple[Said, ...]:
+def _said_everywhere(tools: Tools, candidate: Subject, asked: pd.DataFrame) -> tuple[Said, ...]:
     """Return what a candidate answers by one thread, and else by many; it is the same alone, and in the engine."""
+    assert candidate.folder is not None
+    folder, version = candidate.folder, str(candidate.version)
     every = said_by_threads(tools, folder, asked, version=version)
-    for require in (require_alike_alone, require_alike_in_engine):
-        require(tools, folder, asked, every[0], version=version)
+    require_alike_alone(tools, folder, asked, every[0], version=version)
+    require_alike_in_engine(tools, folder, asked, every[0], version=version, held_out=candidate.holdout)
     return every
 
 
@@ -155,17 +157,15 @@ def _unsent(candidate: Path, champion: Path, asked: pd.DataFrame) -> list[str]:
     return [name for name in new if name in asked.columns]
 
 
-def _said_without(
-    unsent: Sequence[str], tools: Tools, folder: Path, asked: pd.DataFrame, *, version: str
-) -> tuple[Said, ...]:
+def _said_without(unsent: Sequence[str], tools: Tools, candidate: Subject, asked: pd.DataFrame) -> tuple[Said, ...]:
     """Return what a candidate answers without some columns, each answer that it may give."""
     try:
-        return _said_everywhere(tools, folder, asked.drop(columns=list(unsent)), version=version)
+        return _said_everywhere(tools, candidate, asked.drop(columns=list(unsent)))
     except CannotCompare:
         raise
     except Exception as error:  # whatever it raises, callers get no answer
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:SAID_CHARACTERS]}"
-        raise WrongAnswers(f"{version} answers nobody who leaves out {', '.join(unsent)}: {said}") from error
+        raise WrongAnswers(f"{candidate.version} answers nobody who leaves out {', '.join(unsent)}: {said}") from error
 
 
 def _scored(

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# A model that brings no row to try is taken for a slow one.
-UNKNOWN_S = 1.0
 WITHIN_S = 0.05
 MOST_CALLS = 1000
 

@@ -138,6 +138,8 @@ class Place:
         if event.kind in (EventKind.VERSION_REGISTERED, EventKind.VERSION_ADOPTED):
             assert recorded_location([record]) == f"models:/{name}-files"
             assert event.digests["run"] == f"run-of-{name}"
+        elif event.kind == EventKind.VERSION_DEMOTED:  # undone, since its files seemed to be changed
+            assert before[-1].kind == EventKind.VERSION_PROMOTED
         else:
             assert manifest is not None
             assert event.digests["manifest"] == manifest.digest

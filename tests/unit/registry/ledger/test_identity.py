@@ -8,7 +8,7 @@ import pytest
 
 from slipway.registry.errors import Conflict, NotFound
 from slipway.registry.ledger.chain import HEAD_TAG
-from slipway.registry.ledger.identity import uid_last_named, uid_named, uid_of
+from slipway.registry.ledger.identity import name_now, uid_last_named, uid_named, uid_of
 from slipway.registry.registered_model import RegisteredModel
 from tests.doubles.fakes import FakeHistory
 from tests.unit.registry.ledger.test_history import event
@@ -72,6 +72,26 @@ def test_two_models_of_one_millisecond_are_two():
     new = replace(model("n"), tags={})
     assert uid_of(new, known("m"), registry(model("renamed"), new)) == "default/1/n", "it notes no head of a chain"
     assert uid_of(model("renamed"), known("m"), registry(model("renamed"), new)) == "default/1/m"
+
+
+def test_a_model_of_the_same_millisecond_has_no_name_of_anothers_history():
+    """Its own chain has the head that it notes, even where the history knows the other one by the name that it has."""
+    history = known("a", "b")
+    for seq, name in enumerate(("churn", "lax"), start=1):
+        history.append(event(model_uid="default/1/a", model=name), after_seq=seq)
+    a, b = (
+        RegisteredModel(name=name, created_ms=1, workspace="default", tags={HEAD_TAG: str(history.head(uid))})
+        for name, uid in (("lax", "default/1/a"), ("churn", "default/1/b"))
+    )
+    now = registry(a, b)
+    assert uid_of(a, history, now) == "default/1/a"
+    assert uid_of(b, history, now) == "default/1/b"
+    assert uid_of(replace(b, name="a"), history, now) == "default/1/b", "the other one's first name"
+    assert uid_named("churn", history, now) == "default/1/b"
+    as_churn = replace(a, name="gone")
+    history.append(event(model_uid="default/1/a", model="churn"), after_seq=3)
+    found = name_now("default/1/a", history, registry(as_churn, b), lambda: (as_churn, b))
+    assert found == "gone", "the name by which the history knows it last is the other's now"
 
 
 def swapped() -> FakeHistory:

@@ -1,6 +1,6 @@
 """What alias and history say of a stage, together: of models that moved, were renamed, made anew, and of none."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -220,9 +220,9 @@ class Stumbling(Counted):
         self._may("last_seqs", model_uids)
         return super().last_seqs(model_uids)
 
-    def head(self, model_uid: str):
-        self._may("head", [model_uid])
-        return self.inner.head(model_uid)
+    def walk(self, model_uid: str, *, after_seq: int = 0) -> Iterator[Record]:
+        self._may("walk", [model_uid])
+        return self.inner.walk(model_uid, after_seq=after_seq)
 
     def _may(self, call: str, model_uids: Collection[str]) -> None:
         if call == self.by and self.uid in model_uids:
@@ -254,7 +254,7 @@ def test_a_model_that_is_refused_is_its_own_trouble(kind: type[SlipwayError]):
 
 
 @pytest.mark.parametrize("kind", list(REFUSALS))
-@pytest.mark.parametrize("call", ["moves", "last_seqs", "head"])
+@pytest.mark.parametrize("call", ["moves", "last_seqs", "walk"])
 def test_a_history_that_cannot_be_read_is_its_models_own_trouble(call: str, kind: type[SlipwayError]):
     """Whichever question about it fails; it is followed again once it can be read."""
     desk = two_models()

@@ -54,9 +54,10 @@ from slipway.registry.gate.safety.native_content import require_sound
 from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
 from slipway.registry.gate.safety.risky_parts import risky_parts
 from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
+from slipway.serving.runtimes.acceleration import _parts_of
 from slipway.serving.runtimes.mlflow_loaded import example_of
 from slipway.serving.runtimes.mlflow_runner import load
-from slipway.serving.runtimes.prepare import _parts_of, prepare_runner
+from slipway.serving.runtimes.prepare import prepare_runner
 from slipway.training.estimators import RECIPES, choose_estimator
 from slipway.training.spec import Task
 

@@ -42,7 +42,7 @@ class FakeTables:
 
     def model(self, workspace: str, name: str) -> ShownModel | None:
         if name in self.prompts:
-            return ShownModel(model=replace(self.desk.registry.model("m"), name=name), is_prompt=True)
+            return ShownModel(model=replace(self.desk.registry.model("m"), name=name, tags={}), is_prompt=True)
         if workspace != HERE or name not in self.desk.registry.known:
             return None
         shown = {v.number: v.mlflow_stage for v in self.desk.registry.versions(name) if v.mlflow_stage}
