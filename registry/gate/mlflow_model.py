@@ -19,6 +19,7 @@ from mlflow.sklearn import _SklearnModelWrapper
 from mlflow.types import DataType, Schema
 
 from slipway.registry.artifacts.mlflow_errors import translated
+from slipway.registry.errors import InvalidInput
 from slipway.registry.gate.safety.judged_loading import held_to_its_format
 from slipway.registry.gate.safety.native_content import require_sound, require_steady
 from slipway.registry.gate.scoring_request import request_of
@@ -48,8 +49,20 @@ class StoredModel:
         return tuple(self.types)
 
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return whole numbers as such, and doubles as floats, where the signature wants them so."""
+        """Return whole numbers as such, and doubles as floats, where the signature wants them so.
+
+        Raises
+        ------
+        InvalidInput
+            A column that callers send as text holds something else: the model would be asked what nobody asks it.
+        """
         there = {name: kind for name, kind in self.types.items() if name in features.columns}
+        if odd := [name for name, kind in there.items() if kind is DataType.string and not _is_text(features[name])]:
+            raise InvalidInput(
+                f"the model takes text in {', '.join(odd)}, and the rows hold something else there",
+                code="not-text",
+                hint="name rows that hold what callers send: words for missing values may make numbers of a column",
+            )
         wanted = {name: _cast(features[name], kind) for name, kind in there.items()}
         return features.astype({name: dtype for name, dtype in wanted.items() if dtype})
 
@@ -111,6 +124,10 @@ def _scikit_learns(model: Any) -> Any:
     """Return scikit-learn's own object, where MLflow's wrapper is around it."""
     within = model._model_impl
     return within.sklearn_model if isinstance(within, _SklearnModelWrapper) else model
+
+
+def _is_text(column: pd.Series) -> bool:
+    return pd.api.types.infer_dtype(column.dropna().astype(object)) in ("string", "empty")
 
 
 def _cast(column: pd.Series, kind: DataType) -> str | None:

@@ -20,6 +20,7 @@ from slipway.registry.gate.verdict import Finding, Outcome
 Scores = npt.NDArray[np.float64]
 SUM_WITHIN = 1e-3
 ALONE, SHUFFLED, OF_ANY_SIZE, PARTS, SORTED = 20, 500, 10, 20, 4
+USUAL = (2, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64, 100, 128, 200, 250, 256, 500, 512, 1000, 1024, 2000, 4096, 10_000)
 MOST_REHEARSED = 20_000
 CALLED_EACH = 2  # of the requests; MLflow's reading of one takes longer than most models' answer
 ROUNDED = 1e-5  # sums of another number of rows are rounded otherwise
@@ -243,11 +244,12 @@ def _requests(rows: pd.DataFrame) -> Iterator[npt.NDArray[np.int_]]:
     """
     rng, n = np.random.default_rng(), len(rows)
     places = rng.permutation(n)
-    usual = (2 ** np.arange(1, np.log2(n))).astype(int)
-    sizes = (*np.exp(rng.uniform(0, np.log(n), OF_ANY_SIZE)).astype(int), *usual)
+    sizes = np.exp(rng.uniform(0, np.log(n), OF_ANY_SIZE)).astype(int)
+    usual = [size for size in USUAL if size < n]
+    more = np.tile(places, 3)[: min(2 * n + 1, MOST_REHEARSED)]  # a larger request than there are rows has some twice
     some = places[:SHUFFLED]
     by_columns = (_values(rows[name].iloc[some]) for name in rng.permutation(rows.columns)[:SORTED])
-    yield from (some, *(places[i : i + 1] for i in range(min(ALONE, n))), *(places[:k] for k in sizes))
+    yield from (some, *(places[i : i + 1] for i in range(min(ALONE, n))), *(places[:k] for k in (*sizes, *usual)), more)
     yield from (np.arange(len(some)), *(some[np.argsort(values, stable=True)] for values in by_columns))
 
 

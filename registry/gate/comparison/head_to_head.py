@@ -112,6 +112,7 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
             "bring more: name a dataset in the policy with data and target"
         )
     asked = ours.drop(columns=rows.target)
+    unsent = _unsent(candidate.folder, champion.folder, asked)
     of_champion = said(evidence.tools, champion.folder, theirs.drop(columns=rows.target), version=str(champion.version))
     by_one, *by_many = _said_everywhere(evidence.tools, candidate, asked)
 
@@ -127,7 +128,7 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
     found = [first]
     for other in by_many:
         found.append(replace(scored(other).part(~by_candidate & ~by_champion), note=BY_MANY, doubts=first.doubts))
-    if unsent := _unsent(candidate.folder, champion.folder, asked):
+    if unsent:
         note = f" (as who calls {champion.version} asks it, without {', '.join(unsent)})"
         for each in _said_without(unsent, evidence.tools, candidate, asked):
             found.append(replace(scored(each).part(~by_candidate & ~by_champion), note=note, doubts=first.doubts))
@@ -148,13 +149,24 @@ def _said_everywhere(tools: Tools, candidate: Subject, asked: pd.DataFrame) -> t
 
 
 def _unsent(candidate: Path, champion: Path, asked: pd.DataFrame) -> list[str]:
-    """Return the optional columns of a candidate that are among the rows, and that no caller of the champion sends."""
+    """Return the optional columns of a candidate that no caller of the champion is known to send; the rows have all.
+
+    Raises
+    ------
+    CannotCompare
+        The rows lack one: callers may send it already, since the champion leaves out what it does not know.
+    """
     before, after = stored_signature(champion), stored_signature(candidate)
     if before is None or after is None or not (before.has_names and after.has_names):
         return []
     known = {field.name for field in before.inputs}
     new = [field.name for field in after.inputs if not field.required and field.name not in known]
-    return [name for name in new if name in asked.columns]
+    if lacking := [name for name in new if name not in asked.columns]:
+        raise CannotCompare(
+            f"the rows lack {', '.join(lacking)}, which the candidate takes and the champion does not know: nobody "
+            "measures what callers get who send it; name rows that have it in the policy, with data and target"
+        )
+    return new
 
 
 def _said_without(unsent: Sequence[str], tools: Tools, candidate: Subject, asked: pd.DataFrame) -> tuple[Said, ...]:

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
+from slipway.registry.errors import InvalidInput
 from slipway.registry.gate.comparison.answers import WrongAnswers, require_alike_alone, said
 from slipway.registry.gate.evidence import NO_TOOLS
 from slipway.registry.gate.mlflow_model import load_model
@@ -77,3 +78,17 @@ def test_what_callers_are_refused_is_not_compared(tmp_path: Path):
     assert loaded.called(frame.rename(columns={"x": "y"})) is None
     np.testing.assert_array_equal(loaded.called(frame), model.predict(frame))
     asked(folder, frame)
+
+
+def test_text_is_asked_as_text(tmp_path: Path):
+    """A word for missing values makes numbers of a column for who reads it so: callers send text all the same."""
+    frame = pd.DataFrame({"tier": ["1", "2", "vip", None] * 10})
+    labels = (frame.tier == "1").to_numpy()
+    encoded = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["tier"]))
+    model = make_pipeline(encoded, DecisionTreeClassifier(random_state=0)).fit(frame, labels)
+    folder = saved(tmp_path, model, frame, {"tier": "string"}, labels)
+    as_numbers = pd.DataFrame({"tier": [1.0, 2.0, np.nan, np.nan] * 10})
+    with pytest.raises(InvalidInput, match="the model takes text in tier, and the rows hold something else there"):
+        said(TOOLS, folder, as_numbers, version="m/2")
+    for text in (frame, frame.astype("category")):
+        load_model(str(folder)).fitting(text)

@@ -643,6 +643,18 @@ def test_a_model_answers_alike_in_requests_of_every_size(tmp_path: Path):
     assert (found.outcome, "among others" in found.reason) == (Outcome.ERROR, True), found.reason
 
 
+@pytest.mark.parametrize("counted", [lambda n: n == 100, lambda n: n > 400], ids=["a usual size", "more than all"])
+def test_a_model_that_counts_the_rows_of_a_request_is_found_out(tmp_path: Path, counted: Callable[[int], bool]):
+    """Wrong at one size that callers like, or for all who send more rows than decide."""
+
+    def by_size(features: pd.DataFrame) -> np.ndarray:
+        right = (features.x > 0.5).astype(int).to_numpy()
+        return 1 - right if counted(len(features)) else right
+
+    found = only(champion.check(evidence_of(tmp_path, ids(400), Answers(by_size), above(0.5)), ChampionRule()))
+    assert (found.outcome, "among others" in found.reason) == (Outcome.ERROR, True), found.reason
+
+
 def test_a_model_answers_callers_as_it_was_measured(tmp_path: Path):
     """One row as JSON may be of other types than a whole table is; a request that is refused is not compared."""
     ours = above(0.5)
@@ -777,6 +789,17 @@ def test_answers_that_hang_on_the_number_of_threads_are_compared_both_ways(
     found = champion.check(evidence_of(tmp_path, ids(2000), ours, above(0.5)), ChampionRule())
     assert [each.outcome for each in found] == [Outcome.PASS, outcome]
     assert "by as many threads as MLflow's own server takes" in found[1].reason
+
+
+def test_a_new_optional_input_that_no_row_has_is_not_measured(tmp_path: Path):
+    """Callers may send it already: what the champion does not know it leaves out."""
+    ours, theirs = above(0.5), above(0.5)
+    given = evidence_of(tmp_path, ids(400), ours, theirs)
+    known = [{"name": name, "type": "double"} for name in ("id", "x")]
+    stored(tmp_path / "1", inputs=known)
+    stored(tmp_path / "2", inputs=[*known, {"name": "customer", "type": "double", "required": False}])
+    found = only(champion.check(given, ChampionRule()))
+    assert (found.outcome, "the rows lack customer" in found.reason) == (Outcome.INCONCLUSIVE, True), found.reason
 
 
 @pytest.mark.parametrize(
