@@ -6,6 +6,8 @@ the keys are joined by two underscores: `registry: {mirror_stages: false}` is
 is written.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -49,6 +51,20 @@ class RegistrySettings(Section):
 def registry_uri(environ: Mapping[str, str]) -> str:
     """Return where MLflow's registry is, by MLflow's own rules and without importing it."""
     return environ.get("MLFLOW_REGISTRY_URI") or environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+
+
+def registry_view(environ: Mapping[str, str], folder: Path) -> str:
+    """Return a digest that tells a working folder's view of a registry from every other.
+
+    A name means another model in another workspace, under another history, or in a database file of another folder; and
+    who may read it depends on the user. A digest, since addresses hold passwords.
+    """
+    history = load_settings(RegistrySettings, "registry", environ=environ, folder=folder).history_uri
+    places = [registry_uri(environ), history.get_secret_value() if history else ""]
+    is_below = any(place.startswith("sqlite:") for place in places)
+    who = [environ.get(name, "") for name in ("MLFLOW_WORKSPACE", "MLFLOW_TRACKING_USERNAME")]
+    view = json.dumps([*places, str(folder.resolve()) if is_below else "", *who])
+    return hashlib.sha256(view.encode()).hexdigest()
 
 
 def others_write_runs(environ: Mapping[str, str]) -> bool:

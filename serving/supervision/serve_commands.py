@@ -14,7 +14,7 @@ import click
 from slipway.registry.console import json_option, print_document, some_text
 from slipway.registry.engines.heartbeats import Heartbeats
 from slipway.registry.errors import Conflict, SlipwayError
-from slipway.registry.settings import decided_at_server, load_settings, registry_uri
+from slipway.registry.settings import decided_at_server, load_settings, registry_view
 from slipway.serving.logs import set_up_logs
 from slipway.serving.registry_doors import open_heartbeats, open_placements
 from slipway.serving.settings import ServingSettings
@@ -97,7 +97,7 @@ async def _serve(settings: ServingSettings, listener: socket.socket, address: st
         settings,
         engine=engine,
         address=address,
-        registry=registry_uri(os.environ),
+        registry=registry_view(os.environ, Path.cwd()),
         placements=open_placements(os.environ, Path.cwd()),
         heartbeats=heartbeats,
         decided_at_server=decided_at_server(os.environ, Path.cwd()),

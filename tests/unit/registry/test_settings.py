@@ -6,7 +6,14 @@ import pytest
 from pydantic import SecretStr
 
 from slipway.registry.errors import InvalidInput, NotFound
-from slipway.registry.settings import RegistrySettings, Section, load_settings, others_write_runs, policy_place
+from slipway.registry.settings import (
+    RegistrySettings,
+    Section,
+    load_settings,
+    others_write_runs,
+    policy_place,
+    registry_view,
+)
 
 
 class Vault(Section):
@@ -120,3 +127,21 @@ def test_variables_of_others_are_left_alone(tmp_path: Path):
 def test_at_a_server_others_write_runs_too(environ: dict[str, str], expected: bool):
     """Whichever of both is there."""
     assert others_write_runs(environ) is expected
+
+
+def test_a_view_of_a_registry_is_told_from_every_other(tmp_path: Path):
+    """By the place, the folder of a database file, the history, the workspace and the user; never by a password."""
+    server = {"MLFLOW_TRACKING_URI": "http://registry"}
+    others = [
+        {},
+        server,
+        {"MLFLOW_TRACKING_URI": "http://other"},
+        {**server, "MLFLOW_WORKSPACE": "team"},
+        {**server, "MLFLOW_TRACKING_USERNAME": "ann"},
+        {**server, "SLIPWAY_REGISTRY__HISTORY_URI": "postgresql://u:secret@db/history"},
+    ]
+    (tmp_path / "other").mkdir()
+    views = [registry_view(each, tmp_path) for each in others]
+    assert len({*views, registry_view({}, tmp_path / "other")}) == len(others) + 1
+    assert registry_view(server, tmp_path / "other") == registry_view(server, tmp_path)
+    assert not any("secret" in view for view in views)
