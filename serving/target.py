@@ -21,11 +21,13 @@ class Target:
 class Sighting:
     """The version that the registry shows for a target.
 
-    `identity` tells the version from every other of its number (`slipway.registry.versions.aliases.identity_of`).
+    `identity` tells the version from every other of its number (`slipway.registry.versions.aliases.identity_of`), and
+    `manifest` is the digest of the files that are to be served, where anybody recorded which.
     """
 
     identity: str
     number: int
+    manifest: str | None = None
 
 
 def parse_target(text: str) -> Target:

@@ -20,7 +20,8 @@ MOVES = MOVES_IN | MOVES_OUT
 class Occupancy:
     """A version in a stage: which, since when, by which event, who decided it and why.
 
-    `verdict` is the outcome that the decision rests on, where there was one.
+    `verdict` is the outcome that the decision rests on, and `manifest` the digest of the files that it chose, where
+    there were any.
     """
 
     version: int
@@ -29,6 +30,7 @@ class Occupancy:
     by: str
     reason: str
     verdict: str | None
+    manifest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +93,15 @@ def _occupants(state: ModelState) -> frozenset[int]:
 def _moved(state: ModelState, event: Event, seq: int) -> ModelState:
     if event.kind in MOVES_IN and event.stage is not None:
         return _moved_in(state, event.stage, event, seq)
-    state = _moved_out(state, event.version, everywhere=event.kind == EventKind.VERSION_ARCHIVED)
-    return state if event.stage is None else _moved_in(state, event.stage, event, seq)
+    left = _moved_out(state, event.version, everywhere=event.kind == EventKind.VERSION_ARCHIVED)
+    if event.stage is None:
+        return left
+    chosen = next((there.manifest for there in state.stages.values() if there.version == event.version), None)
+    return _moved_in(left, event.stage, event, seq, chosen=chosen)
 
 
-def _moved_in(state: ModelState, stage: str, event: Event, seq: int) -> ModelState:
+def _moved_in(state: ModelState, stage: str, event: Event, seq: int, *, chosen: str | None = None) -> ModelState:
+    """Put a version into a stage; of one that only goes on to another, the files are those that were `chosen`."""
     stages = {name: there for name, there in state.stages.items() if there.version != event.version}
     stages[stage] = Occupancy(
         version=event.version,
@@ -104,6 +110,7 @@ def _moved_in(state: ModelState, stage: str, event: Event, seq: int) -> ModelSta
         by=event.actor,
         reason=event.reason,
         verdict=event.details.get("verdict"),
+        manifest=event.digests.get("manifest", chosen),
     )
     stack = [version for version in state.stacks.get(stage, ()) if version != event.version]
     if event.kind == EventKind.VERSION_ROLLED_BACK:

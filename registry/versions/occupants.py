@@ -35,14 +35,16 @@ class Placement:
     """A stage of a model, as the registry and as the history have it.
 
     `holder` has the alias; `occupant` is the version that the history has there. The history may have spoken of the
-    stage, `is_recorded`, and have nothing there, or have a version there, `number`, that is gone. `trouble` is why it
-    could not be looked at, where that is this model's own: then nothing is known of it.
+    stage, `is_recorded`, and have nothing there, or have a version there, `number`, that is gone. `manifest` is the
+    digest of the files that were chosen, where the decision names one. `trouble` is why it could not be looked at,
+    where that is this model's own: then nothing is known of it.
     """
 
     holder: AliasHolder | None
     occupant: AliasHolder | None = None
     number: int | None = None
     is_recorded: bool = False
+    manifest: str | None = None
     trouble: str | None = None
 
 
@@ -149,7 +151,9 @@ class Placements:
             return Placement(holder=holder, is_recorded=True)
         same = holder is not None and holder.number == there.version
         occupant = holder if same else self._aliases.numbered(model, there.version)
-        return Placement(holder=holder, occupant=occupant, number=there.version, is_recorded=True)
+        return Placement(
+            holder=holder, occupant=occupant, number=there.version, is_recorded=True, manifest=there.manifest
+        )
 
     def _ask(
         self,

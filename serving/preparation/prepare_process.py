@@ -53,7 +53,7 @@ def prepare(job: PrepareJob) -> Prepared:
     Raises
     ------
     Conflict
-        The registry does not show the version that was seen.
+        The registry does not show the version that was seen, or its files are not those that were chosen.
     Corrupt
         Its files are not as they were registered.
     NotFound
@@ -69,6 +69,12 @@ def prepare(job: PrepareJob) -> Prepared:
     if job.identity != identity_of(workspace, created_ms, version.model, version.source):
         raise Conflict(f"{version} is another one now", code="version-changed", hint=None)
     manifest, folder = _files(version, ledger, ArtifactCache(Path(job.cache) / FILES, max_bytes=job.cache_max_bytes))
+    if job.manifest not in (None, manifest.digest):
+        raise Conflict(
+            f"{version} is registered with the files {manifest.digest}, and those that were chosen are {job.manifest}",
+            code="other-files-chosen",
+            hint=f"decide anew: slipway history {version.model}",
+        )
     index = PreparedVersions(Path(job.cache), registry=job.registry, accelerate=job.accelerate)
     rows = _held_out(version, ledger)
     place, runner = index.make(

@@ -11,7 +11,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,12 @@ class Prepared:
 
     @property
     def sighting(self) -> Sighting:
-        """Return the version that this is."""
-        return Sighting(identity=self.identity, number=self.number)
+        """Return the version that this is, with these files."""
+        return Sighting(identity=self.identity, number=self.number, manifest=self.digest)
+
+    def is_what(self, seen: Sighting) -> bool:
+        """Return whether this is what is to be served; where nobody recorded which files, any of the version are."""
+        return replace(seen, manifest=seen.manifest or self.digest) == self.sighting
 
 
 class PreparedVersions:
@@ -55,6 +59,8 @@ class PreparedVersions:
     def find(self, sighting: Sighting) -> Prepared | None:
         """Return a version that was prepared before with the libraries that there are now.
 
+        One whose files were recorded only after it was prepared may have had others then: it is not returned.
+
         Raises
         ------
         Corrupt
@@ -65,6 +71,8 @@ class PreparedVersions:
         if noted is None:
             return None
         found = Prepared(**noted)
+        if not found.is_what(sighting):
+            return None
         for folder, digest in ((found.folder, found.digest), (found.runner, found.runner_digest)):
             if manifest_of(Path(folder)).digest != digest:
                 path.unlink()
@@ -119,7 +127,8 @@ class PreparedVersions:
     def remembered(self, target: Target) -> Sighting | None:
         """Return what was in place for a target when an engine last noted it."""
         noted = _noted(self._path("targets", str(target)))
-        return Sighting(identity=noted["identity"], number=noted["number"]) if noted else None
+        known = {each.name for each in fields(Sighting)}
+        return Sighting(**{name: value for name, value in noted.items() if name in known}) if noted else None
 
     def targets(self, stage: str) -> tuple[Target, ...]:
         """Return the targets of a stage that were in place some time."""

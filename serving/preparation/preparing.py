@@ -23,6 +23,7 @@ class PrepareJob:
     model: str
     number: int
     identity: str
+    manifest: str | None
     registry: str
     cache: str
     cache_max_bytes: int

@@ -82,7 +82,8 @@ def seen_of(target: Target, placed: Placement | None, *, require_history: bool) 
         return Seen(sighting=None, withheld=f"{why}; slipway status says what to do")
     same = held is not None and held.number == placed.number
     said = None if same else f"{alias}, and the history has {placed.number} there, which is served; slipway status"
-    return Seen(sighting=_sighting(placed.occupant), dispute=said)
+    chosen = Sighting(identity=placed.occupant.identity, number=placed.occupant.number, manifest=placed.manifest)
+    return Seen(sighting=chosen, dispute=said)
 
 
 def _sighting(holder: AliasHolder | None) -> Sighting | None:
@@ -112,7 +113,7 @@ def next_step(followed: Followed, look: Seen, now: float) -> tuple[NextStep, Fol
         empty = f"no version of {followed.target.model} is in {followed.target.stage} in the registry"
         problem = f"{look.withheld or look.dispute or empty}; {there}"
         return NextStep.KEEP, replace(followed, failed=None, failures=0, problem=problem)
-    if followed.in_place is not None and followed.in_place.sighting == seen:
+    if followed.in_place is not None and followed.in_place.is_what(seen):
         return NextStep.KEEP, succeeded(followed, followed.in_place)
     if followed.failed == seen and now < followed.retry_at:
         return NextStep.KEEP, followed

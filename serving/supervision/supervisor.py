@@ -241,6 +241,7 @@ class Supervisor:
             model=target.model,
             number=seen.number,
             identity=seen.identity,
+            manifest=seen.manifest,
             registry=self._registry,
             cache=str(settings.cache.absolute()),
             cache_max_bytes=settings.cache_max_mb * 2**20,

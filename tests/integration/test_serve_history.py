@@ -99,6 +99,33 @@ def test_an_alias_behind_the_history_moves_nothing(registry: Path):
         assert served.ask("/invocations", BODY)[2]["x-slipway-version"] == "2"
 
 
+def stored(number: int) -> Path:
+    """Return where a version's files are."""
+    source = MlflowClient().get_model_version("m", str(number)).source
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=source))
+
+
+def test_files_that_an_engine_had_before_they_were_recorded_are_not_those_that_were_chosen(store: Path):
+    """One stage lets in what nobody registered; then the files are changed, registered, and chosen for the next."""
+    anything = {"enter_from": "any", "checks": {"lineage": {"require": ["run"]}}}
+    (store / "promotion.yaml").write_text(json.dumps({"stages": {"dev": anything, "production": anything}}))
+    for answer in (1, 9, 2):
+        register("m", answer)
+    promote(1)
+    assert run(["promote", "m/3", "--to", "dev", "--reason", "first"]) == 0
+    with engine(store, "m@dev", "m@production") as served:
+        wait_for(lambda: served.model("m@dev")["version"] == 3, within_s=60, log=served.log)
+        assert run(["promote", "m/2", "--to", "dev", "--reason", "tried"]) == 0
+        wait_for(lambda: served.model("m@dev")["version"] == 2, within_s=60, log=served.log)
+        assert run(["rollback", "m", "--stage", "dev", "--reason", "taken back"]) == 0
+        changed = next(stored(3).glob("*.skops"))
+        (stored(2) / changed.name).write_bytes(changed.read_bytes())
+        assert run(["register", "m/2", "--reason", "as it is now"]) == 0
+        promote(2)
+        wait_for(lambda: served.model("m@production")["version"] == 2, within_s=60, log=served.log)
+        assert served.ask("/models/m@production/invocations", BODY)[1] == {"predictions": [2]}
+
+
 def test_what_no_decision_put_there_is_served_and_said(registry: Path):
     """In every answer, the status, the metrics, the log; also after a restart without the registry."""
     register("m", 1)

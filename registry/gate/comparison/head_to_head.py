@@ -26,8 +26,9 @@ from slipway.registry.gate.comparison.disputed import doubts
 from slipway.registry.gate.comparison.fresh_rows import clusters_of, trained_on
 from slipway.registry.gate.comparison.random_weights import Clusters
 from slipway.registry.gate.evidence import Evidence, Rows, Subject, Tools
+from slipway.registry.gate.json_forms import json_form
 from slipway.registry.policy.policy import ChampionRule, SlicesRule
-from slipway.registry.signature import stored_signature
+from slipway.registry.signature import NUMBER, WHOLE, stored_signature
 
 CLASSIFICATION = "classification"
 TASKS = (CLASSIFICATION, "regression")
@@ -193,6 +194,7 @@ def _scored(
     names = (str(champion.version), str(evidence.candidate.version))
     of_champion, of_candidate = answers
     _require_one_method(names, of_champion, of_candidate)
+    _require_one_kind(names, of_champion, of_candidate)
     _require_one_order(names, of_champion, of_candidate)
     is_classification = _is_classification(rule, champion, of_champion, y)
     if is_classification:
@@ -252,6 +254,17 @@ def _require_one_method(names: tuple[str, str], champion: Said, candidate: Said)
         raise CannotCompare(
             f"{names[0]} answers its callers by {champion.method}, {names[1]} by {candidate.method}: "
             f"log it with pyfunc_predict_fn={champion.method!r}"
+        )
+
+
+def _require_one_kind(names: tuple[str, str], champion: Said, candidate: Said) -> None:
+    """Refuse answers of another kind in JSON than any of the champion's, were it for one class alone."""
+    given = (answered.labels[~pd.isna(answered.labels)].tolist() for answered in (champion, candidate))
+    theirs, ours = ({NUMBER if form == WHOLE else form for form in map(json_form, each)} for each in given)
+    if strange := sorted(ours - theirs):
+        raise WrongAnswers(
+            f"{names[1]} answers some rows with {', '.join(strange)}, and {names[0]} with "
+            f"{', '.join(sorted(theirs))}: callers read one for the other, or fail"
         )
 
 

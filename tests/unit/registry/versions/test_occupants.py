@@ -9,6 +9,7 @@ import pytest
 from slipway.registry.errors import Corrupt, NotApproved, NotFound, SlipwayError, Unavailable
 from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.situation import look as look_at
+from slipway.registry.manifest import manifest_of
 from slipway.registry.registered_model import RegisteredModel
 from slipway.registry.version import VersionRef, parse_ref
 from slipway.registry.versions.aliases import AliasHolder, Wanted
@@ -17,6 +18,7 @@ from tests.doubles.fakes import FakeHistory, logged_model
 from tests.unit.registry.decisions.test_promote import Desk
 
 PRODUCTION = ("m", "production")
+CHOSEN = "sha256:abc"  # what the desk's verdicts are about
 
 
 @dataclass
@@ -91,8 +93,8 @@ def test_a_decision_and_its_alias_agree():
     desk.promote(1, "production")
     desk.promote(2, "production")
     found, *_ = placements(desk)
-    assert look(found) == Placement(holder=held(2), occupant=held(2), number=2, is_recorded=True)
-    desk.rollback()
+    assert look(found) == Placement(holder=held(2), occupant=held(2), number=2, is_recorded=True, manifest=CHOSEN)
+    desk.rollback()  # to one that nobody has registered
     assert look(found) == Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True)
 
 
@@ -102,11 +104,11 @@ def test_an_alias_that_was_moved_or_removed_changes_nothing_in_the_history():
     desk.promote(1, "production")
     found, *_ = placements(desk)
     desk.registry.set_alias("m", "production", 3)
-    assert look(found) == Placement(holder=held(3), occupant=held(1), number=1, is_recorded=True)
+    assert look(found) == Placement(holder=held(3), occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
     desk.registry.delete_alias("m", "production")
-    assert look(found) == Placement(holder=None, occupant=held(1), number=1, is_recorded=True)
+    assert look(found) == Placement(holder=None, occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
     del desk.registry.known["m"][1]
-    assert look(found) == Placement(holder=None, number=1, is_recorded=True)
+    assert look(found) == Placement(holder=None, number=1, is_recorded=True, manifest=CHOSEN)
 
 
 def test_a_stage_that_was_emptied_stays_recorded():
@@ -187,7 +189,7 @@ def test_a_server_is_asked_when_an_alias_moved_or_time_went_by():
     look(found)
     assert history.asked == []
     desk.registry.set_alias("m", "production", 3)
-    assert look(found) == Placement(holder=held(3), occupant=held(1), number=1, is_recorded=True)
+    assert look(found) == Placement(holder=held(3), occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
     assert history.asked
     history.asked.clear()
     now[0] = 19.5
@@ -244,7 +246,7 @@ def test_a_model_that_is_refused_is_its_own_trouble(kind: type[SlipwayError]):
     aliases.names |= {"other": "other"}
     aliases.refused = {"other": REFUSALS[kind]}
     seen = found.look([OTHER, PRODUCTION])
-    assert seen[PRODUCTION] == Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True)
+    assert seen[PRODUCTION] == Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
     assert seen[OTHER] == Placement(holder=None, trouble=REFUSALS[kind].message)
     aliases.refused = {"other": REFUSALS[kind], "m": REFUSALS[kind]}
     with pytest.raises(kind):
@@ -302,4 +304,6 @@ def test_an_identity_is_not_kept_from_before_there_was_a_history(tmp_path: Path)
     rename("m", "first")
     desk.decisions.adopt(VersionRef(model="first", alias="production"), "was there", dry_run=False)
     rename("first", "m")
-    assert look(found) == Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True)
+    assert look(found) == Placement(
+        holder=held(1), occupant=held(1), number=1, is_recorded=True, manifest=manifest_of(tmp_path).digest
+    )

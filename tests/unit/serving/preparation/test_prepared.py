@@ -43,6 +43,8 @@ def test_what_was_prepared_is_found_by_the_next_engine(tmp_path: Path):
     prepared = prepare(tmp_path)
     seen = Sighting(identity="default/17", number=3)
     assert index(tmp_path).find(seen) == prepared
+    assert index(tmp_path).find(replace(seen, manifest=prepared.digest)) == prepared
+    assert index(tmp_path).find(replace(seen, manifest="sha256:recorded-later")) is None, "it had other files then"
     assert index(tmp_path).find(replace(seen, number=4)) is None
     assert index(tmp_path).find(replace(seen, identity="default/18")) is None
     assert index(tmp_path, registry="sqlite:///other.db").find(seen) is None

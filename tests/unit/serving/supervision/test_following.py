@@ -1,5 +1,7 @@
 """What follows from a look at the registry."""
 
+from dataclasses import replace
+
 import pytest
 
 from slipway.registry.versions.aliases import AliasHolder
@@ -54,6 +56,12 @@ def test_a_recreated_model_with_the_same_number_is_another_version():
     assert next_step(in_place(ONE), Sighting(identity="default/9", number=1), 0.0)[0] is NextStep.PREPARE
 
 
+def test_other_files_of_the_same_version_are_not_what_was_chosen():
+    """They were prepared before anybody recorded which files are the version's."""
+    assert next_step(in_place(ONE), replace(ONE, manifest="d"), 0.0)[0] is NextStep.KEEP
+    assert next_step(in_place(ONE), replace(ONE, manifest="e"), 0.0)[0] is NextStep.PREPARE
+
+
 def test_an_emptied_stage_keeps_what_answers_and_says_so():
     """An alias that somebody deleted must not stop production."""
     step, followed = next_step(in_place(ONE), None, 0.0)
@@ -92,8 +100,8 @@ def seen(placed: Placement | None, *, require_history: bool = False) -> Seen:
 @pytest.mark.parametrize("require_history", [False, True])
 def test_what_alias_and_history_agree_on_is_served(require_history: bool):
     """Nothing is to be said of it."""
-    placed = Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True)
-    assert seen(placed, require_history=require_history) == Seen(sighting=ONE)
+    placed = Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True, manifest="d")
+    assert seen(placed, require_history=require_history) == Seen(sighting=replace(ONE, manifest="d"))
 
 
 @pytest.mark.parametrize("holder", [held(2), None])

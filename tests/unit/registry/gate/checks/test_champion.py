@@ -791,6 +791,18 @@ def test_answers_that_hang_on_the_number_of_threads_are_compared_both_ways(
     assert "by as many threads as MLflow's own server takes" in found[1].reason
 
 
+def test_a_rare_class_is_written_as_the_champion_writes_it(tmp_path: Path):
+    """True is 1 for whoever reckons with it, and not in JSON."""
+
+    def rarely(features: pd.DataFrame) -> np.ndarray:
+        return np.array([True if x > 0.99 else int(x > 0.5) for x in features.x], dtype=object)
+
+    given = evidence_of(tmp_path, ids(400), Answers(rarely, classes=(0, True)), above(0.5))
+    found = only(champion.check(given, ChampionRule(metric="accuracy")))
+    assert found.outcome is Outcome.ERROR
+    assert "m/2 answers some rows with truth values, and m/1 with numbers" in found.reason
+
+
 def test_a_new_optional_input_that_no_row_has_is_not_measured(tmp_path: Path):
     """Callers may send it already: what the champion does not know it leaves out."""
     ours, theirs = above(0.5), above(0.5)
