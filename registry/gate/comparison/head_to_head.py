@@ -194,13 +194,13 @@ def _scored(
     names = (str(champion.version), str(evidence.candidate.version))
     of_champion, of_candidate = answers
     _require_one_method(names, of_champion, of_candidate)
-    _require_one_kind(names, of_champion, of_candidate)
     _require_one_order(names, of_champion, of_candidate)
     is_classification = _is_classification(rule, champion, of_champion, y)
     if is_classification:
         for name, answered in zip(names, (of_champion, of_candidate), strict=True):
             require_known_labels(answered, name)
             _require_common_labels(y, name, answered)
+        _require_one_kind(names, of_champion, of_candidate)
     else:
         y = as_numbers(y, "targets")
         of_champion = replace(of_champion, labels=as_numbers(of_champion.labels, f"answers of {names[0]}"))
