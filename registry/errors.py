@@ -5,6 +5,7 @@ translated into them at the doors and travel no further. How a kind becomes an e
 HTTP status is decided at each edge, not here.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from slipway.registry.masking import masked
@@ -59,3 +60,24 @@ class Unavailable(SlipwayError):
 
 class Corrupt(SlipwayError):
     """Stored bytes are not what was recorded: stop and look."""
+
+
+KINDS = {kind.__name__: kind for kind in SlipwayError.__subclasses__()}
+
+
+def error_from(document: Mapping[str, Any]) -> SlipwayError:
+    """Return the error that `to_document` has written.
+
+    >>> error_from(NotFound("no model 'm'", code="unknown-model", hint=None).to_document())
+    NotFound("no model 'm'")
+
+    Raises
+    ------
+    ValueError
+        The document is none of an error.
+    """
+    try:
+        said = document["error"]
+        return KINDS[said["kind"]](said["message"], code=said["code"], hint=said["hint"])
+    except (KeyError, TypeError) as error:
+        raise ValueError("no document of an error") from error

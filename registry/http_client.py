@@ -16,8 +16,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import HTTPSHandler, Request, build_opener
 
-from slipway.registry import errors
-from slipway.registry.errors import InvalidInput, NotApproved, SlipwayError, Unavailable
+from slipway.registry.errors import InvalidInput, NotApproved, SlipwayError, Unavailable, error_from
 
 API = "/slipway"
 TIMEOUT_S = 120.0
@@ -74,10 +73,8 @@ class SlipwayServer:
     def _refusal(self, body: bytes, status: int) -> SlipwayError:
         """Return the error that the server raised, as it was; or what to make of another's."""
         try:
-            said = json.loads(body)["error"]
-            kind: type[SlipwayError] = getattr(errors, said["kind"])
-            return kind(said["message"], code=said["code"], hint=said["hint"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+            return error_from(json.loads(body))
+        except ValueError:
             words = " ".join(body.decode(errors="replace").split())[:200]
         if status in (401, 403):
             return NotApproved(

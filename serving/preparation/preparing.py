@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from slipway.registry.errors import Corrupt, SlipwayError, Unavailable
+from slipway.registry.errors import Unavailable, error_from
 from slipway.serving.preparation.prepared import Prepared
 
 LOOK_EVERY_S = 0.05
@@ -94,13 +94,8 @@ def _understood(said: bytes, status: int | None, log: Path) -> Prepared:
             f"the preparing process ended with status {status}: {tail}", code="preparing-failed", hint=f"see {log}"
         ) from None
     if "error" in document:
-        raise _error_from(document["error"])
+        raise error_from(document)
     return Prepared(**document["prepared"])
-
-
-def _error_from(error: dict[str, str]) -> SlipwayError:
-    kinds = {kind.__name__: kind for kind in SlipwayError.__subclasses__()}
-    return kinds.get(error["kind"], Corrupt)(error["message"], code=error["code"], hint=error["hint"])
 
 
 def resident_bytes(leader: int) -> int:

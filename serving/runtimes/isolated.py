@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from slipway.registry.errors import InvalidInput
+from slipway.registry.errors import error_from
 from slipway.serving.runtimes.runner import RunnerReport
 from slipway.serving.runtimes.stored import StoredRunner
 from slipway.serving.table import Table
@@ -70,8 +70,7 @@ class ModelProcess:
             self.stop()
             raise ModelProcessError(f"the model's process ended with {self._process.returncode}") from error
         if kind == "refused":
-            message, code, hint = answer
-            raise InvalidInput(message, code=code, hint=hint)
+            raise error_from(answer[0])
         if kind == "failed":
             raise ModelProcessError(answer[0])
         return answer[0]

@@ -75,7 +75,7 @@ def _answer(call: Callable[..., Any], arguments: list[Any]) -> bytes:
     try:
         return pickle.dumps(("answered", call(*arguments)), protocol=5)
     except InvalidInput as error:
-        return pickle.dumps(("refused", error.message, error.code, error.hint), protocol=5)
+        return pickle.dumps(("refused", error.to_document()), protocol=5)
     except Exception as error:  # whatever the model's own code raises; its class may not exist in the parent
         return pickle.dumps(("failed", f"{type(error).__name__}: {error}"), protocol=5)
 

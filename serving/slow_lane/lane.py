@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slipway.registry.errors import SlipwayError, Unavailable
+from slipway.registry.errors import SlipwayError, Unavailable, error_from
 from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.runtimes.runner import PREDICT
 from slipway.serving.slow_lane.lane_process import LaneProcess, LaneRequest, Reply
@@ -181,8 +181,7 @@ async def _hand_on(reply: Reply, done: "asyncio.Future[Parsed]") -> None:
     if done.done():
         return
     if reply.error:
-        kind, message, code, hint = reply.error
-        done.set_exception(kind(message, code=code, hint=hint))
+        done.set_exception(error_from(reply.error))
         return
     data: Any = reply.table
     if reply.pickled is not None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.registry.errors import SlipwayError
 from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.runtimes.runner import PREDICT
 from slipway.serving.table import Table
@@ -35,14 +34,14 @@ class LaneRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What it answers: `pickled` is unpickled by whoever may wait for that, `error` is one to raise."""
+    """What it answers: `pickled` is unpickled by whoever may wait for that, `error` is the document of one to raise."""
 
     table: Table | None = None
     pickled: bytes | None = None
     params: dict[str, Any] | None = None
     method: str = PREDICT
     is_unwrapped: bool = False
-    error: tuple[type[SlipwayError], str, str, str | None] | None = None
+    error: dict[str, Any] | None = None
 
 
 class LaneProcess:

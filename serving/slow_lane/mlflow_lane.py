@@ -48,11 +48,12 @@ def answer(request: LaneRequest) -> Reply:
         stored = _stored_model(request.folder)
         judged = judge(stored, request.body, request.kind)
     except SlipwayError as error:
-        return Reply(error=(type(error), error.message, error.code, error.hint))
+        return Reply(error=error.to_document())
     except Exception as error:
         # What was sent may be in the error's text: it is not logged.
         logging.getLogger(__name__).error("a request could not be read: %s", type(error).__name__)
-        return Reply(error=(Unavailable, "the request could not be read", "slow-lane-failed", None))
+        failed = Unavailable("the request could not be read", code="slow-lane-failed", hint=None)
+        return Reply(error=failed.to_document())
     return Reply(
         table=judged.table,
         pickled=judged.pickled,
