@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+
+from slipway.registry.process_table import ProcessEntry, living_processes, proportional_bytes
 
 PR_SET_CHILD_SUBREAPER = 36
 KILL_WITHIN_S = 15.0
@@ -26,14 +26,6 @@ class Family:
 
     leader: int
     network: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Process:
-    id: int
-    parent: int
-    session: int
-    resident_pages: int
 
 
 def adopt_orphans() -> None:
@@ -66,12 +58,12 @@ def hold_network(process: int, name: str) -> int | None:
 def size_of(family: Family) -> tuple[int, int]:
     """Return how many processes a family has, and how many bytes of memory they hold, shared ones once for each."""
     members = _led(family)
-    return len(members), sum(each.resident_pages for each in members) * os.sysconf("SC_PAGESIZE")
+    return len(members), sum(each.resident_bytes for each in members)
 
 
 def exact_bytes(family: Family) -> int:
     """Return the memory of a family with what its processes share counted once; it costs milliseconds a process."""
-    return sum(_proportional_bytes(each.id) for each in _led(family))
+    return sum(proportional_bytes(each.id) for each in _led(family))
 
 
 def kill(family: Family, *, but: int | None = None) -> None:
@@ -95,14 +87,14 @@ def _ids(family: Family, but: int | None) -> set[int]:
     return {each.id for each in _members(family, by_network=True)} - {but}
 
 
-def _led(family: Family) -> list[_Process]:
+def _led(family: Family) -> list[ProcessEntry]:
     return [each for each in _members(family, by_network=False) if each.id != family.leader]
 
 
-def _members(family: Family, *, by_network: bool) -> list[_Process]:
+def _members(family: Family, *, by_network: bool) -> list[ProcessEntry]:
     """Return the living members: the leader's session, its descendants, and who is in a network of its own with it."""
-    everybody = list(_processes())
-    children: dict[int, list[_Process]] = {}
+    everybody = list(living_processes())
+    children: dict[int, list[ProcessEntry]] = {}
     for each in everybody:
         children.setdefault(each.parent, []).append(each)
     found = {each.id: each for each in everybody if family.leader in (each.id, each.session)}
@@ -117,23 +109,7 @@ def _members(family: Family, *, by_network: bool) -> list[_Process]:
     return list(found.values())
 
 
-def _processes() -> Iterator[_Process]:
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            if fields[0] not in "ZX":
-                yield _Process(int(stat.parent.name), int(fields[1]), int(fields[3]), int(fields[21]))
-
-
 def _network_of(process: int) -> str | None:
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{process}/ns/net")
     return None
-
-
-def _proportional_bytes(process: int) -> int:
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from slipway.registry.gate.evidence import Served
 from slipway.registry.late import call
+from slipway.registry.process_table import living_processes, peak_bytes
 
 # Each has `started`, which takes the model's folder and the file descriptor of a log, and stops the server in the end.
 SERVERS = {"engine": "slipway.serving.local.engine_probed", "mlflow": "slipway.serving.local.mlflow_probed"}
@@ -117,19 +118,8 @@ def _post(port: int, body: str) -> tuple[int, str]:
 
 
 def _peak_memory(leader: int) -> int | None:
-    """Return the sum of the peak resident sizes of the group's processes; `None` where /proc does not tell."""
-    found = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = (status.parent / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[2]) == leader:
-                found += _peak_of(status.read_text())
-    return found or None
-
-
-def _peak_of(status: str) -> int:
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
+    """Return the sum of the peak resident sizes of the group's processes; `None` where the system does not tell."""
+    return sum(peak_bytes(each.id) for each in living_processes() if each.group == leader) or None
 
 
 def _tail(log: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from slipway.registry.errors import Unavailable, error_from
+from slipway.registry.process_table import living_processes
 from slipway.serving.preparation.prepared import Prepared
 
 LOOK_EVERY_S = 0.05
@@ -100,10 +101,4 @@ def _understood(said: bytes, status: int | None, log: Path) -> Prepared:
 
 def resident_bytes(leader: int) -> int:
     """Return the memory that the processes of a session hold."""
-    page, total = os.sysconf("SC_PAGESIZE"), 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[3]) == leader:
-                total += int(fields[21]) * page
-    return total
+    return sum(each.resident_bytes for each in living_processes() if each.session == leader)

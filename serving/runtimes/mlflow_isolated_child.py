@@ -16,6 +16,7 @@ from typing import Any
 from slipway.registry.errors import InvalidInput
 from slipway.serving.runtimes.mlflow_runner import MlflowRunner, columns_of, load, methods_of
 from slipway.serving.runtimes.runner import RunnerReport
+from slipway.serving.runtimes.verification.measure import resident_bytes
 from slipway.serving.table import Table
 
 
@@ -60,15 +61,10 @@ def _calls(folder: Path) -> Mapping[str, Callable[..., Any]]:
         return {"methods": fail, "predict": fail, "predict_parsed": fail}
     return {
         "methods": lambda: methods,
-        "resident_bytes": _resident_bytes,
+        "resident_bytes": resident_bytes,
         "predict": lambda table, method, params: runner.predict(Table(*table), method, params),
         "predict_parsed": runner.predict_parsed,
     }
-
-
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _answer(call: Callable[..., Any], arguments: list[Any]) -> bytes:
