@@ -1,6 +1,6 @@
 """What people may write, and how what they wrote is shown and stored.
 
-What is recorded for good cannot be taken back, so it is looked at before: `require_…` refuse it at the edges. What was
+What is recorded for good cannot be taken back, so it is checked before: `require_…` refuse it at the edges. What was
 recorded before there were such rules, and what programs say, is made harmless where it goes: `cleaned` for stores,
 `shown` and `one_line` for consoles.
 """

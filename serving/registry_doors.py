@@ -1,4 +1,4 @@
-"""Which doors an engine looks at the registry through: straight into SQL where it can, else MLflow's client.
+"""Through which doors an engine reads the registry: straight into SQL where it can, else MLflow's client.
 
 Importing MLflow takes a second that a restart need not wait for, so its door is imported only where it is used.
 """
@@ -24,7 +24,7 @@ MLFLOW_DOOR = "slipway.registry.versions.mlflow_aliases"
 
 
 def open_aliases(environ: Mapping[str, str]) -> Aliases:
-    """Return how this engine looks at the registry."""
+    """Return how this engine reads the registry."""
     uri = registry_uri(environ)
     if uri.startswith(("sqlite:", "postgresql")):
         return SqlAliases(uri)
@@ -33,7 +33,7 @@ def open_aliases(environ: Mapping[str, str]) -> Aliases:
 
 
 def open_placements(environ: Mapping[str, str], folder: Path) -> Placements:
-    """Return how this engine looks at registry and history."""
+    """Return how this engine reads registry and history."""
     aliases = open_aliases(environ)
     if decided_at_server(environ, folder):
         history = HttpHistory(SlipwayServer(registry_uri(environ), environ))

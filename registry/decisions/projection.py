@@ -101,7 +101,7 @@ class Projected:
 
 
 def numbers_of_interest(model: RegisteredModel, state: ModelState) -> frozenset[int]:
-    """Return the versions that a decision may change: however many others there are, they are not looked at.
+    """Return the versions that a decision may change: however many others there are, they are not read.
 
     Of MLflow's labels only those that mirror a stage are taken away from a version; whoever has another is of interest
     for its alias or its past alone.

@@ -1,6 +1,6 @@
 """What a server promotes on: a verdict that somebody recorded, held against what the server itself knows now.
 
-Policy, champion and manifests are compared with the ledger, soak and approval are looked at anew. That files run no
+Policy, champion and manifests are compared with the ledger, soak and approval are checked anew. That files run no
 code the server finds itself, before it records that somebody says so. What else takes the files or the rows was
 measured by the one who vouches for the verdict; the files are read once more with the decision.
 """

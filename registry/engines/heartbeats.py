@@ -1,4 +1,4 @@
-"""What serving engines say of themselves: which version each has in place, and since when.
+"""What serving engines say of themselves: which version each serves, and since when.
 
 Plain rows, overwritten by each beat: no part of the ledger, and nothing that serving depends on.
 """
@@ -15,9 +15,9 @@ ALIVE_WITHIN = timedelta(seconds=20)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Heartbeat:
-    """One engine's word on one target; `version` is `None` while nothing is in place, `problem` where all is well.
+    """One engine's word on one target; `version` is `None` while nothing is serving, `problem` where all is well.
 
-    `since` is when the version was put in place, `at` when the engine said so.
+    `since` is when the version began to serve, `at` when the engine said so.
     """
 
     engine: str

@@ -187,7 +187,7 @@ NO_TOOLS = Tools(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """Everything that checks look at.
+    """Everything that checks read.
 
     `champion` is what the candidate is compared with: the `occupant` of the stage, or what was there last.
     `rows` is (data, target) → rows, or why there are none; (None, None) are the candidate's held-out rows. `events` are

@@ -80,7 +80,7 @@ def assess(version: Version, stage: str, situation: Situation, gate: Gate, *, pr
     """Make every check that the policy asks for, and return the verdict.
 
     The files come first: a model whose files are not as registered, or in a format that may not be loaded, is loaded
-    by no other check; nor is one whose files could not be looked at.
+    by no other check; nor is one whose files could not be read.
     """
     with gathered(version, stage, situation, gate, promoter=promoter, now=now) as evidence:
         jobs = _jobs(evidence, situation.policy.stages[stage].checks.rules())
@@ -97,7 +97,7 @@ def still_valid(
 ) -> Grounds | None:
     """Return the recorded verdict as grounds if all that it rests on is as it was, else `None`.
 
-    Files, policy, rows, champion and what the runs of both say are compared; soak and approval are looked at anew. What
+    Files, policy, rows, champion and what the runs of both say are compared; soak and approval are checked anew. What
     may pass by itself the next time is never taken again: an ERROR, and what a check did not pass that depends on the
     moment, the machine or a program of one's own.
     """
@@ -133,7 +133,7 @@ def _may_pass_by_itself(finding: Finding, rules: Mapping[str, Rule]) -> bool:
 def gathered(
     version: Version, stage: str, situation: Situation, gate: Gate, *, promoter: str, now: datetime
 ) -> Iterator[Evidence]:
-    """Yield everything that the checks look at, in a folder that is gone afterwards.
+    """Yield everything that the checks read, in a folder that is gone afterwards.
 
     Stored files are copied there first: what one check has judged is what the next one loads, whoever changes the store
     meanwhile.

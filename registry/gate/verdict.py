@@ -31,7 +31,7 @@ class Finding:
     """What one check measured.
 
     `measured` and `limit` are what was compared, as numbers or words; `direction` is "at least", "at most" or
-    "equals"; `n` counts what was looked at. `details` are plain JSON values for programs and plots.
+    "equals"; `n` counts what was measured. `details` are plain JSON values for programs and plots.
     """
 
     check: str

@@ -1,7 +1,7 @@
-"""The rules of `slipway doctor`: what is fine, what deserves a look, what is wrong, and what to do about it.
+"""The rules of `slipway doctor`: what is fine, what deserves attention, what is wrong, and what to do about it.
 
-Each rule takes what was found and returns findings; who looks is `slipway.registry.setup.examine`. A look that fails is
-a finding too: nothing that is broken breaks the doctor.
+Each rule takes what was found and returns findings; what is probed is in `slipway.registry.setup.examine`. A probe
+that fails is a finding too: nothing that is broken breaks the doctor.
 """
 
 import enum
@@ -46,7 +46,7 @@ class Symptom:
         return {"name": self.name, "outcome": str(self.outcome), "found": self.found, "todo": self.todo}
 
 
-Look = Callable[[], Sequence[Symptom]]
+Probe = Callable[[], Sequence[Symptom]]
 
 
 class Side(enum.Enum):
@@ -83,16 +83,16 @@ class FoundCache:
     leftovers: tuple[str, ...]
 
 
-def diagnose(looks: Mapping[str, Look]) -> tuple[Symptom, ...]:
-    """Look everywhere, whatever one look meets, and return all findings in order."""
+def diagnose(probes: Mapping[str, Probe]) -> tuple[Symptom, ...]:
+    """Probe everywhere, whatever one probe meets, and return all findings in order."""
     found: list[Symptom] = []
-    for name, look in looks.items():
+    for name, probe in probes.items():
         try:
-            found += look()
+            found += probe()
         except SlipwayError as error:
             found.append(wrong(name, error.message, error.hint))
-        except Exception as error:  # the edge: what cannot be looked at is said
-            said = f"cannot be looked at: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        except Exception as error:  # the edge: what cannot be read is said
+            said = f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             found.append(wrong(name, said, None))
     return tuple(found)
 
@@ -237,7 +237,7 @@ def wrong(name: str, found: str, todo: str | None) -> Symptom:
 
 
 def warn(name: str, found: str, todo: str) -> Symptom:
-    """Return that something deserves a look."""
+    """Return that something deserves attention."""
     return Symptom(name=name, outcome=Health.WARN, found=found, todo=todo)
 
 

@@ -1,4 +1,4 @@
-"""Single looks of `slipway doctor`: each asks one thing at its door, and has the rules judge it.
+"""Single probes of `slipway doctor`: each asks one thing at its door, and has the rules judge it.
 
 What cannot be reached is one finding, not one for each thing that could have been asked there.
 """
@@ -11,7 +11,7 @@ from slipway.registry.http_client import SlipwayServer, understood
 from slipway.registry.setup.auth_config import AuthConfig
 from slipway.registry.setup.doctor import (
     Health,
-    Look,
+    Probe,
     Side,
     Symptom,
     Tables,
@@ -43,7 +43,7 @@ Room = Callable[[Iterable[Path]], Mapping[Path, int]]
 
 
 def team_database(url: str, history_url: str) -> Sequence[Symptom]:
-    """Look at a team's database, and at the history's where that is another."""
+    """Probe a team's database, and the history's where that is another."""
     database = ExaminedDatabase(url)
     return [
         ok("database", f"{database.shown}, {database.server()}"),
@@ -53,7 +53,7 @@ def team_database(url: str, history_url: str) -> Sequence[Symptom]:
 
 
 def own_database(url: str) -> Sequence[Symptom]:
-    """Look at a folder's own database, whose history may not have begun."""
+    """Probe a folder's own database, whose history may not have begun."""
     database = ExaminedDatabase(url)
     if not database.is_begun():
         return [
@@ -70,13 +70,13 @@ def own_database(url: str) -> Sequence[Symptom]:
 
 
 def database_roots(url: str, side: Side) -> Sequence[Symptom]:
-    """Look where the experiments of a database keep their artifacts; that there are no tables is another finding."""
+    """Find where the experiments of a database keep their artifacts; that there are no tables is another finding."""
     database = ExaminedDatabase(url)
     return [judge_roots(database.roots(), side)] if database.revision(MLFLOW) else []
 
 
 def users(config: AuthConfig) -> Sequence[Symptom]:
-    """Look at MLflow's file about its users, at their tables, and whether one of them is an administrator."""
+    """Probe MLflow's file about its users, their tables, and whether one of them is an administrator."""
     file = judge_users_file(config.path, is_current=config.is_there())
     database = ExaminedDatabase(config.database_url)
     upgrade = f"back it up, then: {INIT_TEAM}"
@@ -87,45 +87,45 @@ def users(config: AuthConfig) -> Sequence[Symptom]:
 
 
 def folder(place: Folder) -> Sequence[Symptom]:
-    """Look at a folder of artifacts."""
+    """Probe a folder of artifacts."""
     found = judge_place("artifacts", str(place.path), is_there=place.is_there())
     return [found, judge_access("artifacts access", place.tried())] if found.outcome is Health.OK else [found]
 
 
 def bucket(place: ExaminedBucket, now: Clock) -> Sequence[Symptom]:
-    """Look at a bucket: who asks, whether it is there, what may be done in it."""
+    """Probe a bucket: who asks, whether it is there, what may be done in it."""
     credentials = judge_credentials(place.credentials())
     if credentials.outcome is not Health.OK:
         return [credentials]
     found = judge_place("bucket", place.uri, is_there=place.is_there())
-    looks: dict[str, Look] = {"clock (S3)": lambda: _clock("S3", place.clock, now)}
+    probes: dict[str, Probe] = {"clock (S3)": lambda: _clock("S3", place.clock, now)}
     if found.outcome is Health.OK:
-        looks["region"] = lambda: [judge_region(place.region, place.actual_region())]
-        looks["bucket access"] = lambda: [judge_access("bucket access", place.tried())]
-        looks["bucket versioning"] = lambda: [judge_versioning(place.has_versions())]
-    return [credentials, found, *diagnose(looks)]
+        probes["region"] = lambda: [judge_region(place.region, place.actual_region())]
+        probes["bucket access"] = lambda: [judge_access("bucket access", place.tried())]
+        probes["bucket versioning"] = lambda: [judge_versioning(place.has_versions())]
+    return [credentials, found, *diagnose(probes)]
 
 
 def server(uri: str, environ: Mapping[str, str], now: Clock, side: Side | None = None) -> Sequence[Symptom]:
-    """Look at a tracking server, and from a side at the artifacts of its experiments."""
+    """Probe a tracking server, and from a side the artifacts of its experiments."""
     asked = ExaminedServer(uri, environ)
     versions = judge_versions(HERE, asked.version())
-    looks: dict[str, Look] = {
+    probes: dict[str, Probe] = {
         "Slipway's API": lambda: _api(SlipwayServer(uri, environ)),
         "clock (server)": lambda: _clock("server", asked.clock, now),
     }
     if side is not None:
-        looks["artifact roots"] = lambda: [judge_roots(asked.roots(), side)]
-    return [versions, *diagnose(looks)]
+        probes["artifact roots"] = lambda: [judge_roots(asked.roots(), side)]
+    return [versions, *diagnose(probes)]
 
 
 def disks(paths: Iterable[Path], room: Room) -> Sequence[Symptom]:
-    """Look how much room there is on the disks of some paths."""
+    """Tell how much room there is on the disks of some paths."""
     return [judge_disk(path, free) for path, free in room(paths).items()]
 
 
 def cache(root: Path, max_bytes: int) -> Sequence[Symptom]:
-    """Look at the serving engine's cache."""
+    """Probe the serving engine's cache."""
     return [judge_cache(examined_cache(root, max_bytes))]
 
 

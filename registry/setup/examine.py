@@ -1,4 +1,4 @@
-"""Where `slipway doctor` looks: at what the settings name, and at this machine.
+"""What `slipway doctor` probes: what the settings name, and this machine.
 
 What does not apply is left out: without a server none is examined.
 """
@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from slipway.registry.errors import SlipwayError, Unavailable
 from slipway.registry.settings import RegistrySettings, load_settings, registry_uri
-from slipway.registry.setup import doctor_probes as looks
+from slipway.registry.setup import doctor_probes as probes
 from slipway.registry.setup.auth_config import auth_config
-from slipway.registry.setup.doctor import Health, Look, Side, Symptom, diagnose, warn, wrong
+from slipway.registry.setup.doctor import Health, Probe, Side, Symptom, diagnose, warn, wrong
 from slipway.registry.setup.local_examined import Folder
 from slipway.registry.setup.server_settings import ServerSettings, TeamSettings
 from slipway.registry.setup.team_wiring import artifacts_of, history_of
@@ -28,15 +28,15 @@ class Around:
     environ: Mapping[str, str]
     folder: Path
     cache: Callable[[], tuple[Path, int]]
-    now: looks.Clock
-    room: looks.Room
+    now: probes.Clock
+    room: probes.Room
 
 
 def examine(around: Around) -> tuple[Symptom, ...]:
-    """Look at everything that the settings name, and at this machine."""
-    here: dict[str, Look] = {
-        "disk": lambda: looks.disks([around.folder, around.cache()[0]], around.room),
-        "serving cache": lambda: looks.cache(*around.cache()),
+    """Probe everything that the settings name, and this machine."""
+    here: dict[str, Probe] = {
+        "disk": lambda: probes.disks([around.folder, around.cache()[0]], around.room),
+        "serving cache": lambda: probes.cache(*around.cache()),
     }
     try:
         settings = load_settings(TeamSettings, "registry", environ=around.environ, folder=around.folder)
@@ -47,7 +47,7 @@ def examine(around: Around) -> tuple[Symptom, ...]:
 
 
 def require_ready(
-    settings: RegistrySettings, server: ServerSettings, environ: Mapping[str, str], *, folder: Path, now: looks.Clock
+    settings: RegistrySettings, server: ServerSettings, environ: Mapping[str, str], *, folder: Path, now: probes.Clock
 ) -> None:
     """Refuse to start a server on a database or object store that is not as it must be.
 
@@ -56,7 +56,7 @@ def require_ready(
     Unavailable
         Something is wrong: each is named.
     """
-    found = diagnose(team_looks(settings, server, environ, folder=folder, now=now))
+    found = diagnose(team_probes(settings, server, environ, folder=folder, now=now))
     problems = [each for each in found if each.outcome is Health.WRONG]
     if problems:
         raise Unavailable(
@@ -66,43 +66,43 @@ def require_ready(
         )
 
 
-def team_looks(
-    settings: RegistrySettings, server: ServerSettings, environ: Mapping[str, str], *, folder: Path, now: looks.Clock
-) -> dict[str, Look]:
-    """Return the looks at what a team's server stands on."""
+def team_probes(
+    settings: RegistrySettings, server: ServerSettings, environ: Mapping[str, str], *, folder: Path, now: probes.Clock
+) -> dict[str, Probe]:
+    """Return the probes of what a team's server stands on."""
     artifacts, history = artifacts_of(server, environ), history_of(settings, server)
-    found: dict[str, Look] = {"database": partial(looks.team_database, server.database_url, history.url)}
+    found: dict[str, Probe] = {"database": partial(probes.team_database, server.database_url, history.url)}
     if server.users:
-        found["users"] = lambda: looks.users(auth_config(server, environ, folder))
+        found["users"] = lambda: probes.users(auth_config(server, environ, folder))
     if isinstance(artifacts, Folder):
-        found["artifacts"] = partial(looks.folder, artifacts)
+        found["artifacts"] = partial(probes.folder, artifacts)
     else:
-        found["bucket"] = partial(looks.bucket, artifacts, now)
+        found["bucket"] = partial(probes.bucket, artifacts, now)
     return found
 
 
-def _there(settings: TeamSettings, around: Around) -> dict[str, Look]:
-    """Return the looks beside this machine: at the team's parts, a server, or this folder's own database."""
+def _there(settings: TeamSettings, around: Around) -> dict[str, Probe]:
+    """Return the probes beside this machine: at the team's parts, a server, or this folder's own database."""
     uri, server, environ = registry_uri(around.environ), settings.server, around.environ
-    found: dict[str, Look] = {}
+    found: dict[str, Probe] = {}
     if server is not None:
-        found = team_looks(settings, server, environ, folder=around.folder, now=around.now)
-        found["artifact roots"] = partial(looks.database_roots, server.database_url, Side.TEAM)
+        found = team_probes(settings, server, environ, folder=around.folder, now=around.now)
+        found["artifact roots"] = partial(probes.database_roots, server.database_url, Side.TEAM)
     if uri.startswith(("http://", "https://")):
         side = Side.SERVER_HERE if urlsplit(uri).hostname in ON_THIS_MACHINE else Side.TEAM
-        found["server"] = partial(looks.server, uri, environ, around.now, None if server else side)
+        found["server"] = partial(probes.server, uri, environ, around.now, None if server else side)
     elif server is not None:
         found["server"] = partial(_own_server, server, around)
     else:
-        found["database"] = partial(looks.own_database, uri)
+        found["database"] = partial(probes.own_database, uri)
     return found
 
 
 def _own_server(server: ServerSettings, around: Around) -> tuple[Symptom, ...]:
-    """Look at the server of these settings, as its administrator; one that was not started is nothing wrong."""
+    """Probe the server of these settings, as its administrator; one that was not started is nothing wrong."""
     password = server.admin_password.get_secret_value() if server.admin_password else ""
     administrator = {"MLFLOW_TRACKING_USERNAME": server.admin_name, "MLFLOW_TRACKING_PASSWORD": password}
     try:
-        return tuple(looks.server(server.url, {**administrator, **around.environ}, around.now))
+        return tuple(probes.server(server.url, {**administrator, **around.environ}, around.now))
     except Unavailable as error:
         return (warn("server", error.message, "slipway up --team"),)

@@ -20,7 +20,7 @@ HERE = VERSION
 
 
 class ExaminedServer:
-    """A tracking server that is looked at."""
+    """A tracking server that is probed."""
 
     def __init__(self, uri: str, environ: Mapping[str, str]) -> None:
         """Name the server; `environ` may have a user where this process's environment has none."""

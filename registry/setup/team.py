@@ -31,7 +31,7 @@ class PreparedTeam:
 
 
 def missing(parts: Sequence[Part]) -> tuple[PreparedTeam, ...]:
-    """Look which parts are there, and make none."""
+    """Probe which parts are there, and make none."""
     return tuple(PreparedTeam(name=part.name, was_there=part.is_there()) for part in parts)
 
 

@@ -28,7 +28,7 @@ def identity_of(workspace: str, created_ms: int, model: str, source: str | None)
 
 
 class Aliases(Protocol):
-    """Looks at the registry; every look sees what was written before it."""
+    """Reads the registry; every reading sees what was written before it."""
 
     def holders(self, wanted: Collection[Wanted]) -> Mapping[Wanted, AliasHolder]:
         """Return the holder of each (model, alias) that has one; raises Unavailable when the registry is not there."""

@@ -36,7 +36,7 @@ class Placement:
 
     `holder` has the alias; `occupant` is the version that the history has there. The history may have spoken of the
     stage, `is_recorded`, and have nothing there, or have a version there, `number`, that is gone. `manifest` is the
-    digest of the files that were chosen, where the decision names one. `trouble` is why it could not be looked at,
+    digest of the files that were chosen, where the decision names one. `trouble` is why it could not be read,
     where that is this model's own: then nothing is known of it.
     """
 
@@ -61,7 +61,7 @@ class _Known:
 
 
 class Placements:
-    """Looks at aliases and history together.
+    """Reads aliases and history together.
 
     While the aliases stay where they are, the history is asked again after `every_s` only: at a server, each question
     costs a check of a password. Without a history nothing is recorded.

@@ -1,4 +1,4 @@
-"""The `Aliases` of a registry in SQL, read from MLflow's own tables (3.17): one query a look, no import of MLflow."""
+"""The `Aliases` of a registry in SQL, read from MLflow's own tables (3.17): one query a poll, no import of MLflow."""
 
 from collections.abc import Collection, Mapping
 

@@ -1,6 +1,6 @@
 """The step serve: a request for a stage's model becomes an answer.
 
-The engine holds what is in place and knows no network and no registry: doors hand it bodies, the worker puts versions
+The engine holds what is serving and knows no network and no registry: doors hand it bodies, the worker puts versions
 in place. A plain request to a quick model is answered at once, on the event loop; everything else goes off it. Two
 seams are asked for every request: `choose` picks the variant that answers, `record` sees the exchange afterwards.
 """
@@ -53,7 +53,7 @@ class SlowLane(Protocol):
 class Loaded:
     """A version that is open in this process: the step's LoadedModel.
 
-    `since` is when it was put in place, `made_by` the header lines that its answers carry.
+    `since` is when it began to serve, `made_by` the header lines that its answers carry.
     """
 
     target: Target
@@ -125,7 +125,7 @@ class Exchange(Struct, frozen=True, gc=False):
 
 
 def only_current(slot: Slot, request_id: str) -> Loaded | None:
-    """Choose the version in place, whoever asks."""
+    """Choose the version that is serving, whoever asks."""
     return slot.current
 
 
@@ -134,7 +134,7 @@ def record_nothing(exchange: Exchange) -> None:
 
 
 class Engine:
-    """What is in place in this process, and how it answers."""
+    """What is serving in this process, and how it answers."""
 
     def __init__(
         self,
@@ -281,9 +281,9 @@ class Engine:
         self._pool.submit(loaded.runner.close)
 
     def is_ready(self) -> bool:
-        """Return whether all that is to be waited for has a version in place, and anything has.
+        """Return whether all that is to be waited for serves a version, and anything has.
 
-        Where no target was named, whatever comes into the stage is one: of those, none that cannot be put in place
+        Where no target was named, whatever comes into the stage is one: of those, none that cannot be served
         keeps the others from being asked.
         """
         given_up = {target for target, slot in self.slots.items() if slot.problem is not None} - self._named
@@ -351,14 +351,14 @@ def _lines_of(loaded: Loaded, slot: Slot) -> bytes:
 
 
 def made_by(loaded: Loaded, slot: Slot) -> bytes:
-    """Return the header lines of a version, ready-made for the one in place."""
+    """Return the header lines of a version, ready-made for the one that is serving."""
     return slot.made_by if loaded is slot.current else header_lines(loaded)
 
 
 def nothing_in_place(slot: Slot) -> Unavailable:
     """Return what to say while a target has no version."""
     why = f": {slot.problem}" if slot.problem else ""
-    return Unavailable(f"no version of {slot.target} is in place{why}", code="nothing-in-place", hint="slipway status")
+    return Unavailable(f"no version of {slot.target} is serving{why}", code="nothing-in-place", hint="slipway status")
 
 
 def require_method(loaded: Loaded, method: str) -> None:

@@ -1,7 +1,7 @@
 """What the engine counts: plain numbers on the hot path, added up over all workers when somebody looks.
 
 A worker's counts are a snapshot of JSON values: series name → labels (as JSON text) → value. Snapshots of several
-workers are added; gauges that every worker shows alike (which version is in place) take the largest.
+workers are added; gauges that every worker shows alike (which version is serving) take the largest.
 """
 
 import json
@@ -21,12 +21,12 @@ COUNTERS: Mapping[str, str] = {
     "slipway_errors": "Requests that were answered with an error, by its code.",
     "slipway_rows": "Rows that were scored.",
     "slipway_slow_lane": "Requests that were not plain and took MLflow's own parsing.",
-    "slipway_swaps": "Versions that were put in place.",
+    "slipway_swaps": "Versions that began to serve.",
     "slipway_record_failures": "Exchanges that could not be recorded; their requests were answered.",
 }
 GAUGES: Mapping[str, str] = {
     "slipway_version_in_place": "1 for the version that answers, with the runner that it got.",
-    "slipway_target_problem": "1 while the version that the registry shows cannot be put in place.",
+    "slipway_target_problem": "1 while the version that the registry shows cannot be served.",
     "slipway_target_unrecorded": "1 while an alias alone put the version there, and no recorded decision.",
     "slipway_workers": "Worker processes that answered the scrape.",
 }

@@ -1,7 +1,7 @@
 """The command up, apart from processes: which services run, on which ports, and what a moved alias changes.
 
 A tracking server with its UI, and one of MLflow's scoring servers for each model in production. MLflow's
-scoring server looks at the alias once; here it is started anew when the alias moves. A team's tracking server is that
+scoring server reads the alias once; here it is started anew when the alias moves. A team's tracking server is that
 of `slipway.serving.local.team`, and runs alone.
 """
 
@@ -55,7 +55,7 @@ class RunningProcess(Protocol):
 
 
 class Launcher(Protocol):
-    """Starts services and looks at them."""
+    """Starts services and checks them."""
 
     def require_free(self, host: str, port: int) -> None:
         """Raise Conflict when something listens on the port."""

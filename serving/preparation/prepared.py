@@ -115,23 +115,23 @@ class PreparedVersions:
         _write(self._path("versions", name), asdict(prepared))
 
     def remember(self, target: Target, sighting: Sighting, *, is_recorded: bool = True) -> None:
-        """Note what is in place for a target, and whether a recorded decision put it there."""
+        """Note what is serving for a target, and whether a recorded decision put it there."""
         document = {"target": str(target), **asdict(sighting), "is_recorded": is_recorded}
         _write(self._path("targets", str(target)), document)
 
     def was_recorded(self, target: Target) -> bool:
-        """Return whether a decision had put there what was last in place; an older engine did not note it."""
+        """Return whether a decision had put there what was last serving; an older engine did not note it."""
         noted = _noted(self._path("targets", str(target)))
         return noted is None or bool(noted.get("is_recorded", True))
 
     def remembered(self, target: Target) -> Sighting | None:
-        """Return what was in place for a target when an engine last noted it."""
+        """Return what was serving for a target when an engine last noted it."""
         noted = _noted(self._path("targets", str(target)))
         known = {each.name for each in fields(Sighting)}
         return Sighting(**{name: value for name, value in noted.items() if name in known}) if noted else None
 
     def targets(self, stage: str) -> tuple[Target, ...]:
-        """Return the targets of a stage that were in place some time."""
+        """Return the targets of a stage that were serving some time."""
         folder = self._root / "index" / "targets"
         found = (noted["target"] for noted in map(_noted, folder.glob("*.json")) if noted)
         models = (text.rpartition("@") for text in found)

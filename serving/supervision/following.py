@@ -1,7 +1,7 @@
-"""What to do about a target when the registry was looked at: the rule of following, pure.
+"""What to do about a target when the registry was polled: the rule of following, pure.
 
-What the history put into a stage is served, wherever the alias points. A version that cannot be put in place never
-replaces one that works, and is tried again later and later. A stage that is empty keeps what is in place: an alias that
+What the history put into a stage is served, wherever the alias points. A version that cannot be served never
+replaces one that works, and is tried again later and later. A stage that is empty keeps what is serving: an alias that
 somebody deleted must not stop production.
 """
 
@@ -29,8 +29,8 @@ class Followed:
     """A target as the supervisor knows it.
 
     `is_recorded` is false while it serves what only an alias says. `dispute` is where alias and history disagree, and
-    `is_disputed` whether they did at the look before, too: between a decision and its alias they differ for a moment.
-    `failed` is the version that could not be put in place, `failures` how often in a row, `retry_at` when (on the
+    `is_disputed` whether they did at the poll before, too: between a decision and its alias they differ for a moment.
+    `failed` is the version that could not be served, `failures` how often in a row, `retry_at` when (on the
     monotonic clock, in seconds) it is tried again.
     """
 
@@ -47,9 +47,9 @@ class Followed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What a look at registry and history leads to: the version to serve, if any, and what is to be said of it.
+    """What polling registry and history leads to: the version to serve, if any, and what is to be said of it.
 
-    `trouble` is why this model could not be looked at: what is in place goes on, as in an outage.
+    `trouble` is why this model could not be read: what is serving goes on, as in an outage.
     """
 
     sighting: Sighting | None
@@ -67,7 +67,7 @@ def seen_of(target: Target, placed: Placement | None, *, require_history: bool) 
     if placed is None:
         return Seen(sighting=None)
     if placed.trouble is not None:
-        return Seen(sighting=None, trouble=f"{target.model} cannot be looked at: {placed.trouble}")
+        return Seen(sighting=None, trouble=f"{target.model} cannot be read: {placed.trouble}")
     held = placed.holder
     if not placed.is_recorded:
         if held is None or not require_history:
@@ -98,13 +98,13 @@ def _unrecorded(target: Target, number: int) -> str:
 
 
 def looked(followed: Followed, seen: Seen) -> Followed:
-    """Return what is known of a target after a look, before anything follows from it."""
+    """Return what is known of a target after polling, before anything follows from it."""
     again = seen.dispute is not None and seen.dispute == followed.dispute
     return replace(followed, is_recorded=seen.is_recorded, dispute=seen.dispute, is_disputed=again)
 
 
 def next_step(followed: Followed, look: Seen, now: float) -> tuple[NextStep, Followed]:
-    """Return what to do, and what is known of the target after looking."""
+    """Return what to do, and what is known of the target after polling."""
     there = f"keeping {followed.in_place.number}" if followed.in_place else "nothing to serve"
     if look.trouble is not None:
         return NextStep.KEEP, replace(followed, problem=f"{look.trouble}; {there}")
@@ -121,21 +121,21 @@ def next_step(followed: Followed, look: Seen, now: float) -> tuple[NextStep, Fol
 
 
 def succeeded(followed: Followed, prepared: Prepared) -> Followed:
-    """Return what is known after a version was put in place."""
+    """Return what is known after a version began to serve."""
     return replace(followed, in_place=prepared, failed=None, failures=0, retry_at=0.0, problem=None)
 
 
 def problem_of(followed: Followed) -> str | None:
-    """Return what is wrong with a target, if anything; a dispute counts from the second look on."""
+    """Return what is wrong with a target, if anything; a dispute counts from the second poll on."""
     if followed.problem and followed.is_disputed and str(followed.dispute) not in followed.problem:
         return f"{followed.problem}; {followed.dispute}"
     return followed.problem or (followed.dispute if followed.is_disputed else None)
 
 
 def failed(followed: Followed, seen: Sighting, why: str, now: float) -> Followed:
-    """Return what is known after a version could not be put in place."""
+    """Return what is known after a version could not be served."""
     failures = followed.failures + 1 if followed.failed == seen else 1
     wait_s = min(RETRY_AFTER_S * 2 ** (failures - 1), RETRY_AT_MOST_S)
     there = f"; {followed.in_place.number} goes on" if followed.in_place else ""
-    problem = f"{followed.target.model}/{seen.number} cannot be put in place: {why}{there}"
+    problem = f"{followed.target.model}/{seen.number} cannot be served: {why}{there}"
     return replace(followed, failed=seen, failures=failures, retry_at=now + wait_s, problem=problem)

@@ -37,7 +37,7 @@ BACKLOG = 2048
 @click.option("--accelerate", type=click.BOOL, metavar="on|off", help="Compile what can be compiled.  [default: on]")
 @click.option("--cache", callback=some_text, metavar="PATH", help="Where versions are kept.  [default: .slipway/cache]")
 @click.option("--max-body-mb", type=float, help="The largest request, in MiB.  [default: 64]")
-@click.option("--poll-s", type=float, help="How often to look at the registry, in seconds.  [default: 1]")
+@click.option("--poll-s", type=float, help="How often to poll the registry, in seconds.  [default: 1]")
 @click.option("--log-json", is_flag=True, default=None, help="Write the log as JSON, a line an event.")
 @json_option
 def serve(targets: tuple[str, ...], as_json: bool, **flags: Any) -> None:

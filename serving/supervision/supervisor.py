@@ -1,8 +1,8 @@
 """The supervisor: it alone watches the registry, has new versions prepared, and tells all workers.
 
-A version takes the place of another in this order: a child prepares it, every worker opens and warms it, every worker
-puts it in place. If any of the first two fails, the version in place goes on, and who asks is told. Nobody waits for a
-child: looks go on meanwhile, so that a way back takes effect at once, and what is not wanted any more is broken off.
+A version replaces another in this order: a child prepares it, every worker opens and warms it, every worker serves it.
+If any of the first two fails, the version that was serving goes on, and who asks is told. Nobody waits for a child:
+polling goes on meanwhile, so that a way back takes effect at once, and what is not wanted any more is broken off.
 """
 
 import asyncio
@@ -87,14 +87,14 @@ class Supervisor:
         self.pool: WorkerPool
 
     async def answer(self, word: str, fields: dict[str, Any]) -> Any:
-        """Answer a worker: look at the registry now, or add up what all workers counted."""
+        """Answer a worker: poll the registry now, or add up what all workers counted."""
         if word == "refresh":
             await self.look()
             return {"models": [self._described(each) for each in self._followed.values()]}
         return await self.pool.ask_all("metrics", {}, within_s=COUNT_WITHIN_S)
 
     async def welcome(self, peer: Peer) -> None:
-        """Tell a worker that was started later what is in place."""
+        """Tell a worker that was started later what is serving."""
         await peer.ask("targets", {"targets": list(map(str, self._followed))}, within_s=OPEN_WITHIN_S)
         for followed in self._followed.values():
             if followed.in_place is not None:
@@ -104,7 +104,7 @@ class Supervisor:
             await peer.ask("problem", self._told(followed), within_s=OPEN_WITHIN_S)
 
     async def run(self) -> None:
-        """Look at the registry for ever: at once, then each so many seconds, and when a version was prepared."""
+        """Poll the registry for ever: at once, then each so many seconds, and when a version was prepared."""
         beats = asyncio.create_task(self._beat())
         try:
             while True:
@@ -117,25 +117,25 @@ class Supervisor:
                 child.cancel()
 
     async def look(self) -> None:
-        """Look at the registry once, and do what follows from it for every target."""
+        """Poll the registry once, and do what follows from it for every target."""
         async with self._turn:
             seen = await self._seen()
             for target in list(self._followed):
                 await self._follow(target, seen)
 
     async def _seen(self) -> Mapping[Target, Seen] | None:
-        """Return what the registry shows; `None` when it cannot be looked at."""
+        """Return what the registry shows; `None` when it cannot be read."""
         try:
             found = await asyncio.wait_for(asyncio.to_thread(self._look_at_registry), LOOK_WITHIN_S)
-        except Exception as error:  # whatever comes back from there: what is in place goes on
+        except Exception as error:  # whatever comes back from there: what is serving goes on
             why = _why(error)
             if self._outage is None:
-                log.warning("the registry cannot be looked at, and what is in place goes on: %s", why)
-            self._outage = f"the registry cannot be looked at: {why}"
+                log.warning("the registry cannot be read, and what is serving goes on: %s", why)
+            self._outage = f"the registry cannot be read: {why}"
             await self._expect(self._index.targets(self._settings.stage) if self._follows_stage else ())
             return None
         if self._outage is not None:
-            log.info("the registry can be looked at again")
+            log.info("the registry can be read again")
         self._outage = None
         await self._expect(found)
         return found
@@ -181,7 +181,7 @@ class Supervisor:
         await self._tell(target)
 
     async def _start_from_memory(self, followed: Followed) -> None:
-        """Put in place what was there before, from the cache alone."""
+        """Serve what was there before, from the cache alone."""
         sighting = self._index.remembered(followed.target)
         is_recorded = self._index.was_recorded(followed.target)
         if sighting is None or (self._settings.require_history and not is_recorded):
@@ -209,7 +209,7 @@ class Supervisor:
                 return followed
             await self._put_in_place(target, prepared)
         except SlipwayError as error:
-            log.error("%s/%d cannot be put in place: %s", target.model, seen.number, error.message)
+            log.error("%s/%d cannot be served: %s", target.model, seen.number, error.message)
             why = f"{error.message} ({error.hint})" if error.hint else error.message
             return failed(followed, seen, why, time.monotonic())
         before = f" in place of {followed.in_place.number}" if followed.in_place else ""
@@ -273,7 +273,7 @@ class Supervisor:
         self._beating.set()
 
     def _hold(self, target: Target, held: AbstractContextManager[Path]) -> None:
-        """Keep the files of the version in place, and of the one before it, from giving way in the cache."""
+        """Keep the files of the version that is serving, and of the one before it, from giving way in the cache."""
         holds = self._held.setdefault(target, deque())
         holds.append(held)
         while len(holds) > HELD_EACH:
@@ -314,7 +314,7 @@ class Supervisor:
         }
 
     async def _beat(self) -> None:
-        """Say what is in place each so many seconds, and at once when it changes; serving does not depend on it."""
+        """Say what is serving each so many seconds, and at once when it changes; serving does not depend on it."""
         while self._heartbeats is not None:
             self._beating.clear()
             try:

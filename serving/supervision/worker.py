@@ -109,7 +109,7 @@ class Worker:
         return await result if asyncio.iscoroutine(result) else result
 
     async def _open(self, target: str, prepared: dict[str, Any]) -> None:
-        """Open a version beside the one in place; nothing is asked of it yet."""
+        """Open a version beside the one that is serving; nothing is asked of it yet."""
         wanted, found = parse_target(target), Prepared(**prepared)
         key = _key(wanted, found)
         slot = self.engine.slots.get(wanted)

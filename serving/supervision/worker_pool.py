@@ -122,4 +122,4 @@ class WorkerPool:
             try:
                 await self._welcome(worker.peer)
             except Unavailable as error:
-                log.error("worker %d could not be told what is in place: %s", worker.process.pid, error.message)
+                log.error("worker %d could not be told what is serving: %s", worker.process.pid, error.message)

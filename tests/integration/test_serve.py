@@ -88,14 +88,12 @@ def test_an_engine_follows_its_stage_through_all_that_happens(store: Path):
         point(3)
         wait_for(lambda: served.model()["problem"], within_s=120, log=served.log)
         assert served.model()["version"] == 1
-        assert "iris/3 cannot be put in place" in served.model()["problem"]
+        assert "iris/3 cannot be served" in served.model()["problem"]
         assert served.ask("/ready")[0] == 200
         assert 'slipway_target_problem{model="iris",stage="production"}' in metrics(served)
 
         point(1)
-        assert served.ask("/admin/refresh", b"{}")[1]["models"][0]["problem"] is None, (
-            "what is in place is wanted again"
-        )
+        assert served.ask("/admin/refresh", b"{}")[1]["models"][0]["problem"] is None, "what is serving is wanted again"
         for worker in served.children():
             os.kill(worker, signal.SIGKILL)
         wait_for(lambda: answers(f"{served.url}/ready"), within_s=60, log=served.log)
@@ -103,7 +101,7 @@ def test_an_engine_follows_its_stage_through_all_that_happens(store: Path):
 
         shutil.move(store / "mlflow.db", store / "gone.db")
         shutil.move(store / "mlruns", store / "gone")
-        wait_for(lambda: "the registry cannot be looked at" in served.log.read_text(), within_s=30, log=served.log)
+        wait_for(lambda: "the registry cannot be read" in served.log.read_text(), within_s=30, log=served.log)
         assert served.ask("/invocations", BODY)[0] == 200
     with serving(store, "iris@production", name="again") as served:
         assert served.model()["version"] == 1

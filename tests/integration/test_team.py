@@ -98,7 +98,7 @@ def test_without_an_administrators_password_init_says_what_to_set(team: Team):
 
 
 def test_a_healthy_stack_is_healthy(team: Team):
-    """Nothing is wrong, nothing is left in the bucket, and what deserves a look is said: no versions, no server yet."""
+    """Nothing is wrong or left in the bucket, and what deserves attention is said: no versions, no server yet."""
     found = team.findings()
     assert {name: each["outcome"] for name, each in found.items()} == {
         "database": "ok",

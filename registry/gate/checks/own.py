@@ -1,4 +1,4 @@
-"""One's own check: a program or a function that is given what the others look at, and answers in the same shape."""
+"""One's own check: a program or a function that is given what the others read, and answers in the same shape."""
 
 import importlib
 import json

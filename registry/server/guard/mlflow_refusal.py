@@ -18,7 +18,7 @@ CODES: dict[type[SlipwayError], int] = {
     NotApproved: PERMISSION_DENIED,
     NotFound: RESOURCE_DOES_NOT_EXIST,
     Conflict: RESOURCE_CONFLICT,
-    InvalidInput: INVALID_STATE,  # of the server's own settings: the caller's request was not looked at
+    InvalidInput: INVALID_STATE,  # of the server's own settings: the caller's request was not checked
     Unavailable: TEMPORARILY_UNAVAILABLE,
     Corrupt: INVALID_STATE,
 }

@@ -447,7 +447,7 @@ class Protection:
         Raises
         ------
         NotFound
-            No model has the name: one that is renamed to it in the next moment was not looked at.
+            No model has the name: one that is renamed to it in the next moment was not checked.
         """
         shown = self.tables.model(workspace, name)
         if shown is None and can_be_asked_for(name):
@@ -553,7 +553,7 @@ def _models_of(versions: Iterable[VersionKey]) -> set[tuple[str, str]]:
 
 
 def _changed(asked: str) -> Conflict:
-    return Conflict(asked, code="changed-meanwhile", hint="look again, then ask again")
+    return Conflict(asked, code="changed-meanwhile", hint="read it again, then ask again")
 
 
 def places_of(stored: LocatedVersion, destination: str | None, *, files_only: bool = False) -> Iterator[Place]:

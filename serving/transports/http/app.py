@@ -109,7 +109,7 @@ class App:
 
 
 def describe(slot: Slot) -> dict[str, Any]:
-    """Return what operators see of a target: the version in place, which runner it got and why, and what is wrong."""
+    """Return what operators see of a target: which version is serving, by which runner and why, and what is wrong."""
     loaded, target = slot.current, slot.target
     document: dict[str, Any] = {"name": target.model, "stage": target.stage, "version": None, "problem": slot.problem}
     document["recorded"] = slot.is_recorded

@@ -18,7 +18,7 @@ SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 class Door:
     """The engine as HTTP sees it.
 
-    `refresh` has the registry looked at now and returns what is in place afterwards; `metrics` adds up all workers.
+    `refresh` has the registry polled now and returns what is serving afterwards; `metrics` adds up all workers.
     `waiting` are connections and their requests that are answered at the end of this turn of the event loop.
     """
 

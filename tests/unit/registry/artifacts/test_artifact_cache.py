@@ -263,7 +263,7 @@ def test_a_full_disk_is_said_and_what_was_fetched_makes_room(
 
 
 def test_a_model_larger_than_the_disk_is_not_begun(tmp_path: Path, source: Callable[..., Source]):
-    """The room is looked at before anything is fetched."""
+    """The room is checked before anything is fetched."""
     model = source(MLmodel="m")
     (file,) = model.manifest.files
     huge = Manifest(files=(type(file)(path=file.path, size_bytes=1 << 60, sha256=file.sha256),))

@@ -1,4 +1,4 @@
-"""The doctor's rules: what is fine, what deserves a look, what is wrong; and a look that fails is a finding."""
+"""The doctor's rules: what is fine, what deserves attention, what is wrong; and a look that fails is a finding."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -130,7 +130,7 @@ def test_older_tables_are_upgraded_and_newer_ones_are_not():
 
 
 def test_whatever_one_look_meets_the_others_are_made():
-    """What cannot be looked at is said, with the error's own hint where it has one."""
+    """What cannot be read is said, with the error's own hint where it has one."""
 
     def refused() -> list[Symptom]:
         raise DENIED
@@ -146,5 +146,5 @@ def test_whatever_one_look_meets_the_others_are_made():
         ("c2", Health.OK),
     ]
     assert (found[0].found, found[0].todo) == (DENIED.message, "check the keys")
-    assert found[1].found.startswith("cannot be looked at: KeyError")
+    assert found[1].found.startswith("cannot be read: KeyError")
     assert "\n" not in found[1].found

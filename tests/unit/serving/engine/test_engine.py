@@ -68,10 +68,10 @@ def test_a_model_that_cannot_be_put_in_place_keeps_no_other_from_being_asked():
         assert engine.is_ready()
         engine.slots[other] = Slot(target=other)
         assert not engine.is_ready()
-        engine.slots[other].problem = "other/1 cannot be put in place"
+        engine.slots[other].problem = "other/1 cannot be served"
         assert engine.is_ready() is ready
     nothing = Engine(engine_with()[1])
-    nothing.slots[other] = Slot(target=other, problem="other/1 cannot be put in place")
+    nothing.slots[other] = Slot(target=other, problem="other/1 cannot be served")
     assert not nothing.is_ready()
 
 

@@ -59,7 +59,7 @@ def test_a_model_that_cannot_be_looked_at_keeps_its_scoring_server():
     desk.promote(2, "production")
     for _ in range(2):
         assert [str(each) for each in look()] == ["m/2", "other/1"]
-    assert said[-1] == "warning: other@production: other cannot be looked at: 403"
+    assert said[-1] == "warning: other@production: other cannot be read: 403"
     assert len(said) == 2
     aliases.refused = {}
     desk.registry.create_version(logged_model(), model="other", description="", tags={})

@@ -74,7 +74,7 @@ def test_an_emptied_stage_keeps_what_answers_and_says_so():
 def test_a_version_that_failed_is_tried_again_later_and_later():
     """The one in place goes on, and another version is tried at once."""
     followed = failed(in_place(ONE), TWO, "its files are gone", 100.0)
-    assert followed.problem == "cancer/2 cannot be put in place: its files are gone; 1 goes on"
+    assert followed.problem == "cancer/2 cannot be served: its files are gone; 1 goes on"
     assert next_step(followed, TWO, followed.retry_at - 0.1)[0] is NextStep.KEEP
     assert next_step(followed, TWO, followed.retry_at)[0] is NextStep.PREPARE
     assert next_step(followed, Sighting(identity="default/1", number=3), 100.0)[0] is NextStep.PREPARE
@@ -161,4 +161,4 @@ def test_a_failure_and_a_dispute_are_both_said():
     found = Seen(sighting=TWO, dispute="they disagree")
     _, followed = step_after(in_place(ONE), found, 0.0)
     _, followed = step_after(failed(followed, TWO, "broken", 0.0), found, 0.0)
-    assert problem_of(followed) == "cancer/2 cannot be put in place: broken; 1 goes on; they disagree"
+    assert problem_of(followed) == "cancer/2 cannot be served: broken; 1 goes on; they disagree"

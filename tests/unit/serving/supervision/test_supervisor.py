@@ -119,7 +119,7 @@ def test_one_models_trouble_stops_no_other_and_leaves_its_own_in_place(tmp_path:
     assert moved == [("m", 2)]
     described = {each["name"]: each for each in map(supervisor._described, supervisor._followed.values())}
     assert described["denied"]["version"] == 1
-    assert described["denied"]["problem"] == "denied cannot be looked at: 403; keeping 1"
+    assert described["denied"]["problem"] == "denied cannot be read: 403; keeping 1"
     assert described["m"]["problem"] is None
 
 
@@ -151,5 +151,5 @@ def test_whatever_comes_back_from_the_registry_leaves_all_in_place(tmp_path: Pat
     with caplog.at_level(logging.WARNING):
         asyncio.run(supervisor.look())
     (said,) = [record.getMessage() for record in caplog.records]
-    assert said.endswith("what is in place goes on: RecursionError: a thousand brackets")
+    assert said.endswith("what is serving goes on: RecursionError: a thousand brackets")
     assert supervisor._described(supervisor._followed[target])["version"] == 1
