@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any, Protocol
 
 from slipway.registry.gate.check_runner import run_checks
+from slipway.registry.gate.check_server import UNTRUSTED_TYPES
 from slipway.registry.gate.evidence import Tools
 from slipway.registry.gate.gate import Gate
 from slipway.registry.late import call
 from slipway.registry.ledger.ledger import Ledger
 
 MODELS = "slipway.registry.gate.mlflow_model"
-UNTRUSTED_TYPES = "slipway.registry.gate.safety.skops_untrusted_types"
 
 
 class ModelAccess(Protocol):

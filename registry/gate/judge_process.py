@@ -5,16 +5,18 @@ import pickle
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from slipway.registry.gate.check_runner import CheckJob, run_checks
-from slipway.registry.gate.checks import artifact
+from slipway.registry.gate.check_server import ARTIFACT, FOR_FILES, UNTRUSTED_TYPES, warm_up
 from slipway.registry.gate.evidence import NO_TOOLS, Evidence, Subject
-from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
+from slipway.registry.late import call
 from slipway.registry.model_registry import Measured
 
 
 def main() -> None:
     """Read a pickled question of `judged_files` from standard input, and write the findings to standard output."""
+    warm_up(FOR_FILES)
     version, folder, manifest, rule = pickle.load(sys.stdin.buffer)
     run = Measured(metrics={}, params={})
     candidate = Subject(version=version, folder=folder, manifest=manifest, run=run, holdout=None)
@@ -29,9 +31,10 @@ def main() -> None:
         policy_digest="",
         promoter="",
         now=datetime.now(UTC),
-        tools=replace(NO_TOOLS, untrusted=untrusted_types),
+        tools=replace(NO_TOOLS, untrusted=partial(call, UNTRUSTED_TYPES, "untrusted_types")),
     )
-    found = run_checks([CheckJob(name="artifact", check=artifact.check, evidence=evidence, rule=rule)])
+    check = partial(call, ARTIFACT, "check")
+    found = run_checks([CheckJob(name="artifact", check=check, evidence=evidence, rule=rule)])
     json.dump([finding.to_document() for finding in found], sys.stdout)
 
 
