@@ -59,7 +59,7 @@ def _ended(process: multiprocessing.process.BaseProcess, within_s: float) -> boo
 
 
 def _serve(folder: Path, place: Path, listener: socket.socket, line: socket.socket, log: int) -> None:
-    """Be a worker that has the version that is serving, until it is told to stop."""
+    """Be a worker that serves the version, until it is told to stop."""
     _lead_group(os.getpid())
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.dup2(log, 1)
