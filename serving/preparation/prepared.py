@@ -4,6 +4,7 @@ Everything is named by content: a version's files by their manifest's digest, a 
 it was made with. The index says which content a version is, so that an engine starts without asking anybody.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -75,11 +76,15 @@ class PreparedVersions:
             return None
         for folder, digest in ((found.folder, found.digest), (found.runner, found.runner_digest)):
             if manifest_of(Path(folder)).digest != digest:
-                path.unlink()
+                with contextlib.suppress(
+                    OSError
+                ):  # else it is found again, and compared again
+                    path.unlink()
                 raise Corrupt(
                     f"{folder} is not as it was when it was prepared", code="cache-changed", hint="it is made anew"
                 )
-        os.utime(found.runner)
+        with contextlib.suppress(OSError):  # it is given up earlier, at worst
+            os.utime(found.runner)
         return found
 
     def make(self, digest: str, write: Callable[[Path], object]) -> tuple[Path, str]:
@@ -156,13 +161,17 @@ def _installed(package: str) -> str:
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all; of a disk that is full, no room is taken by what could not be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as draft:
-        json.dump(document, draft)
-        draft.flush()
-        os.fsync(draft.fileno())
-    os.replace(draft.name, path)
+        try:
+            json.dump(document, draft)
+            draft.flush()
+            os.fsync(draft.fileno())
+            os.replace(draft.name, path)
+        except BaseException:
+            os.unlink(draft.name)
+            raise
 
 
 def _noted(path: Path) -> dict[str, Any] | None:

@@ -121,7 +121,12 @@ class Supervisor:
         async with self._turn:
             seen = await self._seen()
             for target in list(self._followed):
-                await self._follow(target, seen)
+                try:
+                    await self._follow(target, seen)
+                except Exception as error:  # one target's trouble is its own, and ends no engine
+                    log.exception("%s cannot be followed", target)
+                    problem = f"{target} cannot be followed: {_why(error)}"
+                    self._followed[target] = replace(self._followed[target], problem=problem)
 
     async def _seen(self) -> Mapping[Target, Seen] | None:
         """Return what the registry shows; `None` when it cannot be read."""
@@ -258,8 +263,7 @@ class Supervisor:
 
     async def _put_in_place(self, target: Target, prepared: Prepared) -> None:
         fields = _fields(target, prepared)
-        held = self._files.hold(Path(prepared.folder))
-        held.__enter__()
+        held = self._hold_files(Path(prepared.folder))
         try:
             await self.pool.ask_all("open", fields)
             await self.pool.ask_all("put", fields)
@@ -268,9 +272,26 @@ class Supervisor:
             raise
         self._hold(target, held)
         self._since[target] = datetime.now(UTC)
-        self._index.remember(target, prepared.sighting, is_recorded=self._followed[target].is_recorded)
+        self._remember(target, prepared.sighting, is_recorded=self._followed[target].is_recorded)
         self._said.pop(target, None)
         self._beating.set()
+
+    def _remember(self, target: Target, sighting: Sighting, *, is_recorded: bool) -> None:
+        """Note what serves a target, for a start while the registry is away; serving does not depend on it."""
+        try:
+            self._index.remember(target, sighting, is_recorded=is_recorded)
+        except OSError as error:
+            log.error("what serves %s cannot be noted for a start without the registry: %s", target, error)
+
+    def _hold_files(self, folder: Path) -> AbstractContextManager[Path]:
+        """Keep files from being evicted; on a disk that takes no lock, nothing evicts them either."""
+        held = self._files.hold(folder)
+        try:
+            held.__enter__()
+        except OSError as error:
+            log.error("%s cannot be held in the cache: %s", folder, error)
+            return contextlib.nullcontext(folder)
+        return held
 
     def _hold(self, target: Target, held: AbstractContextManager[Path]) -> None:
         """Keep the files of the version that is serving, and of the one before it, from giving way in the cache."""
@@ -292,7 +313,7 @@ class Supervisor:
         if not is_recorded and said_before[1]:
             log.warning('%s is %s; slipway adopt %s --reason "…"', target, UNRECORDED, target)
         if followed.in_place is not None and is_recorded != said_before[1]:
-            self._index.remember(target, followed.in_place.sighting, is_recorded=is_recorded)
+            self._remember(target, followed.in_place.sighting, is_recorded=is_recorded)
         await self.pool.ask_all("problem", self._told(followed))
         self._beating.set()
 

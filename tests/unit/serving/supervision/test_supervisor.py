@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,70 @@ def test_whatever_comes_back_from_the_registry_leaves_all_in_place(tmp_path: Pat
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.endswith("what is serving goes on: RecursionError: a thousand brackets")
     assert supervisor._described(supervisor._followed[target])["version"] == 1
+
+
+class NoLocks:
+    """A cache on a disk that takes no change."""
+
+    @contextmanager
+    def hold(self, folder: Path) -> Iterator[Path]:
+        raise OSError(28, "No space left on device")
+        yield folder
+
+
+def test_a_disk_that_is_full_keeps_no_version_from_serving(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """What is prepared is served, and that nobody could note it is said; the engine goes on."""
+    target = Target("m", "production")
+    supervisor = Supervisor(
+        (target,),
+        ServingSettings(cache=tmp_path),
+        engine="e",
+        address="http://e",
+        registry="sqlite:///nowhere.db",
+        placements=Looked(),
+        heartbeats=None,
+        decided_at_server=True,
+    )
+    supervisor.pool, supervisor._files = Pool(), NoLocks()
+    (tmp_path / "index").write_text("no folder")
+    then = Prepared(identity="default/2", number=2, digest="d", folder="f", runner="r", runner_digest="d")
+
+    async def prepared(target: Target, seen: Sighting) -> Prepared:
+        return then
+
+    supervisor._prepared = prepared
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(supervisor.look())
+    described = supervisor._described(supervisor._followed[target])
+    assert (described["version"], described["problem"]) == (2, None)
+    said = [record.getMessage() for record in caplog.records]
+    assert [text for text in said if "f cannot be held in the cache" in text]
+    assert [text for text in said if "what serves m@production cannot be noted" in text]
+    assert "put" in [word for word, _ in supervisor.pool.told]
+
+
+def test_one_targets_fault_ends_no_engine(tmp_path: Path):
+    """Whatever it is; the next one is followed."""
+    targets = (Target("broken", "production"), Target("m", "production"))
+    supervisor = Supervisor(
+        targets,
+        ServingSettings(cache=tmp_path),
+        engine="e",
+        address="http://e",
+        registry="sqlite:///nowhere.db",
+        placements=Looked(),
+        heartbeats=None,
+        decided_at_server=True,
+    )
+    supervisor.pool = Pool()
+    followed = []
+
+    async def follow(target: Target, seen: object) -> None:
+        followed.append(target.model)
+        if target.model == "broken":
+            raise ZeroDivisionError("oh")
+
+    supervisor._follow = follow
+    asyncio.run(supervisor.look())
+    assert followed[:2] == ["broken", "m"]
+    assert "ZeroDivisionError: oh" in supervisor._described(supervisor._followed[targets[0]])["problem"]
