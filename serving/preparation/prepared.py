@@ -76,9 +76,7 @@ class PreparedVersions:
             return None
         for folder, digest in ((found.folder, found.digest), (found.runner, found.runner_digest)):
             if manifest_of(Path(folder)).digest != digest:
-                with contextlib.suppress(
-                    OSError
-                ):  # else it is found again, and compared again
+                with contextlib.suppress(OSError):  # else it is found again, and compared again
                     path.unlink()
                 raise Corrupt(
                     f"{folder} is not as it was when it was prepared", code="cache-changed", hint="it is made anew"

@@ -1,6 +1,6 @@
 """Candidate and champion on the same rows, less every row that either was trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,8 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
     Of rows that the policy names, a second comparison has those as well that only the candidate says it was trained on.
     It has an advantage there, if that is true; if not, it would hide by its word where it is worse. And where the
     candidate answers otherwise by several threads, another one is of those answers. Where it takes optional columns
-    that the champion does not know, one is without them: the champion's callers do not send them.
+    that the champion does not know, one is without them: the champion's callers do not send them. And one is of callers
+    who leave out what they may leave out with both.
 
     Raises
     ------
@@ -112,12 +113,12 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
             f"{int(fresh.sum())} rows are left to compare on, and {rule.min_rows} are needed{note}; "
             "bring more: name a dataset in the policy with data and target"
         )
-    asked = ours.drop(columns=rows.target)
+    asked, theirs_asked = (frame.drop(columns=rows.target) for frame in (ours, theirs))
     unsent = _unsent(candidate.folder, champion.folder, asked)
-    of_champion = said(evidence.tools, champion.folder, theirs.drop(columns=rows.target), version=str(champion.version))
+    of_champion = said(evidence.tools, champion.folder, theirs_asked, version=str(champion.version))
     by_one, *by_many = _said_everywhere(evidence.tools, candidate, asked)
 
-    def scored(of_candidate: Said) -> HeadToHead:
+    def scored(of_candidate: Said, of_champion: Said = of_champion) -> HeadToHead:
         called = of_champion.of(has_target), of_candidate.of(has_target)
         return _scored(evidence, rule, theirs[has_target].reset_index(drop=True), rows.target, champion, called)
 
@@ -129,10 +130,11 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
     found = [first]
     for other in by_many:
         found.append(replace(scored(other).part(~by_candidate & ~by_champion), note=BY_MANY, doubts=first.doubts))
-    if unsent:
-        note = f" (as who calls {champion.version} asks it, without {', '.join(unsent)})"
-        for each in _said_without(unsent, evidence.tools, candidate, asked):
-            found.append(replace(scored(each).part(~by_candidate & ~by_champion), note=note, doubts=first.doubts))
+    for left_out, champions in _lacking(unsent, evidence.tools, candidate.folder, champion, theirs_asked, of_champion):
+        note = f" (as {champion.version} is asked by who leaves out {', '.join(left_out)})"
+        for each in _said_without(left_out, evidence.tools, candidate, asked):
+            both = scored(each, champions).part(~by_candidate & ~by_champion)
+            found.append(replace(both, note=note, doubts=first.doubts))
     if rows.held_out or not (by_candidate & ~by_champion).any():
         return tuple(found)
     claimed = f" (with {int((by_candidate & ~by_champion).sum())} that {candidate.version} says it was trained on)"
@@ -168,6 +170,29 @@ def _unsent(candidate: Path, champion: Path, asked: pd.DataFrame) -> list[str]:
             "measures what callers get who send it; name rows that have it in the policy, with data and target"
         )
     return new
+
+
+def _lacking(
+    unsent: list[str], tools: Tools, candidate: Path, champion: Subject, rows: pd.DataFrame, of_champion: Said
+) -> Iterator[tuple[list[str], Said]]:
+    """Yield columns that callers of the champion leave out of the rows, and what it answers them.
+
+    They never send what it does not know, and may leave out what is optional with it. Where it fails without that,
+    nobody leaves it out.
+    """
+    if unsent:
+        yield unsent, of_champion
+    assert champion.folder is not None
+    both = (stored_signature(folder) for folder in (champion.folder, candidate))
+    optional = [{field.name for field in each.inputs if not field.required} if each else set() for each in both]
+    spared = [name for name in rows.columns if name in optional[0] & optional[1]]
+    if not spared:
+        return
+    try:
+        answered = said(tools, champion.folder, rows.drop(columns=spared), version=str(champion.version))
+    except Exception:  # whatever a model raises
+        return
+    yield spared, answered
 
 
 def _said_without(unsent: Sequence[str], tools: Tools, candidate: Subject, asked: pd.DataFrame) -> tuple[Said, ...]:

@@ -791,6 +791,27 @@ def test_answers_that_hang_on_the_number_of_threads_are_compared_both_ways(
     assert "by as many threads as MLflow's own server takes" in found[1].reason
 
 
+@pytest.mark.parametrize(("without", "outcome"), [(0.5, Outcome.PASS), (2.0, Outcome.FAIL)])
+def test_what_callers_may_leave_out_is_left_out_of_both(tmp_path: Path, without: float, outcome: Outcome):
+    """The champion answers them as well as it can; so does a candidate that is to replace it."""
+    frame = ids(400).assign(later=lambda rows: rows.y)
+
+    def versions(at: float) -> Answers:
+        made = Answers(
+            lambda features: (features.later if "later" in features else (features.x > at).astype(int)).to_numpy()
+        )
+        made.columns, made.optional = ("id", "x", "later"), frozenset({"later"})
+        return made
+
+    given = evidence_of(tmp_path, frame, versions(without), versions(0.5))
+    for number in "12":
+        fields = [{"name": name, "type": "double", "required": name != "later"} for name in ("id", "x", "later")]
+        stored(tmp_path / number, inputs=fields)
+    found = champion.check(given, ChampionRule())
+    assert max(each.outcome for each in found) is outcome
+    assert "as m/1 is asked by who leaves out later" in found[-1].reason
+
+
 def test_a_rare_class_is_written_as_the_champion_writes_it(tmp_path: Path):
     """True is 1 for whoever reckons with it, and not in JSON."""
 
@@ -817,8 +838,8 @@ def test_a_new_optional_input_that_no_row_has_is_not_measured(tmp_path: Path):
 @pytest.mark.parametrize(
     ("without", "outcome", "words"),
     [
-        (lambda features: 10 * features.x, Outcome.PASS, "without later"),
-        (lambda features: 0 * features.x, Outcome.FAIL, "without later"),
+        (lambda features: 10 * features.x, Outcome.PASS, "who leaves out later"),
+        (lambda features: 0 * features.x, Outcome.FAIL, "who leaves out later"),
         (lambda features: features.later, Outcome.ERROR, "m/2 answers nobody who leaves out later: AttributeError"),
     ],
     ids=["as good", "worse", "refused"],
