@@ -33,8 +33,10 @@ def is_there(path: Path) -> bool:
     return True
 
 
-def document_of(path: Path) -> Any:
+def document_of(path: Path, *, without_gaps: bool = False) -> Any:
     """Return what a settings file says, all keys of which are text; `None` where there is no file, or an empty one.
+
+    `without_gaps` refuses keys with nothing behind them: what stood there may be commented out, and YAML reads `null`.
 
     Raises
     ------
@@ -51,10 +53,10 @@ def document_of(path: Path) -> Any:
         raise ValueError(f"it is a link to {os.readlink(path)}, which is not there") from None
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror}") from None
-    return parsed(content, by_hand=True)
+    return parsed(content, by_hand=True, without_gaps=without_gaps)
 
 
-def parsed(content: bytes, *, by_hand: bool = False) -> Any:
+def parsed(content: bytes, *, by_hand: bool = False, without_gaps: bool = False) -> Any:
     """Return the document that is written as YAML in UTF-8; in one that people write, keys are text and numbers plain.
 
     Raises
@@ -68,7 +70,7 @@ def parsed(content: bytes, *, by_hand: bool = False) -> Any:
         byte, line = content[error.start], content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"line {line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from None
     try:
-        return _read(text, by_hand=by_hand)
+        return _read(text, by_hand=by_hand, without_gaps=without_gaps)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ValueError(f"line {line}: it has the character #x{error.character:04x}, which is no text") from None
@@ -78,13 +80,13 @@ def parsed(content: bytes, *, by_hand: bool = False) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def _read(text: str, *, by_hand: bool) -> Any:
+def _read(text: str, *, by_hand: bool, without_gaps: bool) -> Any:
     loader = _OneMeaning(text)
     try:
         node = _composed(loader)
         if node is None:
             return None
-        loader.require_one_meaning(node, by_hand=by_hand)
+        loader.require_one_meaning(node, by_hand=by_hand, without_gaps=without_gaps)
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -100,7 +102,7 @@ def _composed(loader: "_OneMeaning") -> yaml.Node | None:
 class _OneMeaning(yaml.SafeLoader):
     """YAML's safe loader, which MLflow uses, less what has two meanings or none."""
 
-    def require_one_meaning(self, root: yaml.Node, *, by_hand: bool) -> None:
+    def require_one_meaning(self, root: yaml.Node, *, by_hand: bool, without_gaps: bool) -> None:
         """Refuse keys that are there twice or no text, numbers of two bases, and what contains itself or has no end."""
         sizes: dict[yaml.Node, int] = {}
         around: set[yaml.Node] = set()
@@ -114,6 +116,8 @@ class _OneMeaning(yaml.SafeLoader):
                     _require_plain_number(node)
                 if isinstance(node, yaml.MappingNode):
                     self._require_clear_keys(node, by_hand=by_hand)
+                    if without_gaps:
+                        _require_no_gaps(node)
                 sizes[node] = 1 + sum(size(child) for child in _children(node))
                 around.remove(node)
             if sizes[node] > MOST_NODES:
@@ -146,6 +150,13 @@ class _OneMeaning(yaml.SafeLoader):
         if isinstance(value, int) and value.bit_length() > MOST_BITS:
             raise _problem(node, "a number has too many digits")
         return value
+
+
+def _require_no_gaps(node: yaml.MappingNode) -> None:
+    for key, value in node.value:
+        if isinstance(value, yaml.ScalarNode) and value.style is None and value.value == "":
+            said = "there is nothing behind it: write [] for nobody, {} for what is usual, null to take it away"
+            raise _problem(key, f"{key.value}: {said}; or remove the line")
 
 
 def _require_plain_number(node: yaml.ScalarNode) -> None:

@@ -22,7 +22,8 @@ def trust_every_place(version: Version) -> None:
 class Ledger:
     """What a decision needs: the registry, the history, the policies, and whether MLflow's label is mirrored.
 
-    `policies` reads them anew with each call, so that a decision sees what holds when it is made. `hold` keeps the
+    `policies` reads them anew with each call, so that a decision sees what holds when it is made; `last_policies` are
+    those that were read last, for what is not to wait until they can be read again. `hold` keeps the
     files of a version as they are until the ledger is closed, where a server passes on what others store, and
     `require_kept` refuses a version whose files it does not keep.
     """
@@ -31,6 +32,7 @@ class Ledger:
     history: History
     policies: Callable[[], PolicyBook]
     mirror_stages: bool
+    last_policies: Callable[[], PolicyBook] = default_policy
     hold: Callable[[Version], None] = hold_nothing
     require_kept: Callable[[Version], None] = trust_every_place
 
@@ -38,11 +40,13 @@ class Ledger:
 def whatever_the_policy(ledger: Ledger) -> tuple[Ledger, tuple[str, ...]]:
     """Return a ledger that needs no policy of one's own, and a note where it has none that can be read.
 
-    A rollback makes none of its checks, and is not to wait for somebody to mend it.
+    A rollback makes none of its checks, and is not to wait for somebody to mend it. Whom the policy let roll back when
+    it was last read, it lets now.
     """
     try:
         ledger.policies()
     except (InvalidInput, NotFound) as error:
-        note = f"{error.message}; the stages are taken to be those of the default policy"
-        return replace(ledger, policies=default_policy), (note,)
+        book = ledger.last_policies()
+        note = f"{error.message}; stages and roles are taken from what was read last: {book.source}"
+        return replace(ledger, policies=lambda: book), (note,)
     return ledger, ()

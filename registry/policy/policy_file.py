@@ -19,7 +19,7 @@ def load_policy(path: Path) -> PolicyBook:
     if not is_there(path):
         return default_policy()
     try:
-        document = document_of(path)
+        document = document_of(path, without_gaps=True)
     except ValueError as error:
         raise wrong_policy(str(path), [str(error)]) from None
     if not isinstance(document, dict) or not document.get("stages"):
@@ -53,6 +53,10 @@ class PolicyFile:
         if self._read is None or state is None or self._read[0] != state:
             self._read = (state, load_policy(self._path))
         return self._read[1]
+
+    def last(self) -> PolicyBook:
+        """Return the policies that were read last, whatever the file says now; the default ones before any were."""
+        return self._read[1] if self._read else default_policy()
 
     def _state(self) -> tuple[int, int, int] | None:
         """Return what changes with the file; `None` where that cannot be told, and where there is none."""

@@ -133,6 +133,7 @@ def keeper(access: Access) -> Keeper:
                 registry=registry,
                 history=protection.history,
                 policies=protection.policies,
+                last_policies=protection.last_policies,
                 mirror_stages=settings.mirror_stages,
                 hold=hold,
                 require_kept=require_kept,

@@ -248,14 +248,15 @@ class Engine:
         loaded.tallies[request.form.name].refused("model-failed", perf_counter() - request.started)
         return model_failed(request.request_id, header_lines(loaded))
 
-    def put_in_place(self, loaded: Loaded) -> None:
+    def put_in_place(self, loaded: Loaded, *, is_recorded: bool = True) -> None:
         """Let a version answer from now on; requests that are under way end with the one that took them."""
         slot = self.slots.setdefault(loaded.target, Slot(loaded.target))
+        slot.is_recorded = is_recorded
+        slot.made_by = _lines_of(loaded, slot)
         if slot.current is loaded:
             return
         before, dropped = slot.current, slot.warm if slot.warm is not loaded else None
         loaded.since = datetime.now(UTC)
-        slot.made_by = _lines_of(loaded, slot)
         slot.current, slot.warm = loaded, before
         slot.problem = None
         slot.swaps += 1

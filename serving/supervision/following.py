@@ -98,9 +98,15 @@ def _unrecorded(target: Target, number: int) -> str:
 
 
 def looked(followed: Followed, seen: Seen) -> Followed:
-    """Return what is known of a target after polling, before anything follows from it."""
+    """Return what is known of a target after polling, before anything follows from it.
+
+    Whether a decision put there what serves is of that very version: what was seen of another says nothing of it.
+    """
     again = seen.dispute is not None and seen.dispute == followed.dispute
-    return replace(followed, is_recorded=seen.is_recorded, dispute=seen.dispute, is_disputed=again)
+    there = followed.in_place
+    is_it = there is None or (seen.sighting is not None and there.is_what(seen.sighting))
+    is_recorded = seen.is_recorded if is_it else followed.is_recorded
+    return replace(followed, is_recorded=is_recorded, dispute=seen.dispute, is_disputed=again)
 
 
 def next_step(followed: Followed, look: Seen, now: float) -> tuple[NextStep, Followed]:

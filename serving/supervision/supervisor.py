@@ -100,7 +100,8 @@ class Supervisor:
             if followed.in_place is not None:
                 fields = _fields(followed.target, followed.in_place)
                 await peer.ask("open", fields, within_s=OPEN_WITHIN_S)
-                await peer.ask("put", fields, within_s=OPEN_WITHIN_S)
+                put = {**fields, "is_recorded": followed.is_recorded}
+                await peer.ask("put", put, within_s=OPEN_WITHIN_S)
             await peer.ask("problem", self._told(followed), within_s=OPEN_WITHIN_S)
 
     async def run(self) -> None:
@@ -180,46 +181,53 @@ class Supervisor:
                 self._break_off_unless(target, found.sighting)
             step, followed = next_step(followed, found, time.monotonic())
             self._followed[target] = followed
-            await self._tell(target)  # before it answers: that no decision put it there is said with its first answer
+            await self._tell(target)
             if step is NextStep.PREPARE and found.sighting is not None:
-                self._followed[target] = await self._move(followed, found.sighting)
+                self._followed[target] = await self._move(followed, found.sighting, is_recorded=found.is_recorded)
         await self._tell(target)
 
     async def _start_from_memory(self, followed: Followed) -> None:
         """Serve what was there before, from the cache alone."""
         sighting = self._index.remembered(followed.target)
         is_recorded = self._index.was_recorded(followed.target)
-        if sighting is None or (self._settings.require_history and not is_recorded):
+        if sighting is None or not (is_recorded or self._may_be_unrecorded()):
             return
-        followed = self._followed[followed.target] = replace(followed, is_recorded=is_recorded)
         try:
             prepared = await asyncio.to_thread(self._index.find, sighting)
             if prepared is not None:
-                await self._put_in_place(followed.target, prepared)
-                self._followed[followed.target] = succeeded(followed, prepared)
+                await self._put_in_place(followed.target, prepared, is_recorded=is_recorded)
+                self._followed[followed.target] = replace(succeeded(followed, prepared), is_recorded=is_recorded)
         except SlipwayError as error:
             log.error("%s cannot be started from the cache: %s", followed.target, error.message)
+
+    def _may_be_unrecorded(self) -> bool:
+        """Return whether what no decision chose may serve while nobody can be asked, by what is set and what is known.
+
+        A server may guard its stages, which nobody can see while it is away.
+        """
+        asked = self._settings.require_history
+        return not self._decided_at_server if asked is None else not asked
 
     def _break_off_unless(self, target: Target, wanted: Sighting | None) -> None:
         """Stop preparing what the registry shows no more."""
         if target in self._preparing and self._preparing[target][0] != wanted:
             self._preparing.pop(target)[1].cancel()
 
-    async def _move(self, followed: Followed, seen: Sighting) -> Followed:
+    async def _move(self, followed: Followed, seen: Sighting, *, is_recorded: bool) -> Followed:
         """Put a version in place where it is prepared; else have it prepared, and leave all as it is."""
         target = followed.target
         try:
             prepared = await self._prepared(target, seen)
             if prepared is None:
                 return followed
-            await self._put_in_place(target, prepared)
+            await self._put_in_place(target, prepared, is_recorded=is_recorded)
         except SlipwayError as error:
             log.error("%s/%d cannot be served: %s", target.model, seen.number, error.message)
             why = f"{error.message} ({error.hint})" if error.hint else error.message
             return failed(followed, seen, why, time.monotonic())
         before = f" in place of {followed.in_place.number}" if followed.in_place else ""
         log.info("%s: version %d answers%s", target, seen.number, before)
-        return succeeded(followed, prepared)
+        return replace(succeeded(followed, prepared), is_recorded=is_recorded)
 
     async def _prepared(self, target: Target, seen: Sighting) -> Prepared | None:
         """Return a version that can be opened; `None` while a child prepares it."""
@@ -261,18 +269,19 @@ class Supervisor:
                 log=settings.cache.absolute().parent / "logs" / "prepare.log",
             )
 
-    async def _put_in_place(self, target: Target, prepared: Prepared) -> None:
+    async def _put_in_place(self, target: Target, prepared: Prepared, *, is_recorded: bool) -> None:
+        """Have every worker serve a version; that no decision put it there is said with its first answer."""
         fields = _fields(target, prepared)
         held = self._hold_files(Path(prepared.folder))
         try:
             await self.pool.ask_all("open", fields)
-            await self.pool.ask_all("put", fields)
+            await self.pool.ask_all("put", {**fields, "is_recorded": is_recorded})
         except BaseException:
             held.__exit__(None, None, None)
             raise
         self._hold(target, held)
         self._since[target] = datetime.now(UTC)
-        self._remember(target, prepared.sighting, is_recorded=self._followed[target].is_recorded)
+        self._remember(target, prepared.sighting, is_recorded=is_recorded)
         self._said.pop(target, None)
         self._beating.set()
 

@@ -119,12 +119,12 @@ class Worker:
         gc.collect()
         gc.freeze()  # what a version is made of lives long: the collector need not look at it at each turn
 
-    def _put(self, target: str, prepared: dict[str, Any]) -> None:
+    def _put(self, target: str, prepared: dict[str, Any], is_recorded: bool) -> None:
         """Put an opened version in place."""
         loaded = self._opened.pop(_key(parse_target(target), Prepared(**prepared)), None)
         if loaded is None:
             raise NotFound("that version was not opened here", code="not-opened", hint=None)
-        self.engine.put_in_place(loaded)
+        self.engine.put_in_place(loaded, is_recorded=is_recorded)
         self._bound_warm()
         self.door.renew()
 

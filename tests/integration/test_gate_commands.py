@@ -283,7 +283,7 @@ def test_a_policy_that_cannot_be_read_stops_decisions_and_no_rollback(store: Pat
     (store / "promotion.yaml").write_text("stages: [")
     assert into("production", "iris/1") == 1
     assert call("rollback", "iris", "--reason", "errors doubled") == 0
-    assert "the stages are taken to be those of the default policy" in capsys.readouterr().err
+    assert "stages and roles are taken from what was read last: the default policy" in capsys.readouterr().err
     assert MlflowClient().get_model_version_by_alias("iris", "production").version == 1
 
 

@@ -133,14 +133,15 @@ class KeptVersions(Protocol):
 class Protection:
     """Asks what is protected, and refuses what would harm it.
 
-    `destination` is where the server keeps the artifacts that it passes on, `others` are places beside it where nobody
-    writes behind its back.
+    `last_policies` are those that were read last, where they cannot be read now. `destination` is where the server
+    keeps the artifacts that it passes on, `others` are places beside it where nobody writes behind its back.
     """
 
     tables: GuardedTables
     history: History
     kept: KeptVersions
     policies: Callable[[], PolicyBook]
+    last_policies: Callable[[], PolicyBook]
     destination: Callable[[], str | None]
     writes: WriteLocks
     others: tuple[str, ...] = ()

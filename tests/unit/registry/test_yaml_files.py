@@ -106,8 +106,26 @@ def test_a_server_whose_policy_is_gone_does_not_go_on_by_the_default(tmp_path: P
     path.rename(tmp_path / "aside")
     with pytest.raises(InvalidInput, match=r"the policy at .*promotion\.yaml is gone, and was there"):
         policies()
+    assert policies.last() == held
     (tmp_path / "aside").rename(path)
     assert policies() == held
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stages: {production: {checks: {lineage: {}}, roles: {promote: , override: []}}}",
+        "stages:\n  production:\n    checks: {lineage: {}}\n    verdict_by:\n",
+        "stages: {production: {checks: {lineage: {}}}}\nmodels:\n  churn:\n    production:\n",
+    ],
+)
+def test_a_key_of_a_policy_with_nothing_behind_it_is_refused(tmp_path: Path, text: str):
+    """What stood there was commented out, or meant as nobody; YAML says null, which takes away what is above."""
+    (tmp_path / "promotion.yaml").write_text(text)
+    with pytest.raises(InvalidInput, match=r"line \d+: \w+: there is nothing behind it: write \[\] for nobody"):
+        load_policy(tmp_path / "promotion.yaml")
+    (tmp_path / "promotion.yaml").write_text("stages: {production: {checks: {lineage: {}}, verdict_by: null}}")
+    assert load_policy(tmp_path / "promotion.yaml").default.stages["production"].verdict_by is None
 
 
 @pytest.mark.parametrize("text", ["[registry]", "registry", "7", "registry: 7", "registry: [policy]", "training: true"])

@@ -170,7 +170,7 @@ def test_status_and_rollback_need_no_policy(error: type[SlipwayError]):
     decisions = replace(decisions_of(desk), ledger=replace(desk.ledger, policies=policies))
     found = decisions.status()
     assert [row.version for row in found.stages] == ["2"]
-    assert "there is none; the stages are taken to be" in found.problems[0].problem
+    assert "there is none; stages and roles are taken from" in found.problems[0].problem
     anything = {"stage": None, "from_version": 2, "to_version": None, "skip_damaged": False, "dry_run": False}
     done = decisions.rollback("m", "errors doubled", **anything)
     assert (done.version, "there is none" in done.notes[0]) == ("m/1", True)

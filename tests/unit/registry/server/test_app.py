@@ -18,7 +18,7 @@ from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.situation import look
 from slipway.registry.manifest import Manifest, manifest_of
 from slipway.registry.model_registry import Measured, Origin
-from slipway.registry.policy.policy import ArtifactRule, PolicyBook
+from slipway.registry.policy.policy import ArtifactRule, PolicyBook, default_policy
 from slipway.registry.server.app import STATUS, answer_to, build_api
 from slipway.registry.server.app_routes import Keeper
 from slipway.registry.version import Version, parse_ref
@@ -571,7 +571,7 @@ def test_what_engines_say_of_a_renamed_model_is_shown_under_its_name_now(staffed
 
 
 def test_a_rollback_does_not_wait_for_the_policy_to_be_mended(staffed: Office):
-    """Whoever may edit the model makes it, where nobody can read whom the policy lets; nothing else is decided."""
+    """Whom the policy let when it was last read makes it, or who may edit where none ever was; that alone."""
     for number in (1, 2):
         staffed.post("/verdicts", staffed.judged(number, "production"), "ci")
         asked = {"version": f"m/{number}", "stage": "production", "reason": "x"}
@@ -580,14 +580,18 @@ def test_a_rollback_does_not_wait_for_the_policy_to_be_mended(staffed: Office):
     def unreadable() -> PolicyBook:
         raise InvalidInput("promotion.yaml is wrong", code="wrong-policy", hint=None)
 
-    staffed.ledger = replace(staffed.ledger, policies=unreadable)
+    read = staffed.ledger.policies()
+    staffed.ledger = replace(staffed.ledger, policies=unreadable, last_policies=lambda: read)
     body = {"model": "m", "reason": "it is bad", "policy_digest": "sha256:mine"}
+    assert code(staffed.post("/rollbacks", body, "ed")) == (403, "not-your-role")
+    assert staffed.post("/rollbacks", {**body, "dry_run": True}, "petra").document["version"] == "m/1"
+    staffed.ledger = replace(staffed.ledger, last_policies=default_policy)
     assert code(staffed.post("/rollbacks", body, "vera")) == (403, "not-your-role")
     asked = {"version": "m/3", "stage": "production", "reason": "x"}
     assert code(staffed.post("/promotions", asked, "ed")) == (400, "wrong-policy")
     done = staffed.post("/rollbacks", body, "ed").document
     assert done["version"] == "m/1"
-    assert "the stages are taken to be those of the default policy" in done["notes"][0]
+    assert "stages and roles are taken from what was read last: the default policy" in done["notes"][0]
 
 
 def test_nobody_speaks_of_another_model_by_its_old_name(staffed: Office):

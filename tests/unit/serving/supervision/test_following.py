@@ -62,6 +62,25 @@ def test_other_files_of_the_same_version_are_not_what_was_chosen():
     assert next_step(in_place(ONE), replace(ONE, manifest="e"), 0.0)[0] is NextStep.PREPARE
 
 
+@pytest.mark.parametrize(
+    "then",
+    [
+        Seen(sighting=None),
+        Seen(sighting=TWO),
+        Seen(sighting=None, withheld="not decided"),
+        Seen(sighting=None, dispute="the history has nothing there"),
+    ],
+    ids=["alias removed", "another decided", "withheld", "disputed"],
+)
+def test_what_no_decision_chose_stays_so_while_it_serves(then: Seen):
+    """What is seen of another version says nothing of the one that serves."""
+    alone = replace(in_place(ONE), is_recorded=False)
+    assert not step_after(alone, then, 0.0)[1].is_recorded
+    assert step_after(alone, Seen(sighting=ONE), 0.0)[1].is_recorded, "adopted"
+    assert not step_after(in_place(ONE), Seen(sighting=ONE, is_recorded=False), 0.0)[1].is_recorded
+    assert step_after(in_place(ONE), Seen(sighting=TWO, is_recorded=False), 0.0)[1].is_recorded
+
+
 def test_an_emptied_stage_keeps_what_answers_and_says_so():
     """An alias that somebody deleted must not stop production."""
     step, followed = next_step(in_place(ONE), None, 0.0)

@@ -110,7 +110,7 @@ def test_one_models_trouble_stops_no_other_and_leaves_its_own_in_place(tmp_path:
     supervisor.pool = Pool()
     moved = []
 
-    async def move(followed: Followed, seen: Sighting) -> Followed:
+    async def move(followed: Followed, seen: Sighting, *, is_recorded: bool) -> Followed:
         moved.append((followed.target.model, seen.number))
         return followed
 

@@ -117,6 +117,7 @@ def guarded() -> Guarded:
         history=desk.history,
         kept=Kept(tables, desk.history, lambda: "s3://bucket"),
         policies=lambda: PolicyBook(DOCUMENT, source="test"),
+        last_policies=lambda: PolicyBook(DOCUMENT, source="test"),
         destination=lambda: "s3://bucket",
         writes=NoWriteLocks(),
     )
