@@ -80,16 +80,17 @@ def assess(version: Version, stage: str, situation: Situation, gate: Gate, *, pr
     """Make every check that the policy asks for, and return the verdict.
 
     The files come first: a model whose files are not as registered, or in a format that may not be loaded, is loaded
-    by no other check; nor is one whose files could not be read.
+    by no other check; nor is one whose files could not be read. Whether they are as registered is asked whatever the
+    policy says: what is judged are else other files than those that the verdict names.
     """
     with gathered(version, stage, situation, gate, promoter=promoter, now=now) as evidence:
         jobs = _jobs(evidence, situation.policy.stages[stage].checks.rules())
         first = gate.run_checks([job for job in jobs if job.name == "artifact"])
         rest = [job for job in jobs if job.name != "artifact"]
-        unsafe = any(finding.outcome in (Outcome.FAIL, Outcome.ERROR) for finding in first)
-        held_back = [job for job in rest if unsafe and _loads_the_model(job)]
+        why = _why_not_loaded(evidence.candidate, first)
+        held_back = [job for job in rest if why and _loads_the_model(job)]
         found = gate.run_checks([job for job in rest if job not in held_back])
-        return _verdict(evidence, [*first, *found, *map(_held_back, held_back)])
+        return _verdict(evidence, [*first, *found, *(_held_back(job, why) for job in held_back)])
 
 
 def still_valid(
@@ -178,9 +179,18 @@ def _loads_the_model(job: CheckJob) -> bool:
     return job.name in LOADS_THE_MODEL or isinstance(job.rule, OwnRule)
 
 
-def _held_back(job: CheckJob) -> Finding:
-    reason = "not made: the stored files did not pass the check artifact, and loading them is not safe"
-    return Finding(check=job.name, outcome=Outcome.ERROR, reason=reason)
+def _why_not_loaded(candidate: Subject, files: Sequence[Finding]) -> str:
+    """Return why no check may load a candidate, in words; nothing where any may. `files` is what artifact found."""
+    if any(finding.outcome in (Outcome.FAIL, Outcome.ERROR) for finding in files):
+        return "the stored files did not pass the check artifact, and loading them is not safe"
+    if candidate.folder is None or candidate.manifest is None:
+        return ""
+    differing = differences(candidate.manifest, manifest_of(candidate.folder))
+    return f"the stored files are not those that were registered: {differing[0]}" if differing else ""
+
+
+def _held_back(job: CheckJob, why: str) -> Finding:
+    return Finding(check=job.name, outcome=Outcome.ERROR, reason=f"not made: {why}")
 
 
 def _verdict(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:

@@ -168,6 +168,17 @@ def test_a_model_whose_files_did_not_pass_is_loaded_by_no_check(tmp_path: Path, 
     assert verdict.findings[-1].outcome.name == "ERROR"
 
 
+@pytest.mark.parametrize("harm", [touch, hide_a_pickle])
+def test_other_files_than_were_registered_are_judged_by_no_check(tmp_path: Path, harm):
+    """Also where the policy asks nothing of files: a verdict names those that were registered."""
+    bench = Bench(tmp_path, {"own": {"loads": OWN}, "lineage": {"require": ["run"]}})
+    assert "ERROR" not in outcomes(bench.assess())
+    harm(bench.folders[2])
+    held_back = bench.assess().findings[-1]
+    assert held_back.outcome.name == "ERROR"
+    assert held_back.reason.startswith("not made: the stored files are not those that were registered: ")
+
+
 def test_a_verdict_holds_as_long_as_what_it_rests_on(tmp_path: Path):
     """Files, policy, rows and champion; then it is made anew."""
     rows = {"data": "rows.csv", "target": "y"}
