@@ -1,6 +1,6 @@
 """The columns that a model's signature declares, as a `Table` holds them, and a table as the frame that models take."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,16 +83,27 @@ class Columns:
 
         Raises
         ------
+        KeyError
+            The frame lacks a column that is not optional.
         ValueError, TypeError
             A value does not fit the declared type.
         """
-        series = {field.name: frame[label] for label, field in zip(self.labels, self.fields, strict=True)}
-        doubles = [
-            series[f.name].to_numpy(dtype=np.float64, na_value=np.nan) for f in self.fields if f.type == "double"
-        ]
-        numbers = np.column_stack(doubles) if doubles else np.empty((len(frame), 0))
-        others = {f.name: series[f.name].to_numpy(dtype=DTYPES[f.type]) for f in self.fields if f.type != "double"}
-        return Table(np.ascontiguousarray(numbers), others)
+        series = {field.name: frame[label] for label, field in self._in(frame)}
+        doubles = [field.name for field in self.fields if field.type == "double"]
+        missing = np.full(len(frame), np.nan)
+        found = [series[n].to_numpy(dtype=np.float64, na_value=np.nan) if n in series else missing for n in doubles]
+        numbers = np.column_stack(found) if found else np.empty((len(frame), 0))
+        others = {
+            field.name: series[field.name].to_numpy(dtype=DTYPES[field.type])
+            for field in self.fields
+            if field.type != "double" and field.name in series
+        }
+        return Table(np.ascontiguousarray(numbers), others, tuple(name for name in doubles if name not in series))
+
+    def _in(self, frame: pd.DataFrame) -> Iterator[tuple[Any, Field]]:
+        """Yield the columns that are taken from a frame, by their labels: all but the optional ones that it lacks."""
+        pairs = zip(self.labels, self.fields, strict=True)
+        yield from ((label, field) for label, field in pairs if field.required or label in frame.columns)
 
 
 def _typed(values: npt.NDArray[Any], kind: str) -> Any:

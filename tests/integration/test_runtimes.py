@@ -22,12 +22,13 @@ from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from slipway.registry.errors import InvalidInput, NotApproved
 from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
 from slipway.registry.profile import Profile, profile_columns
+from slipway.serving.runtimes import mlflow_runner
 from slipway.serving.runtimes.compiled import read_linear
 from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcessError
 from slipway.serving.runtimes.open import open_runner
@@ -503,3 +504,26 @@ def test_a_pytorch_model_goes_through_its_flavor(tmp_path: Path):
     assert (ready.report.kind, ready.report.reason) == ("pyfunc", "the model has no scikit-learn flavor")
     expected = mlflow.pyfunc.load_model(str(ready.folder)).predict(X)
     np.testing.assert_allclose(ready.runner.predict_parsed(X, "predict", None), expected, rtol=1e-6)
+
+
+def test_an_example_without_an_optional_column_keeps_no_version_from_being_prepared(tmp_path: Path):
+    """Callers may leave it out, and so may whoever logged the model."""
+    rows = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
+    fields = [ColSpec("double", "x"), ColSpec("double", "z", required=False), ColSpec("string", "t", required=False)]
+    model = make_pipeline(FunctionTransformer(lambda given: given[["x"]]), LogisticRegression()).fit(rows, [0, 0, 1, 1])
+    mlflow.sklearn.save_model(
+        model,
+        tmp_path / "model",
+        signature=ModelSignature(Schema(fields), Schema([ColSpec("long")])),
+        input_example=rows,
+        serialization_format="cloudpickle",
+        pip_requirements=[],
+    )
+    report = prepare_runner(tmp_path / "model", tmp_path / "runner", accelerate=True, rows=None)
+    runner = open_runner(tmp_path / "runner", tmp_path / "model")
+    columns = mlflow_runner.columns_of(tmp_path / "model")
+    assert columns is not None
+    assert report.kind == "native"
+    assert list(runner.predict(columns.table(rows), "predict", None)) == [0, 0, 1, 1]
+    with pytest.raises(KeyError):
+        columns.table(rows.rename(columns={"x": "y"}))

@@ -40,7 +40,7 @@ def process(*words: str, folder: Path, log: Path, **more: str) -> Iterator["subp
     finally:
         started.terminate()
         with suppress(subprocess.TimeoutExpired):
-            started.wait(30)
+            started.wait(10)
         with suppress(ProcessLookupError):
             os.killpg(started.pid, signal.SIGKILL)
         started.wait()

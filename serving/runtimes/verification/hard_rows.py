@@ -84,9 +84,8 @@ def _fitting(changes: list[tuple[int, Any]], room: int, rng: np.random.Generator
 
 def take(table: Table, places: Any) -> Table:
     """Return some of a table's rows."""
-    return Table(
-        np.ascontiguousarray(table.numbers[places]), {name: column[places] for name, column in table.others.items()}
-    )
+    others = {name: column[places] for name, column in table.others.items()}
+    return Table(np.ascontiguousarray(table.numbers[places]), others, table.absent)
 
 
 Rows = list[npt.NDArray[Any]]
