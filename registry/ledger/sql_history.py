@@ -24,7 +24,7 @@ from slipway.registry.ledger.events import Event, first_hash
 from slipway.registry.ledger.history import leads_to
 from slipway.registry.ledger.model_state import MOVES
 from slipway.registry.ledger.sql_tables import APPLIED, EVENTS, REVISION, VERSION
-from slipway.registry.sql_connection import CONNECT, NEVER_IDLE, existing_engine, may_be_asked
+from slipway.registry.sql_connection import CONNECT, NEVER_IDLE, existing_engine, may_be_asked, require_own_session
 
 RECORD = ("seq", "text", "hash", "model", "kind", "version")
 NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that importing MLflow takes
@@ -203,6 +203,7 @@ class SqlHistory:
         try:
             with translated(self._url):
                 connection.execute(NEVER_IDLE)
+                require_own_session(connection, self._engine)
                 _wait_for_lock(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))))
             self._held[holder] = connection
             yield

@@ -6,11 +6,13 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 
-from tests.servers.processes import free_port
+from tests.servers.processes import free_port, process, wait_for
 
 INSTALLED = Path("/usr/lib/postgresql")
 SUPERUSER = "postgres"
@@ -81,3 +83,34 @@ class PostgresServer:
             )
         if done.returncode:
             raise RuntimeError(f"{program} failed: {said.read_text()[-2000:]}")
+
+
+@contextmanager
+def pooled(server: PostgresServer, database: str, *, size: int, folder: Path) -> Iterator[str]:
+    """Put PgBouncer in transaction mode before a database, with so many sessions; yield the URL that leads there."""
+    port, name = free_port(), database.rpartition("/")[2]
+    (folder / "users").write_text(f'"{SUPERUSER}" ""\n')
+    (folder / "pool.ini").write_text(
+        f"[databases]\n{name} = host=127.0.0.1 port={server.port} dbname={name}\n[pgbouncer]\n"
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = trust\nauth_file = {folder}/users\n"
+        f"pool_mode = transaction\ndefault_pool_size = {size}\nunix_socket_dir =\n"
+    )
+    words = ["pgbouncer", str(folder / "pool.ini")]
+    if os.geteuid() == 0:  # it refuses to run as root, too
+        owner = pwd.getpwnam(SUPERUSER)
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+        words = ["runuser", "-u", SUPERUSER, "--", *words]
+    with process(*words, folder=Path("/"), log=folder / "log"):
+        url = f"postgresql://{SUPERUSER}@127.0.0.1:{port}/{name}"
+        wait_for(lambda: connects(url), within_s=30)
+        yield url
+
+
+def connects(url: str) -> bool:
+    """Return whether a database answers."""
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True

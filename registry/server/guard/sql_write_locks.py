@@ -17,7 +17,7 @@ from slipway.registry.artifacts.locations import Place
 from slipway.registry.errors import Unavailable
 from slipway.registry.ledger.sql_history import translated
 from slipway.registry.server.guard.write_locks import WAIT_S, WriteLocks, needed_alone, needed_to_store
-from slipway.registry.sql_connection import CONNECT, NEVER_IDLE
+from slipway.registry.sql_connection import CONNECT, NEVER_IDLE, require_own_session
 
 LOOK_EVERY_S = 0.05
 STRIPES = 4096  # lock files are not removed: places share them, and sometimes wait for each other needlessly
@@ -110,7 +110,12 @@ class AdvisoryLocks:
 
     def _connected(self) -> sa.Connection:
         session = self._engine.connect()
-        session.execute(NEVER_IDLE)
+        try:
+            session.execute(NEVER_IDLE)
+            require_own_session(session, self._engine)
+        except BaseException:
+            session.close()
+            raise
         return session
 
     def _taken(self, needed: Mapping[Place, bool]) -> sa.Connection | None:
