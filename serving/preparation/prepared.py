@@ -75,7 +75,7 @@ class PreparedVersions:
         if not found.is_what(sighting):
             return None
         for folder, digest in ((found.folder, found.digest), (found.runner, found.runner_digest)):
-            if manifest_of(Path(folder)).digest != digest:
+            if _digest_of(Path(folder)) != digest:
                 with contextlib.suppress(OSError):  # else it is found again, and compared again
                     path.unlink()
                 raise Corrupt(
@@ -108,7 +108,7 @@ class PreparedVersions:
 
     def _bound(self, runners: Path) -> None:
         """Give up the runners that were looked for the longest ago; whoever wants one prepares it anew."""
-        kept = sorted(runners.iterdir(), key=lambda each: each.stat().st_mtime, reverse=True)
+        kept = sorted(runners.iterdir(), key=_touched, reverse=True)
         for old in kept[MOST_RUNNERS:]:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -143,6 +143,22 @@ class PreparedVersions:
     def _path(self, kind: str, name: str) -> Path:
         digest = hashlib.sha256(f"{self._registry}\n{name}".encode()).hexdigest()[:32]
         return self._root / "index" / kind / f"{digest}.json"
+
+
+def _digest_of(folder: Path) -> str | None:
+    """Return the digest of a folder's files; `None` where it goes while it is read, as another engine may evict it."""
+    try:
+        return manifest_of(folder).digest
+    except OSError:
+        return None
+
+
+def _touched(path: Path) -> float:
+    """Return when a file was last touched; of one that another engine has just removed, long ago."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def made_with(*, accelerate: bool) -> str:

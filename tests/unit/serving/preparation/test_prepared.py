@@ -61,6 +61,14 @@ def test_whoever_prepares_the_same_files_again_takes_nothing_from_others(tmp_pat
     assert len(list((tmp_path / "runners").iterdir())) == 2
 
 
+def test_what_another_engine_evicts_meanwhile_is_prepared_anew(tmp_path: Path):
+    """A file that cannot be read stands for one that goes while it is read."""
+    prepared = prepare(tmp_path)
+    (Path(prepared.folder) / "gone").symlink_to("/proc/self/mem")
+    with pytest.raises(Corrupt, match="is not as it was when it was prepared"):
+        index(tmp_path).find(prepared.sighting)
+
+
 @pytest.mark.parametrize("left", ["", "{", "[]", "\x00"])
 def test_what_a_crash_left_in_pieces_is_not_there(tmp_path: Path, left: str):
     """An engine that reads it prepares anew, and does not end."""
