@@ -437,6 +437,9 @@ class PolicyBook:
             raise wrong_policy(source, [f"stages.{gap} is empty; write {{}} for its defaults" for gap in gaps])
         self._default = _parse(document, None, source)
         self.models = tuple(document.get("models") or {})
+        if odd := [name for name in self.models if not _may_be_a_name(name)]:
+            said = "no model is called so, and each has a name of its own here: without spaces around it, / : @ or *"
+            raise wrong_policy(source, [f"models.{name!r}: {said}" for name in odd])
         self._by_model = {model: _parse(document, model, source) for model in self.models}
 
     @property
@@ -472,6 +475,11 @@ def _parse(document: Mapping[str, Any], model: str | None, source: str) -> Polic
         return Policy.model_validate({"stages": merged})
     except ValidationError as error:
         raise wrong_policy(source, [_one_wrong(problem, where) for problem in error.errors()]) from None
+
+
+def _may_be_a_name(model: str) -> bool:
+    """Return whether a model can be meant: what is said of one that is only nearly called so would hold for none."""
+    return model == model.strip() and model.isprintable() and not set(model) & set("/:@*")
 
 
 def _empty_checks(stages: Mapping[str, Any]) -> Iterator[str]:

@@ -265,3 +265,11 @@ def test_a_policy_that_is_unreadable_compares_nothing_at_a_server_and_keeps_no_r
     with pytest.raises(InvalidInput, match="wrong policy"):
         here.archive(parse_ref("m/1"), "x", dry_run=False)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("name", ["churn ", " churn", "churn*", "churn@production", "chu\u200brn", "churn\n", "a/b"])
+def test_a_name_that_no_model_has_is_refused(name: str):
+    """What is said of it would protect nothing, and nobody would be told."""
+    document = {"stages": {"production": {"checks": {"lineage": {}}}}, "models": {name: {"production": {"roles": {}}}}}
+    with pytest.raises(InvalidInput, match="no model is called so"):
+        PolicyBook(document, source="test")
