@@ -5,8 +5,9 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
-# Each worker has a core: models that are fitted by threads of their own would only wait for each other.
-TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+# One thread each: models that are fitted by several would only wait for each other. A third of the time tests wait for
+# servers, so that two cores keep three workers busy.
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help demo test test-long check format docs bench lock clean

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,22 @@ class Refusing(FakeHeartbeats):
         raise self.error
 
 
+def supervisor_of(
+    targets: tuple[Target, ...], cache: Path, *, placements: Any, heartbeats: Any = None, **more: Any
+) -> Supervisor:
+    """Return a supervisor of an engine at a server, with its cache in a folder."""
+    return Supervisor(
+        targets,
+        ServingSettings(cache=cache, **more),
+        engine="e",
+        address="http://e",
+        registry="a digest",
+        placements=placements,
+        heartbeats=heartbeats,
+        decided_at_server=True,
+    )
+
+
 ROLE = {"code": "not-your-role", "hint": "have the policy list you"}
 SAID = "not your role (have the policy list you)"
 
@@ -48,15 +65,8 @@ def test_an_engine_that_may_not_speak_goes_on_and_says_why_once(
 ):
     """It tries again, since a role may be given to it."""
     refusing = Refusing(error)
-    supervisor = Supervisor(
-        (Target("m", "production"),),
-        ServingSettings(cache=tmp_path, beat_s=0.01),
-        engine="e",
-        address="http://e",
-        registry="sqlite:///nowhere.db",
-        placements=None,
-        heartbeats=refusing,
-        decided_at_server=False,
+    supervisor = supervisor_of(
+        (Target("m", "production"),), tmp_path, placements=None, heartbeats=refusing, beat_s=0.01
     )
 
     async def beat_for_a_while() -> None:
@@ -97,16 +107,7 @@ class Looked:
 def test_one_models_trouble_stops_no_other_and_leaves_its_own_in_place(tmp_path: Path):
     """The other one moves on; the one that is refused keeps what it has, and says so."""
     targets = (Target("denied", "production"), Target("m", "production"))
-    supervisor = Supervisor(
-        targets,
-        ServingSettings(cache=tmp_path),
-        engine="e",
-        address="http://e",
-        registry="sqlite:///nowhere.db",
-        placements=Looked(),
-        heartbeats=None,
-        decided_at_server=True,
-    )
+    supervisor = supervisor_of(targets, tmp_path, placements=Looked())
     supervisor.pool = Pool()
     moved = []
 
@@ -137,16 +138,7 @@ class Odd:
 def test_whatever_comes_back_from_the_registry_leaves_all_in_place(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     """An engine that ends because of what a registry answers is no engine."""
     target = Target("m", "production")
-    supervisor = Supervisor(
-        (target,),
-        ServingSettings(cache=tmp_path),
-        engine="e",
-        address="http://e",
-        registry="sqlite:///nowhere.db",
-        placements=Odd(),
-        heartbeats=None,
-        decided_at_server=True,
-    )
+    supervisor = supervisor_of((target,), tmp_path, placements=Odd())
     supervisor.pool = Pool()
     before = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
     supervisor._followed[target] = Followed(target=target, in_place=before)
@@ -169,16 +161,7 @@ class NoLocks:
 def test_a_disk_that_is_full_keeps_no_version_from_serving(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     """What is prepared is served, and that nobody could note it is said; the engine goes on."""
     target = Target("m", "production")
-    supervisor = Supervisor(
-        (target,),
-        ServingSettings(cache=tmp_path),
-        engine="e",
-        address="http://e",
-        registry="sqlite:///nowhere.db",
-        placements=Looked(),
-        heartbeats=None,
-        decided_at_server=True,
-    )
+    supervisor = supervisor_of((target,), tmp_path, placements=Looked())
     supervisor.pool, supervisor._files = Pool(), NoLocks()
     (tmp_path / "index").write_text("no folder")
     then = Prepared(identity="default/2", number=2, digest="d", folder="f", runner="r", runner_digest="d")
@@ -200,16 +183,7 @@ def test_a_disk_that_is_full_keeps_no_version_from_serving(tmp_path: Path, caplo
 def test_one_targets_fault_ends_no_engine(tmp_path: Path):
     """Whatever it is; the next one is followed."""
     targets = (Target("broken", "production"), Target("m", "production"))
-    supervisor = Supervisor(
-        targets,
-        ServingSettings(cache=tmp_path),
-        engine="e",
-        address="http://e",
-        registry="sqlite:///nowhere.db",
-        placements=Looked(),
-        heartbeats=None,
-        decided_at_server=True,
-    )
+    supervisor = supervisor_of(targets, tmp_path, placements=Looked())
     supervisor.pool = Pool()
     followed = []
 
@@ -222,3 +196,18 @@ def test_one_targets_fault_ends_no_engine(tmp_path: Path):
     asyncio.run(supervisor.look())
     assert followed[:2] == ["broken", "m"]
     assert "ZeroDivisionError: oh" in supervisor._described(supervisor._followed[targets[0]])["problem"]
+
+
+@pytest.mark.parametrize(("settings", "starts"), [({}, False), ({"require_history": False}, True)])
+def test_what_no_decision_chose_is_not_started_from_memory(tmp_path: Path, settings: dict[str, bool], starts: bool):
+    """A server that is away may guard its stages; where it is allowed, it is marked."""
+    target = Target("m", "production")
+    supervisor = supervisor_of((target,), tmp_path, placements=Odd(), **settings)
+    supervisor.pool, supervisor._files = Pool(), NoLocks()
+    then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
+    supervisor._index.remember(target, then.sighting, is_recorded=False)
+    supervisor._index.find = lambda sighting: then if sighting == then.sighting else None
+    asyncio.run(supervisor.look())
+    put = [fields["is_recorded"] for word, fields in supervisor.pool.told if word == "put"]
+    assert put == ([False] if starts else [])
+    assert supervisor._described(supervisor._followed[target])["version"] == (1 if starts else None)
