@@ -17,6 +17,7 @@ from typing import Any
 
 PROTOCOLS = (0, 1, 2)
 DEEPEST = 80
+MOST_SCHEMA_BYTES = 200_000_000  # of some ten thousand trees
 NPY = b"\x93NUMPY"
 UNREVIEWED = "unreviewed"
 KEYS = frozenset({"__class__", "__module__", "__loader__", "__id__"})
@@ -191,6 +192,8 @@ def read_skops(path: Path) -> Node:
 
 
 def _read(archive: zipfile.ZipFile) -> Node:
+    size = archive.getinfo("schema.json").file_size
+    _require(size <= MOST_SCHEMA_BYTES, "its schema", f"has {size:,} bytes unpacked, more than {MOST_SCHEMA_BYTES:,}")
     schema = json.loads(archive.read("schema.json"))
     _require(isinstance(schema, dict), "its schema", "is no mapping")
     protocol = schema.get("protocol")

@@ -1,5 +1,6 @@
 """A skops file is read strictly: what skops would not have written so is not proved, whatever it would make."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import skops.io
 
 from slipway.registry.gate.safety.contents import is_skops, is_torch
-from slipway.registry.gate.safety.skops_nodes import NotAsWrittenError, read_skops
+from slipway.registry.gate.safety.skops_nodes import MOST_SCHEMA_BYTES, NotAsWrittenError, read_skops
 from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from tests.generators.hostile_skops import REWRITTEN, ZIP, Document, edited, number_of_another
 
@@ -73,3 +74,11 @@ def test_a_file_that_skops_cannot_read_is_not_as_written(path: Path):
     path.write_bytes(b"no zip")
     with pytest.raises(NotAsWrittenError, match="skops cannot read it: BadZipFile"):
         untrusted_types(path)
+
+
+def test_a_schema_that_unpacks_to_far_more_than_any_model_has_is_not_read(path: Path):
+    """A file of little more than nothing would else keep whoever judges it for minutes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", b" " * (MOST_SCHEMA_BYTES + 1))
+    with pytest.raises(NotAsWrittenError, match="its schema has 200,000,001 bytes unpacked"):
+        read_skops(path)
