@@ -10,6 +10,9 @@ from typing import Any
 
 from slipway.registry.masking import masked
 
+NOT_AUTHENTICATED = "not-authenticated"
+NOT_RECOGNISED = frozenset({NOT_AUTHENTICATED, "mlflow-unauthenticated", "http-401"})
+
 
 class SlipwayError(Exception):
     """Say what was asked, what was found and what to do.
@@ -52,6 +55,11 @@ class Conflict(SlipwayError):
 
 class NotApproved(SlipwayError):
     """A rule refuses the model: fix the model, or have the rule changed."""
+
+
+def is_denied(error: BaseException) -> bool:
+    """Return whether somebody may not do what they asked; who was not recognised at all may well be allowed to."""
+    return isinstance(error, NotApproved) and error.code not in NOT_RECOGNISED
 
 
 class Unavailable(SlipwayError):

@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import HTTPSHandler, Request, build_opener
 
-from slipway.registry.errors import InvalidInput, NotApproved, SlipwayError, Unavailable, error_from
+from slipway.registry.errors import NOT_AUTHENTICATED, InvalidInput, NotApproved, SlipwayError, Unavailable, error_from
 
 API = "/slipway"
 TIMEOUT_S = 120.0
@@ -79,7 +79,7 @@ class SlipwayServer:
         if status in (401, 403):
             return NotApproved(
                 f"{self.shown} refuses: {words}",
-                code="not-authenticated" if status == 401 else "refused",
+                code=NOT_AUTHENTICATED if status == 401 else "refused",
                 hint="check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
             )
         if status == 404:

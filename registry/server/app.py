@@ -13,12 +13,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+from slipway.registry.errors import (
+    NOT_AUTHENTICATED,
+    Conflict,
+    Corrupt,
+    InvalidInput,
+    NotApproved,
+    NotFound,
+    SlipwayError,
+    Unavailable,
+)
 from slipway.registry.server.app_limits import BoundedBody
 from slipway.registry.server.app_routes import Access, Api, Keeper
 from slipway.registry.text import cleaned_values
 
-NOT_AUTHENTICATED = "not-authenticated"
 STATUS: Mapping[type[SlipwayError], int] = {
     InvalidInput: 400,
     NotApproved: 403,

@@ -17,7 +17,7 @@ from mlflow.server import auth
 
 from slipway.registry.artifacts.file_locks import held_alone
 from slipway.registry.artifacts.mlflow_errors import translated
-from slipway.registry.errors import NotApproved
+from slipway.registry.errors import NOT_AUTHENTICATED, NotApproved
 from slipway.registry.server.mlflow_app import OpenAccess, keeper, with_slipway
 from slipway.registry.text import can_be_asked_for
 
@@ -49,7 +49,7 @@ class UserAccess(OpenAccess):
         if not username:
             raise NotApproved(
                 "this server wants to know who you are",
-                code="not-authenticated",
+                code=NOT_AUTHENTICATED,
                 hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
             )
         return str(username)

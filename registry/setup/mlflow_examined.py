@@ -12,7 +12,7 @@ from mlflow.utils.rest_utils import http_request
 from mlflow.version import VERSION
 
 from slipway.registry.artifacts.mlflow_errors import translated
-from slipway.registry.errors import NotApproved, Unavailable
+from slipway.registry.errors import NOT_AUTHENTICATED, NotApproved, Unavailable
 from slipway.registry.versions.experiment_root import ExperimentRoot
 
 QUICK_S = 10
@@ -35,7 +35,7 @@ class ExaminedServer:
         if answer.status_code in (401, 403):
             raise NotApproved(
                 f"{self._uri} refuses whoever asks",
-                code="not-authenticated",
+                code=NOT_AUTHENTICATED,
                 hint="check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
             )
         if answer.status_code != 200:

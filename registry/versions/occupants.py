@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from slipway.registry.errors import SlipwayError
+from slipway.registry.errors import SlipwayError, is_denied
 from slipway.registry.ledger.chain import HEAD_TAG
 from slipway.registry.ledger.history import History
 from slipway.registry.ledger.identity import uid_of
@@ -37,7 +37,7 @@ class Placement:
     `holder` has the alias; `occupant` is the version that the history has there. The history may have spoken of the
     stage, `is_recorded`, and have nothing there, or have a version there, `number`, that is gone. `manifest` is the
     digest of the files that were chosen, where the decision names one. `trouble` is why it could not be read,
-    where that is this model's own: then nothing is known of it.
+    where that is this model's own: then nothing is known of it; `is_denied` that nobody here may read it.
     """
 
     holder: AliasHolder | None
@@ -46,6 +46,7 @@ class Placement:
     is_recorded: bool = False
     manifest: str | None = None
     trouble: str | None = None
+    is_denied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,9 @@ class Placements:
         if models and len(troubles) == len(models):
             raise troubles[models[0]]
         troubled = {
-            each: Placement(holder=None, trouble=troubles[each[0]].message) for each in wanted if each[0] in troubles
+            each: Placement(holder=None, trouble=error.message, is_denied=is_denied(error))
+            for each in wanted
+            if (error := troubles.get(each[0])) is not None
         }
         return {**{each: placed for each, placed in found.items() if placed.holder or placed.is_recorded}, **troubled}
 

@@ -49,7 +49,8 @@ class Followed:
 class Seen:
     """What polling registry and history leads to: the version to serve, if any, and what is to be said of it.
 
-    `trouble` is why this model could not be read: what is serving goes on, as in an outage.
+    `trouble` is why this model could not be read: what is serving goes on, as in an outage. `is_denied` says that this
+    engine may not read it: then nothing is started from memory either.
     """
 
     sighting: Sighting | None
@@ -57,6 +58,7 @@ class Seen:
     dispute: str | None = None
     withheld: str | None = None
     trouble: str | None = None
+    is_denied: bool = False
 
 
 def seen_of(target: Target, placed: Placement | None, *, require_history: bool) -> Seen:
@@ -67,7 +69,8 @@ def seen_of(target: Target, placed: Placement | None, *, require_history: bool) 
     if placed is None:
         return Seen(sighting=None)
     if placed.trouble is not None:
-        return Seen(sighting=None, trouble=f"{target.model} cannot be read: {placed.trouble}")
+        trouble = f"{target.model} cannot be read: {placed.trouble}"
+        return Seen(sighting=None, trouble=trouble, is_denied=placed.is_denied)
     held = placed.holder
     if not placed.is_recorded:
         if held is None or not require_history:

@@ -20,7 +20,7 @@ from typing import Any
 
 from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
 from slipway.registry.engines.heartbeats import Heartbeat, Heartbeats
-from slipway.registry.errors import SlipwayError
+from slipway.registry.errors import SlipwayError, is_denied
 from slipway.registry.text import one_line
 from slipway.registry.versions.occupants import Placements
 from slipway.serving.preparation.prepared import Prepared, PreparedVersions
@@ -80,6 +80,7 @@ class Supervisor:
         self._wake = asyncio.Event()
         self._since: dict[Target, datetime] = {}
         self._outage: str | None = None
+        self._is_denied = False
         self._said: dict[Target, tuple[str | None, bool]] = {}
         self._turn = asyncio.Lock()
         self._beating = asyncio.Event()
@@ -137,7 +138,7 @@ class Supervisor:
             why = _why(error)
             if self._outage is None:
                 log.warning("the registry cannot be read, and what is serving goes on: %s", why)
-            self._outage = f"the registry cannot be read: {why}"
+            self._outage, self._is_denied = f"the registry cannot be read: {why}", is_denied(error)
             await self._expect(self._index.targets(self._settings.stage) if self._follows_stage else ())
             return None
         if self._outage is not None:
@@ -173,7 +174,8 @@ class Supervisor:
     async def _follow(self, target: Target, seen: Mapping[Target, Seen] | None) -> None:
         followed = self._followed[target]
         found = None if seen is None else seen.get(target, Seen(sighting=None))
-        if (found is None or found.trouble is not None) and followed.in_place is None:
+        denied = self._is_denied if found is None else found.is_denied
+        if (found is None or found.trouble is not None) and followed.in_place is None and not denied:
             await self._start_from_memory(followed)
             followed = self._followed[target]
         if found is not None:

@@ -247,7 +247,7 @@ def test_a_model_that_is_refused_is_its_own_trouble(kind: type[SlipwayError]):
     aliases.refused = {"other": REFUSALS[kind]}
     seen = found.look([OTHER, PRODUCTION])
     assert seen[PRODUCTION] == Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
-    assert seen[OTHER] == Placement(holder=None, trouble=REFUSALS[kind].message)
+    assert seen[OTHER] == Placement(holder=None, trouble=REFUSALS[kind].message, is_denied=kind is NotApproved)
     aliases.refused = {"other": REFUSALS[kind], "m": REFUSALS[kind]}
     with pytest.raises(kind):
         found.look([OTHER, PRODUCTION])

@@ -211,3 +211,30 @@ def test_what_no_decision_chose_is_not_started_from_memory(tmp_path: Path, setti
     put = [fields["is_recorded"] for word, fields in supervisor.pool.told if word == "put"]
     assert put == ([False] if starts else [])
     assert supervisor._described(supervisor._followed[target])["version"] == (1 if starts else None)
+
+
+class Refused:
+    """Placements of a model that this engine's user may not read any more, or of whom nothing is known."""
+
+    has_history = True
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def look(self, wanted: object) -> dict:
+        raise NotApproved("403", code=self.code, hint=None)
+
+
+@pytest.mark.parametrize(("code", "starts"), [("mlflow-permission-denied", False), ("not-authenticated", True)])
+def test_who_may_not_read_a_model_starts_none_from_memory(tmp_path: Path, code: str, starts: bool):
+    """A password that has ended is an outage; a permission that was taken away is none."""
+    target = Target("m", "production")
+    supervisor = supervisor_of((target,), tmp_path, placements=Refused(code))
+    supervisor.pool, supervisor._files = Pool(), NoLocks()
+    then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
+    supervisor._index.remember(target, then.sighting)
+    supervisor._index.find = lambda sighting: then
+    asyncio.run(supervisor.look())
+    described = supervisor._described(supervisor._followed[target])
+    assert described["version"] == (1 if starts else None)
+    assert "the registry cannot be read: 403" in described["problem"]
