@@ -47,8 +47,8 @@ def run() -> str:
     return (
         "## Commands, as whole processes\n\n"
         f"{beside(commands, reference='import mlflow')}\n\n"
-        "Gates on a nearest-neighbours model of 1,797 × 64, by the default policy (staging starts MLflow's "
-        "scoring server; production compares with the version there, in the engine as well):\n\n"
+        "Gates on a nearest-neighbours model of 1,797 × 64, by the default policy (staging serves it by the "
+        "engine; production compares with the version there, in the engine as well):\n\n"
         f"{beside(judging, reference='import mlflow')}"
     )
 

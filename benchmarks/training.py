@@ -2,13 +2,11 @@
 
 import importlib
 import json
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.measure import ROOT, beside, markdown_table, median_seconds_side_by_side, python
@@ -83,15 +81,7 @@ def phases() -> dict[str, float]:
     with timed("all of log: metrics, plots, profile, saving the model"):
         logged = log.log(trained, importance, run=run, code=None, holdout_rows_max_bytes=50_000_000)
     with timed("register, with the manifest"):
-        ledger = commands.open_ledger(os.environ, Path.cwd())
-        commands.register(
-            logged,
-            model="digits",
-            registry=ledger.registry,
-            history=ledger.history,
-            actor=commands.actor(),
-            now=datetime.now(UTC),
-        )
+        commands.register_trained(logged, "digits")
     opened.__exit__(None, None, None)
     return taken
 

@@ -157,11 +157,12 @@ def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool)
         code=code_version(Path.cwd()),
         holdout_rows_max_bytes=_settings().holdout_rows_max_bytes,
     )
-    version = _register(logged, spec.model) if spec.register_version else None
+    version = register_trained(logged, spec.model) if spec.register_version else None
     _show_trained(logged, version, as_json=as_json)
 
 
-def _register(logged: LoggedModel, model: str) -> Version:
+def register_trained(logged: LoggedModel, model: str) -> Version:
+    """Register what was logged as the next version of a model, and have that recorded."""
     decisions = open_decisions()
 
     def note(version: Version, manifest: Manifest) -> None:
