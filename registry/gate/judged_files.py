@@ -8,7 +8,6 @@ import json
 import os
 import pickle
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from slipway.registry.gate.confinement import environment_for_checks
 from slipway.registry.gate.verdict import Finding, finding_from
 from slipway.registry.manifest import Manifest
 from slipway.registry.policy.policy import ArtifactRule
+from slipway.registry.programs import program
 from slipway.registry.version import Version
 
 STARTS_WITHIN_S = 120
@@ -54,7 +54,7 @@ def judged_files(version: Version, folder: Path, manifest: Manifest | None, rule
     with _turn(version), tempfile.TemporaryDirectory(prefix="slipway-judged-") as home:
         try:
             done = subprocess.run(
-                [sys.executable, "-P", "-m", "slipway.registry.gate.judge_process"],
+                program("slipway.registry.gate.judge_process"),
                 input=asked,
                 capture_output=True,
                 cwd=home,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from slipway.registry.programs import SAFE_PATH, program
 from slipway.serving.local.probe import HOST, Started, free_port, stop_group
 
 
@@ -18,12 +19,12 @@ def started(folder: Path, log: int) -> Iterator[Started]:
     words = ["models", "serve", "-m", str(folder), "--env-manager", "local", "--host", HOST, "--port", str(port)]
     beside = str(Path(sys.executable).parent)
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", *words],
+        program("mlflow", *words),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
         process_group=0,
-        env={**os.environ, "PATH": f"{beside}{os.pathsep}{os.environ.get('PATH', '')}"},
+        env={**os.environ, **SAFE_PATH, "PATH": f"{beside}{os.pathsep}{os.environ.get('PATH', '')}"},
     )
     try:
         yield Started(port, process.pid, lambda: process.poll() is not None)

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from slipway.registry.errors import Conflict
+from slipway.registry.programs import SAFE_PATH, program
 from slipway.serving.local.up import Service
 
 STOP_WITHIN_S = 10.0
@@ -93,12 +94,12 @@ class ProcessLauncher:
         path = self._logs / f"{service.name}.log"
         with path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", *service.arguments],
+                program("mlflow", *service.arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**_environment(), **service.environment},
+                env={**_environment(), **SAFE_PATH, **service.environment},
             )
         return StartedProcess(process, path)
 

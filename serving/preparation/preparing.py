@@ -5,12 +5,12 @@ import contextlib
 import json
 import os
 import signal
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from slipway.registry.errors import Unavailable, error_from
 from slipway.registry.process_table import living_processes
+from slipway.registry.programs import program
 from slipway.serving.preparation.prepared import Prepared
 
 LOOK_EVERY_S = 0.05
@@ -47,10 +47,7 @@ async def prepare_in_child(job: PrepareJob, *, memory_bytes: int, within_s: floa
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:
         child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "slipway.serving.preparation.prepare_process",
-            json.dumps(asdict(job)),
+            *program("slipway.serving.preparation.prepare_process", json.dumps(asdict(job))),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from slipway.registry.errors import error_from
+from slipway.registry.programs import program
 from slipway.serving.runtimes.runner import RunnerReport
 from slipway.serving.runtimes.stored import StoredRunner
 from slipway.serving.table import Table
 
 STOP_WITHIN_S = 5.0
-PROGRAM = (sys.executable, "-P", "-m", "slipway.serving.runtimes.mlflow_isolated_child")
+PROGRAM = program("slipway.serving.runtimes.mlflow_isolated_child")
 
 
 class ModelProcessError(RuntimeError):

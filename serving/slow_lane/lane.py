@@ -9,7 +9,6 @@ loop.
 import asyncio
 import contextlib
 import pickle
-import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from slipway.registry.errors import SlipwayError, Unavailable, error_from
+from slipway.registry.programs import program
 from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.runtimes.runner import PREDICT
 from slipway.serving.slow_lane.lane_process import LaneProcess, LaneRequest, Reply
 
-PROGRAM = (sys.executable, "-m", "slipway.serving.slow_lane.mlflow_lane")
+PROGRAM = program("slipway.serving.slow_lane.mlflow_lane")
 MOST_WAITING = 64
 RETRY = "send the request again; plain ones are not concerned"
 

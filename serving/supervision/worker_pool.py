@@ -7,12 +7,12 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from slipway.registry.errors import Unavailable
+from slipway.registry.programs import program
 from slipway.serving.supervision.control import Answering, Peer
 from slipway.serving.supervision.worker_plan import WorkerPlan
 
@@ -97,10 +97,7 @@ class WorkerPool:
         with theirs:
             plan = replace(self._plan, listener=self._listener.fileno(), line=theirs.fileno())
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "slipway.serving.supervision.worker",
-                json.dumps(asdict(plan)),
+                *program("slipway.serving.supervision.worker", json.dumps(asdict(plan))),
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**ONE_THREAD, **os.environ},
                 pass_fds=(plan.listener, plan.line),

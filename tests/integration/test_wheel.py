@@ -68,6 +68,8 @@ def test_every_command_works_beside_a_project_with_our_folders(installed: Path, 
         done = command(installed, project, "-m", "slipway", *words.split())
         assert done.returncode in (0, 1), f"{words}: {done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
+    for name in ("logging.py", "json.py"):  # of children that took the working folder first, none would start
+        (project / name).write_text("raise AssertionError('not Python's own')\n")
     for words in STAYING:
         require_served(words, installed, project)
 
@@ -75,9 +77,10 @@ def test_every_command_works_beside_a_project_with_our_folders(installed: Path, 
 def require_served(words: str, installed: Path, project: Path) -> None:
     """Run what stays until it answers, and stop it."""
     port, other = free_port(), free_port()
-    command = [sys.executable, "-m", "slipway", *words.format(port=port, other=other).split()]
-    log = project / f"{command[3]}.log"
-    url = f"http://127.0.0.1:{port}/ready" if command[3] == "serve" else f"http://127.0.0.1:{other}/ping"
+    name, *more = words.format(port=port, other=other).split()
+    command = [sys.executable, "-P", "-m", "slipway", name, *more]  # as the script `slipway` starts
+    log = project / f"{name}.log"
+    url = f"http://127.0.0.1:{port}/ready" if name == "serve" else f"http://127.0.0.1:{other}/ping"
     with process(*command, folder=project, log=log, PYTHONPATH=str(installed)) as started:
         wait_for(lambda: answers(url), within_s=180, log=log)
         started.send_signal(signal.SIGTERM)
