@@ -180,10 +180,13 @@ def _loads_the_model(job: CheckJob) -> bool:
 
 
 def _why_not_loaded(candidate: Subject, files: Sequence[Finding]) -> str:
-    """Return why no check may load a candidate, in words; nothing where any may. `files` is what artifact found."""
+    """Return why no check may load a candidate, in words; nothing where any may.
+
+    `files` is what artifact found, which has read every byte already; without that check it is done here.
+    """
     if any(finding.outcome in (Outcome.FAIL, Outcome.ERROR) for finding in files):
         return "the stored files did not pass the check artifact, and loading them is not safe"
-    if candidate.folder is None or candidate.manifest is None:
+    if files or candidate.folder is None or candidate.manifest is None:
         return ""
     differing = differences(candidate.manifest, manifest_of(candidate.folder))
     return f"the stored files are not those that were registered: {differing[0]}" if differing else ""

@@ -65,7 +65,8 @@ def name_now(
     """
     _, created, first = model_uid.split("/", 2)
     last = history.name_of(model_uid) or first
-    if _is_there(last, int(created), find) and uid_of(find(last), history, find) == model_uid:
+    there = _found(last, find)
+    if there and there.created_ms == int(created) and uid_of(there, history, find) == model_uid:
         return last
     born_then = (each for each in models() if each.created_ms == int(created))
     return next((each.name for each in born_then if uid_of(each, history, find) == model_uid), last)
@@ -149,7 +150,12 @@ def last_known_by(model: str, uids: Sequence[str], history: History) -> str:
 
 
 def _is_there(name: str, created_ms: int, find: Callable[[str], RegisteredModel]) -> bool:
+    there = _found(name, find)
+    return there is not None and there.created_ms == created_ms
+
+
+def _found(name: str, find: Callable[[str], RegisteredModel]) -> RegisteredModel | None:
     try:
-        return find(name).created_ms == created_ms
+        return find(name)
     except (NotFound, Conflict):  # nobody has the name, or a prompt
-        return False
+        return None
