@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from slipway.registry.process_table import living_processes, peak_bytes, proportional_bytes
+from tests.servers.processes import wait_for
 
 
 def test_this_process_is_among_the_living():
@@ -20,6 +21,5 @@ def test_one_that_has_ended_is_not():
     with subprocess.Popen([sys.executable, "-c", "pass"], stdout=subprocess.PIPE) as ended:
         assert ended.stdout is not None
         ended.stdout.read()
-        while ended.pid in (each.id for each in living_processes()):
-            pass
+        wait_for(lambda: ended.pid not in (each.id for each in living_processes()), within_s=10)
     assert (peak_bytes(ended.pid), proportional_bytes(ended.pid)) == (0, 0)
