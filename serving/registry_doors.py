@@ -16,7 +16,7 @@ from slipway.registry.ledger.http_history import HttpHistory
 from slipway.registry.ledger.sql_history import existing_history
 from slipway.registry.settings import decided_at_server, history_url, registry_uri
 from slipway.registry.versions.aliases import Aliases
-from slipway.registry.versions.occupants import Placements
+from slipway.registry.versions.occupants import StageViews
 from slipway.registry.versions.sql_aliases import SqlAliases
 
 ASK_SERVER_EVERY_S = 10.0
@@ -32,17 +32,17 @@ def open_aliases(environ: Mapping[str, str]) -> Aliases:
     return door
 
 
-def open_placements(environ: Mapping[str, str], folder: Path) -> Placements:
+def open_stage_views(environ: Mapping[str, str], folder: Path) -> StageViews:
     """Return how this engine reads registry and history."""
     aliases = open_aliases(environ)
     if decided_at_server(environ, folder):
         history = HttpHistory(SlipwayServer(registry_uri(environ), environ))
-        return Placements(aliases, history, every_s=ASK_SERVER_EVERY_S)
+        return StageViews(aliases, history, every_s=ASK_SERVER_EVERY_S)
     every_s = 0.0 if isinstance(aliases, SqlAliases) else ASK_SERVER_EVERY_S
     try:
-        return Placements(aliases, existing_history(history_url(environ, folder)), every_s=every_s)
+        return StageViews(aliases, existing_history(history_url(environ, folder)), every_s=every_s)
     except InvalidInput:  # a registry of another kind, and no place is named for the history
-        return Placements(aliases, None)
+        return StageViews(aliases, None)
 
 
 def open_heartbeats(environ: Mapping[str, str], folder: Path) -> Heartbeats | None:

@@ -31,7 +31,7 @@ class ReadHistory(History, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Placement:
+class StageView:
     """A stage of a model, as the registry and as the history have it.
 
     `holder` has the alias; `occupant` is the version that the history has there. The history may have spoken of the
@@ -61,7 +61,7 @@ class _Known:
     trouble: SlipwayError | None = None
 
 
-class Placements:
+class StageViews:
     """Reads aliases and history together.
 
     While the aliases stay where they are, the history is asked again after `every_s` only: at a server, each question
@@ -93,7 +93,7 @@ class Placements:
         """Return the models that have a version with the alias."""
         return self._aliases.models_with(alias)
 
-    def look(self, wanted: Collection[Wanted]) -> Mapping[Wanted, Placement]:
+    def look(self, wanted: Collection[Wanted]) -> Mapping[Wanted, StageView]:
         """Return each (model, stage) as it is now. The aliases come first: a decision is recorded before its alias.
 
         What one model is refused or broken for is told with it alone. Raises what all are refused or broken for, and
@@ -104,7 +104,7 @@ class Placements:
         if models and len(troubles) == len(models):
             raise troubles[models[0]]
         troubled = {
-            each: Placement(holder=None, trouble=error.message, is_denied=is_denied(error))
+            each: StageView(holder=None, trouble=error.message, is_denied=is_denied(error))
             for each in wanted
             if (error := troubles.get(each[0])) is not None
         }
@@ -112,7 +112,7 @@ class Placements:
 
     def _look(
         self, wanted: Collection[Wanted], models: Sequence[str]
-    ) -> tuple[dict[Wanted, Placement], dict[str, SlipwayError]]:
+    ) -> tuple[dict[Wanted, StageView], dict[str, SlipwayError]]:
         began = self._clock()
 
         def in_time() -> bool:
@@ -129,32 +129,32 @@ class Placements:
             self._is_there = history.is_there()
         if history is None or not self._is_there:
             found = {(model, stage): held for model, stages in holders.items() for stage, held in stages.items()}
-            return {each: Placement(holder=holder) for each, holder in found.items()}, troubles
+            return {each: StageView(holder=holder) for each, holder in found.items()}, troubles
         self._ask(holders, history, in_time)
 
-        def placed_of(some: Collection[str]) -> Mapping[str, Mapping[str, Placement]]:
+        def placed_of(some: Collection[str]) -> Mapping[str, Mapping[str, StageView]]:
             return {
-                model: {stage: self._placement((model, stage), held) for stage, held in holders[model].items()}
+                model: {stage: self._view((model, stage), held) for stage, held in holders[model].items()}
                 for model in some
             }
 
         placed, more = each_for_itself(list(holders), placed_of, in_time=in_time)
         return {(model, stage): each for model, some in placed.items() for stage, each in some.items()}, troubles | more
 
-    def _placement(self, wanted: Wanted, holder: AliasHolder | None) -> Placement:
+    def _view(self, wanted: Wanted, holder: AliasHolder | None) -> StageView:
         model, stage = wanted
         known = self._known[model]
         if known.trouble is not None:
             raise known.trouble
         state = known.state
         if state is None or stage not in state.stacks:
-            return Placement(holder=holder)
+            return StageView(holder=holder)
         there = state.stages.get(stage)
         if there is None:
-            return Placement(holder=holder, is_recorded=True)
+            return StageView(holder=holder, is_recorded=True)
         same = holder is not None and holder.number == there.version
         occupant = holder if same else self._aliases.numbered(model, there.version)
-        return Placement(
+        return StageView(
             holder=holder, occupant=occupant, number=there.version, is_recorded=True, manifest=there.manifest
         )
 

@@ -20,7 +20,7 @@ from slipway.serving.local.production import InProduction
 from slipway.serving.local.team import SECRET_KEY, shown, team_service
 from slipway.serving.local.up import ALIAS, Plan, Scored, scoring_url, tracking_service
 from slipway.serving.local.up import up as run_services
-from slipway.serving.registry_doors import open_placements
+from slipway.serving.registry_doors import open_stage_views
 
 LOGS = Path(".slipway/logs")
 
@@ -80,8 +80,8 @@ def _team_plan(host: str | None, port: int | None, scoring_port: int) -> Plan:
 
 
 def _in_production() -> InProduction:
-    placements = open_placements(os.environ, Path.cwd())
-    return InProduction(ALIAS, placements, MlflowRegistry(), say=say)
+    stage_views = open_stage_views(os.environ, Path.cwd())
+    return InProduction(ALIAS, stage_views, MlflowRegistry(), say=say)
 
 
 def _nothing() -> Sequence[Version]:

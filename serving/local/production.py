@@ -6,7 +6,7 @@ from dataclasses import replace
 from slipway.registry.errors import NotApproved, NotFound
 from slipway.registry.model_registry import ModelRegistry
 from slipway.registry.version import Version, VersionRef
-from slipway.registry.versions.occupants import Placement, Placements
+from slipway.registry.versions.occupants import StageView, StageViews
 from slipway.serving.supervision.following import Seen, seen_of
 from slipway.serving.target import Target
 
@@ -21,10 +21,10 @@ class InProduction:
     """
 
     def __init__(
-        self, stage: str, placements: Placements, registry: ModelRegistry, *, say: Callable[[str], None]
+        self, stage: str, stage_views: StageViews, registry: ModelRegistry, *, say: Callable[[str], None]
     ) -> None:
         self._stage = stage
-        self._placements = placements
+        self._stage_views = stage_views
         self._registry = registry
         self._say = say
         self._models: set[str] = set()
@@ -33,11 +33,11 @@ class InProduction:
 
     def __call__(self) -> Sequence[Version]:
         """Return the versions to serve now, ordered by model."""
-        self._models.update(self._placements.models_with(self._stage))
-        placed = self._placements.look([(model, self._stage) for model in self._models])
+        self._models.update(self._stage_views.models_with(self._stage))
+        placed = self._stage_views.look([(model, self._stage) for model in self._models])
         return [version for model in sorted(self._models) if (version := self._version(model, placed)) is not None]
 
-    def _version(self, model: str, placed: Mapping[tuple[str, str], Placement]) -> Version | None:
+    def _version(self, model: str, placed: Mapping[tuple[str, str], StageView]) -> Version | None:
         target = Target(model, self._stage)
         seen = seen_of(target, placed.get((model, self._stage)), require_history=False)
         if seen.sighting is not None:

@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from slipway.registry.versions.aliases import AliasHolder
-from slipway.registry.versions.occupants import Placement
+from slipway.registry.versions.occupants import StageView
 from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.target import Sighting, Target
 
@@ -61,7 +61,7 @@ class Seen:
     is_denied: bool = False
 
 
-def seen_of(target: Target, placed: Placement | None, *, require_history: bool) -> Seen:
+def seen_of(target: Target, placed: StageView | None, *, require_history: bool) -> Seen:
     """Return what to serve for a target: what the history put there, else what the alias says where that is allowed.
 
     Where the history has spoken of the stage, an alias alone puts nothing into it.

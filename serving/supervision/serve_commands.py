@@ -16,7 +16,7 @@ from slipway.registry.engines.heartbeats import Heartbeats
 from slipway.registry.errors import Conflict, SlipwayError
 from slipway.registry.settings import decided_at_server, load_settings, registry_view
 from slipway.serving.logs import set_up_logs
-from slipway.serving.registry_doors import open_heartbeats, open_placements
+from slipway.serving.registry_doors import open_heartbeats, open_stage_views
 from slipway.serving.settings import ServingSettings
 from slipway.serving.supervision.supervisor import Supervisor
 from slipway.serving.supervision.worker_plan import plan_of
@@ -98,7 +98,7 @@ async def _serve(settings: ServingSettings, listener: socket.socket, address: st
         engine=engine,
         address=address,
         registry=registry_view(os.environ, Path.cwd()),
-        placements=open_placements(os.environ, Path.cwd()),
+        stage_views=open_stage_views(os.environ, Path.cwd()),
         heartbeats=heartbeats,
         decided_at_server=decided_at_server(os.environ, Path.cwd()),
     )

@@ -22,7 +22,7 @@ from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
 from slipway.registry.engines.heartbeats import Heartbeat, Heartbeats
 from slipway.registry.errors import SlipwayError, is_denied
 from slipway.registry.text import one_line
-from slipway.registry.versions.occupants import Placements
+from slipway.registry.versions.occupants import StageViews
 from slipway.serving.preparation.prepared import Prepared, PreparedVersions
 from slipway.serving.preparation.preparing import PrepareJob, prepare_in_child
 from slipway.serving.settings import ServingSettings
@@ -59,7 +59,7 @@ class Supervisor:
         engine: str,
         address: str,
         registry: str,
-        placements: Placements,
+        stage_views: StageViews,
         heartbeats: Heartbeats | None,
         decided_at_server: bool,
     ) -> None:
@@ -67,7 +67,7 @@ class Supervisor:
         self._engine = engine
         self._address = address
         self._registry = registry
-        self._placements = placements
+        self._stage_views = stage_views
         self._decided_at_server = decided_at_server
         self._heartbeats = heartbeats
         self._follows_stage = not targets
@@ -151,18 +151,18 @@ class Supervisor:
         wanted = {(target.model, target.stage) for target in self._followed}
         if self._follows_stage:
             stage = self._settings.stage
-            wanted |= {(model, stage) for model in self._placements.models_with(stage)}
-        placed = self._placements.look(wanted) if wanted else {}
+            wanted |= {(model, stage) for model in self._stage_views.models_with(stage)}
+        placed = self._stage_views.look(wanted) if wanted else {}
         required = self._requires_history()
         return {
-            Target(*each): seen_of(Target(*each), placement, require_history=required)
-            for each, placement in placed.items()
+            Target(*each): seen_of(Target(*each), view, require_history=required)
+            for each, view in placed.items()
         }
 
     def _requires_history(self) -> bool:
         """Return whether only what was decided is served: as it is set, else where a server guards its stages."""
         asked = self._settings.require_history
-        return asked if asked is not None else self._decided_at_server and self._placements.has_history
+        return asked if asked is not None else self._decided_at_server and self._stage_views.has_history
 
     async def _expect(self, targets: Sequence[Target] | Mapping[Target, Seen]) -> None:
         """Take up targets that are new, in the workers too."""

@@ -13,7 +13,7 @@ from slipway.registry.manifest import manifest_of
 from slipway.registry.registered_model import RegisteredModel
 from slipway.registry.version import VersionRef, parse_ref
 from slipway.registry.versions.aliases import AliasHolder, Wanted
-from slipway.registry.versions.occupants import Placement, Placements
+from slipway.registry.versions.occupants import StageView, StageViews
 from tests.doubles.fakes import FakeHistory, logged_model
 from tests.unit.registry.decisions.test_promote import Desk
 
@@ -78,13 +78,13 @@ def held(number: int) -> AliasHolder:
     return AliasHolder(number=number, identity=f"default/{number}")
 
 
-def look(placements: Placements, wanted: Wanted = PRODUCTION) -> Placement | None:
-    return placements.look([wanted]).get(wanted)
+def look(stage_views: StageViews, wanted: Wanted = PRODUCTION) -> StageView | None:
+    return stage_views.look([wanted]).get(wanted)
 
 
-def placements(desk: Desk, **options) -> tuple[Placements, Counted, FakeAliases]:
+def stage_views(desk: Desk, **options) -> tuple[StageViews, Counted, FakeAliases]:
     history, aliases = Counted(desk.history), FakeAliases(desk)
-    return Placements(aliases, history, **options), history, aliases
+    return StageViews(aliases, history, **options), history, aliases
 
 
 def test_a_decision_and_its_alias_agree():
@@ -92,23 +92,23 @@ def test_a_decision_and_its_alias_agree():
     desk = Desk()
     desk.promote(1, "production")
     desk.promote(2, "production")
-    found, *_ = placements(desk)
-    assert look(found) == Placement(holder=held(2), occupant=held(2), number=2, is_recorded=True, manifest=CHOSEN)
+    found, *_ = stage_views(desk)
+    assert look(found) == StageView(holder=held(2), occupant=held(2), number=2, is_recorded=True, manifest=CHOSEN)
     desk.rollback()  # to one that nobody has registered
-    assert look(found) == Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True)
+    assert look(found) == StageView(holder=held(1), occupant=held(1), number=1, is_recorded=True)
 
 
 def test_an_alias_that_was_moved_or_removed_changes_nothing_in_the_history():
     """Both are told."""
     desk = Desk()
     desk.promote(1, "production")
-    found, *_ = placements(desk)
+    found, *_ = stage_views(desk)
     desk.registry.set_alias("m", "production", 3)
-    assert look(found) == Placement(holder=held(3), occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
+    assert look(found) == StageView(holder=held(3), occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
     desk.registry.delete_alias("m", "production")
-    assert look(found) == Placement(holder=None, occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
+    assert look(found) == StageView(holder=None, occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
     del desk.registry.known["m"][1]
-    assert look(found) == Placement(holder=None, number=1, is_recorded=True, manifest=CHOSEN)
+    assert look(found) == StageView(holder=None, number=1, is_recorded=True, manifest=CHOSEN)
 
 
 def test_a_stage_that_was_emptied_stays_recorded():
@@ -117,32 +117,32 @@ def test_a_stage_that_was_emptied_stays_recorded():
     desk.promote(1, "production")
     desk.decisions.demote(parse_ref("m/1"), "bad", to=None, dry_run=False)
     desk.registry.set_alias("m", "production", 2)
-    found, *_ = placements(desk)
-    assert look(found) == Placement(holder=held(2), is_recorded=True)
+    found, *_ = stage_views(desk)
+    assert look(found) == StageView(holder=held(2), is_recorded=True)
 
 
 def test_what_the_history_never_spoke_of_is_not_recorded():
     """Neither another stage of a model with a history, nor anything where there is none."""
     desk = Desk()
     desk.registry.set_alias("m", "production", 1)
-    found, history, _ = placements(desk)
-    assert look(found) == Placement(holder=held(1))
+    found, history, _ = stage_views(desk)
+    assert look(found) == StageView(holder=held(1))
     desk.promote(2, "staging")
-    assert look(found) == Placement(holder=held(1))
+    assert look(found) == StageView(holder=held(1))
     history.begun = False
-    fresh, *_ = placements(desk)
-    assert look(fresh) == Placement(holder=held(1))
-    assert look(Placements(FakeAliases(desk), None)) == Placement(holder=held(1))
-    assert not Placements(FakeAliases(desk), None).has_history
+    fresh, *_ = stage_views(desk)
+    assert look(fresh) == StageView(holder=held(1))
+    assert look(StageViews(FakeAliases(desk), None)) == StageView(holder=held(1))
+    assert not StageViews(FakeAliases(desk), None).has_history
 
 
 def test_a_history_that_is_not_there_may_come():
     """It is asked for with each look until it is, and then not any more: what comes later is an outage."""
     desk = Desk()
     desk.promote(1, "production")
-    found, history, _ = placements(desk)
+    found, history, _ = stage_views(desk)
     history.begun = False
-    assert look(found) == Placement(holder=held(1))
+    assert look(found) == StageView(holder=held(1))
     assert not found.has_history
     history.begun = True
     assert look(found).is_recorded
@@ -156,19 +156,19 @@ def test_a_renamed_model_keeps_its_history_and_a_recreated_one_has_none():
     """A name is nobody's for good."""
     desk = Desk()
     desk.promote(1, "production")
-    found, _, aliases = placements(desk)
+    found, _, aliases = stage_views(desk)
     aliases.names = {"renamed": "m"}
     assert look(found, ("renamed", "production")).is_recorded
     desk.registry.created_ms["m"] += 1
     aliases.names = {"m": "m"}
-    assert look(found) == Placement(holder=held(1))
+    assert look(found) == StageView(holder=held(1))
 
 
 def test_a_history_is_folded_when_it_grew():
     """A look each second must cost little."""
     desk = Desk()
     desk.promote(1, "production")
-    found, history, _ = placements(desk)
+    found, history, _ = stage_views(desk)
     look(found)
     history.asked.clear()
     look(found)
@@ -182,14 +182,14 @@ def test_a_server_is_asked_when_an_alias_moved_or_time_went_by():
     """Each question costs a check of a password there."""
     desk, now = Desk(), [0.0]
     desk.promote(1, "production")
-    found, history, _ = placements(desk, every_s=10.0, clock=lambda: now[0])
+    found, history, _ = stage_views(desk, every_s=10.0, clock=lambda: now[0])
     look(found)
     history.asked.clear()
     now[0] = 9.0
     look(found)
     assert history.asked == []
     desk.registry.set_alias("m", "production", 3)
-    assert look(found) == Placement(holder=held(3), occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
+    assert look(found) == StageView(holder=held(3), occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
     assert history.asked
     history.asked.clear()
     now[0] = 19.5
@@ -242,12 +242,12 @@ def two_models() -> Desk:
 @pytest.mark.parametrize("kind", list(REFUSALS))
 def test_a_model_that_is_refused_is_its_own_trouble(kind: type[SlipwayError]):
     """Its owner, or what broke there, stops nobody from following the others; what all are refused is raised."""
-    found, _, aliases = placements(two_models())
+    found, _, aliases = stage_views(two_models())
     aliases.names |= {"other": "other"}
     aliases.refused = {"other": REFUSALS[kind]}
     seen = found.look([OTHER, PRODUCTION])
-    assert seen[PRODUCTION] == Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
-    assert seen[OTHER] == Placement(holder=None, trouble=REFUSALS[kind].message, is_denied=kind is NotApproved)
+    assert seen[PRODUCTION] == StageView(holder=held(1), occupant=held(1), number=1, is_recorded=True, manifest=CHOSEN)
+    assert seen[OTHER] == StageView(holder=None, trouble=REFUSALS[kind].message, is_denied=kind is NotApproved)
     aliases.refused = {"other": REFUSALS[kind], "m": REFUSALS[kind]}
     with pytest.raises(kind):
         found.look([OTHER, PRODUCTION])
@@ -263,10 +263,10 @@ def test_a_history_that_cannot_be_read_is_its_models_own_trouble(call: str, kind
     uid, aliases = look_at("m", desk.ledger).model_uid, FakeAliases(desk, {"m": "m", "other": "other"})
     history = Stumbling(desk.history, uid=uid, by=call, error=REFUSALS[kind])
     desk.registry.set_alias("other", "production", 1)
-    found = Placements(aliases, history)
+    found = StageViews(aliases, history)
     seen = found.look([PRODUCTION, OTHER])
     assert seen[PRODUCTION].trouble == REFUSALS[kind].message
-    assert seen[OTHER] == Placement(holder=held(1))
+    assert seen[OTHER] == StageView(holder=held(1))
     history.by = ""
     assert found.look([PRODUCTION, OTHER])[PRODUCTION].number == 1
 
@@ -282,7 +282,7 @@ def test_a_registry_that_answers_nothing_is_not_asked_about_each():
             raise REFUSALS[Unavailable]
 
     asked: list[int] = []
-    found = Placements(Slow(Desk()), None, clock=lambda: now[0])
+    found = StageViews(Slow(Desk()), None, clock=lambda: now[0])
     with pytest.raises(Unavailable):
         found.look([PRODUCTION, OTHER])
     assert asked == [2]
@@ -298,12 +298,12 @@ def test_an_identity_is_not_kept_from_before_there_was_a_history(tmp_path: Path)
 
     desk = Desk()
     desk.registry.folder = tmp_path
-    found, *_ = placements(desk)
+    found, *_ = stage_views(desk)
     desk.registry.set_alias("m", "production", 1)
-    assert look(found) == Placement(holder=held(1))
+    assert look(found) == StageView(holder=held(1))
     rename("m", "first")
     desk.decisions.adopt(VersionRef(model="first", alias="production"), "was there", dry_run=False)
     rename("first", "m")
-    assert look(found) == Placement(
+    assert look(found) == StageView(
         holder=held(1), occupant=held(1), number=1, is_recorded=True, manifest=manifest_of(tmp_path).digest
     )

@@ -2,7 +2,7 @@
 
 from slipway.registry.errors import NotApproved
 from slipway.registry.version import parse_ref
-from slipway.registry.versions.occupants import Placements
+from slipway.registry.versions.occupants import StageViews
 from slipway.serving.local.production import InProduction
 from tests.doubles.fakes import logged_model
 from tests.unit.registry.decisions.test_promote import Desk
@@ -12,8 +12,8 @@ from tests.unit.registry.versions.test_occupants import Counted, FakeAliases
 def looking(desk: Desk) -> tuple[InProduction, list[str]]:
     """Return what looks, and what it says."""
     said: list[str] = []
-    placements = Placements(FakeAliases(desk), Counted(desk.history))
-    return InProduction("production", placements, desk.registry, say=said.append), said
+    stage_views = StageViews(FakeAliases(desk), Counted(desk.history))
+    return InProduction("production", stage_views, desk.registry, say=said.append), said
 
 
 def test_what_was_decided_runs_wherever_the_alias_goes():
@@ -53,7 +53,7 @@ def test_a_model_that_cannot_be_looked_at_keeps_its_scoring_server():
     desk.registry.create_version(logged_model(), model="other", description="", tags={})
     desk.registry.set_alias("other", "production", 1)
     aliases, said = FakeAliases(desk, {"m": "m", "other": "other"}), []
-    look = InProduction("production", Placements(aliases, Counted(desk.history)), desk.registry, say=said.append)
+    look = InProduction("production", StageViews(aliases, Counted(desk.history)), desk.registry, say=said.append)
     assert [str(each) for each in look()] == ["m/1", "other/1"]
     aliases.refused = {"other": NotApproved("403", code="denied", hint=None)}
     desk.promote(2, "production")

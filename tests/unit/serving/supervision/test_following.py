@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from slipway.registry.versions.aliases import AliasHolder
-from slipway.registry.versions.occupants import Placement
+from slipway.registry.versions.occupants import StageView
 from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.supervision.following import (
     RETRY_AT_MOST_S,
@@ -111,7 +111,7 @@ def test_going_back_to_the_version_in_place_ends_the_problem():
     assert next_step(followed, ONE, 0.0) == (NextStep.KEEP, in_place(ONE))
 
 
-def seen(placed: Placement | None, *, require_history: bool = False) -> Seen:
+def seen(placed: StageView | None, *, require_history: bool = False) -> Seen:
     """Return what a look leads to."""
     return seen_of(TARGET, placed, require_history=require_history)
 
@@ -119,14 +119,14 @@ def seen(placed: Placement | None, *, require_history: bool = False) -> Seen:
 @pytest.mark.parametrize("require_history", [False, True])
 def test_what_alias_and_history_agree_on_is_served(require_history: bool):
     """Nothing is to be said of it."""
-    placed = Placement(holder=held(1), occupant=held(1), number=1, is_recorded=True, manifest="d")
+    placed = StageView(holder=held(1), occupant=held(1), number=1, is_recorded=True, manifest="d")
     assert seen(placed, require_history=require_history) == Seen(sighting=replace(ONE, manifest="d"))
 
 
 @pytest.mark.parametrize("holder", [held(2), None])
 def test_where_they_disagree_the_history_is_served(holder: AliasHolder | None):
     """However the alias came to point elsewhere; from the second look on that is a problem."""
-    found = seen(Placement(holder=holder, occupant=held(1), number=1, is_recorded=True))
+    found = seen(StageView(holder=holder, occupant=held(1), number=1, is_recorded=True))
     assert found.sighting == ONE
     assert "the history has 1 there, which is served" in str(found.dispute)
     step, once = step_after(in_place(ONE), found, 0.0)
@@ -140,16 +140,16 @@ def test_where_they_disagree_the_history_is_served(holder: AliasHolder | None):
 
 def test_an_alias_puts_nothing_into_a_stage_that_the_history_emptied():
     """What is in place goes on, as when the alias is gone."""
-    found = seen(Placement(holder=held(2), is_recorded=True))
+    found = seen(StageView(holder=held(2), is_recorded=True))
     step, followed = step_after(in_place(ONE), found, 0.0)
     assert (step, followed.in_place) == (NextStep.KEEP, prepared(ONE))
     assert "points at 2, and the history has nothing there; keeping 1" in str(problem_of(followed))
-    assert seen(Placement(holder=None, is_recorded=True)) == Seen(sighting=None)
+    assert seen(StageView(holder=None, is_recorded=True)) == Seen(sighting=None)
 
 
 def test_a_version_that_is_gone_is_replaced_by_no_other():
     """The history has it there, and it was deleted."""
-    found = seen(Placement(holder=held(2), number=1, is_recorded=True))
+    found = seen(StageView(holder=held(2), number=1, is_recorded=True))
     step, followed = step_after(in_place(ONE), found, 0.0)
     assert step is NextStep.KEEP
     assert "the history has 1 in production, and that version of cancer is gone" in str(problem_of(followed))
@@ -157,7 +157,7 @@ def test_a_version_that_is_gone_is_replaced_by_no_other():
 
 def test_what_the_history_knows_nothing_of_is_served_as_unrecorded():
     """Whoever sets aliases by hand is still served, and it is said."""
-    found = seen(Placement(holder=held(1)))
+    found = seen(StageView(holder=held(1)))
     assert (found.sighting, found.is_recorded) == (ONE, False)
     step, followed = step_after(Followed(target=TARGET), found, 0.0)
     assert (step, followed.is_recorded) == (NextStep.PREPARE, False)
@@ -166,7 +166,7 @@ def test_what_the_history_knows_nothing_of_is_served_as_unrecorded():
 
 def test_where_the_history_is_required_it_is_not_served():
     """The problem names both ways on."""
-    found = seen(Placement(holder=held(2)), require_history=True)
+    found = seen(StageView(holder=held(2)), require_history=True)
     step, followed = step_after(in_place(ONE), found, 0.0)
     assert (step, followed.in_place) == (NextStep.KEEP, prepared(ONE))
     said = str(problem_of(followed))

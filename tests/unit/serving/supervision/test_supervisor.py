@@ -11,7 +11,7 @@ import pytest
 
 from slipway.registry.errors import NotApproved, Unavailable
 from slipway.registry.versions.aliases import AliasHolder
-from slipway.registry.versions.occupants import Placement
+from slipway.registry.versions.occupants import StageView
 from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.settings import ServingSettings
 from slipway.serving.supervision.following import Followed
@@ -33,7 +33,7 @@ class Refusing(FakeHeartbeats):
 
 
 def supervisor_of(
-    targets: tuple[Target, ...], cache: Path, *, placements: Any, heartbeats: Any = None, **more: Any
+    targets: tuple[Target, ...], cache: Path, *, stage_views: Any, heartbeats: Any = None, **more: Any
 ) -> Supervisor:
     """Return a supervisor of an engine at a server, with its cache in a folder."""
     return Supervisor(
@@ -42,7 +42,7 @@ def supervisor_of(
         engine="e",
         address="http://e",
         registry="a digest",
-        placements=placements,
+        stage_views=stage_views,
         heartbeats=heartbeats,
         decided_at_server=True,
     )
@@ -66,7 +66,7 @@ def test_an_engine_that_may_not_speak_goes_on_and_says_why_once(
     """It tries again, since a role may be given to it."""
     refusing = Refusing(error)
     supervisor = supervisor_of(
-        (Target("m", "production"),), tmp_path, placements=None, heartbeats=refusing, beat_s=0.01
+        (Target("m", "production"),), tmp_path, stage_views=None, heartbeats=refusing, beat_s=0.01
     )
 
     async def beat_for_a_while() -> None:
@@ -94,20 +94,20 @@ class Pool:
 
 
 class Looked:
-    """Placements of two models, one of which has its own trouble."""
+    """StageViews of two models, one of which has its own trouble."""
 
     has_history = True
 
     def look(self, wanted: object) -> dict:
         held = AliasHolder(number=2, identity="default/2")
-        there = Placement(holder=held, occupant=held, number=2, is_recorded=True)
-        return {("denied", "production"): Placement(holder=None, trouble="403"), ("m", "production"): there}
+        there = StageView(holder=held, occupant=held, number=2, is_recorded=True)
+        return {("denied", "production"): StageView(holder=None, trouble="403"), ("m", "production"): there}
 
 
 def test_one_models_trouble_stops_no_other_and_leaves_its_own_in_place(tmp_path: Path):
     """The other one moves on; the one that is refused keeps what it has, and says so."""
     targets = (Target("denied", "production"), Target("m", "production"))
-    supervisor = supervisor_of(targets, tmp_path, placements=Looked())
+    supervisor = supervisor_of(targets, tmp_path, stage_views=Looked())
     supervisor.pool = Pool()
     moved = []
 
@@ -127,7 +127,7 @@ def test_one_models_trouble_stops_no_other_and_leaves_its_own_in_place(tmp_path:
 
 
 class Odd:
-    """Placements that answer with something that nobody foresaw."""
+    """StageViews that answer with something that nobody foresaw."""
 
     has_history = True
 
@@ -138,7 +138,7 @@ class Odd:
 def test_whatever_comes_back_from_the_registry_leaves_all_in_place(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     """An engine that ends because of what a registry answers is no engine."""
     target = Target("m", "production")
-    supervisor = supervisor_of((target,), tmp_path, placements=Odd())
+    supervisor = supervisor_of((target,), tmp_path, stage_views=Odd())
     supervisor.pool = Pool()
     before = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
     supervisor._followed[target] = Followed(target=target, in_place=before)
@@ -161,7 +161,7 @@ class NoLocks:
 def test_a_disk_that_is_full_keeps_no_version_from_serving(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     """What is prepared is served, and that nobody could note it is said; the engine goes on."""
     target = Target("m", "production")
-    supervisor = supervisor_of((target,), tmp_path, placements=Looked())
+    supervisor = supervisor_of((target,), tmp_path, stage_views=Looked())
     supervisor.pool, supervisor._files = Pool(), NoLocks()
     (tmp_path / "index").write_text("no folder")
     then = Prepared(identity="default/2", number=2, digest="d", folder="f", runner="r", runner_digest="d")
@@ -183,7 +183,7 @@ def test_a_disk_that_is_full_keeps_no_version_from_serving(tmp_path: Path, caplo
 def test_one_targets_fault_ends_no_engine(tmp_path: Path):
     """Whatever it is; the next one is followed."""
     targets = (Target("broken", "production"), Target("m", "production"))
-    supervisor = supervisor_of(targets, tmp_path, placements=Looked())
+    supervisor = supervisor_of(targets, tmp_path, stage_views=Looked())
     supervisor.pool = Pool()
     followed = []
 
@@ -202,7 +202,7 @@ def test_one_targets_fault_ends_no_engine(tmp_path: Path):
 def test_what_no_decision_chose_is_not_started_from_memory(tmp_path: Path, settings: dict[str, bool], starts: bool):
     """A server that is away may guard its stages; where it is allowed, it is marked."""
     target = Target("m", "production")
-    supervisor = supervisor_of((target,), tmp_path, placements=Odd(), **settings)
+    supervisor = supervisor_of((target,), tmp_path, stage_views=Odd(), **settings)
     supervisor.pool, supervisor._files = Pool(), NoLocks()
     then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
     supervisor._index.remember(target, then.sighting, is_recorded=False)
@@ -214,7 +214,7 @@ def test_what_no_decision_chose_is_not_started_from_memory(tmp_path: Path, setti
 
 
 class Refused:
-    """Placements of a model that this engine's user may not read any more, or of whom nothing is known."""
+    """StageViews of a model that this engine's user may not read any more, or of whom nothing is known."""
 
     has_history = True
 
@@ -229,7 +229,7 @@ class Refused:
 def test_who_may_not_read_a_model_starts_none_from_memory(tmp_path: Path, code: str, starts: bool):
     """A password that has ended is an outage; a permission that was taken away is none."""
     target = Target("m", "production")
-    supervisor = supervisor_of((target,), tmp_path, placements=Refused(code))
+    supervisor = supervisor_of((target,), tmp_path, stage_views=Refused(code))
     supervisor.pool, supervisor._files = Pool(), NoLocks()
     then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
     supervisor._index.remember(target, then.sighting)
