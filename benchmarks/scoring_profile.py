@@ -8,9 +8,11 @@ from typing import Any
 from benchmarks.apps.naked import opened
 from benchmarks.load import Request as Asked
 from benchmarks.measure import markdown_table
-from slipway.serving.engine.engine import Engine, Request
-from slipway.serving.protocols.mlflow.forms import INVOCATIONS, encode
+from slipway.serving.engine.engine import Engine
+from slipway.serving.engine.routing import routed
+from slipway.serving.protocols.mlflow.forms import encode
 from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.scoring.mlflow_protocol import MLFLOW, protocols_of
 from slipway.serving.table import joined, split
 
 ROUNDS, CALLS = 60, 200
@@ -25,12 +27,14 @@ handler does, and after each call of the kernel the caches and the branch predic
 def where_time_goes(model: str, asked: Asked) -> str:
     """Return a table of the parts, for a request that comes alone and for some that come together."""
     loaded = opened(model)
-    engine = Engine(lane=None)  # type: ignore[arg-type]
+    engine = Engine()
+    invocations = protocols_of(None)["invocations"]  # type: ignore[arg-type]
     engine.put_in_place(loaded)
-    decoder, runner = loaded.decoder, loaded.runner
+    decoder, runner = loaded.decoders[MLFLOW], loaded.runner
     columns = []
     for count in TOGETHER:
-        request = Request(engine.slots[loaded.target], INVOCATIONS, asked.body, b"application/json", "1", 0.0)
+        placement, context = engine.placements[loaded.target], routed("1", 0.0)
+        request = engine.arrive(placement, invocations, asked.body, b"application/json", context)
         requests = [request] * count
         tables = [decoder.decode(asked.body).table] * count
         table = joined(tables)

@@ -14,7 +14,7 @@ class ServingSettings(Section):
     Sizes are in MiB, times in seconds. `targets` are written as on the command line; without any, everything that has a
     version in `stage` is served. With `require_history` nothing is served that no recorded decision put there; where it
     is not set, that is so where a server guards its stages. `warm_mb` bounds what the versions that are kept for a
-    quick way back may hold in one worker.
+    quick way back may hold in one worker. A model has `predict_within_s` for each request.
     """
 
     targets: tuple[str, ...] = ()
@@ -31,6 +31,7 @@ class ServingSettings(Section):
     prepare_within_s: float = Field(600, gt=0)
     warm_mb: int = Field(1024, ge=0)
     max_body_mb: float = Field(64, gt=0)
+    predict_within_s: float = Field(60, gt=0)
     idle_s: float = Field(75, gt=0)
     drain_s: float = Field(1, ge=0)
     stop_within_s: float = Field(30, gt=0)

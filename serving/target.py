@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from slipway.registry.errors import InvalidInput
 from slipway.registry.version import parse_ref
 
+STABLE = "stable"  # the variant that is what the registry has in the stage
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Target:
@@ -15,6 +17,17 @@ class Target:
 
     def __str__(self) -> str:
         return f"{self.model}@{self.stage}"
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Variant:
+    """One of the versions that serve a target: `stable` is what the registry has in the stage."""
+
+    target: Target
+    name: str = STABLE
+
+    def __str__(self) -> str:
+        return str(self.target) if self.name == STABLE else f"{self.target} ({self.name})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -165,7 +165,7 @@ def identity(model: str, ledger: Any) -> str:
 
 CONTEXT = CommandContext(
     serve=functools.partial(call, "slipway.serving.local.probe", "serve_once"),
-    rehearse=functools.partial(call, "slipway.serving.engine.rehearsal", "rehearsal"),
+    rehearse=functools.partial(call, "slipway.serving.scoring.rehearsal", "rehearsal"),
     read_rows=functools.partial(call, "slipway.training.commands", "read_rows"),
     decisions=decisions,
     status=status,

@@ -8,13 +8,15 @@ from pathlib import Path
 from mlflow.artifacts import download_artifacts
 
 from benchmarks.apps.bare import MADE_BY, serve
-from slipway.serving.engine.answer import Answer
-from slipway.serving.engine.engine import Loaded, Request
-from slipway.serving.engine.loading import load
+from slipway.serving.engine.engine import Request
+from slipway.serving.engine.loaded import Loaded
+from slipway.serving.engine.outcome import Outcome, Predicted
 from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.protocols.mlflow.forms import encode
 from slipway.serving.runtimes.prepare import prepare_runner
 from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.scoring.loading import load
+from slipway.serving.scoring.mlflow_protocol import MLFLOW
 from slipway.serving.table import joined, split
 from slipway.serving.target import Target
 
@@ -31,12 +33,12 @@ def opened(model: str) -> Loaded:
 def main(port: int, model: str) -> None:
     """Serve a model in production."""
     loaded = opened(model)
-    decoder, runner = loaded.decoder, loaded.runner
+    decoder, runner = loaded.decoders[MLFLOW], loaded.runner
 
-    def answers(requests: Sequence[Request]) -> list[Answer]:
+    def answers(requests: Sequence[Request]) -> list[Outcome]:
         tables = [decoder.decode(request.body).table for request in requests]
         parts = split(runner.predict(joined(tables), PREDICT, None), tables)
-        return [Answer(200, encode(part), MADE_BY) for part in parts]
+        return [Predicted(encode(part), MADE_BY) for part in parts]
 
     serve(port, answers)
 

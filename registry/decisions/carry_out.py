@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from slipway.registry.decisions.projection import (
     Change,
+    NotWritten,
     Projected,
-    Refused,
     changes_for,
     note_head,
     numbers_of_interest,
@@ -150,7 +150,7 @@ def _decided(situation: Situation, event: Event, record: Record, *, apply: Calla
     return Decided(event=event, seq=record.seq, previous=previous, changes=projected.changes, unapplied=unapplied)
 
 
-def _not_applied(what: str, refused: Refused) -> Unavailable:
+def _not_applied(what: str, refused: NotWritten) -> Unavailable:
     return Unavailable(
         f"{what} was not taken by the registry: {refused}",
         code="not-applied",

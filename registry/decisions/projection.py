@@ -75,7 +75,7 @@ Change = SetAlias | DeleteAlias | SetMlflowStage | SetTags
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refused:
+class NotWritten:
     """A change that the registry did not take, and what it said; `None` stands for the note of the chain's end."""
 
     change: Change | None
@@ -90,9 +90,9 @@ class Projected:
     """What was changed in the registry, and what it did not take."""
 
     changes: tuple[Change, ...] = ()
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[NotWritten, ...] = ()
 
-    def refused_alias(self, stage: str | None) -> Refused | None:
+    def refused_alias(self, stage: str | None) -> NotWritten | None:
         """Return the refusal to put a stage's alias where the ledger has it: of `None`, that of any stage."""
         for each in self.refused:
             if isinstance(each.change, SetAlias | DeleteAlias) and stage in (None, each.change.alias):
@@ -225,10 +225,10 @@ def project(
             done += [] if tried[str(change)] else [change]
         model = registry.model(model.name)
         left = needed()
-    refused = [Refused(change=change, reason=tried[str(change)] or NOT_KEPT) for change in left]
+    refused = [NotWritten(change=change, reason=tried[str(change)] or NOT_KEPT) for change in left]
     if history.head(model_uid) == head:
         said = note_head(model.name, head, registry)
-        refused += [Refused(change=None, reason=said)] if said else []
+        refused += [NotWritten(change=None, reason=said)] if said else []
         if not refused:
             history.set_applied(model_uid, head.seq)
     return Projected(changes=tuple(done), refused=tuple(refused))

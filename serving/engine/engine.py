@@ -1,136 +1,75 @@
-"""The step serve: a request for a stage's model becomes an answer.
+"""The step serve: a request for a stage's model becomes an outcome.
 
-The engine holds what is serving and knows no network and no registry: doors hand it bodies, the worker puts versions
-in place. A plain request to a quick model is answered at once, on the event loop; everything else goes off it. Two
-seams are asked for every request: `choose` picks the variant that answers, `record` sees the exchange afterwards.
+The engine holds what is serving, and knows no network, no protocol and no registry: transports hand it requests,
+protocols say what those ask and write what is answered, the worker puts versions in place. A plain request to a quick
+model is dealt with at once, on the event loop; everything else off it. Two seams are there for every request: `choose`
+says which variant answers, once; `recorder` sees the exchange afterwards.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from time import perf_counter
+from functools import partial
+from time import perf_counter, time
 from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from slipway.registry.errors import InvalidInput, SlipwayError, Unavailable
-from slipway.serving.engine.answer import Answer, model_failed, refusal
+from slipway.serving.engine.exchange import INLINE, POOL, SLOW, Exchange, Recorder
+from slipway.serving.engine.loaded import Loaded
 from slipway.serving.engine.metrics import Snapshot, Tally, put
-from slipway.serving.protocols.mlflow.forms import (
-    FORMS,
-    BodyKind,
-    Decoder,
-    Form,
-    Plain,
-    encode,
-    encode_unwrapped,
-    is_json,
-)
-from slipway.serving.runtimes.runner import PREDICT, Runner
-from slipway.serving.slow_lane.lane import Parsed
+from slipway.serving.engine.model_threads import ModelFaultError, guarded
+from slipway.serving.engine.outcome import ANSWERED, Failed, Outcome, Predicted, Refused, kind_of
+from slipway.serving.engine.routing import Choice, Chooser, Placement, RoutingContext, stable_only
+from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.runtimes.understood import Understood
 from slipway.serving.table import Table, joined, split
 from slipway.serving.target import Target
 
 log = logging.getLogger("slipway.serve")
 
 INLINE_BYTES = 16_384
-INLINE_ROW_S = 0.0005
-PREDICTING_THREADS = 4
+PREDICT_WITHIN_S = 60.0
 
 
-class SlowLane(Protocol):
-    """MLflow's own parsing and schema enforcement, out of the way of plain requests."""
+class WireProtocol(Protocol):
+    """How requests are written, and answers: what a transport hands over together with a body."""
 
-    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Parsed:
-        """Return what MLflow makes of a body; raises InvalidInput where MLflow refuses, Unavailable when full."""
+    @property
+    def name(self) -> str:
+        """Return what metrics and exchanges call it."""
 
+    def plain(self, loaded: Loaded, request: "Request") -> Understood | None:
+        """Return what a plain request asks of a version; `None` where it takes more to tell. From any thread."""
 
-@dataclass(slots=True, eq=False)
-class Loaded:
-    """A version that is open in this process: the step's LoadedModel.
+    async def parsed(self, loaded: Loaded, request: "Request") -> Understood:
+        """Return what any request asks; raises InvalidInput where MLflow would refuse it, Unavailable when busy."""
 
-    `since` is when it began to serve, `made_by` the header lines that its answers carry.
-    """
-
-    target: Target
-    number: int
-    digest: str
-    folder: Path
-    runner: Runner
-    decoder: Decoder | None
-    columns: tuple[str, ...]
-    variant: str = "stable"
-    since: datetime | None = None
-    tallies: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in FORMS})
-    is_quick: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Tell whether a plain request may be answered on the event loop."""
-        self.is_quick = self.decoder is not None and self.runner.report.one_row_s <= INLINE_ROW_S
-
-    def labels(self) -> dict[str, str]:
-        """Return the labels of its metrics."""
-        target = self.target
-        return {"model": target.model, "stage": target.stage, "version": str(self.number), "variant": self.variant}
+    def encode(self, understood: Understood, predictions: Any) -> bytes:
+        """Return the answer to a request. From any thread."""
 
 
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A target's place: what answers, what answered before and is kept warm, and what is wrong with the newest.
-
-    `is_recorded` is false where an alias alone put it there; every answer says so then.
-    """
-
-    target: Target
-    current: Loaded | None = None
-    warm: Loaded | None = None
-    problem: str | None = None
-    is_recorded: bool = True
-    swaps: int = 0
-    made_by: bytes = b""
-
-
-# These two are msgspec's, like Plain: there is one of each for each request.
+# Not a dataclass: msgspec makes this one in a tenth of the time, and there is one for each request.
 class Request(Struct, frozen=True, gc=False):
-    """A request for scoring, as a door hands it over; `started` is when its last byte was read (`perf_counter`)."""
+    """A request for scoring, as a transport hands it over, with the choice that was made for it."""
 
-    slot: Slot
-    form: Form
+    placement: Placement
+    protocol: WireProtocol
     body: bytes
     content_type: bytes
-    request_id: str
-    started: float
+    context: RoutingContext
+    choice: Choice
 
 
-class Asked(NamedTuple):
-    """What a request asks: its rows, the call that predicts them, and how the predictions are written."""
+class _Asked(NamedTuple):
+    """A plain request among others of its turn: its place there, and when it was understood."""
 
-    rows: Any
-    predict: Callable[[], Any]
-    encode: Callable[[Any], bytes]
-
-
-class Exchange(Struct, frozen=True, gc=False):
-    """What an observer sees of an answered request; `rows` is what the model was given."""
-
-    request_id: str
-    loaded: Loaded
-    rows: Any
-    predictions: Any
-    seconds: float
-
-
-def only_current(slot: Slot, request_id: str) -> Loaded | None:
-    """Choose the version that is serving, whoever asks."""
-    return slot.current
-
-
-def record_nothing(exchange: Exchange) -> None:
-    """Observe nothing."""
+    place: int
+    request: Request
+    understood: Understood
+    at: float
 
 
 class Engine:
@@ -138,231 +77,332 @@ class Engine:
 
     def __init__(
         self,
-        lane: SlowLane,
         *,
-        choose: Callable[[Slot, str], Loaded | None] = only_current,
-        record: Callable[[Exchange], None] = record_nothing,
+        choose: Chooser = stable_only,
+        recorder: Recorder | None = None,
         named: Collection[Target] = (),
+        predict_within_s: float = PREDICT_WITHIN_S,
     ) -> None:
         self._named = frozenset(named)
-        self.slots: dict[Target, Slot] = {}
-        self._lane = lane
+        self.placements: dict[Target, Placement] = {}
         self._choose = choose
-        self._record = record
-        self._pool = ThreadPoolExecutor(PREDICTING_THREADS, thread_name_prefix="predict")
+        self._recorder = recorder
+        self._predict_within_s = predict_within_s
         self._retired: Snapshot = {}
-        self._record_failures = 0
+        self._choice_failures = 0
+        self._was_ready = False
 
-    def score_now(self, requests: Sequence[Request]) -> list[Answer | None]:
-        """Answer plain requests to quick models; in the place of every other one is `None`, and `score` takes it.
+    def arrive(
+        self, placement: Placement, protocol: WireProtocol, body: bytes, content_type: bytes, context: RoutingContext
+    ) -> Request:
+        """Return a request, with the one choice that is made for it."""
+        return Request(placement, protocol, body, content_type, context, self._chosen(placement, context))
+
+    def _chosen(self, placement: Placement, context: RoutingContext) -> Choice:
+        """Return who answers; a chooser that fails leaves it to the stable version."""
+        try:
+            choice: Any = self._choose(placement, context)
+            if isinstance(choice, Choice):
+                return choice
+            log.error("request %s was to be answered by %r, which is no choice", context.request_id, choice)
+        except BaseException:  # the edge of somebody else's rule: its fault is nobody's who asks
+            log.exception("nobody was chosen for request %s; the stable version answers", context.request_id)
+        self._choice_failures += 1
+        return stable_only(placement, context)
+
+    def score_now(self, requests: Sequence[Request]) -> list[Outcome | None]:
+        """Deal with plain requests to quick models; in the place of every other one is `None`: `score` takes it.
 
         Those for one version are predicted together where it answers a row alike alone and among others.
         """
-        answers: list[Answer | None] = [None] * len(requests)
-        together: dict[Any, list[tuple[int, Request, Plain]]] = {}
+        outcomes: list[Outcome | None] = [None] * len(requests)
+        together: dict[Any, list[_Asked]] = {}
         for place, request in enumerate(requests):
-            loaded = self._choose(request.slot, request.request_id)
-            plain = _plain_now(loaded, request) if loaded is not None else None
-            if loaded is not None and plain is not None:
-                alike = (*plain.table.others, plain.table.absent) if loaded.runner.report.is_rowwise else place
-                together.setdefault((loaded, alike), []).append((place, request, plain))
+            loaded = request.choice.answering
+            understood = _plain_now(loaded, request) if loaded is not None else None
+            if loaded is not None and understood is not None:
+                alike = _alike(loaded, understood) or place
+                together.setdefault((loaded, alike), []).append(_Asked(place, request, understood, perf_counter()))
         for (loaded, _), group in together.items():
-            for (place, _, _), answer in zip(group, self._answers(loaded, group), strict=True):
-                answers[place] = answer
-        return answers
+            for asked, outcome in zip(group, self._predicted(loaded, group), strict=True):
+                outcomes[asked.place] = outcome
+        return outcomes
 
-    def _answers(self, loaded: Loaded, group: Sequence[tuple[int, Request, Plain]]) -> list[Answer]:
-        """Return the answers to plain requests for one version."""
-        tables = [plain.table for _, _, plain in group]
+    def _predicted(self, loaded: Loaded, group: Sequence[_Asked]) -> list[Outcome]:
+        """Return what becomes of plain requests for one version."""
         try:
-            predictions = loaded.runner.predict(joined(tables), PREDICT, group[0][2].params)
-            parts = split(predictions, tables)
-            payloads = [encode(part) for part in parts]
-        except Exception as error:  # the edge of somebody else's code: counted, logged, answered with 500
+            parts, payloads = guarded(partial(_parts, loaded, group))
+        except (SlipwayError, ModelFaultError) as error:
             if len(group) > 1:  # one of them is to blame; the others get their answers
-                return [answer for each in group for answer in self._answers(loaded, [each])]
-            request = group[0][1]
-            if isinstance(error, SlipwayError):
-                return [_refused(loaded, request, error)]
-            return [self._failed(loaded, request)]
+                return [outcome for each in group for outcome in self._predicted(loaded, [each])]
+            only = group[0]
+            return [self._erred(loaded, only.request, error, lane=INLINE, understood=only.understood, at=only.at)]
         now = perf_counter()
-        return [
-            self._answered(loaded, request, plain.table, part, payload, now)
-            for (_, request, plain), part, payload in zip(group, parts, payloads, strict=True)
-        ]
+        outcomes: list[Outcome] = []
+        exchanges: list[Exchange] = []
+        made_by = loaded.made_by
+        for (_, request, understood, at), predictions, payload in zip(group, parts, payloads, strict=True):
+            outcome = Predicted(payload, made_by)
+            outcomes.append(outcome)
+            started = request.context.started
+            loaded.tallies[request.protocol.name].answered(now - started, len(understood.rows.numbers))
+            if self._recorder is not None:
+                exchanges.append(_exchange(request, outcome, INLINE, now, understood, predictions, at))
+        if self._recorder is not None:
+            self._recorder.take(exchanges)
+        return outcomes
 
-    async def score(self, request: Request) -> Answer:
-        """Answer any request."""
-        loaded = self._choose(request.slot, request.request_id)
+    async def score(self, request: Request) -> Outcome:
+        """Deal with any request."""
+        loaded = request.choice.answering
         if loaded is None:
-            return refusal(nothing_in_place(request.slot), request.request_id)
+            return self._unserved(request)
+        with loaded.threads.held():
+            return await self._scored(loaded, request)
+
+    async def _scored(self, loaded: Loaded, request: Request) -> Outcome:
+        lane, understood, at = POOL, None, request.context.started
         try:
-            asked = await self._understood(loaded, request)
-            loop = asyncio.get_running_loop()
-            predictions = await loop.run_in_executor(self._pool, asked.predict)
-            payload = await loop.run_in_executor(self._pool, asked.encode, predictions)
-        except SlipwayError as error:
-            return _refused(loaded, request, error)
-        except Exception:  # as above
-            return self._failed(loaded, request)
-        return self._answered(loaded, request, asked.rows, predictions, payload, perf_counter())
+            understood = await _plain(loaded, request)
+            if understood is None:
+                lane = SLOW
+                loaded.tallies[request.protocol.name].slow_lane += 1
+                understood = await request.protocol.parsed(loaded, request)
+            _require_method(loaded, understood.method)
+            at = perf_counter()
+            call = partial(_answer, loaded, request, understood)
+            predictions, payload = await loaded.threads.run(call, within_s=self._predict_within_s)
+        except Exception as error:  # what a model raises came as ModelFaultError; else it is our own fault, a 500 too
+            return self._erred(loaded, request, error, lane=lane, understood=understood, at=at)
+        now = perf_counter()
+        outcome = Predicted(payload, loaded.made_by)
+        n_rows = _n_rows(understood.rows, predictions)
+        loaded.tallies[request.protocol.name].answered(now - request.context.started, n_rows)
+        if self._recorder is not None:
+            self._recorder.take([_exchange(request, outcome, lane, now, understood, predictions, at)])
+        return outcome
 
-    async def _understood(self, loaded: Loaded, request: Request) -> Asked:
-        """Return what a request asks of the model; raises InvalidInput where MLflow would refuse it."""
-        form, body = request.form, request.body
-        kind = form.kind(request.content_type)
-        plain = await self._decoded(loaded, form, body) if is_json(request.content_type) else None
-        runner = loaded.runner
-        if plain is not None:
-            require_method(loaded, plain.method)
-            return Asked(plain.table, lambda: runner.predict(plain.table, plain.method, plain.params), encode)
-        loaded.tallies[form.name].slow_lane += 1
-        parsed = await self._lane.parse(loaded.folder, body, kind)
-        require_method(loaded, parsed.method)
-        return Asked(
-            parsed.data,
-            lambda: runner.predict_parsed(parsed.data, parsed.method, parsed.params),
-            encode_unwrapped if parsed.is_unwrapped else encode,
-        )
+    def _erred(
+        self,
+        loaded: Loaded,
+        request: Request,
+        error: Exception,
+        *,
+        lane: str,
+        understood: Understood | None,
+        at: float,
+    ) -> Outcome:
+        """Count and record a request that is refused, or that the model failed on."""
+        outcome: Outcome
+        if isinstance(error, SlipwayError):
+            outcome = Refused(error, loaded.made_by)
+        else:
+            outcome = Failed(loaded.made_by)
+            name, request_id = f"{loaded.target.model}/{loaded.number}", request.context.request_id
+            log.error("%s failed on request %s", name, request_id, exc_info=error)
+        now = perf_counter()
+        _, code = kind_of(outcome)
+        loaded.tallies[request.protocol.name].refused(str(code), now - request.context.started)
+        if self._recorder is not None:
+            self._recorder.take([_exchange(request, outcome, lane, now, understood, None, at)])
+        return outcome
 
-    async def _decoded(self, loaded: Loaded, form: Form, body: bytes) -> Plain | None:
-        if loaded.decoder is None or len(body) <= INLINE_BYTES:
-            return form.decode(loaded.decoder, body) if loaded.decoder else None
-        return await asyncio.get_running_loop().run_in_executor(self._pool, form.decode, loaded.decoder, body)
+    def _unserved(self, request: Request) -> Outcome:
+        """Refuse a request while nothing serves its target."""
+        outcome = Refused(nothing_in_place(request.placement))
+        now = perf_counter()
+        tally = request.placement.unserved.setdefault(request.protocol.name, Tally())
+        tally.refused(outcome.error.code, now - request.context.started)
+        if self._recorder is not None:
+            self._recorder.take([_exchange(request, outcome, POOL, now, None, None, request.context.started)])
+        return outcome
 
-    def _answered(
-        self, loaded: Loaded, request: Request, rows: Any, predictions: Any, payload: bytes, now: float
-    ) -> Answer:
-        seconds = now - request.started
-        n_rows = len(rows.numbers) if isinstance(rows, Table) else _length(predictions)
-        loaded.tallies[request.form.name].answered(seconds, n_rows)
-        try:
-            self._record(Exchange(request.request_id, loaded, rows, predictions, seconds))
-        except Exception:  # recording a prediction never fails it
-            self._record_failures += 1
-            log.exception("request %s was answered and could not be recorded", request.request_id)
-        return Answer(200, payload, made_by(loaded, request.slot))
-
-    def _failed(self, loaded: Loaded, request: Request) -> Answer:
-        log.exception("%s/%s failed on request %s", loaded.target.model, loaded.number, request.request_id)
-        loaded.tallies[request.form.name].refused("model-failed", perf_counter() - request.started)
-        return model_failed(request.request_id, header_lines(loaded))
+    def expect(self, target: Target) -> Placement:
+        """Return a target's placement, made where it is new."""
+        return self.placements.setdefault(target, Placement(target))
 
     def put_in_place(self, loaded: Loaded, *, is_recorded: bool = True) -> None:
         """Let a version answer from now on; requests that are under way end with the one that took them."""
-        slot = self.slots.setdefault(loaded.target, Slot(loaded.target))
-        slot.is_recorded = is_recorded
-        slot.made_by = _lines_of(loaded, slot)
-        if slot.current is loaded:
+        placement, variant = self.expect(loaded.target), loaded.variant
+        loaded.say_recorded(is_recorded)
+        before = placement.variants.get(variant)
+        if before is loaded:
             return
-        before, dropped = slot.current, slot.warm if slot.warm is not loaded else None
+        dropped = placement.warm.pop(variant, None)
         loaded.since = datetime.now(UTC)
-        slot.current, slot.warm = loaded, before
-        slot.problem = None
-        slot.swaps += 1
-        if dropped is not None:
+        placement.variants[variant] = loaded
+        if before is not None:
+            placement.warm[variant] = before
+        placement.swaps += 1
+        if dropped is not None and dropped is not loaded:
             self._retire(dropped)
 
-    def say(self, slot: Slot, problem: str | None, *, is_recorded: bool) -> None:
-        """Note what is wrong with a target, and whether a decision put its version there."""
-        slot.problem, slot.is_recorded = problem, is_recorded
-        if slot.current is not None:
-            slot.made_by = _lines_of(slot.current, slot)
+    def take_out(self, target: Target, variant: str) -> None:
+        """Let a variant answer no more, and give up what is kept warm for it."""
+        placement = self.placements[target]
+        for held in (placement.variants, placement.warm):
+            loaded = held.pop(variant, None)
+            if loaded is not None:
+                self._retire(loaded)
 
-    def drop_warm(self, slot: Slot) -> None:
+    def forget(self, target: Target) -> None:
+        """Give up a target that is followed no more."""
+        placement = self.placements.pop(target, None)
+        for loaded in placement.open_versions if placement else ():
+            self._retire(loaded)
+
+    def drop_warm(self, placement: Placement, variant: str) -> None:
         """Give up the version that is kept for a quick way back."""
-        if slot.warm is not None:
-            self._retire(slot.warm)
-            slot.warm = None
+        if (loaded := placement.warm.pop(variant, None)) is not None:
+            self._retire(loaded)
 
     def _retire(self, loaded: Loaded) -> None:
         """Keep a version's counts, and close it when the requests that it took are answered."""
         for name, tally in loaded.tallies.items():
             tally.into(self._retired, {**loaded.labels(), "protocol": name})
-        self._pool.submit(loaded.runner.close)
+        loaded.close()
 
     def is_ready(self) -> bool:
-        """Return whether all that is to be waited for serves a version, and anything has.
+        """Return whether this process was ready once: what comes later is told for each model.
 
-        Where no target was named, whatever comes into the stage is one: of those, none that cannot be served
-        keeps the others from being asked.
+        It is ready when all that is to be waited for serves a version, and anything does. Where no target was named,
+        whatever comes into the stage is one: of those, none that cannot be served keeps the others from being asked.
         """
-        given_up = {target for target, slot in self.slots.items() if slot.problem is not None} - self._named
-        in_place = {target for target, slot in self.slots.items() if slot.current is not None}
-        return bool(in_place) and in_place | given_up == self.slots.keys()
+        if not self._was_ready:
+            given_up = {each.target for each in self.placements.values() if each.problem is not None} - self._named
+            in_place = {each.target for each in self.placements.values() if each.stable is not None}
+            self._was_ready = bool(in_place) and in_place | given_up == self.placements.keys()
+        return self._was_ready
+
+    def was_ready(self) -> None:
+        """Note that what this process takes over from was ready."""
+        self._was_ready = True
 
     def snapshot(self) -> Snapshot:
         """Return the counts of this process."""
         found: Snapshot = {name: dict(series) for name, series in self._retired.items()}
-        for slot in self.slots.values():
-            stage = {"model": slot.target.model, "stage": slot.target.stage}
-            put(found, "slipway_swaps", stage, slot.swaps)
-            put(found, "slipway_target_problem", stage, int(slot.problem is not None))
-            put(found, "slipway_target_unrecorded", stage, int(not slot.is_recorded))
-            for loaded in filter(None, (slot.current, slot.warm)):
-                for name, tally in loaded.tallies.items():
-                    tally.into(found, {**loaded.labels(), "protocol": name})
-            if slot.current is not None:
-                kind = slot.current.runner.report.kind
-                put(found, "slipway_version_in_place", {**slot.current.labels(), "runner": kind}, 1)
-        put(found, "slipway_record_failures", {}, self._record_failures)
+        for placement in self.placements.values():
+            _count(placement, found)
+        put(found, "slipway_choice_failures", {}, self._choice_failures)
+        put(found, "slipway_record_failures", {}, self._recorder.n_failed if self._recorder else 0)
+        put(found, "slipway_exchanges_dropped", {}, self._recorder.n_dropped if self._recorder else 0)
         put(found, "slipway_workers", {}, 1)
         return found
 
     def close(self) -> None:
-        """Close every version."""
-        for slot in self.slots.values():
-            for loaded in filter(None, (slot.current, slot.warm)):
-                loaded.runner.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Close every version, and record what waits."""
+        for placement in self.placements.values():
+            for loaded in placement.open_versions:
+                loaded.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
 
-def _plain_now(loaded: Loaded, request: Request) -> Plain | None:
+def _count(placement: Placement, found: Snapshot) -> None:
+    stage = {"model": placement.target.model, "stage": placement.target.stage}
+    unrecorded = any(not each.is_recorded for each in placement.variants.values())
+    put(found, "slipway_swaps", stage, placement.swaps)
+    put(found, "slipway_target_problem", stage, int(placement.problem is not None))
+    put(found, "slipway_target_unrecorded", stage, int(unrecorded))
+    for name, tally in placement.unserved.items():
+        tally.into(found, {**stage, "version": "", "variant": "", "protocol": name})
+    for loaded in placement.open_versions:
+        for name, tally in loaded.tallies.items():
+            tally.into(found, {**loaded.labels(), "protocol": name})
+    for loaded in placement.variants.values():
+        put(found, "slipway_version_in_place", {**loaded.labels(), "runner": loaded.runner.report.kind}, 1)
+
+
+def _plain_now(loaded: Loaded, request: Request) -> Understood | None:
     """Return a request that may be answered on the event loop."""
-    decoder, body = loaded.decoder, request.body
-    if not loaded.is_quick or decoder is None or len(body) > INLINE_BYTES or not is_json(request.content_type):
+    if not loaded.is_quick or len(request.body) > INLINE_BYTES:
         return None
-    plain = request.form.decode(decoder, body)
-    return plain if plain is not None and plain.method == PREDICT else None
+    try:
+        understood = request.protocol.plain(loaded, request)
+    except Exception:  # it is dealt with alone, off the loop, where whatever is wrong is told
+        return None
+    return understood if understood is not None and understood.method == PREDICT else None
 
 
-def _refused(loaded: Loaded, request: Request, error: SlipwayError) -> Answer:
-    loaded.tallies[request.form.name].refused(error.code, perf_counter() - request.started)
-    return refusal(error, request.request_id, made_by(loaded, request.slot))
+def _alike(loaded: Loaded, understood: Understood) -> Any:
+    """Return what requests have in common that may be predicted together; `None` where this one is alone."""
+    if not loaded.runner.report.is_rowwise or understood.params:
+        return None
+    table = understood.rows
+    return ("alike", *table.others, *table.absent)
 
 
-def header_lines(loaded: Loaded) -> bytes:
-    """Return the header lines that say who made an answer."""
-    target = loaded.target
-    lines = {"x-slipway-model": target.model, "x-slipway-version": loaded.number, "x-slipway-variant": loaded.variant}
-    return b"".join(f"{name}: {_for_a_header(str(value))}\r\n".encode() for name, value in lines.items())
+def _parts(loaded: Loaded, group: Sequence[_Asked]) -> tuple[list[Any], list[bytes]]:
+    """Return the predictions and the answers of plain requests for one version."""
+    tables = [each.understood.rows for each in group]
+    predictions = loaded.runner.predict(joined(tables), PREDICT, group[0].understood.params)
+    parts = split(predictions, tables)
+    payloads = [each.request.protocol.encode(each.understood, part) for each, part in zip(group, parts, strict=True)]
+    return parts, payloads
 
 
-def _for_a_header(text: str) -> str:
-    """Return a text as a header may hold it: a model's name may have other letters, and end the line.
-
-    >>> print(_for_a_header("größe\\r\\n"))
-    gr\\xf6\\xdfe\\r\\n
-    """
-    return "".join(each if " " <= each <= "~" else ascii(each)[1:-1] for each in text)
+async def _plain(loaded: Loaded, request: Request) -> Understood | None:
+    """Return a plain request of any size; a large one is read beside the event loop."""
+    if len(request.body) <= INLINE_BYTES:
+        return request.protocol.plain(loaded, request)
+    return await asyncio.to_thread(request.protocol.plain, loaded, request)
 
 
-def _lines_of(loaded: Loaded, slot: Slot) -> bytes:
-    return header_lines(loaded) + (b"" if slot.is_recorded else b"x-slipway-recorded: no\r\n")
+def _answer(loaded: Loaded, request: Request, understood: Understood) -> tuple[Any, bytes]:
+    """Return a version's predictions for a request, and its answer; in a thread."""
+    rows, method, params = understood.rows, understood.method, understood.params
+    ask = loaded.runner.predict if isinstance(rows, Table) else loaded.runner.predict_parsed
+    predictions = ask(rows, method, params)
+    return predictions, request.protocol.encode(understood, predictions)
 
 
-def made_by(loaded: Loaded, slot: Slot) -> bytes:
-    """Return the header lines of a version, ready-made for the one that is serving."""
-    return slot.made_by if loaded is slot.current else header_lines(loaded)
+def _exchange(
+    request: Request,
+    outcome: Outcome,
+    lane: str,
+    now: float,
+    understood: Understood | None,
+    predictions: Any,
+    at: float,
+) -> Exchange:
+    """Return what an observer sees; `at` is when the request was understood, `now` when it was dealt with."""
+    kind, code = kind_of(outcome)
+    context, target, loaded = request.context, request.placement.target, request.choice.answering
+    return Exchange(
+        request_id=context.request_id,
+        at=time(),
+        model=target.model,
+        stage=target.stage,
+        version=loaded.number if loaded else None,
+        variant=loaded.variant if loaded else None,
+        protocol=request.protocol.name,
+        lane=lane,
+        outcome=kind,
+        code=code,
+        seconds=now - context.started,
+        understand_s=at - context.started if understood else 0.0,
+        predict_s=now - at if understood and kind == ANSWERED else 0.0,
+        weight=request.choice.weight,
+        key=context.key,
+        caller=context.caller,
+        method=understood.method if understood else None,
+        n_rows=_n_rows(understood.rows, predictions) if understood else 0,
+        rows=understood.rows if understood else None,
+        predictions=predictions,
+    )
 
 
-def nothing_in_place(slot: Slot) -> Unavailable:
+def nothing_in_place(placement: Placement) -> Unavailable:
     """Return what to say while a target has no version."""
-    why = f": {slot.problem}" if slot.problem else ""
-    return Unavailable(f"no version of {slot.target} is serving{why}", code="nothing-in-place", hint="slipway status")
+    why = f": {placement.problem}" if placement.problem else ""
+    if placement.preparing is not None and not why:
+        why = f" yet: version {placement.preparing} is being prepared"
+    return Unavailable(
+        f"no version of {placement.target} is serving{why}", code="nothing-in-place", hint="slipway status"
+    )
 
 
-def require_method(loaded: Loaded, method: str) -> None:
+def _require_method(loaded: Loaded, method: str) -> None:
     """Refuse a method that the model does not have."""
     methods = loaded.runner.report.methods
     if method not in methods:
@@ -373,5 +413,7 @@ def require_method(loaded: Loaded, method: str) -> None:
         )
 
 
-def _length(predictions: Any) -> int:
+def _n_rows(rows: Any, predictions: Any) -> int:
+    if isinstance(rows, Table):
+        return len(rows.numbers)
     return len(predictions) if hasattr(predictions, "__len__") else 1

@@ -22,7 +22,9 @@ COUNTERS: Mapping[str, str] = {
     "slipway_rows": "Rows that were scored.",
     "slipway_slow_lane": "Requests that were not plain and took MLflow's own parsing.",
     "slipway_swaps": "Versions that began to serve.",
+    "slipway_choice_failures": "Requests for which choosing a variant failed; the stable version answered.",
     "slipway_record_failures": "Exchanges that could not be recorded; their requests were answered.",
+    "slipway_exchanges_dropped": "Exchanges that were not recorded, as the queue was full; all were answered.",
 }
 GAUGES: Mapping[str, str] = {
     "slipway_version_in_place": "1 for the version that answers, with the runner that it got.",

@@ -16,10 +16,10 @@ import uvloop
 from threadpoolctl import threadpool_limits
 
 from slipway.registry.errors import SlipwayError
-from slipway.serving.engine.loading import load
 from slipway.serving.local.probe import Started, free_port, stop_group
 from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.runtimes.prepare import prepare_runner
+from slipway.serving.scoring.loading import load
 from slipway.serving.settings import ServingSettings
 from slipway.serving.supervision.worker import Worker
 from slipway.serving.supervision.worker_plan import plan_of
@@ -78,4 +78,5 @@ def _serve(folder: Path, place: Path, listener: socket.socket, line: socket.sock
         )
         worker = Worker(plan)
         worker.engine.put_in_place(loaded)
+        worker.accept()
         uvloop.run(worker.run())

@@ -76,6 +76,10 @@ class ModelProcess:
             raise ModelProcessError(answer[0])
         return answer[0]
 
+    def kill(self) -> None:
+        """End the child at once, from any thread: who waits for its answer hears that it ended."""
+        self._process.kill()
+
     def stop(self) -> None:
         """End the child and wait for it; a second call does nothing."""
         self._connection.close()
@@ -138,6 +142,11 @@ class IsolatedRunner:
         if isinstance(parsed, Table):
             return self.predict(parsed, method, params)
         return self._ask("predict_parsed", parsed, method, params)
+
+    def break_off(self) -> None:
+        """End the child, and with it the call that is under way; the next call starts another."""
+        if self._process:
+            self._process.kill()
 
     def close(self) -> None:
         """End the child; a second call does nothing."""

@@ -81,6 +81,9 @@ class MlflowRunner:
             raise InvalidInput(" ".join(str(error.__context__).split()), code="signature-mismatch", hint=None) from None
         return call(data)
 
+    def break_off(self) -> None:
+        """Do nothing: a thread of this process cannot be ended."""
+
     def close(self) -> None:
         """Do nothing: all is in this process's memory."""
 

@@ -60,5 +60,8 @@ class Runner(Protocol):
         `parsed` is a `Table` where the signature is one of columns, else whatever `mlflow.pyfunc` would be given.
         """
 
+    def break_off(self) -> None:
+        """End the call that is under way, where that can be done: where the model has a process of its own."""
+
     def close(self) -> None:
         """Free what the runner holds outside this process; a second call does nothing."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from slipway.registry.versions.aliases import AliasHolder
 from slipway.registry.versions.occupants import StageView
 from slipway.serving.preparation.prepared import Prepared
-from slipway.serving.target import Sighting, Target
+from slipway.serving.target import Sighting, Target, Variant
 
 RETRY_AFTER_S = 5.0
 RETRY_AT_MOST_S = 300.0
@@ -26,7 +26,7 @@ class NextStep(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Followed:
-    """A target as the supervisor knows it.
+    """A variant of a target as the supervisor knows it.
 
     `is_recorded` is false while it serves what only an alias says. `dispute` is where alias and history disagree, and
     `is_disputed` whether they did at the poll before, too: between a decision and its alias they differ for a moment.
@@ -34,7 +34,7 @@ class Followed:
     monotonic clock, in seconds) it is tried again.
     """
 
-    target: Target
+    variant: Variant
     in_place: Prepared | None = None
     failed: Sighting | None = None
     failures: int = 0
@@ -59,6 +59,11 @@ class Seen:
     withheld: str | None = None
     trouble: str | None = None
     is_denied: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether the registry has nothing there, and nothing is to be said of it."""
+        return self.sighting is None and not (self.dispute or self.withheld or self.trouble)
 
 
 def seen_of(target: Target, placed: StageView | None, *, require_history: bool) -> Seen:
@@ -100,7 +105,7 @@ def _unrecorded(target: Target, number: int) -> str:
     )
 
 
-def looked(followed: Followed, seen: Seen) -> Followed:
+def polled_again(followed: Followed, seen: Seen) -> Followed:
     """Return what is known of a target after polling, before anything follows from it.
 
     Whether a decision put there what serves is of that very version: what was seen of another says nothing of it.
@@ -112,15 +117,15 @@ def looked(followed: Followed, seen: Seen) -> Followed:
     return replace(followed, is_recorded=is_recorded, dispute=seen.dispute, is_disputed=again)
 
 
-def next_step(followed: Followed, look: Seen, now: float) -> tuple[NextStep, Followed]:
+def next_step(followed: Followed, polled: Seen, now: float) -> tuple[NextStep, Followed]:
     """Return what to do, and what is known of the target after polling."""
     there = f"keeping {followed.in_place.number}" if followed.in_place else "nothing to serve"
-    if look.trouble is not None:
-        return NextStep.KEEP, replace(followed, problem=f"{look.trouble}; {there}")
-    followed, seen = looked(followed, look), look.sighting
+    if polled.trouble is not None:
+        return NextStep.KEEP, replace(followed, problem=f"{polled.trouble}; {there}")
+    followed, seen = polled_again(followed, polled), polled.sighting
     if seen is None:
-        empty = f"no version of {followed.target.model} is in {followed.target.stage} in the registry"
-        problem = f"{look.withheld or look.dispute or empty}; {there}"
+        empty = f"no version of {followed.variant.target.model} is in {followed.variant.target.stage} in the registry"
+        problem = f"{polled.withheld or polled.dispute or empty}; {there}"
         return NextStep.KEEP, replace(followed, failed=None, failures=0, problem=problem)
     if followed.in_place is not None and followed.in_place.is_what(seen):
         return NextStep.KEEP, succeeded(followed, followed.in_place)
@@ -146,5 +151,5 @@ def failed(followed: Followed, seen: Sighting, why: str, now: float) -> Followed
     failures = followed.failures + 1 if followed.failed == seen else 1
     wait_s = min(RETRY_AFTER_S * 2 ** (failures - 1), RETRY_AT_MOST_S)
     there = f"; {followed.in_place.number} goes on" if followed.in_place else ""
-    problem = f"{followed.target.model}/{seen.number} cannot be served: {why}{there}"
+    problem = f"{followed.variant.target.model}/{seen.number} cannot be served: {why}{there}"
     return replace(followed, failed=seen, failures=failures, retry_at=now + wait_s, problem=problem)

@@ -102,9 +102,8 @@ async def _serve(settings: ServingSettings, listener: socket.socket, address: st
         heartbeats=heartbeats,
         decided_at_server=decided_at_server(os.environ, Path.cwd()),
     )
-    pool = supervisor.pool = WorkerPool(
-        listener, plan_of(settings), answer=supervisor.answer, welcome=supervisor.welcome
-    )
+    pool = WorkerPool(listener, plan_of(settings), answer=supervisor.answer, complete=supervisor.complete)
+    supervisor.employ(pool)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -1,32 +1,30 @@
 """The supervisor: it alone watches the registry, has new versions prepared, and tells all workers.
 
-A version replaces another in this order: a child prepares it, every worker opens and warms it, every worker serves it.
-If any of the first two fails, the version that was serving goes on, and who asks is told. Nobody waits for a child:
-polling goes on meanwhile, so that a way back takes effect at once, and what is not wanted any more is broken off.
+What the registry shows is polled (`watching`), what it leads to decided (`following`), a version that is new made by a
+child (`preparations`) and put into every worker (`placing`). Each variant has its own turn: nobody waits for a child or
+for what hangs while it is opened; polling goes on meanwhile, so that a way back takes effect at once, and what is not
+wanted any more is broken off.
 """
 
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
 from slipway.registry.engines.heartbeats import Heartbeat, Heartbeats
-from slipway.registry.errors import SlipwayError, is_denied
-from slipway.registry.text import one_line
+from slipway.registry.errors import SlipwayError
 from slipway.registry.versions.occupants import StageViews
 from slipway.serving.preparation.prepared import Prepared, PreparedVersions
-from slipway.serving.preparation.preparing import PrepareJob, prepare_in_child
 from slipway.serving.settings import ServingSettings
-from slipway.serving.supervision.control import Peer
+from slipway.serving.supervision.beating import Beating
 from slipway.serving.supervision.following import (
     Followed,
     NextStep,
@@ -34,22 +32,33 @@ from slipway.serving.supervision.following import (
     failed,
     next_step,
     problem_of,
-    seen_of,
     succeeded,
 )
-from slipway.serving.supervision.worker_pool import OPEN_WITHIN_S, WorkerPool
-from slipway.serving.target import Sighting, Target
+from slipway.serving.supervision.placing import Note, Placing
+from slipway.serving.supervision.preparations import Preparations
+from slipway.serving.supervision.waiting import set_within
+from slipway.serving.supervision.watching import Polled, Watch, why_not
+from slipway.serving.supervision.worker_pool import StartedWorker, WorkerPool
+from slipway.serving.target import STABLE, Sighting, Target, Variant
 
 log = logging.getLogger("slipway.serve")
 
-LOOK_WITHIN_S = 30.0
-COUNT_WITHIN_S = 2.0
+REFRESH_WITHIN_S = 600.0
 HELD_EACH = 2
 UNRECORDED = "UNRECORDED: an alias put it there, and no decision"
+Variants = Callable[[Mapping[Target, Seen]], Mapping[Variant, Seen]]
+
+
+def only_stable(seen: Mapping[Target, Seen]) -> Mapping[Variant, Seen]:
+    """Return what the registry shows as what is to be served, and nothing beside it."""
+    return {Variant(target): one for target, one in seen.items()}
 
 
 class Supervisor:
-    """Follows targets. Without any given, it follows every model that has a version in the stage of the settings."""
+    """Follows targets. Without any given, it follows every model that has a version in the stage of the settings.
+
+    `variants` says what is to be served beside what the registry shows.
+    """
 
     def __init__(
         self,
@@ -62,237 +71,235 @@ class Supervisor:
         stage_views: StageViews,
         heartbeats: Heartbeats | None,
         decided_at_server: bool,
+        variants: Variants = only_stable,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._address = address
-        self._registry = registry
-        self._stage_views = stage_views
-        self._decided_at_server = decided_at_server
-        self._heartbeats = heartbeats
-        self._follows_stage = not targets
+        self._named = frozenset(targets)
+        self._variants = variants
+        stage = None if targets else settings.stage
+        self._watch = Watch(
+            stage_views,
+            stage=stage,
+            require_history=settings.require_history,
+            decided_at_server=decided_at_server,
+        )
         self._index = PreparedVersions(settings.cache.absolute(), registry=registry, accelerate=settings.accelerate)
         self._files = ArtifactCache(settings.cache / FILES, max_bytes=settings.cache_max_mb * 2**20)
-        self._held: dict[Target, deque[AbstractContextManager[Path]]] = {}
-        self._followed = {target: Followed(target=target) for target in targets}
-        self._preparing: dict[Target, tuple[Sighting, asyncio.Task[Prepared]]] = {}
-        self._children = asyncio.Semaphore(os.cpu_count() or 1)
+        self._held: dict[Variant, deque[AbstractContextManager[Path]]] = {}
         self._wake = asyncio.Event()
-        self._since: dict[Target, datetime] = {}
-        self._outage: str | None = None
-        self._is_denied = False
-        self._said: dict[Target, tuple[str | None, bool]] = {}
-        self._turn = asyncio.Lock()
-        self._beating = asyncio.Event()
-        self._beats_fail = False
-        self.pool: WorkerPool
+        self._preparations = Preparations(self._index, settings, registry=registry, wake=self._wake.set)
+        self._placing = Placing(self._preparations.prove)
+        self._beating = Beating(heartbeats, every_s=settings.beat_s, beats=self._beats)
+        self._followed = {Variant(target): Followed(variant=Variant(target)) for target in targets}
+        self._turns: dict[Variant, tuple[Sighting | None, asyncio.Task[None]]] = {}
+        self._since: dict[Variant, datetime] = {}
+        self._polled = Polled(seen={})
+        self._shown: Mapping[Variant, Seen] = {}
+        self._said: dict[Variant, tuple[str | None, bool]] = {}
+        self._polling = asyncio.Lock()
+
+    def employ(self, pool: WorkerPool) -> None:
+        """Take the workers that are to serve."""
+        self._placing.pool = pool
+
+    async def complete(self, worker: StartedWorker) -> None:
+        """Make a new worker ready; what had to wait for it goes on."""
+        await self._placing.complete(worker)
+        self._wake.set()
 
     async def answer(self, word: str, fields: dict[str, Any]) -> Any:
         """Answer a worker: poll the registry now, or add up what all workers counted."""
         if word == "refresh":
-            await self.look()
-            return {"models": [self._described(each) for each in self._followed.values()]}
-        return await self.pool.ask_all("metrics", {}, within_s=COUNT_WITHIN_S)
-
-    async def welcome(self, peer: Peer) -> None:
-        """Tell a worker that was started later what is serving."""
-        await peer.ask("targets", {"targets": list(map(str, self._followed))}, within_s=OPEN_WITHIN_S)
-        for followed in self._followed.values():
-            if followed.in_place is not None:
-                fields = _fields(followed.target, followed.in_place)
-                await peer.ask("open", fields, within_s=OPEN_WITHIN_S)
-                put = {**fields, "is_recorded": followed.is_recorded}
-                await peer.ask("put", put, within_s=OPEN_WITHIN_S)
-            await peer.ask("problem", self._told(followed), within_s=OPEN_WITHIN_S)
+            await self.poll(within_s=REFRESH_WITHIN_S)
+            await self._placing.settled()
+            return {"models": [self._described(each) for each in self._targets()]}
+        return await self._placing.pool.counts()
 
     async def run(self) -> None:
         """Poll the registry for ever: at once, then each so many seconds, and when a version was prepared."""
-        beats = asyncio.create_task(self._beat())
+        await self._placing.expect(self._targets())
+        beats = asyncio.create_task(self._beating.run())
         try:
             while True:
                 self._wake.clear()
-                await self.look()
-                await _set_within(self._wake, self._settings.poll_s)
+                try:
+                    await self.poll(within_s=self._settings.poll_s)
+                except Exception:  # whatever it is, what is serving goes on, and it is polled again
+                    log.exception("polling failed")
+                await set_within(self._wake, self._settings.poll_s)
         finally:
             beats.cancel()
-            for _, child in self._preparing.values():
-                child.cancel()
+            self._preparations.close()
 
-    async def look(self) -> None:
-        """Poll the registry once, and do what follows from it for every target."""
-        async with self._turn:
-            seen = await self._seen()
-            for target in list(self._followed):
-                try:
-                    await self._follow(target, seen)
-                except Exception as error:  # one target's trouble is its own, and ends no engine
-                    log.exception("%s cannot be followed", target)
-                    problem = f"{target} cannot be followed: {_why(error)}"
-                    self._followed[target] = replace(self._followed[target], problem=problem)
+    async def poll(self, *, within_s: float) -> None:
+        """Poll the registry once, begin what follows from it, and wait for that, but not longer than so many seconds.
 
-    async def _seen(self) -> Mapping[Target, Seen] | None:
-        """Return what the registry shows; `None` when it cannot be read."""
+        Every worker is asked what it has, and what differs from what should serve is mended.
+        """
+        async with self._polling:
+            self._polled = await self._watch.poll(self._targets())
+            await self._expect(self._polled)
+            for variant in list(self._followed):
+                await self._begin_turn(variant)
+            await self._placing.reconcile()
+        if turns := [turn for _, turn in self._turns.values()]:
+            await asyncio.wait(turns, timeout=within_s)
+
+    def _targets(self) -> list[Target]:
+        return list(dict.fromkeys(variant.target for variant in self._followed))
+
+    async def _expect(self, polled: Polled) -> None:
+        """Take up targets that are new, and forget those that came by themselves, went, and never served."""
+        before = self._targets()
+        if polled.outage is None:
+            self._shown = self._with_variants(polled.seen)
+            new = list(self._shown)
+        else:
+            new = [] if self._named else list(map(Variant, self._index.targets(self._settings.stage)))
+        for variant in new:
+            self._followed.setdefault(variant, Followed(variant=variant))
+        for variant in [each for each in self._followed if self._is_gone(each)]:
+            await self._forget(variant)
+        if self._targets() != before:
+            await self._placing.expect(self._targets())
+
+    def _with_variants(self, seen: Mapping[Target, Seen]) -> Mapping[Variant, Seen]:
         try:
-            found = await asyncio.wait_for(asyncio.to_thread(self._look_at_registry), LOOK_WITHIN_S)
-        except Exception as error:  # whatever comes back from there: what is serving goes on
-            why = _why(error)
-            if self._outage is None:
-                log.warning("the registry cannot be read, and what is serving goes on: %s", why)
-            self._outage, self._is_denied = f"the registry cannot be read: {why}", is_denied(error)
-            await self._expect(self._index.targets(self._settings.stage) if self._follows_stage else ())
+            return {**self._variants(seen), **only_stable(seen)}
+        except Exception:  # the edge of somebody else's rule: what the registry shows is served all the same
+            log.exception("which variants are to be served could not be told")
+            beside = {variant: shown for variant, shown in self._shown.items() if variant.name != STABLE}
+            return {**beside, **only_stable(seen)}
+
+    def _is_gone(self, variant: Variant) -> bool:
+        """Return whether nobody wants a variant any more; a stage that is empty keeps what is serving."""
+        if self._polled.outage is not None:
+            return False
+        seen = self._shown.get(variant)
+        if variant.name != STABLE:
+            return seen is None
+        is_idle = variant.target not in self._named and self._followed[variant].in_place is None
+        return is_idle and (seen is None or seen.is_empty)
+
+    async def _forget(self, variant: Variant) -> None:
+        del self._followed[variant]
+        self._said.pop(variant, None)
+        if variant in self._turns:
+            self._turns.pop(variant)[1].cancel()
+        self._preparations.break_off_unless(variant, None)
+        await self._placing.take_out(variant)
+        for held in self._held.pop(variant, ()):
+            held.__exit__(None, None, None)
+
+    async def _begin_turn(self, variant: Variant) -> None:
+        """Begin what follows for a variant, unless that is under way; what is not wanted any more is broken off."""
+        seen = self._seen(variant)
+        if variant in self._turns:
+            moving_to, turn = self._turns[variant]
+            if seen is None or seen.trouble is not None or seen.sighting == moving_to:
+                return
+            turn.cancel()
+            await asyncio.wait([turn])
+        sighting = seen.sighting if seen is not None else None
+        turn = asyncio.create_task(self._turn(variant, seen))
+        self._turns[variant] = sighting, turn
+        turn.add_done_callback(lambda done: self._end_turn(variant, done))
+
+    def _seen(self, variant: Variant) -> Seen | None:
+        """Return what the registry shows for a variant; `None` where it could not be read."""
+        if self._polled.outage is not None:
             return None
-        if self._outage is not None:
-            log.info("the registry can be read again")
-        self._outage = None
-        await self._expect(found)
-        return found
+        return self._shown.get(variant, Seen(sighting=None))
 
-    def _look_at_registry(self) -> Mapping[Target, Seen]:
-        wanted = {(target.model, target.stage) for target in self._followed}
-        if self._follows_stage:
-            stage = self._settings.stage
-            wanted |= {(model, stage) for model in self._stage_views.models_with(stage)}
-        placed = self._stage_views.look(wanted) if wanted else {}
-        required = self._requires_history()
-        return {
-            Target(*each): seen_of(Target(*each), view, require_history=required)
-            for each, view in placed.items()
-        }
+    def _end_turn(self, variant: Variant, turn: "asyncio.Task[None]") -> None:
+        if variant in self._turns and self._turns[variant][1] is turn:
+            del self._turns[variant]
 
-    def _requires_history(self) -> bool:
-        """Return whether only what was decided is served: as it is set, else where a server guards its stages."""
-        asked = self._settings.require_history
-        return asked if asked is not None else self._decided_at_server and self._stage_views.has_history
+    async def _turn(self, variant: Variant, seen: Seen | None) -> None:
+        try:
+            await self._follow(variant, seen)
+        except Exception as error:  # one target's trouble is its own, and ends no engine
+            log.exception("%s cannot be followed", variant)
+            problem = f"{variant} cannot be followed: {why_not(error, within_s=0)}"
+            if variant in self._followed:
+                self._followed[variant] = replace(self._followed[variant], problem=problem)
+                await self._tell(variant)
 
-    async def _expect(self, targets: Sequence[Target] | Mapping[Target, Seen]) -> None:
-        """Take up targets that are new, in the workers too."""
-        new = [target for target in targets if target not in self._followed]
-        if new:
-            self._followed |= {target: Followed(target=target) for target in new}
-            await self.pool.ask_all("targets", {"targets": list(map(str, new))})
+    async def _follow(self, variant: Variant, seen: Seen | None) -> None:
+        followed = self._followed[variant]
+        denied = self._polled.is_denied if seen is None else seen.is_denied
+        if (seen is None or seen.trouble is not None) and followed.in_place is None and not denied:
+            await self._start_from_memory(variant)
+            followed = self._followed[variant]
+        if seen is not None:
+            if seen.trouble is None:
+                self._preparations.break_off_unless(variant, seen.sighting)
+            step, followed = next_step(followed, seen, time.monotonic())
+            self._followed[variant] = followed
+            await self._tell(variant)
+            if step is NextStep.PREPARE and seen.sighting is not None:
+                self._followed[variant] = await self._move(followed, seen.sighting, is_recorded=seen.is_recorded)
+        await self._tell(variant)
 
-    async def _follow(self, target: Target, seen: Mapping[Target, Seen] | None) -> None:
-        followed = self._followed[target]
-        found = None if seen is None else seen.get(target, Seen(sighting=None))
-        denied = self._is_denied if found is None else found.is_denied
-        if (found is None or found.trouble is not None) and followed.in_place is None and not denied:
-            await self._start_from_memory(followed)
-            followed = self._followed[target]
-        if found is not None:
-            if found.trouble is None:
-                self._break_off_unless(target, found.sighting)
-            step, followed = next_step(followed, found, time.monotonic())
-            self._followed[target] = followed
-            await self._tell(target)
-            if step is NextStep.PREPARE and found.sighting is not None:
-                self._followed[target] = await self._move(followed, found.sighting, is_recorded=found.is_recorded)
-        await self._tell(target)
-
-    async def _start_from_memory(self, followed: Followed) -> None:
+    async def _start_from_memory(self, variant: Variant) -> None:
         """Serve what was there before, from the cache alone."""
-        sighting = self._index.remembered(followed.target)
-        is_recorded = self._index.was_recorded(followed.target)
-        if sighting is None or not (is_recorded or self._may_be_unrecorded()):
+        if variant.name != STABLE:
+            return
+        followed, target = self._followed[variant], variant.target
+        sighting = self._index.remembered(target)
+        is_recorded = self._index.was_recorded(target)
+        if sighting is None or not (is_recorded or self._watch.may_be_unrecorded()):
             return
         try:
             prepared = await asyncio.to_thread(self._index.find, sighting)
             if prepared is not None:
-                await self._put_in_place(followed.target, prepared, is_recorded=is_recorded)
-                self._followed[followed.target] = replace(succeeded(followed, prepared), is_recorded=is_recorded)
+                await self._put_in_place(variant, prepared, is_recorded=is_recorded)
+                self._followed[variant] = replace(succeeded(followed, prepared), is_recorded=is_recorded)
         except SlipwayError as error:
-            log.error("%s cannot be started from the cache: %s", followed.target, error.message)
-
-    def _may_be_unrecorded(self) -> bool:
-        """Return whether what no decision chose may serve while nobody can be asked, by what is set and what is known.
-
-        A server may guard its stages, which nobody can see while it is away.
-        """
-        asked = self._settings.require_history
-        return not self._decided_at_server if asked is None else not asked
-
-    def _break_off_unless(self, target: Target, wanted: Sighting | None) -> None:
-        """Stop preparing what the registry shows no more."""
-        if target in self._preparing and self._preparing[target][0] != wanted:
-            self._preparing.pop(target)[1].cancel()
+            log.error("%s cannot be started from the cache: %s", target, error.message)
 
     async def _move(self, followed: Followed, seen: Sighting, *, is_recorded: bool) -> Followed:
         """Put a version in place where it is prepared; else have it prepared, and leave all as it is."""
-        target = followed.target
+        variant, model = followed.variant, followed.variant.target.model
         try:
-            prepared = await self._prepared(target, seen)
+            prepared = await self._preparations.prepared(variant, seen)
             if prepared is None:
                 return followed
-            await self._put_in_place(target, prepared, is_recorded=is_recorded)
+            await self._put_in_place(variant, prepared, is_recorded=is_recorded)
         except SlipwayError as error:
-            log.error("%s/%d cannot be served: %s", target.model, seen.number, error.message)
+            if error.code == "no-worker":  # no fault of the version's: as soon as there is one
+                return followed
+            log.error("%s/%d cannot be served: %s", model, seen.number, error.message)
             why = f"{error.message} ({error.hint})" if error.hint else error.message
             return failed(followed, seen, why, time.monotonic())
         before = f" in place of {followed.in_place.number}" if followed.in_place else ""
-        log.info("%s: version %d answers%s", target, seen.number, before)
+        log.info("%s: version %d answers%s", variant, seen.number, before)
         return replace(succeeded(followed, prepared), is_recorded=is_recorded)
 
-    async def _prepared(self, target: Target, seen: Sighting) -> Prepared | None:
-        """Return a version that can be opened; `None` while a child prepares it."""
-        if target in self._preparing:
-            child = self._preparing[target][1]
-            if not child.done():
-                return None
-            del self._preparing[target]
-            return child.result()
-        try:
-            found = await asyncio.to_thread(self._index.find, seen)
-        except SlipwayError as error:
-            log.warning("%s/%d is prepared anew: %s", target.model, seen.number, error.message)
-            found = None
-        if found is None:
-            child = asyncio.create_task(self._prepare(target, seen))
-            child.add_done_callback(lambda _: self._wake.set())
-            self._preparing[target] = seen, child
-        return found
-
-    async def _prepare(self, target: Target, seen: Sighting) -> Prepared:
-        settings = self._settings
-        job = PrepareJob(
-            model=target.model,
-            number=seen.number,
-            identity=seen.identity,
-            manifest=seen.manifest,
-            registry=self._registry,
-            cache=str(settings.cache.absolute()),
-            cache_max_bytes=settings.cache_max_mb * 2**20,
-            accelerate=settings.accelerate,
-        )
-        log.info("preparing %s/%d for %s", target.model, seen.number, target.stage)
-        async with self._children:
-            return await prepare_in_child(
-                job,
-                memory_bytes=settings.prepare_memory_mb * 2**20,
-                within_s=settings.prepare_within_s,
-                log=settings.cache.absolute().parent / "logs" / "prepare.log",
-            )
-
-    async def _put_in_place(self, target: Target, prepared: Prepared, *, is_recorded: bool) -> None:
+    async def _put_in_place(self, variant: Variant, prepared: Prepared, *, is_recorded: bool) -> None:
         """Have every worker serve a version; that no decision put it there is said with its first answer."""
-        fields = _fields(target, prepared)
         held = self._hold_files(Path(prepared.folder))
         try:
-            await self.pool.ask_all("open", fields)
-            await self.pool.ask_all("put", {**fields, "is_recorded": is_recorded})
+            await self._placing.move(variant, prepared, is_recorded=is_recorded)
         except BaseException:
             held.__exit__(None, None, None)
             raise
-        self._hold(target, held)
-        self._since[target] = datetime.now(UTC)
-        self._remember(target, prepared.sighting, is_recorded=is_recorded)
-        self._said.pop(target, None)
-        self._beating.set()
+        self._hold(variant, held)
+        self._since[variant] = datetime.now(UTC)
+        self._remember(variant, prepared.sighting, is_recorded=is_recorded)
+        self._said.pop(variant, None)
+        self._beating.now()
 
-    def _remember(self, target: Target, sighting: Sighting, *, is_recorded: bool) -> None:
+    def _remember(self, variant: Variant, sighting: Sighting, *, is_recorded: bool) -> None:
         """Note what serves a target, for a start while the registry is away; serving does not depend on it."""
+        if variant.name != STABLE:
+            return
         try:
-            self._index.remember(target, sighting, is_recorded=is_recorded)
+            self._index.remember(variant.target, sighting, is_recorded=is_recorded)
         except OSError as error:
-            log.error("what serves %s cannot be noted for a start without the registry: %s", target, error)
+            log.error("what serves %s cannot be noted for a start without the registry: %s", variant, error)
 
     def _hold_files(self, folder: Path) -> AbstractContextManager[Path]:
         """Keep files from being evicted; on a disk that takes no lock, nothing evicts them either."""
@@ -304,92 +311,60 @@ class Supervisor:
             return contextlib.nullcontext(folder)
         return held
 
-    def _hold(self, target: Target, held: AbstractContextManager[Path]) -> None:
-        """Keep the files of the version that is serving, and of the one before it, from giving way in the cache."""
-        holds = self._held.setdefault(target, deque())
+    def _hold(self, variant: Variant, held: AbstractContextManager[Path]) -> None:
+        """Keep the files of the version that is serving, and of the one before it, from being evicted."""
+        holds = self._held.setdefault(variant, deque())
         holds.append(held)
         while len(holds) > HELD_EACH:
             holds.popleft().__exit__(None, None, None)
 
-    async def _tell(self, target: Target) -> None:
+    async def _tell(self, variant: Variant) -> None:
         """Tell the workers what is wrong with a target, and whether a decision put it there, when that changes."""
-        followed = self._followed[target]
+        followed = self._followed[variant]
         problem, is_recorded = self._problem(followed), followed.is_recorded
-        if self._said.get(target) == (problem, is_recorded):
-            return
-        said_before = self._said.get(target, (None, True))
-        self._said[target] = problem, is_recorded
-        if problem and problem != said_before[0] and not self._outage:
-            log.warning("%s: %s", target, problem)
-        if not is_recorded and said_before[1]:
-            log.warning('%s is %s; slipway adopt %s --reason "…"', target, UNRECORDED, target)
-        if followed.in_place is not None and is_recorded != said_before[1]:
-            self._remember(target, followed.in_place.sighting, is_recorded=is_recorded)
-        await self.pool.ask_all("problem", self._told(followed))
-        self._beating.set()
-
-    def _told(self, followed: Followed) -> dict[str, Any]:
-        problem = self._problem(followed)
-        return {"target": str(followed.target), "problem": problem, "is_recorded": followed.is_recorded}
+        problem_before, was_recorded = self._said.get(variant, (None, True))
+        self._said[variant] = problem, is_recorded
+        if problem and problem != problem_before and not self._polled.outage:
+            log.warning("%s: %s", variant, problem)
+        if not is_recorded and was_recorded:
+            log.warning('%s is %s; slipway adopt %s --reason "…"', variant, UNRECORDED, variant.target)
+        wanted = self._placing.wanted.get(variant)
+        if wanted is not None and wanted.is_recorded != is_recorded:
+            self._remember(variant, wanted.prepared.sighting, is_recorded=is_recorded)
+            await self._placing.say_recorded(variant, is_recorded=is_recorded)
+        note = Note(problem=problem, preparing=self._preparations.number(variant))
+        if variant.name == STABLE and self._placing.note_of(variant.target) != note:
+            await self._placing.note(variant.target, note)
+            self._beating.now()
 
     def _problem(self, followed: Followed) -> str | None:
-        return problem_of(followed) or self._outage
+        return problem_of(followed) or self._polled.outage or self._placing.trouble(followed.variant.target)
 
-    def _described(self, followed: Followed) -> dict[str, Any]:
+    def _described(self, target: Target) -> dict[str, Any]:
+        variant = Variant(target)
+        followed = self._followed[variant]
         return {
-            "name": followed.target.model,
-            "stage": followed.target.stage,
+            "name": target.model,
+            "stage": target.stage,
             "version": followed.in_place.number if followed.in_place else None,
-            "preparing": self._preparing[followed.target][0].number if followed.target in self._preparing else None,
+            "preparing": self._preparations.number(variant),
             "problem": self._problem(followed),
             "recorded": followed.is_recorded,
         }
 
-    async def _beat(self) -> None:
-        """Say what is serving each so many seconds, and at once when it changes; serving does not depend on it."""
-        while self._heartbeats is not None:
-            self._beating.clear()
-            try:
-                beats = [self._heartbeat(each) for each in self._followed.values()]
-                if beats:
-                    await asyncio.to_thread(self._heartbeats.beat, beats)
-                self._beats_fail = False
-            except Exception as error:  # whatever comes back from there: serving does not depend on it
-                if not self._beats_fail:
-                    told = f" ({error.hint})" if isinstance(error, SlipwayError) and error.hint else ""
-                    log.warning("heartbeats cannot all be written, and serving goes on: %s%s", _why(error), told)
-                self._beats_fail = True
-            await _set_within(self._beating, self._settings.beat_s)
+    def _beats(self) -> list[Heartbeat]:
+        return [self._heartbeat(each) for each in self._followed.values() if each.variant.name == STABLE]
 
     def _heartbeat(self, followed: Followed) -> Heartbeat:
-        target = followed.target
+        target = followed.variant.target
         return Heartbeat(
             engine=self._engine,
             model=target.model,
             stage=target.stage,
             version=followed.in_place.number if followed.in_place else None,
-            since=self._since.get(target),
+            since=self._since.get(followed.variant),
             at=datetime.now(UTC),
             runner=None,
             address=self._address,
             problem=self._problem(followed) or (None if followed.is_recorded else UNRECORDED),
         )
-
-
-def _why(error: Exception) -> str:
-    """Return in one line why something was not to be had."""
-    if isinstance(error, SlipwayError):
-        return error.message
-    if isinstance(error, TimeoutError):
-        return f"no answer within {LOOK_WITHIN_S:g} s"
-    return one_line(f"{type(error).__name__}: {error}")
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, or for so long."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
-
-
-def _fields(target: Target, prepared: Prepared) -> dict[str, Any]:
-    return {"target": str(target), "prepared": asdict(prepared)}

@@ -7,35 +7,66 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from slipway.registry.errors import Unavailable
+from slipway.registry.errors import SlipwayError, Unavailable
 from slipway.registry.programs import program
+from slipway.serving.engine.metrics import GAUGES, Snapshot, added
 from slipway.serving.supervision.control import Answering, Peer
 from slipway.serving.supervision.worker_plan import WorkerPlan
 
 log = logging.getLogger("slipway.serve")
 
-OPEN_WITHIN_S = 300.0
+COUNT_WITHIN_S = 2.0
 RESTART_AFTER_S = 1.0
+RESTART_AT_MOST_S = 30.0
 STOP_MARGIN_S = 5.0
 # Workers are what an engine has for several cores: threads of numerical libraries would only wait for each other.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+PROGRAM = program("slipway.serving.supervision.worker")
 
 
 @dataclass(slots=True, eq=False)
 class StartedWorker:
-    """A worker process, and our end of the line to it."""
+    """A worker process, and our end of the line to it.
+
+    It `is_accepting` connections once it serves all that it should; `counts` is what it had counted when it was last
+    asked, and `heard_at` (on the loop's clock, s) when it last answered.
+    """
 
     process: asyncio.subprocess.Process
     peer: Peer
     line: "asyncio.Task[None]"
+    heard_at: float
+    is_accepting: bool = False
+    counts: Snapshot = field(default_factory=dict)
+
+    @property
+    def pid(self) -> int:
+        """Return the number of its process."""
+        return self.process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether its process still runs, as far as we have heard."""
+        return self.process.returncode is None and not self.line.done()
+
+    async def ask(self, word: str, fields: dict[str, Any], *, within_s: float) -> Any:
+        """Ask it, and return its answer; raises Unavailable where it refuses, is gone or too slow."""
+        answer = await self.peer.ask(word, fields, within_s=within_s)
+        self.heard_at = asyncio.get_running_loop().time()
+        return answer
+
+    def kill(self) -> None:
+        """End it at once; it is started anew."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
 
 
 class WorkerPool:
-    """All workers. `answer` takes what they ask; `welcome` is called with each new one before it counts."""
+    """All workers. `answer` takes what they ask; `complete` makes each new one ready, and has it accept connections."""
 
     def __init__(
         self,
@@ -43,37 +74,37 @@ class WorkerPool:
         plan: WorkerPlan,
         *,
         answer: Answering,
-        welcome: Callable[[Peer], Awaitable[None]],
+        complete: Callable[[StartedWorker], Awaitable[None]],
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         self._listener = listener
         self._plan = plan
         self._answer = answer
-        self._welcome = welcome
+        self._complete = complete
+        self._program = program
         self._workers: set[StartedWorker] = set()
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._ended: Snapshot = {}
+
+    @property
+    def accepting(self) -> list[StartedWorker]:
+        """Return the workers that take requests."""
+        return [worker for worker in self._workers if worker.is_accepting and worker.is_alive]
 
     async def start(self, count: int) -> None:
         """Start workers, and have each started anew when it dies."""
         first = await asyncio.gather(*(self._start_one() for _ in range(count)))
         self._keepers = [asyncio.create_task(self._keep(worker)) for worker in first]
 
-    async def ask_all(self, word: str, fields: dict[str, Any], *, within_s: float = OPEN_WITHIN_S) -> list[Any]:
-        """Ask every worker, and return their answers.
+    async def counts(self) -> Snapshot:
+        """Return what all workers counted, those that died and those that do not answer with what was last heard."""
+        await asyncio.gather(*map(self._count, self._workers))
+        return added([self._ended, *(worker.counts for worker in self._workers)])
 
-        Raises
-        ------
-        Unavailable
-            One refuses or does not answer. One that dies meanwhile does not count: its successor is told anew.
-        """
-        asked = list(self._workers)
-        answers = await asyncio.gather(
-            *(worker.peer.ask(word, fields, within_s=within_s) for worker in asked), return_exceptions=True
-        )
-        for answer in answers:
-            if isinstance(answer, BaseException) and getattr(answer, "code", None) != "process-gone":
-                raise answer
-        return [answer for answer in answers if not isinstance(answer, BaseException)]
+    async def _count(self, worker: StartedWorker) -> None:
+        with contextlib.suppress(Unavailable):  # what it said last counts
+            worker.counts = await worker.ask("metrics", {}, within_s=COUNT_WITHIN_S)
 
     async def stop(self, within_s: float) -> None:
         """Ask all to end what is under way and stop; after a while, make them."""
@@ -87,8 +118,7 @@ class WorkerPool:
         if waiting:
             await asyncio.wait(waiting, timeout=within_s + STOP_MARGIN_S)
         for worker in self._workers:
-            with contextlib.suppress(ProcessLookupError):
-                worker.process.kill()
+            worker.kill()
             await worker.process.wait()
 
     async def _start_one(self) -> StartedWorker:
@@ -97,26 +127,44 @@ class WorkerPool:
         with theirs:
             plan = replace(self._plan, listener=self._listener.fileno(), line=theirs.fileno())
             process = await asyncio.create_subprocess_exec(
-                *program("slipway.serving.supervision.worker", json.dumps(asdict(plan))),
+                *self._program,
+                json.dumps(asdict(plan)),
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**ONE_THREAD, **os.environ},
                 pass_fds=(plan.listener, plan.line),
             )
+        loop = asyncio.get_running_loop()
         peer = Peer(self._answer)
-        worker = StartedWorker(process=process, peer=peer, line=asyncio.create_task(peer.talk(ours)))
+        worker = StartedWorker(process, peer, loop.create_task(peer.talk(ours)), loop.time())
         self._workers.add(worker)
         return worker
 
     async def _keep(self, worker: StartedWorker) -> None:
+        """Make a worker ready, and have another one in its place when it dies, later and later while all die early."""
+        wait_s = RESTART_AFTER_S
         while True:
+            ready = asyncio.create_task(self._make_ready(worker))
             status = await worker.process.wait()
+            await ready
+            was_ready = worker.is_accepting
             self._workers.discard(worker)
+            self._ended = added([self._ended, _kept(worker.counts)])
             if self._stopping:
                 return
-            log.error("worker %d ended with status %s; starting another", worker.process.pid, status)
-            await asyncio.sleep(RESTART_AFTER_S)
+            wait_s = RESTART_AFTER_S if was_ready else min(wait_s * 2, RESTART_AT_MOST_S)
+            log.error("worker %d ended with status %s; starting another", worker.pid, status)
+            await asyncio.sleep(wait_s)
             worker = await self._start_one()
-            try:
-                await self._welcome(worker.peer)
-            except Unavailable as error:
-                log.error("worker %d could not be told what is serving: %s", worker.process.pid, error.message)
+
+    async def _make_ready(self, worker: StartedWorker) -> None:
+        try:
+            await self._complete(worker)
+        except SlipwayError as error:
+            if worker.is_alive and not self._stopping:
+                log.error("worker %d is given up, as it did not become ready: %s", worker.pid, error.message)
+                worker.kill()
+
+
+def _kept(counts: Snapshot) -> Snapshot:
+    """Return what stays of a worker that has ended: what it counted, and nothing of what it was."""
+    return {name: series for name, series in counts.items() if name not in GAUGES}

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from slipway.registry.signature import Field, Signature
-from slipway.serving.engine.engine import Engine, Loaded
+from slipway.serving.engine.engine import Engine
+from slipway.serving.engine.loaded import Loaded
 from slipway.serving.protocols.mlflow.forms import BodyKind, compile_decoder
 from slipway.serving.runtimes.runner import RunnerReport
+from slipway.serving.scoring.mlflow_protocol import MLFLOW
 from slipway.serving.table import Table
-from slipway.serving.target import Target
+from slipway.serving.target import STABLE, Target
 
 TARGET = Target("cancer", "production")
 ONE_ROW = Table(np.array([[1.0, 2.0]]))
@@ -37,6 +39,9 @@ class Runner:
     def predict_parsed(self, parsed: Any, method: str, params: Any) -> Any:
         """Return the answer for what MLflow parsed."""
         return self._answer()
+
+    def break_off(self) -> None:
+        """End what is under way: nothing is."""
 
     def close(self) -> None:
         """Note that nobody needs it any more."""
@@ -73,6 +78,12 @@ class Lane:
         return SimpleNamespace(data=ONE_ROW, params=None, method="predict", is_unwrapped=False)
 
 
+class EngineWithLane(Engine):
+    """An engine that knows which lane its tests' protocols have."""
+
+    lane: Lane
+
+
 def loaded(
     answer: Callable[[], Any] = lambda: np.array([7]),
     *,
@@ -80,6 +91,7 @@ def loaded(
     one_row_s: float = 1e-5,
     target: Target = TARGET,
     runner: Runner | None = None,
+    variant: str = STABLE,
 ) -> Loaded:
     """Return a version that answers."""
     return Loaded(
@@ -88,15 +100,17 @@ def loaded(
         digest=f"sha256:{number}",
         folder=Path("nowhere"),
         runner=runner or Runner(answer, one_row_s),
-        decoder=compile_decoder(SIGNATURE),
+        decoders={MLFLOW: compile_decoder(SIGNATURE)},
         columns=("a", "b"),
+        variant=variant,
     )
 
 
-def engine_with(*versions: Loaded, **seams: Any) -> tuple[Engine, Lane]:
-    """Return an engine with versions put in place one after the other, and its lane."""
+def engine_with(*versions: Loaded, **seams: Any) -> tuple[EngineWithLane, Lane]:
+    """Return an engine with versions put in place one after the other, and the lane of its protocols."""
     lane = Lane()
-    engine = Engine(lane, **seams)
+    engine = EngineWithLane(**seams)
+    engine.lane = lane
     for version in versions:
         engine.put_in_place(version)
     return engine, lane

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import uvicorn
 
-from slipway.serving.engine.engine import Engine
 from slipway.serving.engine.metrics import Snapshot
+from slipway.serving.scoring.mlflow_protocol import protocols_of
 from slipway.serving.target import Target
 from slipway.serving.transports.http.app import app_of
 from slipway.serving.transports.http.connections import close_idle, protocol_of
 from slipway.serving.transports.http.door import Door
-from tests.doubles.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
+from tests.doubles.serving_stand_ins import PLAIN, TARGET, Adding, EngineWithLane, engine_with, loaded
 
 ODD = b'{"odd":1}'
 LIMIT = 100_000
@@ -30,7 +30,7 @@ PATHS = ("/invocations", "/models/cancer/invocations", "/models/cancer@productio
 
 
 @contextmanager
-def listening(engine: Engine) -> Iterator[tuple[int, Door, uvicorn.Server]]:
+def listening(engine: EngineWithLane) -> Iterator[tuple[int, Door, uvicorn.Server]]:
     """Serve an engine on a free port, in a thread."""
 
     async def refresh() -> Any:
@@ -39,7 +39,9 @@ def listening(engine: Engine) -> Iterator[tuple[int, Door, uvicorn.Server]]:
     async def metrics() -> Snapshot:
         return engine.snapshot()
 
-    door = Door(engine=engine, max_body_bytes=LIMIT, refresh=refresh, metrics=metrics)
+    door = Door(
+        engine=engine, protocols=protocols_of(engine.lane), max_body_bytes=LIMIT, refresh=refresh, metrics=metrics
+    )
     config = uvicorn.Config(
         app_of(door), http=protocol_of(door), lifespan="off", log_config=None, access_log=False, server_header=False
     )
@@ -198,8 +200,10 @@ def test_health_readiness_version_models_and_metrics():
         ask(port, "POST", "/invocations", PLAIN)
         assert b"slipway_requests_total" in ask(port, "GET", "/metrics")[2]
         assert ask(port, "POST", "/admin/refresh")[0] == 200
-        engine.slots[TARGET].current = None
-        assert [ask(port, "GET", path)[0] for path in ("/ping", "/ready", "/live")] == [503, 503, 200]
+        assert [ask(port, "GET", f"/models/{name}/ready")[0] for name in ("cancer", "nobody")] == [200, 404]
+        engine.take_out(TARGET, "stable")
+        assert [ask(port, "GET", path)[0] for path in ("/ping", "/ready", "/live")] == [200, 200, 200]
+        assert ask(port, "GET", "/models/cancer/ready")[0] == 503
         status, _, answer = ask(port, "POST", "/invocations", PLAIN)
         assert (status, json.loads(answer)["error"]["code"]) == (503, "nothing-in-place")
         door.is_draining = True

@@ -22,11 +22,11 @@ from sklearn.pipeline import make_pipeline
 from slipway.registry.gate.comparison.answers import WrongAnswers, require_alike_alone, require_alike_in_engine, said
 from slipway.registry.gate.evidence import NO_TOOLS
 from slipway.registry.gate.mlflow_model import load_model
-from slipway.serving.engine.rehearsal import Rehearsal, rehearsal
 from slipway.serving.runtimes import acceleration
 from slipway.serving.runtimes.compiled import read_linear
 from slipway.serving.runtimes.prepare import Possible, prepare_each
 from slipway.serving.runtimes.verification.verify import Verified
+from slipway.serving.scoring.rehearsal import Rehearsal, rehearsal
 
 TOOLS = replace(NO_TOOLS, load=load_model, rehearse=rehearsal)
 WHOLE = pd.DataFrame({"a": np.tile([4, 8], 100), "b": np.tile([1, 2, 2, 1], 50)})

@@ -41,6 +41,9 @@ class MatrixRunner:
         """Return the same: only models with a signature of columns come here, and their requests are tables."""
         return self.predict(parsed, method, params)
 
+    def break_off(self) -> None:
+        """Do nothing: a thread of this process cannot be ended."""
+
     def close(self) -> None:
         """Do nothing: all is in this process's memory."""
 

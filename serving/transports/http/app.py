@@ -12,12 +12,13 @@ from typing import Any
 
 from slipway.registry.errors import InvalidInput, SlipwayError
 from slipway.registry.stays_http import Receive, Scope, Send, StaysHttp
-from slipway.serving.engine.answer import Answer, refusal
-from slipway.serving.engine.engine import Request, Slot
 from slipway.serving.engine.metrics import exposition
+from slipway.serving.engine.routing import Placement, routed
+from slipway.serving.target import STABLE
+from slipway.serving.transports.http.answers import Answer, answer_to, refusal
 from slipway.serving.transports.http.connections import too_large
 from slipway.serving.transports.http.door import Door
-from slipway.serving.transports.http.routes import Route, find_slot, no_such_route
+from slipway.serving.transports.http.routes import Route, find_placement, no_such_route
 
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -69,16 +70,21 @@ class App:
         words = path.strip("/").split("/")
         if words[0] == "models" and len(words) == 2:
             _require_method(method, "GET", "HEAD")
-            return _document(describe(find_slot(self._door.engine, words[1])))
+            return _document(describe(find_placement(self._door.engine, words[1])))
         if words[0] == "models" and len(words) == 3:
-            find_slot(self._door.engine, words[1])
-        raise no_such_route(self._door.engine, path)
+            placement = find_placement(self._door.engine, words[1])
+            if words[2] == "ready":
+                _require_method(method, "GET", "HEAD")
+                return _document(describe(placement), 200 if placement.is_ready and not self._door.is_draining else 503)
+        raise no_such_route(self._door.engine, self._door.protocols, path)
 
     async def _score(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, request_id: str) -> Answer:
         body = await _read(receive, self._door.max_body_bytes)
-        slot, form = route
-        content_type = headers.get(b"content-type", b"")
-        return await self._door.engine.score(Request(slot, form, body, content_type, request_id, perf_counter()))
+        placement, protocol = route
+        content_type, engine = headers.get(b"content-type", b""), self._door.engine
+        context = routed(request_id, perf_counter())
+        outcome = await engine.score(engine.arrive(placement, protocol, body, content_type, context))
+        return answer_to(outcome, request_id)
 
     async def _health(self) -> Answer:
         """Answer as MLflow's scoring server does: 200 and a line's end when the models are loaded."""
@@ -105,14 +111,20 @@ class App:
         return self._door.engine.is_ready() and not self._door.is_draining
 
     def _described(self) -> list[dict[str, Any]]:
-        return [describe(slot) for slot in self._door.engine.slots.values()]
+        return [describe(placement) for placement in self._door.engine.placements.values()]
 
 
-def describe(slot: Slot) -> dict[str, Any]:
+def describe(placement: Placement) -> dict[str, Any]:
     """Return what operators see of a target: which version is serving, by which runner and why, and what is wrong."""
-    loaded, target = slot.current, slot.target
-    document: dict[str, Any] = {"name": target.model, "stage": target.stage, "version": None, "problem": slot.problem}
-    document["recorded"] = slot.is_recorded
+    loaded, target = placement.stable, placement.target
+    document: dict[str, Any] = {
+        "name": target.model,
+        "stage": target.stage,
+        "version": None,
+        "preparing": placement.preparing,
+        "problem": _problem(placement),
+        "recorded": loaded is None or loaded.is_recorded,
+    }
     if loaded is None:
         return document
     report = loaded.runner.report
@@ -129,8 +141,14 @@ def describe(slot: Slot) -> dict[str, Any]:
             "one_row_s": report.one_row_s,
             "resident_bytes": report.resident_bytes,
         },
-        "warm": slot.warm.number if slot.warm else None,
+        "warm": placement.warm[STABLE].number if STABLE in placement.warm else None,
+        "variants": {name: each.number for name, each in placement.variants.items()},
     }
+
+
+def _problem(placement: Placement) -> str | None:
+    stuck = [each for each in placement.variants.values() if each.threads.are_stuck]
+    return f"version {stuck[0].number} does not answer" if stuck else placement.problem
 
 
 def _document(document: Any, status: int = 200) -> Answer:

@@ -17,8 +17,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from slipway.registry.errors import InvalidInput
 from slipway.registry.stays_http import NO_BODY
-from slipway.serving.engine.answer import Answer, refusal
 from slipway.serving.engine.engine import Request
+from slipway.serving.engine.outcome import Outcome
+from slipway.serving.engine.routing import routed
+from slipway.serving.transports.http.answers import Answer, answer_to, refusal
 from slipway.serving.transports.http.door import Door
 from slipway.serving.transports.http.routes import Route
 
@@ -110,15 +112,15 @@ class ScoringProtocol(HttpToolsProtocol):
         if self._refused:
             self.transport.close()
             return
-        slot, form = self._route
+        placement, protocol = self._route
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        request_id = self.door.request_id(self._asked_id)
+        context = routed(self.door.request_id(self._asked_id), perf_counter())
         cycle = self._under_way
         cycle.response_complete = False
         cycle.keep_alive = self.parser.should_keep_alive() and not self.door.is_draining
         self.cycle = cycle  # type: ignore[assignment]
         waiting = self.door.waiting
-        waiting.append((self, Request(slot, form, body, self._content_type, request_id, perf_counter())))
+        waiting.append((self, self.door.engine.arrive(placement, protocol, body, self._content_type, context)))
         if len(waiting) == 1:
             self.loop.call_soon(answer_waiting, self.door)
 
@@ -127,10 +129,10 @@ class ScoringProtocol(HttpToolsProtocol):
         answer_waiting(self.door)
         super().send_400_response(msg)
 
-    def answered(self, request: Request, answer: Answer | None) -> None:
+    def answered(self, request: Request, outcome: Outcome | None) -> None:
         """Send an answer, or start what will answer."""
-        if answer is not None:
-            self._reply(request, answer)
+        if outcome is not None:
+            self._reply(request, outcome)
             return
         self.flow.pause_reading()
         task = self.loop.create_task(self._reply_later(request))
@@ -141,12 +143,13 @@ class ScoringProtocol(HttpToolsProtocol):
         self._reply(request, await self.door.engine.score(request))
         self.flow.resume_reading()
 
-    def _reply(self, request: Request, answer: Answer) -> None:
+    def _reply(self, request: Request, outcome: Outcome) -> None:
         cycle = self._under_way
         cycle.response_complete = True
         if self.transport.is_closing():
             return
-        self._write(answer, request.request_id, cycle.keep_alive)
+        request_id = request.context.request_id
+        self._write(answer_to(outcome, request_id), request_id, cycle.keep_alive)
         if not cycle.keep_alive:
             self.transport.close()
         elif self.pipeline:
@@ -190,9 +193,9 @@ class ScoringProtocol(HttpToolsProtocol):
 def answer_waiting(door: Door) -> None:
     """Answer what arrived in this turn of the loop."""
     waiting, door.waiting = door.waiting, []
-    answers = door.engine.score_now([request for _, request in waiting])
-    for (connection, request), answer in zip(waiting, answers, strict=True):
-        connection.answered(request, answer)
+    outcomes = door.engine.score_now([request for _, request in waiting])
+    for (connection, request), outcome in zip(waiting, outcomes, strict=True):
+        connection.answered(request, outcome)
 
 
 def close_idle(connections: Iterable[Any], *, now: float, after_s: float) -> None:

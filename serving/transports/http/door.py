@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from slipway.serving.engine.engine import Engine, Request
+from slipway.serving.engine.engine import Engine, Request, WireProtocol
 from slipway.serving.engine.metrics import Snapshot
 from slipway.serving.transports.http.routes import Route, scoring_routes
 
@@ -18,11 +18,13 @@ SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 class Door:
     """The engine as HTTP sees it.
 
-    `refresh` has the registry polled now and returns what is serving afterwards; `metrics` adds up all workers.
+    `protocols` is the last part of a URL → the protocol that is spoken there. `refresh` has the registry polled now and
+    returns what is serving afterwards; `metrics` adds up all workers.
     `waiting` are connections and their requests that are answered at the end of this turn of the event loop.
     """
 
     engine: Engine
+    protocols: Mapping[str, WireProtocol]
     max_body_bytes: int
     refresh: Callable[[], Awaitable[Any]]
     metrics: Callable[[], Awaitable[Snapshot]]
@@ -37,7 +39,7 @@ class Door:
 
     def renew(self) -> None:
         """Take up targets that are new."""
-        self.routes = scoring_routes(self.engine)
+        self.routes = scoring_routes(self.engine, self.protocols)
 
     def request_id(self, asked: bytes) -> str:
         """Return the caller's id where it is 1 to 128 printable characters, else one of ours."""

@@ -18,7 +18,7 @@ from slipway.serving.supervision.following import (
     succeeded,
 )
 from slipway.serving.supervision.following import next_step as step_after
-from slipway.serving.target import Sighting, Target
+from slipway.serving.target import Sighting, Target, Variant
 
 TARGET = Target("cancer", "production")
 ONE, TWO = (Sighting(identity="default/1", number=n) for n in (1, 2))
@@ -41,12 +41,12 @@ def prepared(seen: Sighting) -> Prepared:
 
 def in_place(seen: Sighting) -> Followed:
     """Return a target with a version in place."""
-    return succeeded(Followed(target=TARGET), prepared(seen))
+    return succeeded(Followed(variant=Variant(TARGET)), prepared(seen))
 
 
 def test_a_new_version_is_prepared_and_the_one_in_place_is_kept():
     """Whether there was one before or not."""
-    assert next_step(Followed(target=TARGET), ONE, 0.0)[0] is NextStep.PREPARE
+    assert next_step(Followed(variant=Variant(TARGET)), ONE, 0.0)[0] is NextStep.PREPARE
     assert next_step(in_place(ONE), TWO, 0.0)[0] is NextStep.PREPARE
     assert next_step(in_place(ONE), ONE, 0.0)[0] is NextStep.KEEP
 
@@ -159,7 +159,7 @@ def test_what_the_history_knows_nothing_of_is_served_as_unrecorded():
     """Whoever sets aliases by hand is still served, and it is said."""
     found = seen(StageView(holder=held(1)))
     assert (found.sighting, found.is_recorded) == (ONE, False)
-    step, followed = step_after(Followed(target=TARGET), found, 0.0)
+    step, followed = step_after(Followed(variant=Variant(TARGET)), found, 0.0)
     assert (step, followed.is_recorded) == (NextStep.PREPARE, False)
     assert not succeeded(followed, prepared(ONE)).is_recorded
 

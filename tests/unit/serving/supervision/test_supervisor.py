@@ -16,7 +16,8 @@ from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.settings import ServingSettings
 from slipway.serving.supervision.following import Followed
 from slipway.serving.supervision.supervisor import Supervisor
-from slipway.serving.target import Sighting, Target
+from slipway.serving.target import Sighting, Target, Variant
+from tests.doubles.fake_workers import FakePool, FakeWorker
 from tests.doubles.fakes import FakeHeartbeats
 
 
@@ -48,6 +49,19 @@ def supervisor_of(
     )
 
 
+def employ(supervisor: Supervisor) -> FakeWorker:
+    """Give a supervisor one worker."""
+    worker = FakeWorker()
+    supervisor.employ(FakePool(worker))  # type: ignore[arg-type]
+    return worker
+
+
+async def poll(supervisor: Supervisor) -> None:
+    """Poll once, and wait for all that follows."""
+    await supervisor._placing.expect(supervisor._targets())
+    await supervisor.poll(within_s=10)
+
+
 ROLE = {"code": "not-your-role", "hint": "have the policy list you"}
 SAID = "not your role (have the policy list you)"
 
@@ -70,7 +84,7 @@ def test_an_engine_that_may_not_speak_goes_on_and_says_why_once(
     )
 
     async def beat_for_a_while() -> None:
-        beating = asyncio.create_task(supervisor._beat())
+        beating = asyncio.create_task(supervisor._beating.run())
         async with asyncio.timeout(10):
             while refusing.tried < 3:
                 assert not beating.done()
@@ -81,16 +95,6 @@ def test_an_engine_that_may_not_speak_goes_on_and_says_why_once(
         asyncio.run(beat_for_a_while())
     (said,) = [record.getMessage() for record in caplog.records if "heartbeats" in record.getMessage()]
     assert said.endswith(told)
-
-
-class Pool:
-    """Workers that keep what they were told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, dict]] = []
-
-    async def ask_all(self, word: str, fields: dict) -> None:
-        self.told.append((word, fields))
 
 
 class Looked:
@@ -108,19 +112,19 @@ def test_one_models_trouble_stops_no_other_and_leaves_its_own_in_place(tmp_path:
     """The other one moves on; the one that is refused keeps what it has, and says so."""
     targets = (Target("denied", "production"), Target("m", "production"))
     supervisor = supervisor_of(targets, tmp_path, stage_views=Looked())
-    supervisor.pool = Pool()
+    employ(supervisor)
     moved = []
 
     async def move(followed: Followed, seen: Sighting, *, is_recorded: bool) -> Followed:
-        moved.append((followed.target.model, seen.number))
+        moved.append((followed.variant.target.model, seen.number))
         return followed
 
     supervisor._move = move
     before = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
-    supervisor._followed[targets[0]] = Followed(target=targets[0], in_place=before)
-    asyncio.run(supervisor.look())
+    supervisor._followed[Variant(targets[0])] = Followed(variant=Variant(targets[0]), in_place=before)
+    asyncio.run(poll(supervisor))
     assert moved == [("m", 2)]
-    described = {each["name"]: each for each in map(supervisor._described, supervisor._followed.values())}
+    described = {each["name"]: each for each in map(supervisor._described, supervisor._targets())}
     assert described["denied"]["version"] == 1
     assert described["denied"]["problem"] == "denied cannot be read: 403; keeping 1"
     assert described["m"]["problem"] is None
@@ -139,14 +143,14 @@ def test_whatever_comes_back_from_the_registry_leaves_all_in_place(tmp_path: Pat
     """An engine that ends because of what a registry answers is no engine."""
     target = Target("m", "production")
     supervisor = supervisor_of((target,), tmp_path, stage_views=Odd())
-    supervisor.pool = Pool()
+    employ(supervisor)
     before = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
-    supervisor._followed[target] = Followed(target=target, in_place=before)
+    supervisor._followed[Variant(target)] = Followed(variant=Variant(target), in_place=before)
     with caplog.at_level(logging.WARNING):
-        asyncio.run(supervisor.look())
+        asyncio.run(poll(supervisor))
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.endswith("what is serving goes on: RecursionError: a thousand brackets")
-    assert supervisor._described(supervisor._followed[target])["version"] == 1
+    assert supervisor._described(target)["version"] == 1
 
 
 class NoLocks:
@@ -162,40 +166,40 @@ def test_a_disk_that_is_full_keeps_no_version_from_serving(tmp_path: Path, caplo
     """What is prepared is served, and that nobody could note it is said; the engine goes on."""
     target = Target("m", "production")
     supervisor = supervisor_of((target,), tmp_path, stage_views=Looked())
-    supervisor.pool, supervisor._files = Pool(), NoLocks()
+    worker, supervisor._files = employ(supervisor), NoLocks()
     (tmp_path / "index").write_text("no folder")
     then = Prepared(identity="default/2", number=2, digest="d", folder="f", runner="r", runner_digest="d")
 
-    async def prepared(target: Target, seen: Sighting) -> Prepared:
+    async def prepared(variant: Variant, seen: Sighting) -> Prepared:
         return then
 
-    supervisor._prepared = prepared
+    supervisor._preparations.prepared = prepared
     with caplog.at_level(logging.ERROR):
-        asyncio.run(supervisor.look())
-    described = supervisor._described(supervisor._followed[target])
+        asyncio.run(poll(supervisor))
+    described = supervisor._described(target)
     assert (described["version"], described["problem"]) == (2, None)
     said = [record.getMessage() for record in caplog.records]
     assert [text for text in said if "f cannot be held in the cache" in text]
     assert [text for text in said if "what serves m@production cannot be noted" in text]
-    assert "put" in [word for word, _ in supervisor.pool.told]
+    assert "put" in [word for word, _ in worker.told]
 
 
 def test_one_targets_fault_ends_no_engine(tmp_path: Path):
     """Whatever it is; the next one is followed."""
     targets = (Target("broken", "production"), Target("m", "production"))
     supervisor = supervisor_of(targets, tmp_path, stage_views=Looked())
-    supervisor.pool = Pool()
+    employ(supervisor)
     followed = []
 
-    async def follow(target: Target, seen: object) -> None:
-        followed.append(target.model)
-        if target.model == "broken":
+    async def follow(variant: Variant, seen: object) -> None:
+        followed.append(variant.target.model)
+        if variant.target.model == "broken":
             raise ZeroDivisionError("oh")
 
     supervisor._follow = follow
-    asyncio.run(supervisor.look())
+    asyncio.run(poll(supervisor))
     assert followed[:2] == ["broken", "m"]
-    assert "ZeroDivisionError: oh" in supervisor._described(supervisor._followed[targets[0]])["problem"]
+    assert "ZeroDivisionError: oh" in supervisor._described(targets[0])["problem"]
 
 
 @pytest.mark.parametrize(("settings", "starts"), [({}, False), ({"require_history": False}, True)])
@@ -203,14 +207,14 @@ def test_what_no_decision_chose_is_not_started_from_memory(tmp_path: Path, setti
     """A server that is away may guard its stages; where it is allowed, it is marked."""
     target = Target("m", "production")
     supervisor = supervisor_of((target,), tmp_path, stage_views=Odd(), **settings)
-    supervisor.pool, supervisor._files = Pool(), NoLocks()
+    worker, supervisor._files = employ(supervisor), NoLocks()
     then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
     supervisor._index.remember(target, then.sighting, is_recorded=False)
     supervisor._index.find = lambda sighting: then if sighting == then.sighting else None
-    asyncio.run(supervisor.look())
-    put = [fields["is_recorded"] for word, fields in supervisor.pool.told if word == "put"]
+    asyncio.run(poll(supervisor))
+    put = [fields["is_recorded"] for word, fields in worker.told if word == "put"]
     assert put == ([False] if starts else [])
-    assert supervisor._described(supervisor._followed[target])["version"] == (1 if starts else None)
+    assert supervisor._described(target)["version"] == (1 if starts else None)
 
 
 class Refused:
@@ -230,11 +234,12 @@ def test_who_may_not_read_a_model_starts_none_from_memory(tmp_path: Path, code: 
     """A password that has ended is an outage; a permission that was taken away is none."""
     target = Target("m", "production")
     supervisor = supervisor_of((target,), tmp_path, stage_views=Refused(code))
-    supervisor.pool, supervisor._files = Pool(), NoLocks()
+    employ(supervisor)
+    supervisor._files = NoLocks()
     then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
     supervisor._index.remember(target, then.sighting)
     supervisor._index.find = lambda sighting: then
-    asyncio.run(supervisor.look())
-    described = supervisor._described(supervisor._followed[target])
+    asyncio.run(poll(supervisor))
+    described = supervisor._described(target)
     assert described["version"] == (1 if starts else None)
     assert "the registry cannot be read: 403" in described["problem"]

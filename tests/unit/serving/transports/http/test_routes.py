@@ -6,25 +6,26 @@ from urllib.parse import quote
 import pytest
 
 from slipway.registry.errors import NotFound
-from slipway.serving.engine.engine import Engine, Slot
+from slipway.serving.scoring.mlflow_protocol import protocols_of
 from slipway.serving.target import Target
-from slipway.serving.transports.http.routes import find_slot, scoring_routes
-from tests.doubles.serving_stand_ins import engine_with
+from slipway.serving.transports.http.routes import find_placement, scoring_routes
+from tests.doubles.serving_stand_ins import EngineWithLane, engine_with
 
 CHURN, OTHERS_STAGE = Target("churn", "production"), Target("churn@production", "production")
 SPACED, CODED = Target("a b", "production"), Target("a%20b", "production")
 
 
-def engine_of(*targets: Target) -> Engine:
+def engine_of(*targets: Target) -> EngineWithLane:
     """Return an engine that has these targets, in this order, and nothing in place yet."""
     engine, _ = engine_with()
-    engine.slots.update({target: Slot(target) for target in targets})
+    for target in targets:
+        engine.expect(target)
     return engine
 
 
-def asked(engine: Engine, path: str) -> Target | None:
+def asked(engine: EngineWithLane, path: str) -> Target | None:
     """Return the target that a path reaches."""
-    route = scoring_routes(engine).get(path.encode())
+    route = scoring_routes(engine, protocols_of(engine.lane)).get(path.encode())
     return route[0].target if route else None
 
 
@@ -35,8 +36,8 @@ def test_a_models_name_is_not_taken_for_anothers_stage(targets: tuple[Target, ..
     for name in ("churn@production", quote("churn@production", safe=""), "churn"):
         assert asked(engine, f"/models/{name}/invocations") == CHURN
     assert asked(engine, "/models/churn@production@production/invocations") == OTHERS_STAGE
-    assert find_slot(engine, "churn@production").target == CHURN
-    assert find_slot(engine, "churn@production@production").target == OTHERS_STAGE
+    assert find_placement(engine, "churn@production").target == CHURN
+    assert find_placement(engine, "churn@production@production").target == OTHERS_STAGE
 
 
 def test_nor_where_the_other_is_not_there_yet():
@@ -44,7 +45,7 @@ def test_nor_where_the_other_is_not_there_yet():
     engine = engine_of(OTHERS_STAGE, Target("iris", "production"))
     assert asked(engine, "/models/churn@production/invocations") is None
     with pytest.raises(NotFound):
-        find_slot(engine, "churn@production")
+        find_placement(engine, "churn@production")
 
 
 @pytest.mark.parametrize("targets", list(permutations([SPACED, CODED])))

@@ -3,17 +3,18 @@
 from pathlib import Path
 
 from slipway.registry.signature import stored_signature
-from slipway.serving.engine.engine import Loaded
+from slipway.serving.engine.loaded import Loaded
 from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.protocols.mlflow.forms import compile_decoder
 from slipway.serving.runtimes.open import open_runner
-from slipway.serving.target import Target
+from slipway.serving.scoring.mlflow_protocol import MLFLOW
+from slipway.serving.target import STABLE, Target
 
 EXAMPLE = "serving_input_example.json"
 WARM_UP_TIMES = 3
 
 
-def load(target: Target, prepared: Prepared) -> Loaded:
+def load(target: Target, prepared: Prepared, *, variant: str = STABLE) -> Loaded:
     """Open a prepared version; what it costs is paid here, not by the first request."""
     folder = Path(prepared.folder)
     signature = stored_signature(folder)
@@ -23,8 +24,9 @@ def load(target: Target, prepared: Prepared) -> Loaded:
         digest=prepared.digest,
         folder=folder,
         runner=open_runner(Path(prepared.runner), folder),
-        decoder=compile_decoder(signature),
+        decoders={MLFLOW: compile_decoder(signature)},
         columns=tuple(field.name for field in signature.inputs) if signature else (),
+        variant=variant,
     )
     _warm_up(loaded)
     return loaded
@@ -32,9 +34,10 @@ def load(target: Target, prepared: Prepared) -> Loaded:
 
 def _warm_up(loaded: Loaded) -> None:
     example = loaded.folder / EXAMPLE
-    if loaded.decoder is None or not example.is_file():
+    decoder = loaded.decoders[MLFLOW]
+    if decoder is None or not example.is_file():
         return
-    plain = loaded.decoder.decode(example.read_bytes())
+    plain = decoder.decode(example.read_bytes())
     if plain is None:
         return
     for _ in range(WARM_UP_TIMES):

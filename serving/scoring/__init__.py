@@ -1,0 +1,1 @@
+"""How does a request become what the engine understands? MLflow's protocol whole: plain requests, the slow lane."""
