@@ -122,6 +122,11 @@ class PreparedVersions:
         document = {"target": str(target), **asdict(sighting), "is_recorded": is_recorded}
         _write(self._path("targets", str(target)), document)
 
+    def forget(self, target: Target) -> None:
+        """Take back what was noted of a target: it is not there any more."""
+        with contextlib.suppress(OSError):
+            self._path("targets", str(target)).unlink()
+
     def was_recorded(self, target: Target) -> bool:
         """Return whether a decision had put there what was last serving; an older engine did not note it."""
         noted = _noted(self._path("targets", str(target)))

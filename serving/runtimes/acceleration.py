@@ -49,8 +49,10 @@ class Acceleration:
         self._original = MlflowRunner(unmeasured("native", "", loaded.methods), loaded.model, columns)
         self.reasons: list[str] = []
 
-    def best(self, into: Path, *, rows: pd.DataFrame | None) -> StoredRunner | None:
+    def best(self, into: Path, *, rows: pd.DataFrame | None, compiled_only: bool = False) -> StoredRunner | None:
         """Return the fastest that holds, with what it costs; `None` where none does.
+
+        With `compiled_only` none that has objects of the model's own.
 
         It is written into a folder, to be opened from there as an engine will.
 
@@ -63,6 +65,8 @@ class Acceleration:
         if hard is None:
             return None
         for made in self.made():
+            if compiled_only and made.report.kind != COMPILED:
+                continue
             if found := self._tried(made.report.kind, partial(self._verified, made, into, hard)):
                 return found
         return None

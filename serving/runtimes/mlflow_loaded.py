@@ -12,7 +12,10 @@ from slipway.registry.errors import NotApproved, SlipwayError
 from slipway.registry.gate.safety.native_content import require_sound
 from slipway.registry.mlmodel import FILE, PYFUNC, read_mlmodel
 from slipway.serving.runtimes.columns import Columns
+from slipway.serving.runtimes.isolated import ModelProcessError
 from slipway.serving.runtimes.mlflow_runner import columns_of, load, methods_of
+
+SKLEARN = "mlflow.sklearn"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +48,11 @@ def ships_code(folder: Path) -> bool:
     return (folder / FILE).is_file() and bool(read_mlmodel(folder)["flavors"].get(PYFUNC, {}).get("code"))
 
 
+def is_sklearn(folder: Path) -> bool:
+    """Return whether MLflow loads it by its flavor for scikit-learn, without loading it."""
+    return bool(read_mlmodel(folder)["flavors"].get(PYFUNC, {}).get("loader_module") == SKLEARN)
+
+
 def load_model(folder: Path) -> LoadedByMlflow:
     """Load a model of any flavor.
 
@@ -58,7 +66,7 @@ def load_model(folder: Path) -> LoadedByMlflow:
         columns = columns_of(folder)
         return LoadedByMlflow(
             model=model,
-            fitted=model._model_impl.sklearn_model if _is_sklearn(model) else None,
+            fitted=model._model_impl.sklearn_model if is_sklearn(folder) else None,
             predict_fn=str(model.metadata.flavors[PYFUNC].get("predict_fn", "predict")),
             columns=columns,
             methods=methods_of(model),
@@ -73,10 +81,6 @@ def load_model(folder: Path) -> LoadedByMlflow:
             code="model-not-loadable",
             hint="load it with mlflow.pyfunc.load_model in the environment that serves",
         ) from error
-
-
-def _is_sklearn(model: PyFuncModel) -> bool:
-    return bool(model.metadata.flavors[PYFUNC].get("loader_module") == "mlflow.sklearn")
 
 
 def example_of(folder: Path) -> Example | None:
@@ -118,4 +122,6 @@ def answer_example(model: Any, example: Example | None) -> None:
 
 def _words(error: Exception) -> str:
     first = str(error).strip().splitlines()
+    if first and isinstance(error, ModelProcessError):  # which names what the model raised
+        return first[0][:300]
     return f"{type(error).__name__}: {first[0][:300]}" if first else type(error).__name__

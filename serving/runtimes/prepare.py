@@ -1,8 +1,9 @@
 """Decide how a version is run, make sure that it answers as its model does, and write what opening it needs.
 
 Runs in a child process of bounded memory, since loading and compiling import much and may use much. The best kind that
-holds is taken: `compiled`, `prepared`, `native` for scikit-learn's models over columns; `pyfunc` for all others;
-`isolated` for models that ship code.
+holds is taken: `compiled`, `prepared`, `native` for scikit-learn's models over columns; `pyfunc` for all others. What
+ships code, or is not proved to run none when it is loaded, never runs in the process of others: it is `compiled` where
+that can be, else `isolated`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from slipway.registry.errors import NotApproved
+from slipway.registry.gate.safety.risky_parts import risky_parts
+from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from slipway.serving.runtimes.acceleration import Acceleration
 from slipway.serving.runtimes.columns import Columns
 from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcessError
@@ -22,6 +25,7 @@ from slipway.serving.runtimes.mlflow_loaded import (
     LoadedByMlflow,
     answer_example,
     example_of,
+    is_sklearn,
     load_model,
     ships_code,
 )
@@ -55,13 +59,17 @@ def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd
     """
     place = _Place(model_folder, into, other_libraries(model_folder))
     if ships_code(model_folder):
-        return _prepare_isolated(place)
+        return _prepare_isolated(place, "it ships code, whose modules may have the names of others")
+    risky = risky_parts(model_folder, untrusted_types)
+    apart = f"it could run code: {risky[0].what}" if risky else None
+    if apart and not is_sklearn(model_folder):
+        return _prepare_isolated(place, apart)
     before = resident_bytes()
     loaded = load_model(model_folder)
     # One thread: on a busy machine, the threads of histogram gradient boosting wait for each other a hundred times
     # longer than they work.
     with threadpool_limits(1):
-        return _prepare_loaded(loaded, place, before, accelerate=accelerate, rows=rows)
+        return _prepare_loaded(loaded, place, before, accelerate=accelerate, rows=rows, apart=apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +105,31 @@ def _possible(made: StoredRunner, acceleration: Acceleration, place: Path) -> Po
 
 
 def _prepare_loaded(
-    loaded: LoadedByMlflow, place: _Place, before: int, *, accelerate: bool, rows: pd.DataFrame | None
+    loaded: LoadedByMlflow,
+    place: _Place,
+    before: int,
+    *,
+    accelerate: bool,
+    rows: pd.DataFrame | None,
+    apart: str | None = None,
 ) -> RunnerReport:
+    """Choose and write the runner of a model that was loaded; `apart` is why it may not be loaded among others."""
     answer_example(loaded.model, loaded.example)
     grown = max(resident_bytes() - before, size_bytes(place.model_folder))
     if loaded.fitted is None or loaded.columns is None:
         no_flavor = "the model has no scikit-learn flavor"
         reason = no_flavor if loaded.fitted is None else "its signature is not one of columns with names"
+        if apart:
+            return _prepare_isolated(place, f"{apart}; {reason}")
         return _prepare_mlflow(loaded, place, kind="pyfunc", reason=reason, grown=grown)
     acceleration = Acceleration(loaded, loaded.columns, place.model_folder)
     against = _against(loaded, accelerate=accelerate)
-    found = None if against else acceleration.best(place.into, rows=rows)
+    found = None if against else acceleration.best(place.into, rows=rows, compiled_only=apart is not None)
     if found:
         return _written(found, place)
     reason = against or "; ".join(acceleration.reasons)
+    if apart:
+        return _prepare_isolated(place, f"{apart}; {reason}")
     return _prepare_mlflow(loaded, place, kind="native", reason=reason, grown=grown)
 
 
@@ -127,8 +146,8 @@ def _prepare_mlflow(loaded: LoadedByMlflow, place: _Place, *, kind: str, reason:
     return _written(StoredRunner(report=_measured(report, seconds, grown), opener="mlflow"), place)
 
 
-def _prepare_isolated(place: _Place) -> RunnerReport:
-    report = unmeasured("isolated", "it ships code, whose modules may have the names of others", (PREDICT,))
+def _prepare_isolated(place: _Place, reason: str) -> RunnerReport:
+    report = unmeasured("isolated", reason, (PREDICT,))
     with _started(report, place.model_folder) as runner:
         methods = runner.start()
         example = example_of(place.model_folder)

@@ -30,8 +30,9 @@ class Followed:
 
     `is_recorded` is false while it serves what only an alias says. `dispute` is where alias and history disagree, and
     `is_disputed` whether they did at the poll before, too: between a decision and its alias they differ for a moment.
-    `failed` is the version that could not be served, `failures` how often in a row, `retry_at` when (on the
-    monotonic clock, in seconds) it is tried again.
+    `is_known` says that this engine has read what the registry has there, or was told that it may not: from then on
+    what was served long ago is of no use. `failed` is the version that could not be served, `failures` how often in a
+    row, `retry_at` when (on the monotonic clock, in seconds) it is tried again.
     """
 
     variant: Variant
@@ -40,6 +41,7 @@ class Followed:
     failures: int = 0
     retry_at: float = 0.0
     problem: str | None = None
+    is_known: bool = False
     is_recorded: bool = True
     dispute: str | None = None
     is_disputed: bool = False
@@ -114,7 +116,7 @@ def polled_again(followed: Followed, seen: Seen) -> Followed:
     there = followed.in_place
     is_it = there is None or (seen.sighting is not None and there.is_what(seen.sighting))
     is_recorded = seen.is_recorded if is_it else followed.is_recorded
-    return replace(followed, is_recorded=is_recorded, dispute=seen.dispute, is_disputed=again)
+    return replace(followed, is_known=True, is_recorded=is_recorded, dispute=seen.dispute, is_disputed=again)
 
 
 def next_step(followed: Followed, polled: Seen, now: float) -> tuple[NextStep, Followed]:

@@ -230,7 +230,9 @@ class Supervisor:
     async def _follow(self, variant: Variant, seen: Seen | None) -> None:
         followed = self._followed[variant]
         denied = self._polled.is_denied if seen is None else seen.is_denied
-        if (seen is None or seen.trouble is not None) and followed.in_place is None and not denied:
+        if denied:
+            followed = self._followed[variant] = replace(followed, is_known=True)
+        if (seen is None or seen.trouble is not None) and followed.in_place is None and not followed.is_known:
             await self._start_from_memory(variant)
             followed = self._followed[variant]
         if seen is not None:
@@ -238,6 +240,8 @@ class Supervisor:
                 self._preparations.break_off_unless(variant, seen.sighting)
             step, followed = next_step(followed, seen, time.monotonic())
             self._followed[variant] = followed
+            if seen.sighting is None and seen.trouble is None and followed.in_place is None:
+                self._index.forget(variant.target)
             await self._tell(variant)
             if step is NextStep.PREPARE and seen.sighting is not None:
                 self._followed[variant] = await self._move(followed, seen.sighting, is_recorded=seen.is_recorded)

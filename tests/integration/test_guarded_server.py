@@ -268,7 +268,7 @@ FORMER_HARM = (
 
 @pytest.mark.parametrize("harm", FORMER_HARM)
 def test_what_a_rollback_may_go_back_to_is_guarded(server: GuardedServer, former: Made, harm: str):
-    """NotWritten with the command that gives it up; the rollback is possible all the while."""
+    """Refused with the command that gives it up; the rollback is possible all the while."""
     answer = HARM[harm](server, "api/2.0", former, former)
     assert answer.status == 403, answer
     said = answer.document["message"]

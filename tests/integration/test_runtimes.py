@@ -21,6 +21,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
@@ -360,9 +361,10 @@ def test_a_model_of_somebodys_own_takes_its_params(tmp_path: Path):
     params = ParamSchema([ParamSpec("factor", DataType.double, 2.0), ParamSpec("mark", DataType.string, "!")])
     folder = pyfunc(MODEL_WITH_PARAMS, tmp_path, ModelSignature(inputs=inputs, params=params))
     ready = prepared(folder)
-    assert ready.report.kind == "pyfunc"
+    assert ready.report.kind == "isolated"
     assert ready.report.reason == (
-        "the model has no scikit-learn flavor; its speed is unknown, as it has no input example"
+        "it could run code: the version ships Python code of its own, which runs when it is loaded; "
+        "its speed is unknown, as it has no input example"
     )
     table = Table(np.array([[1.0], [2.5]]), {"b": np.array(["x", "y"], dtype=object)})
     frame = pd.DataFrame({"a": [1.0, 2.5], "b": ["x", "y"]})
@@ -373,6 +375,55 @@ def test_a_model_of_somebodys_own_takes_its_params(tmp_path: Path):
         pd.testing.assert_frame_equal(ready.runner.predict_parsed(frame, "predict", given), expected)
     with pytest.raises(InvalidInput, match="factor"):
         ready.runner.predict(table, "predict", {"factor": "many"})
+
+
+MODEL_THAT_ENDS = """
+import ctypes, os, sys
+
+import mlflow
+
+ENDS = {1: lambda: os._exit(3), 2: lambda: sys.exit(4), 3: lambda: ctypes.string_at(0), 4: lambda: next(iter(()))}
+
+
+class Ending(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        ENDS.get(int(model_input["a"].iloc[0]), int)()
+        return model_input["a"].to_numpy() * 2
+
+
+mlflow.models.set_model(Ending())
+"""
+
+
+def test_a_model_that_ends_its_process_takes_nobody_along(tmp_path: Path):
+    """By `os._exit`, `sys.exit`, a fault of memory, or what no future can carry: the next call is answered."""
+    inputs = Schema([ColSpec(DataType.double, "a")])
+    ready = prepared(pyfunc(MODEL_THAT_ENDS, tmp_path, ModelSignature(inputs=inputs)))
+    assert ready.report.kind == "isolated"
+    for way in (1.0, 2.0, 3.0, 4.0):
+        with pytest.raises(ModelProcessError):
+            ready.runner.predict(Table(np.array([[way]])), "predict", None)
+        assert ready.runner.predict(Table(np.array([[5.0]])), "predict", None).tolist() == [10.0]
+    ready.runner.close()
+
+
+def test_what_was_unpickled_is_compiled_or_has_a_process_of_its_own(tmp_path: Path):
+    """Whoever may run code when it is loaded would answer for its neighbours, too."""
+    X, y = load_iris(as_frame=True, return_X_y=True)
+    kinds = {}
+    for model in (LogisticRegression(max_iter=500), KNeighborsClassifier(3)):
+        folder = tmp_path / type(model).__name__
+        mlflow.sklearn.save_model(
+            model.fit(X, y), str(folder), input_example=X.head(2), serialization_format="cloudpickle"
+        )
+        ready = prepared(folder)
+        kinds[type(model).__name__] = ready.report.kind
+        rows = Table(X.to_numpy()[::10])
+        np.testing.assert_array_equal(ready.runner.predict(rows, "predict", None), model.predict(X)[::10])
+        proba = ready.runner.predict(rows, "predict_proba", None)
+        np.testing.assert_allclose(proba, model.predict_proba(X)[::10])
+        ready.runner.close()
+    assert kinds == {"LogisticRegression": "compiled", "KNeighborsClassifier": "isolated"}
 
 
 def test_tensors_go_to_pyfunc(tmp_path: Path):
@@ -523,7 +574,8 @@ def test_an_example_without_an_optional_column_keeps_no_version_from_being_prepa
     runner = open_runner(tmp_path / "runner", tmp_path / "model")
     columns = mlflow_runner.columns_of(tmp_path / "model")
     assert columns is not None
-    assert report.kind == "native"
+    assert report.kind == "isolated"
     assert list(runner.predict(columns.table(rows), "predict", None)) == [0, 0, 1, 1]
+    runner.close()
     with pytest.raises(KeyError):
         columns.table(rows.rename(columns={"x": "y"}))

@@ -108,7 +108,7 @@ def test_a_version_that_failed_is_tried_again_later_and_later():
 def test_going_back_to_the_version_in_place_ends_the_problem():
     """Whoever rolls back after a broken promotion has a clean status again."""
     followed = failed(in_place(ONE), TWO, "broken", 0.0)
-    assert next_step(followed, ONE, 0.0) == (NextStep.KEEP, in_place(ONE))
+    assert next_step(followed, ONE, 0.0) == (NextStep.KEEP, replace(in_place(ONE), is_known=True))
 
 
 def seen(placed: StageView | None, *, require_history: bool = False) -> Seen:

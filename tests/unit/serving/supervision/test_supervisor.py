@@ -243,3 +243,52 @@ def test_who_may_not_read_a_model_starts_none_from_memory(tmp_path: Path, code: 
     described = supervisor._described(target)
     assert described["version"] == (1 if starts else None)
     assert "the registry cannot be read: 403" in described["problem"]
+
+
+class Blinking:
+    """A registry that shows what a test says, or cannot be read."""
+
+    has_history = True
+
+    def __init__(self) -> None:
+        self.shows: StageView | Exception = EMPTY
+
+    def look(self, wanted: set) -> dict:
+        if isinstance(self.shows, Exception):
+            raise self.shows
+        return dict.fromkeys(wanted, self.shows)
+
+
+EMPTY = StageView(holder=None, is_recorded=True)
+DENIED = StageView(holder=None, trouble="403", is_denied=True)
+ALL_DENIED = NotApproved("403", code="mlflow-permission-denied", hint=None)
+
+
+@pytest.mark.parametrize("shown", [EMPTY, DENIED, ALL_DENIED])
+def test_an_engine_that_has_read_the_registry_starts_nothing_from_memory_any_more(shown: Any, tmp_path: Path):
+    """What it read is newer: the stage is empty, or it may not know; then the registry is away for a moment."""
+    target, registry = Target("m", "production"), Blinking()
+    registry.shows = shown
+    supervisor = supervisor_of((target,), tmp_path, stage_views=registry)
+    worker = employ(supervisor)
+    supervisor._files = NoLocks()
+    then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
+    supervisor._index.remember(target, then.sighting)
+    supervisor._index.find = lambda sighting: then
+    asyncio.run(poll(supervisor))
+    registry.shows = ConnectionError("away")
+    for _ in range(2):
+        asyncio.run(poll(supervisor))
+    assert worker.serves == {}
+    assert supervisor._described(target)["version"] is None
+
+
+def test_what_the_history_took_out_is_forgotten(tmp_path: Path):
+    """The next engine, which may start while the registry is away, does not begin with it either."""
+    target = Target("m", "production")
+    supervisor = supervisor_of((target,), tmp_path, stage_views=Blinking())
+    employ(supervisor)
+    then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
+    supervisor._index.remember(target, then.sighting)
+    asyncio.run(poll(supervisor))
+    assert supervisor._index.remembered(target) is None
