@@ -100,11 +100,7 @@ class LedgerDecisions:
             found = self.ledger.registry.version(ref)
             about = self.ledger.history.about(situation.model_uid, found.number)
             if recorded_manifest(about) is None:
-                raise Conflict(
-                    f"nobody recorded which files {found} has: an approval would be of none",
-                    code="not-registered",
-                    hint=f'slipway register {found} --reason "…", then approve it',
-                )
+                raise _unregistered(found, "an approval", "approve it")
             if why.actor in authors_of([each.event for each in about], self.ledger.registry.measured(found).user):
                 raise NotApproved(
                     f"{why.actor} is an author of {found}, and somebody else has to approve it",
@@ -387,6 +383,14 @@ class LedgerDecisions:
         )
 
 
+def _unregistered(version: Version, what: str, then: str) -> Conflict:
+    return Conflict(
+        f"nobody recorded which files {version} has: {what} would be of none",
+        code="not-registered",
+        hint=f'slipway register {version} --reason "…", then {then}',
+    )
+
+
 def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, ledger: Ledger) -> Decision:
     """Return the decision to promote, to be made when the model's lock is held.
 
@@ -406,6 +410,8 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
         if grounds.seq is not None:
             require_last_word(about, stage, now.policy.stages[stage].verdict_by, seq=grounds.seq)
         require_known_place(version, about, ledger.registry)
+        if recorded_manifest(about) is None:
+            raise _unregistered(version, "a promotion", f"gate it: slipway gate {version} --to {stage}")
         ledger.require_kept(version)
         ledger.hold(version)
         require_whole(version, about, ledger.registry, else_do="promote another version")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowException
-from mlflow.entities import LoggedModelStatus, RunTag, Span, TraceInfo, TraceLocation, TraceState
+from mlflow.entities import LoggedModelStatus, LoggedModelTag, RunTag, Span, TraceInfo, TraceLocation, TraceState
 from mlflow.entities.model_registry import RegisteredModelTag
 from mlflow.entities.trace_status import TraceStatus
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as SqlAlchemyRegistry
@@ -245,3 +245,30 @@ def test_an_experiment_is_guarded_however_its_number_is_written(url: str, tmp_pa
         tracking.delete_experiment(written)
     assert caught.value.get_http_status_code() == 403
     assert tracking.get_experiment(experiment).lifecycle_stage == "active"
+
+
+@pytest.mark.parametrize("source", ["models:/{id}", "{place}", "{place}/", "{place}/sub", "{place}/sub/deeper"])
+def test_a_logged_model_is_guarded_wherever_in_it_a_versions_files_lie(
+    url: str, tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+):
+    """It would be gone for what is in production; nobody deletes it, ends its upload or sets our tags."""
+    tracking, registry = open_tracking(url, f"{tmp_path}/artifacts"), open_registry(url)
+    experiment = tracking.create_experiment("mine")
+    logged = tracking.create_logged_model(experiment, "model")
+    other = tracking.create_logged_model(experiment, "other")
+    registry.create_registered_model("m")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url.removeprefix("slipway+"))  # where MLflow looks for `models:/ID`
+    stored = source.format(id=logged.model_id, place=logged.artifact_location)
+    SqlAlchemyRegistry.create_model_version(registry, "m", stored)
+    SqlAlchemyRegistry.set_registered_model_alias(registry, "m", "production", "1")  # as a promotion does
+    changes = (
+        tracking.delete_logged_model,
+        lambda model_id: tracking.finalize_logged_model(model_id, LoggedModelStatus.FAILED),
+        lambda model_id: tracking.set_logged_model_tags(model_id, [LoggedModelTag("slipway.x", "y")]),
+    )
+    for change in changes:
+        with pytest.raises(MlflowException) as caught:
+            change(logged.model_id)
+        assert caught.value.get_http_status_code() == 403
+    tracking.delete_logged_model(other.model_id)
+    assert tracking.get_logged_model(logged.model_id).model_id == logged.model_id

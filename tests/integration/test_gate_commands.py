@@ -306,3 +306,25 @@ def test_policy_is_shown_and_checked(store: Path, capsys: pytest.CaptureFixture[
     assert document["stages"]["production"]["checks"]["champion"]["margin"] == 0.5
     assert call("policy", "check", "--json") == 0
     assert json.loads(capsys.readouterr().out)["stages"] == ["staging", "production"]
+
+
+def test_what_nobody_registered_is_promoted_nowhere(store: Path, capsys: pytest.CaptureFixture[str]):
+    """A verdict on it names no files: those that are promoted could be others than were judged."""
+    policy(store, {"lineage": {}}, staging={"contract": {}})
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    with mlflow.start_run():
+        mlflow.sklearn.log_model(
+            LogisticRegression(max_iter=500).fit(X, y),
+            name="model",
+            input_example=X.head(2),
+            registered_model_name="iris",
+            pip_requirements=["scikit-learn"],
+        )
+    assert call("gate", "iris/1", "--to", "staging") == 0
+    assert into("staging", "iris/1") == 1
+    said = capsys.readouterr().err
+    assert "nobody recorded which files iris/1 has: a promotion would be of none" in said
+    assert 'slipway register iris/1 --reason "…", then gate it: slipway gate iris/1 --to staging' in said
+    assert MlflowClient().get_registered_model("iris").aliases == {}
+    assert call("register", "iris/1", "--reason", "now it is") == 0
+    assert into("staging", "iris/1") == 0

@@ -66,7 +66,7 @@ ALL_MODELS = "*"
 VERSION_OF = re.compile(r"models:/(?P<model>.+)/(?P<number>[0-9]{1,9})")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, order=True, kw_only=True, slots=True)
 class VersionKey:
     """A version, wherever it is."""
 

@@ -4,7 +4,7 @@ One statement for each question, in whatever workspace: MLflow's stores answer f
 every version of a model to tell its aliases.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,11 +33,8 @@ VERSIONS = _table(
 )
 RUNS = _table("runs", "run_uuid", "experiment_id", "artifact_uri")
 LOGGED = _table("logged_models", "model_id", "experiment_id", "source_run_id", "artifact_location")
-LOGGED_OF_VERSION = sa.or_(
-    VERSIONS.c.source == sa.literal("models:/") + LOGGED.c.model_id,
-    VERSIONS.c.storage_location == LOGGED.c.artifact_location,
-)
-WITH_ORIGINS = VERSIONS.outerjoin(RUNS, RUNS.c.run_uuid == VERSIONS.c.run_id).outerjoin(LOGGED, LOGGED_OF_VERSION)
+# So many logged models are asked for in one statement: SQLite takes some thousand conditions, and no more.
+AT_ONCE = 100
 
 
 STORED = (
@@ -115,11 +112,11 @@ class ProtectedTables:
 
     def versions_of_run(self, run_id: str) -> tuple[VersionKey, ...]:
         """Return the versions that a run made, or whose stored model it made."""
-        return self._versions(run_id, sa.or_(VERSIONS.c.run_id == run_id, LOGGED.c.source_run_id == run_id))
+        return self._versions(run_id, VERSIONS.c.run_id == run_id, LOGGED.c.source_run_id == run_id)
 
     def versions_of_logged_model(self, model_id: str) -> tuple[VersionKey, ...]:
-        """Return the versions, copies among them, whose files are a logged model's."""
-        return self._versions(model_id, LOGGED.c.model_id == model_id)
+        """Return the versions, copies among them, whose files are a logged model's, or lie among them."""
+        return self._versions(model_id, sa.false(), LOGGED.c.model_id == model_id)
 
     def versions_of_experiment(self, experiment_id: str) -> tuple[VersionKey, ...]:
         """Return the versions whose run or logged model is in an experiment, however its number is written.
@@ -132,9 +129,7 @@ class ProtectedTables:
             return ()
         if not 0 <= number <= LARGEST_NUMBER:
             return ()
-        return self._versions(
-            str(experiment_id), sa.or_(RUNS.c.experiment_id == number, LOGGED.c.experiment_id == number)
-        )
+        return self._versions(str(experiment_id), RUNS.c.experiment_id == number, LOGGED.c.experiment_id == number)
 
     def stored(self, stages: Collection[str]) -> tuple[LocatedVersion, ...]:
         """Return the versions that have the alias or the MLflow stage of one of these stages, and where they lie."""
@@ -179,13 +174,21 @@ class ProtectedTables:
         with self._engine.connect() as connection:
             return tuple(root for root in connection.scalars(sa.union(of_runs, of_models)) if root)
 
-    def _versions(self, asked: str, condition: sa.ColumnElement[bool]) -> tuple[VersionKey, ...]:
+    def _versions(
+        self, asked: str, by_run: sa.ColumnElement[bool], of_logged: sa.ColumnElement[bool]
+    ) -> tuple[VersionKey, ...]:
+        """Return the versions of these runs, and those whose files are in the place of one of these logged models."""
         if not can_be_asked_for(asked):
             return ()
-        columns = (VERSIONS.c.workspace, VERSIONS.c.name, VERSIONS.c.version)
-        query = sa.select(*columns).select_from(WITH_ORIGINS).where(condition, VERSIONS.c.current_stage != DELETED)
+        logged = sa.select(LOGGED.c.model_id, LOGGED.c.artifact_location).where(of_logged)
         with self._engine.connect() as connection:
-            return tuple(_key(row) for row in connection.execute(query.distinct().order_by(*columns)))
+            places = [
+                each for row in connection.execute(logged) for each in _among(row.model_id, row.artifact_location)
+            ]
+            chunks = [places[start : start + AT_ONCE] for start in range(0, len(places), AT_ONCE)]
+            conditions = [by_run, *(sa.or_(*chunk) for chunk in chunks)]
+            found = {_key(row) for each in conditions for row in connection.execute(_here(each))}
+        return tuple(sorted(found))
 
     def _tags(self, connection: sa.Connection, workspace: str, name: str) -> dict[str, str]:
         """Return the tags that tell what a model is: a prompt, or one with a history."""
@@ -194,6 +197,20 @@ class ProtectedTables:
             *here, MODEL_TAGS.c.key.in_([PROMPT_TAG, HEAD_TAG])
         )
         return {row.key: row.value for row in connection.execute(query)}
+
+
+def _here(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    columns = (VERSIONS.c.workspace, VERSIONS.c.name, VERSIONS.c.version)
+    return sa.select(*columns).select_from(WITH_RUNS).where(condition, VERSIONS.c.current_stage != DELETED).distinct()
+
+
+def _among(model_id: str, location: str | None) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield what tells that a version's files are a logged model's, or lie among them."""
+    yield VERSIONS.c.source == f"models:/{model_id}"
+    if location:
+        for column in (VERSIONS.c.storage_location, VERSIONS.c.source):
+            yield column == location
+            yield column.startswith(f"{location.rstrip('/')}/", autoescape=True)
 
 
 def _key(row: Any) -> VersionKey:
