@@ -1,5 +1,6 @@
 """Tables in files, local or already fetched: CSV and Parquet, DVC beside them, Git LFS in place of them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -181,8 +182,17 @@ def _read_csv(
 
 
 def _is_number(word: str) -> bool:
-    """Return whether a word among numbers would be one of them; NaN is none."""
-    return bool(pd.notna(pd.to_numeric(word, errors="coerce")))
+    """Return whether a word among numbers would be one of them, for any who read them; NaN is none.
+
+    pandas takes every number for missing that Python's `float` makes of a word for missing values (3.0), and that
+    reads `0_0`, other digits, and blanks of every kind.
+    """
+    if pd.notna(pd.to_numeric(word, errors="coerce")):
+        return True
+    try:
+        return not math.isnan(float(word))
+    except ValueError:
+        return False
 
 
 def _holds(column: pd.Series, words: Sequence[str]) -> bool:

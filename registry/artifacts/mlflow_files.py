@@ -24,8 +24,8 @@ class ReadableFolder(Protocol):
     """A folder in an object store as it is now."""
 
     @property
-    def fingerprint(self) -> str:
-        """Return a name of its content: other bytes have another."""
+    def fingerprint(self) -> str | None:
+        """Return a name of its content: other bytes have another. What was written just now has none."""
 
     @property
     def size_bytes(self) -> int:

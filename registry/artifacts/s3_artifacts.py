@@ -22,8 +22,8 @@ class StoredFolder:
     connection: Connection
 
     @property
-    def fingerprint(self) -> str:
-        """Return a name of its content: other bytes have another."""
+    def fingerprint(self) -> str | None:
+        """Return a name of its content: other bytes have another. What was written just now has none."""
         return self.listing.fingerprint
 
     @property

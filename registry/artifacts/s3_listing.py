@@ -4,6 +4,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,6 +16,8 @@ from slipway.registry.errors import Corrupt, NotFound
 from slipway.registry.manifest import NOT_LOGGED, Manifest
 
 NAMED_AT_MOST = 5
+# More than the second in which a file may be overwritten unseen, and than clocks of one store differ.
+SETTLED_AFTER = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,15 +27,16 @@ class StoredFile:
     path: str
     size_bytes: int
     etag: str
-    modified: str
+    modified: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """All files below a place."""
+    """All files below a place; `asked_at` is the store's own time at the first page, where it says one."""
 
     place: BucketFolder
     files: tuple[StoredFile, ...]
+    asked_at: datetime | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -39,9 +44,16 @@ class Listing:
         return sum(file.size_bytes for file in self.files)
 
     @property
-    def fingerprint(self) -> str:
-        """Return a name of this content at this place: whoever overwrites a file, even by itself, changes it."""
-        found = json.dumps([str(self.place), *map(asdict, self.files)], sort_keys=True)
+    def fingerprint(self) -> str | None:
+        """Return a name of this content at this place: whoever overwrites a file, even by itself, changes it.
+
+        A store may tell times in whole seconds, and its tags are MD5, of which twins can be made. So what was written
+        just before it was listed has no such name: it could be overwritten within the same second.
+        """
+        last = max((file.modified for file in self.files), default=None)
+        if self.asked_at is None or last is None or self.asked_at - last < SETTLED_AFTER:
+            return None
+        found = json.dumps([str(self.place), *map(asdict, self.files)], sort_keys=True, default=str)
         return hashlib.sha256(found.encode()).hexdigest()
 
 
@@ -61,8 +73,10 @@ def list_folder(uri: str, connection: Connection) -> Listing:
     attempts = Attempts(f"listing {place}", connection.patience)
     found: list[StoredFile] = []
     token: dict[str, str] = {}
+    asked_at: datetime | None = None
     while True:
         page = attempts.until_done(partial(_page, place, token, connection))
+        asked_at = asked_at or _time_of(page)
         found += [_stored(each, place) for each in page.get("Contents", []) if not each["Key"].endswith("/")]
         if not page.get("IsTruncated"):
             break
@@ -70,7 +84,7 @@ def list_folder(uri: str, connection: Connection) -> Listing:
     _require_files(found, place)
     if not found:
         raise NotFound(f"nothing is stored at {place} any more", code="artifacts-gone", hint=None)
-    return Listing(place=place, files=tuple(found))
+    return Listing(place=place, files=tuple(found), asked_at=asked_at)
 
 
 def require_files_of(listing: Listing, manifest: Manifest) -> None:
@@ -105,6 +119,15 @@ def _page(place: BucketFolder, token: dict[str, str], connection: Connection) ->
     return page
 
 
+def _time_of(page: dict[str, Any]) -> datetime | None:
+    """Return when the store made an answer, by its own clock, in whole seconds."""
+    said = page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        return parsedate_to_datetime(said) if said else None
+    except ValueError:
+        return None
+
+
 def _stored(found: dict[str, Any], place: BucketFolder) -> StoredFile:
     path = found["Key"].removeprefix(place.prefix)
     if str(PurePosixPath(path)) != path or path.startswith("/") or {".", ".."} & set(path.split("/")):
@@ -113,9 +136,7 @@ def _stored(found: dict[str, Any], place: BucketFolder) -> StoredFile:
             code="artifacts-changed",
             hint="find out who wrote it, and remove it",
         )
-    return StoredFile(
-        path=path, size_bytes=found["Size"], etag=found["ETag"], modified=found["LastModified"].isoformat()
-    )
+    return StoredFile(path=path, size_bytes=found["Size"], etag=found["ETag"], modified=found["LastModified"])
 
 
 def _require_files(found: Sequence[StoredFile], place: BucketFolder) -> None:

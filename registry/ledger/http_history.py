@@ -51,10 +51,10 @@ class HttpHistory:
         found = self._server.get("/ledger/head", model_uid=model_uid)["head"]
         return parse_head(found) if found else None
 
-    def last_seqs(self, model_uids: Collection[str]) -> dict[str, int]:
-        """Return the number of each model's last record; a model without one is left out."""
-        heads = {uid: self.head(uid) for uid in model_uids}
-        return {uid: head.seq for uid, head in heads.items() if head is not None}
+    def heads(self, model_uids: Collection[str]) -> dict[str, Head]:
+        """Return the end of each model's chain; a model without one is left out."""
+        found = {uid: self.head(uid) for uid in model_uids}
+        return {uid: head for uid, head in found.items() if head is not None}
 
     @understood()
     def anchors(self, model_uid: str) -> tuple[Head, ...]:

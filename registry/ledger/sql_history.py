@@ -32,7 +32,10 @@ NOTED_HEADS = sa.text(  # MLflow 3.17's tables, read without the second that imp
     "ON m.name = t.name AND m.workspace = t.workspace "
     "WHERE t.key = :key AND t.workspace = :workspace AND m.creation_time = :created_ms"
 )
-ALL_LAST_SEQS = sa.select(EVENTS.c.model_uid, sa.func.max(EVENTS.c.seq).label("seq")).group_by(EVENTS.c.model_uid)
+LAST = sa.select(EVENTS.c.model_uid, sa.func.max(EVENTS.c.seq).label("seq")).group_by(EVENTS.c.model_uid).subquery()
+HEADS = sa.select(EVENTS.c.model_uid, EVENTS.c.seq, EVENTS.c.hash).join(
+    LAST, sa.and_(LAST.c.model_uid == EVENTS.c.model_uid, LAST.c.seq == EVENTS.c.seq)
+)
 OWN_LOCKS = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()")
 PAGE_ROWS = 1000
 LOCK_WITHIN_S = 30.0
@@ -119,12 +122,11 @@ class SqlHistory:
             row = connection.execute(query.order_by(EVENTS.c.seq.desc()).limit(1)).first()
         return Head(seq=row.seq, hash=row.hash) if row else None
 
-    def last_seqs(self, model_uids: Collection[str]) -> dict[str, int]:
-        """Return the number of each model's last record; a model without one is left out."""
-        seq = sa.func.max(EVENTS.c.seq).label("seq")
-        query = sa.select(EVENTS.c.model_uid, seq).where(EVENTS.c.model_uid.in_(sorted(model_uids)))
+    def heads(self, model_uids: Collection[str]) -> dict[str, Head]:
+        """Return the end of each model's chain; a model without one is left out."""
+        query = HEADS.where(EVENTS.c.model_uid.in_(sorted(model_uids)))
         with self.connected() as connection:
-            return {row.model_uid: row.seq for row in connection.execute(query.group_by(EVENTS.c.model_uid))}
+            return {row.model_uid: Head(seq=row.seq, hash=row.hash) for row in connection.execute(query)}
 
     def anchors(self, model_uid: str) -> tuple[Head, ...]:
         """Return the head that a tag of the registered model notes, where MLflow's tables are in the same database."""
@@ -162,11 +164,11 @@ class SqlHistory:
         with self.connected() as connection:
             return connection.scalar(query) or 0
 
-    def all_last_seqs(self) -> dict[str, int]:
-        """Return the number of each model's last record."""
+    def all_heads(self) -> dict[str, Head]:
+        """Return the end of every model's chain."""
         # Asked before each stored file: without a transaction, it is one way to the database and back.
         with translated(self._url), self._reading.connect() as connection:
-            return {row.model_uid: row.seq for row in connection.execute(ALL_LAST_SEQS)}
+            return {row.model_uid: Head(seq=row.seq, hash=row.hash) for row in connection.execute(HEADS)}
 
     def set_applied(self, model_uid: str, seq: int) -> None:
         """Note that everything up to a number is applied; never back to a lower one."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from slipway.registry.errors import SlipwayError, is_denied
-from slipway.registry.ledger.chain import HEAD_TAG
+from slipway.registry.ledger.chain import HEAD_TAG, Head
 from slipway.registry.ledger.history import History
 from slipway.registry.ledger.identity import uid_of
 from slipway.registry.ledger.model_state import ModelState, fold
@@ -26,8 +26,8 @@ class ReadHistory(History, Protocol):
     def is_there(self) -> bool:
         """Return whether there is a history at all; where there is none, nothing was ever decided."""
 
-    def last_seqs(self, model_uids: Collection[str]) -> Mapping[str, int]:
-        """Return the number of each model's last record; a model without one is left out."""
+    def heads(self, model_uids: Collection[str]) -> Mapping[str, Head]:
+        """Return the end of each model's chain; a model without one is left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,12 +51,15 @@ class StageView:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was last worked out of a model: when, for which holders, and its state after a number of its chain."""
+    """What was last worked out of a model: when, for which holders, and its state at an end of its chain.
+
+    The end with its hash: after a restore, another event may have the same number.
+    """
 
     asked_at: float
     holders: Mapping[str, AliasHolder | None]
     model_uid: str | None
-    seq: int
+    head: Head | None
     state: ModelState | None
     trouble: SlipwayError | None = None
 
@@ -171,15 +174,15 @@ class StageViews:
         def known_of(some: Collection[str]) -> Mapping[str, _Known]:
             found = self._aliases.models(some)
             uids = {name: self._uid(model, history) for name, model in found.items()}
-            seqs = history.last_seqs(uids.values()) if uids else {}
+            heads = history.heads(uids.values()) if uids else {}
             return {
-                model: self._known_now(model, models[model], uids.get(model), seqs, now=now, history=history)
+                model: self._known_now(model, models[model], uids.get(model), heads, now=now, history=history)
                 for model in some
             }
 
         if due:
             known, troubles = each_for_itself(due, known_of, in_time=in_time)
-            troubled = {model: _Known(now, models[model], None, 0, None, error) for model, error in troubles.items()}
+            troubled = {model: _Known(now, models[model], None, None, None, error) for model, error in troubles.items()}
             self._known |= known | troubled
 
     def _known_now(
@@ -187,17 +190,17 @@ class StageViews:
         model: str,
         holders: Mapping[str, AliasHolder | None],
         uid: str | None,
-        seqs: Mapping[str, int],
+        heads: Mapping[str, Head],
         *,
         now: float,
         history: ReadHistory,
     ) -> _Known:
-        before, seq = self._known.get(model), seqs.get(uid, 0) if uid else 0
-        if before is not None and (before.model_uid, before.seq) == (uid, seq):
+        before, head = self._known.get(model), heads.get(uid) if uid else None
+        if before is not None and (before.model_uid, before.head) == (uid, head):
             state = before.state
         else:
-            state = fold(history.moves(uid)) if uid and seq else None
-        return _Known(now, holders, uid, seq, state)
+            state = fold(history.moves(uid)) if uid and head else None
+        return _Known(now, holders, uid, head, state)
 
     def _is_fresh(self, model: str, holders: Mapping[str, AliasHolder | None], now: float) -> bool:
         known = self._known.get(model)

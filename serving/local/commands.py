@@ -12,15 +12,11 @@ from slipway.registry.console import json_option, print_document, say, some_text
 from slipway.registry.setup.auth_config import auth_config
 from slipway.registry.setup.examine import require_ready
 from slipway.registry.setup.team_wiring import server_settings
-from slipway.registry.version import Version
-from slipway.registry.versions.mlflow_registry import MlflowRegistry
 from slipway.registry.versions.mlflow_store import database_uri, prepare_store
 from slipway.serving.local.processes import ProcessLauncher
-from slipway.serving.local.production import InProduction
 from slipway.serving.local.team import SECRET_KEY, shown, team_service
-from slipway.serving.local.up import ALIAS, Plan, Scored, scoring_url, tracking_service
+from slipway.serving.local.up import ALIAS, Plan, Served, engine_service, tracking_service
 from slipway.serving.local.up import up as run_services
-from slipway.serving.registry_doors import open_stage_views
 
 LOGS = Path(".slipway/logs")
 
@@ -31,40 +27,34 @@ LOGS = Path(".slipway/logs")
     "--host", callback=some_text, help="The address to listen on.  [default: 127.0.0.1; of a team: from the settings]"
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="Of the UI.  [default: 5000; of a team: from the settings]")
-@click.option("--scoring-port", default=5001, show_default=True, type=click.IntRange(1, 65535), help="The first one.")
+@click.option("--scoring-port", default=5001, show_default=True, type=click.IntRange(1, 65535), help="Of the engine.")
 @click.option("--no-scoring", is_flag=True, help="Run the tracking server only.")
 @json_option
 def up(team: bool, host: str | None, port: int | None, scoring_port: int, no_scoring: bool, as_json: bool) -> None:
     """Run the tracking server with its UI, and scoring for production."""
     if team:
-        plan = _team_plan(host, port, scoring_port)
+        plan = _team_plan(host, port)
         say(shown(plan.tracking))
     else:
-        plan = _own_plan(host or "127.0.0.1", port or 5000, scoring_port)
-    scoring = not (no_scoring or team)
+        plan = _own_plan(host or "127.0.0.1", port or 5000, None if no_scoring else scoring_port)
     say(f"starting; logs are in {LOGS}/, Ctrl-C stops everything")
     with ProcessLauncher(LOGS) as launcher:
         try:
-            run_services(
-                plan,
-                in_production=_in_production() if scoring else _nothing,
-                launcher=launcher,
-                ready=lambda scored: _show(plan, scored, as_json=as_json, scoring=scoring),
-                say=say,
-            )
+            run_services(plan, launcher=launcher, ready=lambda served: _show(plan, served, as_json=as_json), say=say)
         except KeyboardInterrupt:
             say("asked to stop while starting")
     say("stopped")
 
 
-def _own_plan(host: str, port: int, scoring_port: int) -> Plan:
+def _own_plan(host: str, port: int, scoring_port: int | None) -> Plan:
     prepare_store()
     artifact_root = Path("mlruns").absolute()
     tracking = tracking_service(host=host, port=port, database_uri=database_uri(), artifact_root=artifact_root)
-    return Plan(host=host, scoring_port=scoring_port, tracking=tracking)
+    engine = engine_service(host=host, port=scoring_port) if scoring_port is not None else None
+    return Plan(host=host, tracking=tracking, engine=engine)
 
 
-def _team_plan(host: str | None, port: int | None, scoring_port: int) -> Plan:
+def _team_plan(host: str | None, port: int | None) -> Plan:
     """Return the plan of the team's server, where all that it stands on is ready."""
     folder = Path.cwd()
     settings, server = server_settings(os.environ, folder)
@@ -76,26 +66,20 @@ def _team_plan(host: str | None, port: int | None, scoring_port: int) -> Plan:
         auth_config=auth_config(server, os.environ, folder).path,
         secret_key=os.environ.get(SECRET_KEY) or secrets.token_hex(16),
     )
-    return Plan(host=server.host, scoring_port=scoring_port, tracking=tracking)
+    return Plan(host=server.host, tracking=tracking, engine=None)
 
 
-def _in_production() -> InProduction:
-    stage_views = open_stage_views(os.environ, Path.cwd())
-    return InProduction(ALIAS, stage_views, MlflowRegistry(), say=say)
-
-
-def _nothing() -> Sequence[Version]:
-    return ()
-
-
-def _show(plan: Plan, scored: Sequence[Scored], *, as_json: bool, scoring: bool) -> None:
+def _show(plan: Plan, served: Sequence[Served], *, as_json: bool) -> None:
     ui = f"http://{plan.host}:{plan.tracking.port}"
-    urls = {str(each.version): scoring_url(plan, each.service.port) for each in scored}
+    urls = {f"{each.model}/{each.version}": each.url for each in served if each.version is not None}
     if as_json:
         print_document({"ui": ui, "scoring": urls})
-        return
-    click.echo(f"MLflow UI  {ui}")
-    for version, url in urls.items():
-        click.echo(f"{version}  {url}")
-    if scoring and not urls:
+    else:
+        click.echo(f"MLflow UI  {ui}")
+        for version, url in urls.items():
+            click.echo(f"{version}  {url}")
+    for each in served:
+        if each.problem:
+            say(f"warning: {each.problem}")
+    if plan.engine is not None and not served:
         say(f'nothing is in {ALIAS}: slipway promote MODEL/NUMBER --to {ALIAS} --reason "…"')

@@ -1,6 +1,7 @@
 """Processes of `slipway up`: each in a session of its own, so that it can be ended with all that it started."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slipway.registry.errors import Conflict
@@ -18,6 +20,7 @@ from slipway.serving.local.up import Service
 
 STOP_WITHIN_S = 10.0
 LOG_TAIL_BYTES = 2000
+ASK_WITHIN_S = 60.0
 
 
 class StartedProcess:
@@ -89,12 +92,12 @@ class ProcessLauncher:
                 ) from error
 
     def start(self, service: Service) -> StartedProcess:
-        """Start `python -m mlflow …` with its output in a log file."""
+        """Start `python -m mlflow …`, or of another module, with its output in a log file."""
         self._logs.mkdir(parents=True, exist_ok=True)
         path = self._logs / f"{service.name}.log"
         with path.open("wb") as log:
             process = subprocess.Popen(
-                program("mlflow", *service.arguments),
+                program(service.module, *service.arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -113,6 +116,16 @@ class ProcessLauncher:
                 return error.code == 401
         except OSError:
             return False
+
+    def models(self, engine: Service) -> Sequence[Mapping[str, object]] | None:
+        """Have an engine poll the registry, and return what it says of each model."""
+        host = engine.ready_urls[0].removesuffix("/live")
+        try:
+            with urllib.request.urlopen(f"{host}/admin/refresh", data=b"", timeout=ASK_WITHIN_S) as response:
+                found: Sequence[Mapping[str, object]] = json.load(response)["models"]
+                return found
+        except (OSError, ValueError, KeyError):  # it is asked again in a moment
+            return None
 
     def stop_asked(self, *, within_s: float) -> bool:
         """Wait for a signal, at most so long."""

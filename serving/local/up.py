@@ -1,26 +1,27 @@
-"""The command up, apart from processes: which services run, on which ports, and what a moved alias changes.
+"""The command up, apart from processes: which services run, when they are ready, and what the engine serves.
 
-A tracking server with its UI, and one of MLflow's scoring servers for each model in production. MLflow's
-scoring server reads the alias once; here it is started anew when the alias moves. A team's tracking server is that
-of `slipway.serving.local.team`, and runs alone.
+A tracking server with its UI, and one serving engine for all that is in production. A team's tracking server is that of
+`slipway.serving.local.team`, and runs alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 from slipway.registry.errors import Unavailable
-from slipway.registry.version import Version
 
 ALIAS = "production"
 LOOK_EVERY_S = 2.0
 READY_WITHIN_S = 120.0
+# What was never served here has to be prepared, two at a time on a small machine.
+SERVED_WITHIN_S = 600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A process to run: its arguments after `mlflow`, the URLs that answer when it is ready, and its port.
+    """A process to run: a module and its arguments, the URLs that answer when it is ready, and its port.
 
     `environment` is what it is given beside ours: what is not to be read off a command line.
     """
@@ -29,16 +30,42 @@ class Service:
     arguments: tuple[str, ...]
     ready_urls: tuple[str, ...]
     port: int
+    module: str = "mlflow"
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """The tracking server that `up` runs, and where scoring servers listen beside it."""
+    """What `up` runs on a host: the tracking server, and the engine where there is to be one."""
 
     host: str
-    scoring_port: int
     tracking: Service
+    engine: Service | None
+
+    @property
+    def services(self) -> list[Service]:
+        """Return all of them."""
+        return [each for each in (self.tracking, self.engine) if each is not None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """A model as the engine has it; `version` is `None` while it has none, `problem` where all is well."""
+
+    model: str
+    version: int | None
+    preparing: int | None
+    problem: str | None
+    url: str
+
+    @property
+    def is_settled(self) -> bool:
+        """Return whether it serves, or it was said why not."""
+        return self.preparing is None and (self.version is not None or self.problem is not None)
+
+    def __str__(self) -> str:
+        serves = f"{self.model}/{self.version}  {self.url}" if self.version is not None else ""
+        return "\n".join(filter(None, (serves, f"warning: {self.problem}" if self.problem else "")))
 
 
 class RunningProcess(Protocol):
@@ -66,17 +93,11 @@ class Launcher(Protocol):
     def answers(self, url: str) -> bool:
         """Return whether the URL answers within a moment: with success, or by asking who one is."""
 
+    def models(self, engine: Service) -> Sequence[Mapping[str, object]] | None:
+        """Return what an engine says of each model after it has polled the registry; `None` where it says nothing."""
+
     def stop_asked(self, *, within_s: float) -> bool:
         """Wait for a request to stop, at most so long; return whether there is one."""
-
-
-@dataclass(slots=True)
-class Scored:
-    """A model in production, and the scoring server that answers for it."""
-
-    version: Version
-    service: Service
-    running: RunningProcess
 
 
 def tracking_service(*, host: str, port: int, database_uri: str, artifact_root: Path) -> Service:
@@ -90,25 +111,23 @@ def tracking_service(*, host: str, port: int, database_uri: str, artifact_root: 
     return Service(name="tracking", arguments=tuple(arguments), ready_urls=(url,), port=port)
 
 
-def scoring_service(plan: Plan, version: Version, port: int) -> Service:
-    """Return MLflow's scoring server for one version."""
-    arguments = ["models", "serve", "-m", f"models:/{version}", "--env-manager", "local"]
-    arguments += ["--host", plan.host, "--port", str(port)]
-    url = f"http://{plan.host}:{port}/ping"
-    return Service(name=f"scoring-{version.model}", arguments=tuple(arguments), ready_urls=(url,), port=port)
+def engine_service(*, host: str, port: int) -> Service:
+    """Return the serving engine for all that is in production in this folder's registry."""
+    arguments = ("serve", "--host", host, "--port", str(port), "--stage", ALIAS)
+    url = f"http://{host}:{port}/live"
+    return Service(name="engine", module="slipway", arguments=arguments, ready_urls=(url,), port=port)
 
 
 def up(
     plan: Plan,
     *,
-    in_production: Callable[[], Sequence[Version]],
     launcher: Launcher,
-    ready: Callable[[Sequence[Scored]], None],
+    ready: Callable[[Sequence[Served]], None],
     say: Callable[[str], None],
 ) -> None:
     """Run everything until somebody asks to stop; whatever happens, nothing that was started goes on.
 
-    `ready` is called once, when every service answers.
+    `ready` is called once, when every service answers, with what serves by then; what changes after that is said.
 
     Raises
     ------
@@ -117,21 +136,19 @@ def up(
     Unavailable
         A service does not come up, or ends by itself; the end of its log is in the message.
     """
-    versions = in_production()
-    for port in [plan.tracking.port, *range(plan.scoring_port, plan.scoring_port + len(versions))]:
-        launcher.require_free(plan.host, port)
+    for service in plan.services:
+        launcher.require_free(plan.host, service.port)
     started: dict[str, RunningProcess] = {}
     try:
-        started[plan.tracking.name] = launcher.start(plan.tracking)
-        scored = {
-            v.model: _start_scoring(plan, v, plan.scoring_port + i, launcher, started) for i, v in enumerate(versions)
-        }
-        for service in [plan.tracking, *(each.service for each in scored.values())]:
+        for service in plan.services:
+            started[service.name] = launcher.start(service)
+        for service in plan.services:
             await_ready(service, started[service.name], launcher)
-        ready(list(scored.values()))
+        served = _await_served(plan, started, launcher)
+        ready(served)
         while not launcher.stop_asked(within_s=LOOK_EVERY_S):
             _require_alive(started)
-            _follow(plan, scored, in_production(), launcher=launcher, started=started, say=say)
+            served = _say_changes(served, _served(plan, launcher), say)
     finally:
         for running in started.values():
             running.stop()
@@ -162,55 +179,54 @@ def await_ready(service: Service, running: RunningProcess, launcher: Launcher) -
     )
 
 
-def _start_scoring(
-    plan: Plan, version: Version, port: int, launcher: Launcher, started: dict[str, RunningProcess]
-) -> Scored:
-    service = scoring_service(plan, version, port)
-    started[service.name] = launcher.start(service)
-    return Scored(version=version, service=service, running=started[service.name])
+def _await_served(plan: Plan, started: Mapping[str, RunningProcess], launcher: Launcher) -> Sequence[Served]:
+    """Wait until each model in production serves, or it is known why not, and return what there is."""
+    served: Sequence[Served] | None = None
+    for _ in range(int(SERVED_WITHIN_S / 0.5)):
+        served = _served(plan, launcher)
+        if served is not None and all(each.is_settled for each in served):
+            break
+        _require_alive(started)
+        if launcher.stop_asked(within_s=0.5):
+            raise KeyboardInterrupt
+    return served or ()
 
 
-def _follow(
-    plan: Plan,
-    scored: dict[str, Scored],
-    versions: Sequence[Version],
-    *,
-    launcher: Launcher,
-    started: dict[str, RunningProcess],
-    say: Callable[[str], None],
-) -> None:
-    """Start, restart or stop scoring servers so that they are those of the versions in production now."""
-    current = {version.model: version for version in versions}
-    for model in scored.keys() - current.keys():
-        say(f"{model} is in {ALIAS} no more: its scoring server stops")
-        _stop(scored.pop(model), started)
-    for model, version in current.items():
-        before = scored.get(model)
-        if before is not None and before.version.number == version.number:
-            continue
-        port = before.service.port if before else _next_port(plan, scored)
-        say(f"{version} is in {ALIAS} now: its scoring server starts, with a gap of some seconds")
-        if before is not None:
-            _stop(before, started)
-        scored[model] = _start_scoring(plan, version, port, launcher, started)
-        await_ready(scored[model].service, scored[model].running, launcher)
-        say(f"{version}: {scoring_url(plan, port)}")
+def _served(plan: Plan, launcher: Launcher) -> Sequence[Served] | None:
+    """Return what the engine serves now; `None` where it does not say."""
+    if plan.engine is None:
+        return ()
+    found = launcher.models(plan.engine)
+    return None if found is None else [_served_model(plan, plan.engine, each) for each in found]
 
 
-def _stop(scored: Scored, started: dict[str, RunningProcess]) -> None:
-    started.pop(scored.service.name).stop()
+def _served_model(plan: Plan, engine: Service, said: Mapping[str, object]) -> Served:
+    version, preparing, problem = said["version"], said["preparing"], said["problem"]
+    return Served(
+        model=str(said["name"]),
+        version=version if isinstance(version, int) else None,
+        preparing=preparing if isinstance(preparing, int) else None,
+        problem=str(problem) if problem else None,
+        url=f"http://{plan.host}:{engine.port}/models/{quote(str(said['name']), safe='')}/invocations",
+    )
 
 
-def _next_port(plan: Plan, scored: dict[str, Scored]) -> int:
-    return max([plan.scoring_port - 1, *(each.service.port for each in scored.values())]) + 1
+def _say_changes(
+    before: Sequence[Served], now: Sequence[Served] | None, say: Callable[[str], None]
+) -> Sequence[Served]:
+    """Say what serves otherwise than before, and return what serves now."""
+    if now is None:
+        return before
+    known = {each.model: str(each) for each in before}
+    for each in now:
+        if known.get(each.model) != str(each) and str(each):
+            say(str(each))
+    for model in known.keys() - {each.model for each in now}:
+        say(f"{model} is served no more")
+    return now
 
 
-def scoring_url(plan: Plan, port: int) -> str:
-    """Return where a scoring server takes requests."""
-    return f"http://{plan.host}:{port}/invocations"
-
-
-def _require_alive(started: dict[str, RunningProcess]) -> None:
+def _require_alive(started: Mapping[str, RunningProcess]) -> None:
     for name, running in started.items():
         if not running.is_alive():
             raise _ended(name, running)

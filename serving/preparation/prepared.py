@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,7 @@ from slipway.registry.manifest import manifest_of
 from slipway.serving.target import Sighting, Target
 
 MOST_RUNNERS = 200
+NEEDED_S = 600.0
 MADE_WITH = ("slipway", "mlflow", "numpy", "scikit-learn", "skops", "onnxruntime")
 
 
@@ -81,8 +83,7 @@ class PreparedVersions:
                 raise Corrupt(
                     f"{folder} is not as it was when it was prepared", code="cache-changed", hint="it is made anew"
                 )
-        with contextlib.suppress(OSError):  # it is given up earlier, at worst
-            os.utime(found.runner)
+        self.need(found)
         return found
 
     def make(self, digest: str, write: Callable[[Path], object]) -> tuple[Path, str]:
@@ -106,11 +107,17 @@ class PreparedVersions:
             shutil.rmtree(draft, ignore_errors=True)
         return place, made
 
+    def need(self, prepared: Prepared) -> None:
+        """Note that an engine needs a runner, which it may have to open again: it is not given up for a while."""
+        with contextlib.suppress(OSError):  # it is given up earlier, at worst, and made anew
+            os.utime(prepared.runner)
+
     def _bound(self, runners: Path) -> None:
-        """Give up the runners that were looked for the longest ago; whoever wants one prepares it anew."""
-        kept = sorted(runners.iterdir(), key=_touched, reverse=True)
-        for old in kept[MOST_RUNNERS:]:
-            shutil.rmtree(old, ignore_errors=True)
+        """Give up the runners that were needed the longest ago, none that an engine has; they can be made anew."""
+        kept = sorted(((_touched(each), each) for each in runners.iterdir()), reverse=True)
+        for touched, old in kept[MOST_RUNNERS:]:
+            if touched < time.time() - NEEDED_S:
+                shutil.rmtree(old, ignore_errors=True)
 
     def keep(self, prepared: Prepared) -> None:
         """Note a version as prepared."""
@@ -121,6 +128,14 @@ class PreparedVersions:
         """Note what is serving for a target, and whether a recorded decision put it there."""
         document = {"target": str(target), **asdict(sighting), "is_recorded": is_recorded}
         _write(self._path("targets", str(target)), document)
+
+    def note_history(self) -> None:
+        """Note that the registry has a history of decisions."""
+        _write(self._path("history", "known"), {"known": True})
+
+    def knows_history(self) -> bool:
+        """Return whether that was noted."""
+        return _noted(self._path("history", "known")) is not None
 
     def forget(self, target: Target) -> None:
         """Take back what was noted of a target: it is not there any more."""

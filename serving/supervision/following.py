@@ -22,6 +22,7 @@ class NextStep(enum.Enum):
 
     KEEP = "keep"
     PREPARE = "prepare"
+    TAKE_OUT = "take out"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,14 +52,16 @@ class Followed:
 class Seen:
     """What polling registry and history leads to: the version to serve, if any, and what is to be said of it.
 
-    `trouble` is why this model could not be read: what is serving goes on, as in an outage. `is_denied` says that this
-    engine may not read it: then nothing is started from memory either.
+    `withheld` is why what is there is not served; with `is_undecided` since no decision put it there, which is asked
+    for: then it is not kept either. `trouble` is why this model could not be read: what is serving goes on, as in an
+    outage. `is_denied` says that this engine may not read it: then nothing is started from memory either.
     """
 
     sighting: Sighting | None
     is_recorded: bool = True
     dispute: str | None = None
     withheld: str | None = None
+    is_undecided: bool = False
     trouble: str | None = None
     is_denied: bool = False
 
@@ -82,7 +85,7 @@ def seen_of(target: Target, placed: StageView | None, *, require_history: bool) 
     if not placed.is_recorded:
         if held is None or not require_history:
             return Seen(sighting=_sighting(held), is_recorded=held is None)
-        return Seen(sighting=None, withheld=_unrecorded(target, held.number))
+        return Seen(sighting=None, withheld=_unrecorded(target, held.number), is_undecided=True)
     points = f"points at {held.number}" if held else "is gone"
     alias = f"the alias {target.stage} of {target.model} {points}"
     if placed.number is None:
@@ -126,6 +129,9 @@ def next_step(followed: Followed, polled: Seen, now: float) -> tuple[NextStep, F
         return NextStep.KEEP, replace(followed, problem=f"{polled.trouble}; {there}")
     followed, seen = polled_again(followed, polled), polled.sighting
     if seen is None:
+        if polled.is_undecided and followed.in_place is not None and not followed.is_recorded:
+            withheld = f"{polled.withheld}; nothing is served"
+            return NextStep.TAKE_OUT, replace(followed, in_place=None, failed=None, failures=0, problem=withheld)
         empty = f"no version of {followed.variant.target.model} is in {followed.variant.target.stage} in the registry"
         problem = f"{polled.withheld or polled.dispute or empty}; {there}"
         return NextStep.KEEP, replace(followed, failed=None, failures=0, problem=problem)

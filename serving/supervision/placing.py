@@ -74,13 +74,13 @@ class WorkerState:
 class Placing:
     """What should serve, and the workers that are to serve it.
 
-    `prove` has a version opened in a child process; it raises where that fails. It is asked before a version whose
-    opening has ended workers is opened in one again.
+    `prove` has a version prepared anew, and opened, in a child process; it raises where that fails. It is asked before
+    a version whose opening has failed, or has ended workers, is opened in one again.
     """
 
     def __init__(
         self,
-        prove: Callable[[Variant, Prepared], Awaitable[None]],
+        prove: Callable[[Variant, Prepared], Awaitable[Prepared]],
         *,
         awaited_s: float = AWAITED_S,
         clock: Callable[[], float] = time.monotonic,
@@ -107,7 +107,7 @@ class Placing:
         """
         wanted = Wanted(prepared=prepared, is_recorded=is_recorded)
         if self._deaths.get((variant, wanted.key)):
-            await self._prove(variant, prepared)
+            wanted = replace(wanted, prepared=await self._prove(variant, prepared))
         await self._open_everywhere(variant, wanted)
         self.wanted[variant] = wanted
         self._troubles = {case: each for case, each in self._troubles.items() if case[0] != variant}
@@ -281,8 +281,10 @@ class Placing:
         if wanted is None:
             return
         try:
-            if self._deaths.get((variant, wanted.key), 0) >= DEATHS:
-                await self._prove(variant, wanted.prepared)
+            if (variant, wanted.key) in self._troubles:
+                proved = replace(wanted, prepared=await self._prove(variant, wanted.prepared))
+                if self.wanted.get(variant) is wanted:
+                    wanted = self.wanted[variant] = proved
             await self._open(worker, variant, wanted)
             if self.wanted.get(variant) is wanted:
                 await self._put(worker, variant)

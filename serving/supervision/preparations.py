@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable
 
-from slipway.registry.errors import SlipwayError
+from slipway.registry.errors import SlipwayError, Unavailable
 from slipway.serving.preparation.prepared import Prepared, PreparedVersions
 from slipway.serving.preparation.preparing import PrepareJob, prepare_in_child
 from slipway.serving.settings import ServingSettings
@@ -52,9 +52,18 @@ class Preparations:
             self._under_way[variant] = sighting, child
         return found
 
-    async def prove(self, variant: Variant, prepared: Prepared) -> None:
-        """Have a child open and ask a version that was prepared before; raises SlipwayError where that fails."""
-        await self._prepare(variant.target, prepared.sighting)
+    async def prove(self, variant: Variant, prepared: Prepared) -> Prepared:
+        """Have a child prepare a version anew, and open and ask it; raises SlipwayError where that fails.
+
+        While the registry is away, it is what it was, if that is whole.
+        """
+        try:
+            return await self._prepare(variant.target, prepared.sighting)
+        except Unavailable:
+            found = await asyncio.to_thread(self._index.find, prepared.sighting)
+            if found is None:
+                raise
+            return found
 
     def number(self, variant: Variant) -> int | None:
         """Return which version is being prepared, if one is."""

@@ -79,13 +79,15 @@ class Supervisor:
         self._named = frozenset(targets)
         self._variants = variants
         stage = None if targets else settings.stage
+        self._index = PreparedVersions(settings.cache.absolute(), registry=registry, accelerate=settings.accelerate)
+        self._knows_history = self._index.knows_history()
         self._watch = Watch(
             stage_views,
             stage=stage,
             require_history=settings.require_history,
             decided_at_server=decided_at_server,
+            had_history=self._knows_history,
         )
-        self._index = PreparedVersions(settings.cache.absolute(), registry=registry, accelerate=settings.accelerate)
         self._files = ArtifactCache(settings.cache / FILES, max_bytes=settings.cache_max_mb * 2**20)
         self._held: dict[Variant, deque[AbstractContextManager[Path]]] = {}
         self._wake = asyncio.Event()
@@ -140,12 +142,25 @@ class Supervisor:
         """
         async with self._polling:
             self._polled = await self._watch.poll(self._targets())
+            self._note_history()
             await self._expect(self._polled)
             for variant in list(self._followed):
                 await self._begin_turn(variant)
             await self._placing.reconcile()
+            for wanted in self._placing.wanted.values():
+                self._index.need(wanted.prepared)
         if turns := [turn for _, turn in self._turns.values()]:
             await asyncio.wait(turns, timeout=within_s)
+
+    def _note_history(self) -> None:
+        """Note for later starts that the registry has a history."""
+        if self._knows_history or self._polled.outage is not None or not self._watch.has_history:
+            return
+        self._knows_history = True
+        try:
+            self._index.note_history()
+        except OSError as error:
+            log.error("that the registry has a history cannot be noted for a later start: %s", error)
 
     def _targets(self) -> list[Target]:
         return list(dict.fromkeys(variant.target for variant in self._followed))
@@ -243,6 +258,9 @@ class Supervisor:
             if seen.sighting is None and seen.trouble is None and followed.in_place is None:
                 self._index.forget(variant.target)
             await self._tell(variant)
+            if step is NextStep.TAKE_OUT:
+                log.warning("%s is not served any more: no decision put it there", variant)
+                await self._placing.take_out(variant)
             if step is NextStep.PREPARE and seen.sighting is not None:
                 self._followed[variant] = await self._move(followed, seen.sighting, is_recorded=seen.is_recorded)
         await self._tell(variant)

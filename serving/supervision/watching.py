@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from slipway.registry.errors import SlipwayError, is_denied
+from slipway.registry.errors import SlipwayError, Unavailable, is_denied
 from slipway.registry.text import one_line
 from slipway.registry.versions.occupants import StageViews
 from slipway.serving.supervision.following import Seen, seen_of
@@ -29,7 +29,10 @@ class Polled:
 
 
 class Watch:
-    """Polls registry and history. With a `stage` it follows every model that has a version there."""
+    """Polls registry and history. With a `stage` it follows every model that has a version there.
+
+    `had_history` says that an engine has seen a history there before: one that is not there now is an outage.
+    """
 
     def __init__(
         self,
@@ -38,7 +41,9 @@ class Watch:
         stage: str | None,
         require_history: bool | None,
         decided_at_server: bool,
+        had_history: bool = False,
     ) -> None:
+        self._had_history = had_history
         self._stage_views = stage_views
         self._stage = stage
         self._require_history = require_history
@@ -59,7 +64,13 @@ class Watch:
         if self._is_away:
             log.info("the registry can be read again")
         self._is_away = False
+        self._had_history = self.has_history
         return Polled(seen=seen)
+
+    @property
+    def has_history(self) -> bool:
+        """Return whether there is a history, or was one."""
+        return self._had_history or self._stage_views.has_history
 
     def may_be_unrecorded(self) -> bool:
         """Return whether what no decision chose may serve while nobody can be asked, by what is set and what is known.
@@ -74,6 +85,10 @@ class Watch:
             there = {Target(model, self._stage) for model in self._stage_views.models_with(self._stage)}
         wanted = followed | there
         shown = self._stage_views.look({(each.model, each.stage) for each in wanted}) if wanted else {}
+        if self._had_history and self._decided_at_server and wanted and not self._stage_views.has_history:
+            raise Unavailable(
+                "the server has a history, and answers as if it had none", code="history-away", hint="slipway doctor"
+            )
         required = self._requires_history()
         return {
             target: seen_of(target, shown.get((target.model, target.stage)), require_history=required)

@@ -76,14 +76,16 @@ def test_models_are_known_by_identity_and_by_name(history: History):
 
 
 def test_many_models_are_asked_for_at_once(history: History):
-    """Their last numbers; one without records is left out."""
+    """The ends of their chains; one without records is left out."""
     assert history.is_there()
     for seq in range(3):
         history.append(event(), after_seq=seq)
     history.append(event(model_uid="default/3/n", model="n"), after_seq=0)
-    assert history.last_seqs([UID, "default/3/n", "default/9/none"]) == {UID: 3, "default/3/n": 1}
-    assert history.last_seqs([]) == {}
-    assert history.all_last_seqs() == {UID: 3, "default/3/n": 1}
+    ends = {UID: history.head(UID), "default/3/n": history.head("default/3/n")}
+    assert [head.seq for head in ends.values() if head] == [3, 1]
+    assert history.heads([UID, "default/3/n", "default/9/none"]) == ends
+    assert history.heads([]) == {}
+    assert history.all_heads() == ends
 
 
 def test_a_history_that_nobody_began_is_not_there(postgres: PostgresServer, tmp_path: Path):

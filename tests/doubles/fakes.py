@@ -234,11 +234,11 @@ class FakeHistory:
     def is_there(self) -> bool:
         return True
 
-    def last_seqs(self, model_uids: Collection[str]) -> dict[str, int]:
-        return {uid: len(self.chains[uid]) for uid in model_uids if self.chains.get(uid)}
+    def heads(self, model_uids: Collection[str]) -> dict[str, Head]:
+        return {uid: head for uid in model_uids if (head := self.head(uid))}
 
-    def all_last_seqs(self) -> dict[str, int]:
-        return self.last_seqs(list(self.chains))
+    def all_heads(self) -> dict[str, Head]:
+        return self.heads(list(self.chains))
 
     def set_applied(self, model_uid: str, seq: int) -> None:
         self.applied_to[model_uid] = max(seq, self.applied(model_uid))

@@ -11,7 +11,7 @@ from slipway.registry.errors import Corrupt, InvalidInput, NotFound
 from slipway.registry.gate.check_server import CONTEXT, warm_up
 from slipway.registry.manifest import Manifest, manifest_of
 from tests.servers.cutting_proxy import CuttingProxy
-from tests.servers.stored_in_s3 import LARGE_BYTES, Stored, gets
+from tests.servers.stored_in_s3 import LARGE_BYTES, Stored, gets, settle
 
 
 def test_what_is_stored_comes_back(stored: Stored):
@@ -25,6 +25,7 @@ def test_what_is_stored_comes_back(stored: Stored):
 def test_a_second_download_fetches_nothing(proxy: CuttingProxy, stored: Stored):
     """It asks what is stored, and finds it done."""
     cache = ArtifactCache(stored.into / "cache", max_bytes=1 << 30)
+    settle()
     for _ in range(2):
         found = stored.look()
         manifest, _ = cache.adopt(found.download, source=found.fingerprint, size_bytes=found.size_bytes)

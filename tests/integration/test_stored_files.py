@@ -23,7 +23,7 @@ from slipway.training.mlflow_version import loaded_version
 from tests.servers.ceph import CephServer
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.processes import answers, free_port, process, wait_for
-from tests.servers.stored_in_s3 import LARGE_BYTES, on_get
+from tests.servers.stored_in_s3 import LARGE_BYTES, on_get, settle
 
 
 class Team:
@@ -78,6 +78,7 @@ def key_of(team: Team, path: str) -> dict[str, str]:
 
 def test_however_a_model_is_named_it_comes_once(team: Team, proxy: CuttingProxy):
     """Every command is a process of its own, and finds the folder that another one left."""
+    settle()
     before = gets(proxy)
     folders = {team.registry.stored_files(uri) for uri in team.uris()}
     (folder,) = folders
@@ -169,6 +170,8 @@ def test_training_stores_there_and_what_it_stored_is_gated(training: Team, proxy
     """Through the commands; nothing of it lies on this disk but what is cached."""
     assert run(TRAIN) == 0
     assert run(["gate", "iris/1", "--to", "staging"]) == 0
+    settle()
+    assert run(["evaluate", "iris/1", "--data", "sklearn:iris", "--target", "target"]) == 0
     before = gets(proxy)
     assert run(["evaluate", "iris/1", "--data", "sklearn:iris", "--target", "target"]) == 0
     assert gets(proxy) == before, "it was in the cache"

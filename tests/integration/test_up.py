@@ -52,11 +52,12 @@ def test_production_is_served_followed_and_stopped(store: Path):
     with process(*words, folder=store, log=log) as up:
         wait_for(lambda: "/invocations" in log.read_text(), within_s=120, log=log)
         assert answers(f"http://127.0.0.1:{ui}/")
-        url = f"http://127.0.0.1:{scoring}/invocations"
-        assert post(url, ROWS) == '{"predictions": [1]}'
+        url = f"http://127.0.0.1:{scoring}/models/m/invocations"
+        assert f"m/1  {url}" in log.read_text()
+        assert post(url, ROWS) == '{"predictions":[1]}'
         MlflowClient().set_registered_model_alias("m", "production", "2")
-        wait_for(lambda: f"m/2: {url}" in log.read_text(), within_s=180, log=log)
-        assert post(url, ROWS) == '{"predictions": [2]}'
+        wait_for(lambda: f"m/2  {url}" in log.read_text(), within_s=180, log=log)
+        assert post(url, ROWS) == '{"predictions":[2]}'
         sessions = children_of(up.pid)
         assert len(sessions) == 2
         os.kill(up.pid, signal.SIGINT)
@@ -78,16 +79,21 @@ def test_a_taken_port_is_said_and_nothing_is_started(store: Path):
         assert not (store / ".slipway").exists()
 
 
-def test_a_model_that_cannot_be_loaded_stops_everything_and_is_shown(store: Path):
-    """The end of its log is on the terminal, and the status is 1."""
+def test_a_model_that_cannot_be_loaded_is_shown_and_stops_no_other(store: Path):
+    """What is wrong with it is on the terminal; the others serve."""
     register(1)
     MlflowClient().set_registered_model_alias("m", "production", "1")
     for stored in store.glob("mlruns/0/models/*/artifacts/model.*"):
         stored.write_bytes(b"broken")
-    log = store / "up.log"
-    words = (sys.executable, "-m", "slipway", "up", "--port", str(free_port()), "--scoring-port", str(free_port()))
+    register(2)
+    MlflowClient().copy_model_version("models:/m/2", "other")
+    MlflowClient().set_registered_model_alias("other", "production", "1")
+    log, scoring = store / "up.log", free_port()
+    words = (sys.executable, "-m", "slipway", "up", "--port", str(free_port()), "--scoring-port", str(scoring))
     with process(*words, folder=store, log=log) as up:
-        assert up.wait(120) == 1
-    shown = log.read_text()
-    assert "error: scoring-m ended by itself: see .slipway/logs/scoring-m.log" in shown
+        wait_for(lambda: "/invocations" in log.read_text(), within_s=120, log=log)
+        assert post(f"http://127.0.0.1:{scoring}/models/other/invocations", ROWS) == '{"predictions":[2]}'
+        wait_for(lambda: "warning: m/1 cannot be served" in log.read_text(), within_s=20, log=log)
+        os.kill(up.pid, signal.SIGTERM)
+        assert up.wait(30) == 0
     assert not alive_in_session(up.pid)

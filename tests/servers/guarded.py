@@ -132,7 +132,9 @@ class GuardedServer:
         return self.ask("POST", "slipway/promotions", body)
 
     def in_stage(self, made: Made, stage: str) -> Made:
-        """Have a version promoted, and require that it was."""
+        """Have a version registered and promoted, and require that it was."""
+        done = self.ask("POST", "slipway/registrations", {"version": str(made), "reason": "x"})
+        assert done.status == 200, done
         done = self.promote(made, stage)
         assert done.status == 200, done
         return made

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -11,6 +12,7 @@ import boto3.s3.transfer
 from slipway.registry.artifacts.s3_artifacts import StoredFolder, look
 from slipway.registry.artifacts.s3_attempts import Patience
 from slipway.registry.artifacts.s3_client import connect
+from slipway.registry.artifacts.s3_listing import SETTLED_AFTER
 from slipway.registry.manifest import Manifest, manifest_of
 from tests.servers.ceph import CephServer
 from tests.servers.cutting_proxy import CuttingProxy
@@ -20,6 +22,11 @@ LARGE_BYTES = 40 * MB
 # The tag of an object is made of those of its parts.
 IN_PARTS = boto3.s3.transfer.TransferConfig(multipart_threshold=16 * MB, multipart_chunksize=16 * MB)
 HASTY = Patience(connect_s=1, read_s=1, stalled_s=1, total_s=60)
+
+
+def settle() -> None:
+    """Wait until a listing tells by its times that nothing was overwritten unseen."""
+    time.sleep(SETTLED_AFTER.total_seconds() + 1)
 
 
 class Stored:

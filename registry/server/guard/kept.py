@@ -10,12 +10,13 @@ from typing import Protocol
 
 from slipway.registry.artifacts.locations import Place
 from slipway.registry.artifacts.place_index import PlaceIndex
-from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.chain import Head, Record
 from slipway.registry.ledger.model_state import fold
 from slipway.registry.server.guard.protection import GuardedTables, LocatedVersion, places_of
 
-# A model's identity → the number of its last event, and its versions as they were then.
-ByModel = Mapping[str, tuple[int, tuple[LocatedVersion, ...]]]
+# A model's identity → the end of its chain, and its versions as they were then. A number alone names no history: after
+# a restore, another event may have it.
+ByModel = Mapping[str, tuple[Head, tuple[LocatedVersion, ...]]]
 
 
 class LastDecided(Protocol):
@@ -24,8 +25,8 @@ class LastDecided(Protocol):
     def moves(self, model_uid: str) -> tuple[Record, ...]:
         """Return the records of a model that move a version, in order."""
 
-    def all_last_seqs(self) -> Mapping[str, int]:
-        """Return the number of each model's last record."""
+    def all_heads(self) -> Mapping[str, Head]:
+        """Return the end of every model's chain."""
 
 
 class Kept:
@@ -41,12 +42,12 @@ class Kept:
     def index(self) -> PlaceIndex[LocatedVersion]:
         """Return them as they are now; a `LocatedVersion`'s word is the stage on whose stack it is."""
         known, index = self._known
-        last = self._history.all_last_seqs()
-        if last == {uid: seq for uid, (seq, _) in known.items()}:
+        last = self._history.all_heads()
+        if last == {uid: head for uid, (head, _) in known.items()}:
             return index
         stored = {
-            uid: known[uid] if uid in known and known[uid][0] == seq else (seq, tuple(self._stacked(uid)))
-            for uid, seq in last.items()
+            uid: known[uid] if uid in known and known[uid][0] == head else (head, tuple(self._stacked(uid)))
+            for uid, head in last.items()
         }
         index = PlaceIndex(self._entries(stored))
         self._known = stored, index

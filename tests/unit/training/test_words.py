@@ -124,3 +124,12 @@ def test_a_word_that_is_a_number_hides_no_number(tmp_path: Path):
     frame = read_file(tmp_path / "rows.csv", ("?", "1", "2.0", " 3"))
     assert frame["x"].tolist()[:2] + frame["x"].tolist()[3:] == [1.0, 2.0, 3.0]
     assert np.isnan(frame["x"].iloc[2])
+
+
+@pytest.mark.parametrize("word", ["0_0", "\u0660", "\u00a00", "0\u2003", "1e0_0", "\uff11", "-0", "inf", " 1_0 "])
+def test_nor_does_one_that_only_python_reads_as_a_number(word: str, tmp_path: Path):
+    """Pandas takes for missing whatever `float` makes of a word, by value."""
+    (tmp_path / "rows.csv").write_text("x,y\n0,a\n1,b\n?,a\n10,b\n")
+    frame = read_file(tmp_path / "rows.csv", ("?", word))
+    assert frame["x"].tolist()[:2] + frame["x"].tolist()[3:] == [0.0, 1.0, 10.0]
+    assert np.isnan(frame["x"].iloc[2])

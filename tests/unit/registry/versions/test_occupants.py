@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway.registry.errors import Corrupt, NotApproved, NotFound, SlipwayError, Unavailable
-from slipway.registry.ledger.chain import Record
+from slipway.registry.ledger.chain import Head, Record
 from slipway.registry.ledger.situation import look as look_at
 from slipway.registry.manifest import manifest_of
 from slipway.registry.registered_model import RegisteredModel
@@ -65,9 +65,9 @@ class Counted:
         self.asked.append("moves")
         return self.inner.moves(model_uid)
 
-    def last_seqs(self, model_uids: Collection[str]) -> dict[str, int]:
-        self.asked.append("last_seqs")
-        return self.inner.last_seqs(model_uids)
+    def heads(self, model_uids: Collection[str]) -> dict[str, Head]:
+        self.asked.append("heads")
+        return self.inner.heads(model_uids)
 
     def __getattr__(self, name: str):
         self.asked.append(name)
@@ -164,6 +164,18 @@ def test_a_renamed_model_keeps_its_history_and_a_recreated_one_has_none():
     assert look(found) == StageView(holder=held(1))
 
 
+def test_another_history_of_the_same_length_is_read_anew():
+    """After a restore, what was decided since has the numbers of what is lost."""
+    desk, other = Desk(), Desk()
+    for each, number in ((desk, 2), (other, 3)):
+        each.promote(1, "production")
+        each.promote(number, "production")
+    found, history, _ = stage_views(desk)
+    assert look(found).number == 2
+    history.inner.chains = other.history.chains
+    assert look(found).number == 3
+
+
 def test_a_history_is_folded_when_it_grew():
     """A look each second must cost little."""
     desk = Desk()
@@ -172,7 +184,7 @@ def test_a_history_is_folded_when_it_grew():
     look(found)
     history.asked.clear()
     look(found)
-    assert history.asked == ["last_seqs"]
+    assert history.asked == ["heads"]
     desk.promote(2, "production")
     assert look(found).number == 2
     assert history.asked.count("moves") == 1
@@ -218,9 +230,9 @@ class Stumbling(Counted):
         self._may("moves", [model_uid])
         return super().moves(model_uid)
 
-    def last_seqs(self, model_uids: Collection[str]) -> dict[str, int]:
-        self._may("last_seqs", model_uids)
-        return super().last_seqs(model_uids)
+    def heads(self, model_uids: Collection[str]) -> dict[str, Head]:
+        self._may("heads", model_uids)
+        return super().heads(model_uids)
 
     def walk(self, model_uid: str, *, after_seq: int = 0) -> Iterator[Record]:
         self._may("walk", [model_uid])
@@ -256,7 +268,7 @@ def test_a_model_that_is_refused_is_its_own_trouble(kind: type[SlipwayError]):
 
 
 @pytest.mark.parametrize("kind", list(REFUSALS))
-@pytest.mark.parametrize("call", ["moves", "last_seqs", "walk"])
+@pytest.mark.parametrize("call", ["moves", "heads", "walk"])
 def test_a_history_that_cannot_be_read_is_its_models_own_trouble(call: str, kind: type[SlipwayError]):
     """Whichever question about it fails; it is followed again once it can be read."""
     desk = two_models()

@@ -1,31 +1,22 @@
-"""`slipway up` starts what is in production, follows the alias, and leaves nothing running."""
+"""`slipway up` starts a tracking server and an engine, says what serves, and leaves nothing running."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slipway.registry.errors import Conflict, Unavailable
-from slipway.registry.version import Version
-from slipway.serving.local.up import Plan, Scored, scoring_service, tracking_service, up
+from slipway.serving.local.up import Plan, Served, Service, engine_service, tracking_service, up
 
 TRACKING = tracking_service(host="127.0.0.1", port=5000, database_uri="sqlite:///m.db", artifact_root=Path("/a"))
-PLAN = Plan(host="127.0.0.1", scoring_port=5001, tracking=TRACKING)
+PLAN = Plan(host="127.0.0.1", tracking=TRACKING, engine=engine_service(host="127.0.0.1", port=5001))
 
 
-def version(model: str, number: int) -> Version:
-    """Return a version in production."""
-    return Version(
-        model=model,
-        number=number,
-        run_id=None,
-        source="",
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        mlflow_stage=None,
-        aliases=frozenset({"production"}),
-        tags={},
-    )
+def model(name: str, version: int | None, *, preparing: int | None = None, problem: str | None = None) -> dict:
+    """Return what an engine says of a model."""
+    return {"name": name, "stage": "production", "version": version, "preparing": preparing, "problem": problem}
 
 
 class FakeRunning:
@@ -46,42 +37,41 @@ class FakeRunning:
 
 
 class FakeLauncher:
-    """Starts nothing, answers everything, and asks to stop after some looks."""
+    """Starts nothing, answers all, and asks to stop after some looks; its engine says one thing after another."""
 
-    def __init__(self, *, looks: int = 1, taken: int | None = None, dead: str | None = None) -> None:
+    def __init__(self, *said: Sequence[dict] | None, looks: int = 1, taken: int | None = None, dead: str | None = None):
+        self.said = list(said) or [[]]
         self.looks = looks
         self.taken = taken
         self.dead = dead
-        self.started: list[tuple[str, str, FakeRunning]] = []
+        self.started: list[tuple[Service, FakeRunning]] = []
 
     def require_free(self, host: str, port: int) -> None:
         if port == self.taken:
             raise Conflict(f"port {port} is taken", code="port-taken", hint=None)
 
-    def start(self, service):
+    def start(self, service: Service) -> FakeRunning:
         running = FakeRunning()
         running.alive = service.name != self.dead
-        self.started.append((service.name, " ".join(service.arguments), running))
+        self.started.append((service, running))
         return running
 
     def answers(self, url: str) -> bool:
-        return self.dead is None or not url.endswith("/ping")
+        return self.dead is None or not url.endswith("/live")
+
+    def models(self, engine: Service) -> Sequence[Mapping[str, Any]] | None:
+        return self.said.pop(0) if len(self.said) > 1 else self.said[0]
 
     def stop_asked(self, *, within_s: float) -> bool:
         self.looks -= 1
         return self.looks < 0
 
 
-def run(launcher: FakeLauncher, *looks: Sequence[Version]) -> tuple[list[Sequence[Scored]], list[str]]:
-    """Run `up` over what production holds at each look; return what was ready and what was said."""
-    remaining = list(looks)
-    ready: list[Sequence[Scored]] = []
+def run(launcher: FakeLauncher, plan: Plan = PLAN) -> tuple[list[Sequence[Served]], list[str]]:
+    """Run `up`; return what was ready and what was said."""
+    ready: list[Sequence[Served]] = []
     said: list[str] = []
-
-    def in_production() -> Sequence[Version]:
-        return remaining.pop(0) if len(remaining) > 1 else remaining[0]
-
-    up(PLAN, in_production=in_production, launcher=launcher, ready=ready.append, say=said.append)
+    up(plan, launcher=launcher, ready=ready.append, say=said.append)
     return ready, said
 
 
@@ -91,53 +81,78 @@ def test_the_server_keeps_artifacts_where_runs_without_it_do():
     assert "--backend-store-uri sqlite:///m.db --default-artifact-root /a" in words
 
 
-def test_a_scoring_server_serves_one_version_by_number():
-    """What was announced is what answers, wherever the alias goes meanwhile."""
-    assert "-m models:/iris/3 --env-manager local" in " ".join(
-        scoring_service(PLAN, version("iris", 3), 5001).arguments
-    )
-
-
 def test_everything_is_started_and_everything_is_stopped():
-    """The tracking server and one scoring server per model, on ports in order."""
+    """The tracking server and one engine for whatever is in production."""
+    launcher = FakeLauncher([model("a", 1), model("b c", 2)])
+    (served,), _ = run(launcher)
+    assert [(service.module, service.name) for service, _ in launcher.started] == [
+        ("mlflow", "tracking"),
+        ("slipway", "engine"),
+    ]
+    assert [each.url for each in served] == [
+        "http://127.0.0.1:5001/models/a/invocations",
+        "http://127.0.0.1:5001/models/b%20c/invocations",
+    ]
+    assert all(running.stopped for _, running in launcher.started)
+
+
+def test_without_scoring_there_is_the_tracking_server_alone():
+    """As a team's is run."""
     launcher = FakeLauncher()
-    ready, _ = run(launcher, [version("a", 1), version("b", 2)])
-    assert [name for name, _, _ in launcher.started] == ["tracking", "scoring-a", "scoring-b"]
-    assert [each.service.port for each in ready[0]] == [5001, 5002]
-    assert all(running.stopped for _, _, running in launcher.started)
+    assert run(launcher, replace(PLAN, engine=None)) == ([()], [])
+    assert [service.name for service, _ in launcher.started] == ["tracking"]
 
 
-def test_a_moved_alias_restarts_its_scoring_server_on_the_same_port():
-    """And stops the old one."""
-    launcher = FakeLauncher(looks=3)
-    _, said = run(launcher, [version("a", 1)], [version("a", 1)], [version("a", 2)])
-    assert [words for name, words, _ in launcher.started if name == "scoring-a"][1].endswith("--port 5001")
-    assert "a/2 is in production now: its scoring server starts, with a gap of some seconds" in said
-    assert all(running.stopped for _, _, running in launcher.started)
+def test_it_is_ready_when_every_model_serves_or_cannot():
+    """What is being prepared is waited for, also while the engine does not say anything yet."""
+    launcher = FakeLauncher(
+        None,
+        [model("a", None, preparing=1)],
+        [model("a", 1), model("b", None, preparing=1)],
+        [model("a", 1), model("b", None, problem="b/1 cannot be served")],
+        looks=9,
+    )
+    (served,), _ = run(launcher)
+    assert [(each.model, each.version, each.problem) for each in served] == [
+        ("a", 1, None),
+        ("b", None, "b/1 cannot be served"),
+    ]
 
 
-def test_models_come_and_go():
-    """A new model gets the next port, one that left is stopped."""
-    launcher = FakeLauncher(looks=3)
-    _, said = run(launcher, [version("a", 1)], [version("a", 1), version("b", 1)], [version("b", 1)])
-    assert "b/1: http://127.0.0.1:5002/invocations" in said
-    assert "a is in production no more: its scoring server stops" in said
+def test_what_changes_is_said_once():
+    """A version that serves now, what is wrong, and what is served no more."""
+    launcher = FakeLauncher(
+        [model("a", 1)],
+        [model("a", 1, preparing=2)],
+        [model("a", 2)],
+        None,
+        [model("a", 2, problem="odd"), model("b", 1)],
+        [model("b", 1)],
+        looks=6,
+    )
+    _, said = run(launcher)
+    assert said == [
+        "a/2  http://127.0.0.1:5001/models/a/invocations",
+        "a/2  http://127.0.0.1:5001/models/a/invocations\nwarning: odd",
+        "b/1  http://127.0.0.1:5001/models/b/invocations",
+        "a is served no more",
+    ]
 
 
 def test_a_taken_port_is_found_before_anything_is_started():
     """Nothing is half done."""
     launcher = FakeLauncher(taken=5001)
     with pytest.raises(Conflict):
-        run(launcher, [version("a", 1)])
+        run(launcher)
     assert launcher.started == []
 
 
 def test_a_process_that_dies_at_the_start_takes_all_with_it():
     """Its last words are in the message."""
-    launcher = FakeLauncher(dead="scoring-a", looks=9)
-    with pytest.raises(Unavailable, match="scoring-a ended by itself: last words"):
-        run(launcher, [version("a", 1)])
-    assert all(running.stopped for _, _, running in launcher.started)
+    launcher = FakeLauncher(dead="engine", looks=9)
+    with pytest.raises(Unavailable, match="engine ended by itself: last words"):
+        run(launcher)
+    assert all(running.stopped for _, running in launcher.started)
 
 
 def test_a_process_that_never_answers_is_waited_for_two_minutes():
@@ -149,9 +164,9 @@ def test_a_process_that_never_answers_is_waited_for_two_minutes():
 
     launcher = Silent(looks=10_000)
     with pytest.raises(Unavailable, match=r"tracking does not answer at http\S+ after 120 s: last words"):
-        run(launcher, [version("a", 1)])
+        run(launcher)
     assert launcher.looks == 10_000 - 480
-    assert all(running.stopped for _, _, running in launcher.started)
+    assert all(running.stopped for _, running in launcher.started)
 
 
 def test_a_process_that_dies_later_takes_all_with_it():
@@ -159,10 +174,10 @@ def test_a_process_that_dies_later_takes_all_with_it():
 
     class Dying(FakeLauncher):
         def stop_asked(self, *, within_s: float) -> bool:
-            self.started[-1][2].alive = False
+            self.started[-1][1].alive = False
             return False
 
     launcher = Dying()
-    with pytest.raises(Unavailable, match="scoring-a ended by itself"):
-        run(launcher, [version("a", 1)])
-    assert all(running.stopped for _, _, running in launcher.started)
+    with pytest.raises(Unavailable, match="engine ended by itself"):
+        run(launcher)
+    assert all(running.stopped for _, running in launcher.started)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,9 +27,10 @@ def version(number: int) -> Prepared:
 def placing_of(*workers: FakeWorker, prove: Callable[..., Any] | None = None, **options: Any) -> Placing:
     """Return what places versions in these workers."""
 
-    async def proved(variant: Variant, prepared: Prepared) -> None:
+    async def proved(variant: Variant, prepared: Prepared) -> Prepared:
         if prove is not None:
             prove(prepared.number)
+        return replace(prepared, runner="made anew")
 
     placing = Placing(proved, **options)
     placing.pool = FakePool(*workers)  # type: ignore[assignment]
@@ -202,6 +204,7 @@ def test_a_new_worker_that_cannot_open_one_version_serves_the_others():
         await settle(placing)
 
     run(scenario())
+    assert [fields["prepared"]["runner"] for word, fields in new.told if word == "open"] == ["r", "r", "made anew"]
     assert new.serves == {"churn": 1, "iris": 5}
     assert placing.trouble(CHURN) is None
 

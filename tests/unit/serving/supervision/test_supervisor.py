@@ -292,3 +292,38 @@ def test_what_the_history_took_out_is_forgotten(tmp_path: Path):
     supervisor._index.remember(target, then.sighting)
     asyncio.run(poll(supervisor))
     assert supervisor._index.remembered(target) is None
+
+
+def test_a_server_that_had_a_history_and_answers_as_if_it_had_none_is_away(tmp_path: Path):
+    """A proxy that says 404 for a moment would make a guarded server a plain one, also for an engine that starts."""
+    target, registry = Target("m", "production"), Blinking()
+    supervisor = supervisor_of((target,), tmp_path, stage_views=registry)
+    employ(supervisor)
+    asyncio.run(poll(supervisor))
+    registry.has_history = False
+    holder = AliasHolder(number=2, identity="default/2")
+    registry.shows = StageView(holder=holder)
+    for each in (supervisor, supervisor_of((target,), tmp_path, stage_views=registry)):
+        worker = employ(each)
+        asyncio.run(poll(each))
+        assert "answers as if it had none" in str(each._polled.outage)
+        assert worker.serves == {}
+
+
+def test_what_is_undecided_goes_when_decisions_are_asked_for(tmp_path: Path):
+    """It serves only while nobody knew that they are; what a decision put there stays."""
+    for is_recorded, left in ((False, {}), (True, {"m": 2})):
+        target, registry = Target("m", "production"), Blinking()
+        holder = AliasHolder(number=2, identity="default/2")
+        registry.shows = StageView(holder=holder, occupant=holder, number=2, is_recorded=is_recorded)
+        supervisor = supervisor_of((target,), tmp_path / str(is_recorded), stage_views=registry)
+        worker, supervisor._files = employ(supervisor), NoLocks()
+        then = Prepared(identity="default/2", number=2, digest="d", folder="f", runner="r", runner_digest="d")
+        supervisor._index.find = lambda sighting, then=then: then
+        registry.has_history = False
+        asyncio.run(poll(supervisor))
+        assert worker.serves == {"m": 2}
+        registry.has_history = True
+        registry.shows = StageView(holder=holder)
+        asyncio.run(poll(supervisor))
+        assert worker.serves == left

@@ -1,0 +1,54 @@
+"""A worker of the engine as a test says: how versions open is in a file, and half of the callers get a candidate.
+
+The file is JSON, version number → `slow`, `hangs`, `fails` or `dies`. Run as a program, with a worker's plan.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from slipway.registry.errors import Unavailable
+from slipway.serving.engine.routing import Choice, Placement, RoutingContext
+from slipway.serving.preparation.prepared import Prepared
+from slipway.serving.scoring.loading import load
+from slipway.serving.supervision.worker import Worker, planned, run
+
+FAULTS = Path(os.environ["SLIPWAY_TEST_FAULTS"])
+SLOW_S = 0.7
+
+
+def fault(number: int) -> str | None:
+    """Return how a version opens now."""
+    found: str | None = json.loads(FAULTS.read_text()).get(str(number))
+    return found
+
+
+def open_as_told(target: Any, prepared: Prepared, *, variant: str) -> Any:
+    """Open a version, or do not."""
+    found = fault(prepared.number)
+    if found == "dies":
+        os._exit(9)
+    if found == "fails":
+        raise Unavailable("it cannot be opened now", code="told-so", hint=None)
+    if found == "slow":
+        time.sleep(SLOW_S)
+    while found == "hangs":
+        time.sleep(0.05)
+        found = fault(prepared.number)
+    return load(target, prepared, variant=variant)
+
+
+def half(placement: Placement, context: RoutingContext) -> Choice:
+    """Have half of the requests answered by the candidate, where there is one."""
+    if context.request_id.startswith("wrong"):
+        raise ZeroDivisionError("a rule with a fault")
+    candidate = placement.variants.get("candidate")
+    if candidate is None or context.draw >= 0.5:
+        return Choice(placement.stable, 1.0 if candidate is None else 0.5)
+    return Choice(candidate, 0.5)
+
+
+if __name__ == "__main__":
+    run(Worker(planned(), choose=half, open_version=open_as_told))
