@@ -17,7 +17,7 @@ from slipway.registry.decisions.demote import demotion
 from slipway.registry.decisions.promote import promotion
 from slipway.registry.decisions.record_files import RecordedFiles, registration
 from slipway.registry.decisions.record_verdict import record
-from slipway.registry.decisions.recorded_grounds import recorded_grounds
+from slipway.registry.decisions.recorded_grounds import recorded_grounds, require_judged
 from slipway.registry.decisions.rollback import rollback_target, targets_below
 from slipway.registry.decisions.status import Status, everybody, status_of_models
 from slipway.registry.decisions.undone_promotion import back_to, undoing
@@ -100,7 +100,11 @@ class LedgerDecisions:
             found = self.ledger.registry.version(ref)
             about = self.ledger.history.about(situation.model_uid, found.number)
             if recorded_manifest(about) is None:
-                raise _unregistered(found, "an approval", "approve it")
+                raise Conflict(
+                    f"nobody recorded which files {found} has: an approval would be of none",
+                    code="not-registered",
+                    hint=f'slipway register {found} --reason "…", then approve it',
+                )
             if why.actor in authors_of([each.event for each in about], self.ledger.registry.measured(found).user):
                 raise NotApproved(
                     f"{why.actor} is an author of {found}, and somebody else has to approve it",
@@ -383,14 +387,6 @@ class LedgerDecisions:
         )
 
 
-def _unregistered(version: Version, what: str, then: str) -> Conflict:
-    return Conflict(
-        f"nobody recorded which files {version} has: {what} would be of none",
-        code="not-registered",
-        hint=f'slipway register {version} --reason "…", then {then}',
-    )
-
-
 def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, ledger: Ledger) -> Decision:
     """Return the decision to promote, to be made when the model's lock is held.
 
@@ -410,11 +406,11 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
         if grounds.seq is not None:
             require_last_word(about, stage, now.policy.stages[stage].verdict_by, seq=grounds.seq)
         require_known_place(version, about, ledger.registry)
-        if recorded_manifest(about) is None:
-            raise _unregistered(version, "a promotion", f"gate it: slipway gate {version} --to {stage}")
         ledger.require_kept(version)
         ledger.hold(version)
-        require_whole(version, about, ledger.registry, else_do="promote another version")
+        folder = require_whole(version, about, ledger.registry, else_do="promote another version")
+        if recorded_manifest(about) is None:
+            require_judged(version, stage, grounds.verdict, manifest_of(folder))
         return event
 
     return decision

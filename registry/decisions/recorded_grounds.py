@@ -22,10 +22,10 @@ from slipway.registry.ledger.events import Event
 from slipway.registry.ledger.last_word import counting, require_last_word
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.situation import Situation
-from slipway.registry.manifest import Manifest
+from slipway.registry.manifest import Manifest, manifest_of
 from slipway.registry.policy.policy import ArtifactRule
 from slipway.registry.version import Version
-from slipway.registry.versions.file_integrity import recorded_manifest, require_whole
+from slipway.registry.versions.file_integrity import place_to_read, recorded_manifest, require_whole
 from slipway.registry.versions.provenance import recorded_provenance
 
 Judge = Callable[[Version, Path, Manifest | None, ArtifactRule], Sequence[Finding]]
@@ -89,7 +89,7 @@ def acceptable(
             code="checks-missing",
             hint=f"slipway gate {version} --to {verdict.stage}",
         )
-    if verdict.digests.get("manifest", "") != _manifest_digest(version.number, situation, ledger):
+    if verdict.digests.get("manifest", "") != _files_digest(version, situation, ledger):
         raise _other_files(version)
     _require_files_as_said(verdict, version, situation, ledger, judge)
     return replace(verdict, at=now)
@@ -123,13 +123,38 @@ def _find(about: Sequence[Record], stage: str, situation: Situation, seq: int | 
 
 
 def _require_same_files(event: Event, version: Version, situation: Situation, ledger: Ledger) -> None:
-    if event.digests.get("manifest", "") != _manifest_digest(version.number, situation, ledger):
+    if event.digests.get("manifest", "") != _files_digest(version, situation, ledger):
         raise _other_files(version)
     champion = event.details["champion"]
     if champion is not None:
         recorded = _manifest_digest(champion, situation, ledger)
         if event.digests.get("champion_manifest", "") != recorded:
             raise _other_files(version)
+
+
+def require_judged(version: Version, stage: str, verdict: Verdict, stored: Manifest) -> None:
+    """Refuse a version that nobody registered where its files are not those that were judged.
+
+    Raises
+    ------
+    Conflict
+        They are others now.
+    """
+    if verdict.digests.get("manifest", "") != stored.digest:
+        raise Conflict(
+            f"{version} is not stored as it was judged, and nobody recorded its files before that",
+            code="overtaken",
+            hint=f'slipway register {version} --reason "…", then slipway gate {version} --to {stage}',
+        )
+
+
+def _files_digest(version: Version, situation: Situation, ledger: Ledger) -> str:
+    """Return the digest of a version's files: as recorded, else as they are stored now."""
+    about = ledger.history.about(situation.model_uid, version.number)
+    manifest = recorded_manifest(about) or manifest_of(
+        ledger.registry.stored_files(place_to_read(version, about, ledger.registry))
+    )
+    return manifest.digest
 
 
 def _manifest_digest(number: int, situation: Situation, ledger: Ledger) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from slipway.registry.ledger.events import Event
-from slipway.registry.manifest import Manifest
+from slipway.registry.manifest import Manifest, manifest_of
 from slipway.registry.model_registry import Measured, Origin
 from slipway.registry.version import Version
 from slipway.registry.versions.provenance import Provenance, changes_since, provenance_of
@@ -208,5 +208,8 @@ class Evidence:
 
     @property
     def manifest_digest(self) -> str:
-        """Return the name of the candidate's content; empty where it has no manifest."""
-        return self.candidate.manifest.digest if self.candidate.manifest else ""
+        """Return the name of the candidate's content: as recorded, else as it was read; empty where there is none."""
+        candidate = self.candidate
+        if candidate.manifest is None and candidate.folder is not None:
+            return manifest_of(candidate.folder).digest
+        return candidate.manifest.digest if candidate.manifest else ""

@@ -1,9 +1,10 @@
 """Decide how a version is run, make sure that it answers as its model does, and write what opening it needs.
 
 Runs in a child process of bounded memory, since loading and compiling import much and may use much. The best kind that
-holds is taken: `compiled`, `prepared`, `native` for scikit-learn's models over columns; `pyfunc` for all others. What
-ships code, or is not proved to run none when it is loaded, never runs in the process of others: it is `compiled` where
-that can be, else `isolated`.
+holds is taken: `compiled`, `prepared`, `native` for scikit-learn's models over columns, `pyfunc` for those over
+tensors. What ships code, or is not proved to run none when it is loaded, never runs in the process of others: it is
+`compiled` where that can be, else `isolated`. So are all other flavors: their compiled code follows whatever numbers a
+file holds, out of its arrays as well, and takes the process along.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -62,8 +63,8 @@ def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd
         return _prepare_isolated(place, "it ships code, whose modules may have the names of others")
     risky = risky_parts(model_folder, untrusted_types)
     apart = f"it could run code: {risky[0].what}" if risky else None
-    if apart and not is_sklearn(model_folder):
-        return _prepare_isolated(place, apart)
+    if not is_sklearn(model_folder):
+        return _prepare_isolated(place, apart or "its numbers are read by a library that looks at none of them")
     before = resident_bytes()
     loaded = load_model(model_folder)
     # One thread: on a busy machine, the threads of histogram gradient boosting wait for each other a hundred times
@@ -116,9 +117,8 @@ def _prepare_loaded(
     """Choose and write the runner of a model that was loaded; `apart` is why it may not be loaded among others."""
     answer_example(loaded.model, loaded.example)
     grown = max(resident_bytes() - before, size_bytes(place.model_folder))
-    if loaded.fitted is None or loaded.columns is None:
-        no_flavor = "the model has no scikit-learn flavor"
-        reason = no_flavor if loaded.fitted is None else "its signature is not one of columns with names"
+    if loaded.columns is None:
+        reason = "its signature is not one of columns with names"
         if apart:
             return _prepare_isolated(place, f"{apart}; {reason}")
         return _prepare_mlflow(loaded, place, kind="pyfunc", reason=reason, grown=grown)

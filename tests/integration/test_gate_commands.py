@@ -16,6 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from slipway import command_line
 from slipway.registry.engines.heartbeats import Heartbeat
 from slipway.registry.engines.sql_heartbeats import SqlHeartbeats
+from slipway.registry.manifest import manifest_of
 from slipway.registry.settings import history_url
 from tests.generators.datasets import customers
 
@@ -308,8 +309,8 @@ def test_policy_is_shown_and_checked(store: Path, capsys: pytest.CaptureFixture[
     assert json.loads(capsys.readouterr().out)["stages"] == ["staging", "production"]
 
 
-def test_what_nobody_registered_is_promoted_nowhere(store: Path, capsys: pytest.CaptureFixture[str]):
-    """A verdict on it names no files: those that are promoted could be others than were judged."""
+def test_what_nobody_registered_is_promoted_as_it_was_judged(store: Path, capsys: pytest.CaptureFixture[str]):
+    """The decision names its files; a verdict on others is none."""
     policy(store, {"lineage": {}}, staging={"contract": {}})
     X, y = load_iris(return_X_y=True, as_frame=True)
     with mlflow.start_run():
@@ -321,10 +322,12 @@ def test_what_nobody_registered_is_promoted_nowhere(store: Path, capsys: pytest.
             pip_requirements=["scikit-learn"],
         )
     assert call("gate", "iris/1", "--to", "staging") == 0
-    assert into("staging", "iris/1") == 1
-    said = capsys.readouterr().err
-    assert "nobody recorded which files iris/1 has: a promotion would be of none" in said
-    assert 'slipway register iris/1 --reason "…", then gate it: slipway gate iris/1 --to staging' in said
-    assert MlflowClient().get_registered_model("iris").aliases == {}
-    assert call("register", "iris/1", "--reason", "now it is") == 0
+    (stored("iris/1") / "requirements.txt").write_text("scikit-learn\n# other bytes\n")
     assert into("staging", "iris/1") == 0
+    capsys.readouterr()
+    assert call("history", "iris", "--json") == 0
+    verdicts = [each for each in json.loads(capsys.readouterr().out)["events"] if each["kind"] == "VerdictGiven"]
+    (promoted,) = MlflowClient().get_registered_model("iris").aliases.items()
+    assert (promoted[0], str(promoted[1])) == ("staging", "1")
+    first, second = (each["digests"]["manifest"] for each in verdicts)
+    assert first != second == manifest_of(stored("iris/1")).digest

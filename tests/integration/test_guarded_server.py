@@ -471,3 +471,15 @@ def test_a_copy_protects_what_it_points_to(server: GuardedServer):
     for harm in ("delete its logged model", "delete its run", "overwrite its file"):
         answer = HARM[harm](server, "api/2.0", made, made)
         assert (answer.status, str(made) in answer.text) == (403, True), harm
+
+
+def test_a_verdict_on_what_nobody_registered_holds_for_the_files_that_were_judged(server: GuardedServer):
+    """Others that are stored after it are promoted by nobody, with or without a check of the files."""
+    made = server.make("unregistered")
+    assert server.ask("POST", "slipway/verdicts", server.verdict(made, "production")).status == 200
+    put(server, f"{made.experiment_id}/models/{made.model_id}/artifacts/MLmodel", b"flavors: {}  # others")
+    about = {"version": str(made), "stage": "production", "reason": "test"}
+    refused = server.ask("POST", "slipway/promotions", about)
+    assert refused.status == 409, refused
+    assert server.client().get_registered_model("unregistered").aliases == {}
+    assert server.promote(made, "production").status == 200

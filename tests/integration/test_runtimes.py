@@ -14,6 +14,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 from mlflow.models import ModelSignature, infer_signature
@@ -407,6 +408,22 @@ def test_a_model_that_ends_its_process_takes_nobody_along(tmp_path: Path):
     ready.runner.close()
 
 
+def test_other_flavors_have_a_process_of_their_own(tmp_path: Path):
+    """Their compiled code follows whatever numbers a file holds: LightGBM's to a child far out of its arrays."""
+    given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.DOUBLE, [None, 2])
+    found = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.DOUBLE, [None, 2])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Add", ["x", "x"], ["y"])], "twice", [given], [found])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    signature = ModelSignature(inputs=Schema([TensorSpec(np.dtype(np.float64), (-1, 2), "x")]))
+    mlflow.onnx.save_model(model, str(tmp_path / "model"), signature=signature, pip_requirements=["onnxruntime"])
+    ready = prepared(tmp_path / "model")
+    assert ready.report.kind == "isolated"
+    assert ready.report.reason.startswith("its numbers are read by a library that looks at none of them")
+    answered = ready.runner.predict_parsed({"x": np.array([[1.0, 2.0]])}, "predict", None)
+    assert answered["y"].tolist() == [[2.0, 4.0]]
+    ready.runner.close()
+
+
 def test_what_was_unpickled_is_compiled_or_has_a_process_of_its_own(tmp_path: Path):
     """Whoever may run code when it is loaded would answer for its neighbours, too."""
     X, y = load_iris(as_frame=True, return_X_y=True)
@@ -552,7 +569,7 @@ def test_a_pytorch_model_goes_through_its_flavor(tmp_path: Path):
         model, str(tmp_path / "model"), signature=signature, input_example=X, pip_requirements=["torch"]
     )
     ready = prepared(tmp_path / "model")
-    assert (ready.report.kind, ready.report.reason) == ("pyfunc", "the model has no scikit-learn flavor")
+    assert ready.report.kind == "isolated"
     expected = mlflow.pyfunc.load_model(str(ready.folder)).predict(X)
     np.testing.assert_allclose(ready.runner.predict_parsed(X, "predict", None), expected, rtol=1e-6)
 

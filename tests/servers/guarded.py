@@ -1,6 +1,7 @@
 """A real, guarded tracking server, and what an ordinary client does with it."""
 
 import json
+import tempfile
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,9 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 
+from slipway.registry.manifest import manifest_of
 from tests.servers.processes import answers, free_port, process, wait_for
 
 POLICY = """
@@ -119,10 +122,16 @@ class GuardedServer:
             "stage": stage,
             "at": "2026-01-01T00:00:00+00:00",
             "champion": occupant,
-            "digests": {"policy": policy["digest"], **({"manifest": manifest} if manifest else {})},
+            "digests": {"policy": policy["digest"], "manifest": manifest or self._stored_digest(made)},
             "findings": findings,
             **changes,
         }
+
+    def _stored_digest(self, made: Made) -> str:
+        """Return the digest of a version's files as they are stored, for one that nobody registered."""
+        uri = self.client().get_model_version_download_uri(made.model, str(made.number))
+        with tempfile.TemporaryDirectory() as into:
+            return manifest_of(Path(download_artifacts(uri, dst_path=into, tracking_uri=self.url))).digest
 
     def promote(self, made: Made, stage: str, **more: Any) -> Answer:
         """Assess a version and have it promoted."""
@@ -132,9 +141,7 @@ class GuardedServer:
         return self.ask("POST", "slipway/promotions", body)
 
     def in_stage(self, made: Made, stage: str) -> Made:
-        """Have a version registered and promoted, and require that it was."""
-        done = self.ask("POST", "slipway/registrations", {"version": str(made), "reason": "x"})
-        assert done.status == 200, done
+        """Have a version promoted, and require that it was."""
         done = self.promote(made, stage)
         assert done.status == 200, done
         return made
