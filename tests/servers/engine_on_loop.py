@@ -241,3 +241,18 @@ class EngineOnLoop:
             return Scored(response.status, int(version) if version else None, variant, label)
         finally:
             connection.close()
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Ask for a page."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def counted(self, name: str) -> float:
+        """Return the sum of a counter over everything that it tells apart."""
+        lines = self.get("/metrics")[1].decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
