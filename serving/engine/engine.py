@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter, time
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -20,7 +20,6 @@ from slipway.registry.errors import InvalidInput, SlipwayError, Unavailable
 from slipway.serving.engine.exchange import INLINE, POOL, SLOW, Exchange, Recorder
 from slipway.serving.engine.loaded import Loaded
 from slipway.serving.engine.metrics import Snapshot, Tally, put
-from slipway.serving.engine.model_threads import ModelFaultError, guarded
 from slipway.serving.engine.outcome import ANSWERED, Failed, Outcome, Predicted, Refused, kind_of
 from slipway.serving.engine.routing import Choice, Chooser, Placement, RoutingContext, stable_only
 from slipway.serving.runtimes.runner import PREDICT
@@ -63,13 +62,8 @@ class Request(Struct, frozen=True, gc=False):
     choice: Choice
 
 
-class _Asked(NamedTuple):
-    """A plain request among others of its turn: its place there, and when it was understood."""
-
-    place: int
-    request: Request
-    understood: Understood
-    at: float
+# A plain request among others of its turn: its place there, and what it asks.
+_Asked = tuple[int, Request, Understood]
 
 
 class Engine:
@@ -100,6 +94,8 @@ class Engine:
 
     def _chosen(self, placement: Placement, context: RoutingContext) -> Choice:
         """Return who answers; a chooser that fails leaves it to the stable version."""
+        if self._choose is stable_only:
+            return placement.of_stable
         try:
             choice: Any = self._choose(placement, context)
             if isinstance(choice, Choice):
@@ -119,37 +115,40 @@ class Engine:
         together: dict[Any, list[_Asked]] = {}
         for place, request in enumerate(requests):
             loaded = request.choice.answering
-            understood = _plain_now(loaded, request) if loaded is not None else None
-            if loaded is not None and understood is not None:
-                alike = _alike(loaded, understood) or place
-                together.setdefault((loaded, alike), []).append(_Asked(place, request, understood, perf_counter()))
-        for (loaded, _), group in together.items():
-            for asked, outcome in zip(group, self._predicted(loaded, group), strict=True):
-                outcomes[asked.place] = outcome
+            if loaded is None:
+                continue
+            understood = _plain_now(loaded, request)
+            if understood is not None:
+                together.setdefault(_alike(loaded, understood, place), []).append((place, request, understood))
+        for group in together.values():
+            for (place, _, _), outcome in zip(group, self._predicted(group), strict=True):
+                outcomes[place] = outcome
         return outcomes
 
-    def _predicted(self, loaded: Loaded, group: Sequence[_Asked]) -> list[Outcome]:
+    def _predicted(self, group: Sequence[_Asked]) -> list[Outcome]:
         """Return what becomes of plain requests for one version."""
+        at = perf_counter()
+        _, first, understood = group[0]
+        loaded = first.choice.answering
+        assert loaded is not None
         try:
-            parts, payloads = guarded(partial(_parts, loaded, group))
-        except (SlipwayError, ModelFaultError) as error:
+            parts, payloads = _parts(loaded, group)
+        except BaseException as error:  # the edge of somebody else's code: even `SystemExit` would end the worker
             if len(group) > 1:  # one of them is to blame; the others get their answers
-                return [outcome for each in group for outcome in self._predicted(loaded, [each])]
-            only = group[0]
-            return [self._erred(loaded, only.request, error, lane=INLINE, understood=only.understood, at=only.at)]
+                return [outcome for each in group for outcome in self._predicted([each])]
+            return [self._erred(loaded, first, error, lane=INLINE, understood=understood, at=at)]
         now = perf_counter()
-        outcomes: list[Outcome] = []
-        exchanges: list[Exchange] = []
-        made_by = loaded.made_by
-        for (_, request, understood, at), predictions, payload in zip(group, parts, payloads, strict=True):
-            outcome = Predicted(payload, made_by)
-            outcomes.append(outcome)
-            started = request.context.started
-            loaded.tallies[request.protocol.name].answered(now - started, len(understood.rows.numbers))
-            if self._recorder is not None:
-                exchanges.append(_exchange(request, outcome, INLINE, now, understood, predictions, at))
+        outcomes: list[Outcome] = [Predicted(payload, loaded.made_by) for payload in payloads]
+        for _, request, understood in group:
+            tally = loaded.tallies[request.protocol.name]
+            tally.answered(now - request.context.started, len(understood.rows.numbers))
         if self._recorder is not None:
-            self._recorder.take(exchanges)
+            self._recorder.take(
+                [
+                    _exchange(request, outcome, INLINE, now, understood, predictions, at)
+                    for (_, request, understood), outcome, predictions in zip(group, outcomes, parts, strict=True)
+                ]
+            )
         return outcomes
 
     async def score(self, request: Request) -> Outcome:
@@ -186,7 +185,7 @@ class Engine:
         self,
         loaded: Loaded,
         request: Request,
-        error: Exception,
+        error: BaseException,
         *,
         lane: str,
         understood: Understood | None,
@@ -230,7 +229,7 @@ class Engine:
             return
         dropped = placement.warm.pop(variant, None)
         loaded.since = datetime.now(UTC)
-        placement.variants[variant] = loaded
+        placement.put(loaded)
         if before is not None:
             placement.warm[variant] = before
         placement.swaps += 1
@@ -239,11 +238,8 @@ class Engine:
 
     def take_out(self, target: Target, variant: str) -> None:
         """Let a variant answer no more, and give up what is kept warm for it."""
-        placement = self.placements[target]
-        for held in (placement.variants, placement.warm):
-            loaded = held.pop(variant, None)
-            if loaded is not None:
-                self._retire(loaded)
+        for loaded in self.placements[target].take_out(variant):
+            self._retire(loaded)
 
     def forget(self, target: Target) -> None:
         """Give up a target that is followed no more."""
@@ -324,21 +320,22 @@ def _plain_now(loaded: Loaded, request: Request) -> Understood | None:
     return understood if understood is not None and understood.method == PREDICT else None
 
 
-def _alike(loaded: Loaded, understood: Understood) -> Any:
-    """Return what requests have in common that may be predicted together; `None` where this one is alone."""
-    if not loaded.runner.report.is_rowwise or understood.params:
-        return None
+def _alike(loaded: Loaded, understood: Understood, place: int) -> Any:
+    """Return what requests have in common that may be predicted together; one that may not has its place alone."""
+    if not loaded.is_rowwise or understood.params:
+        return place
     table = understood.rows
-    return ("alike", *table.others, *table.absent)
+    return (loaded, *table.others, *table.absent) if table.others or table.absent else loaded
 
 
 def _parts(loaded: Loaded, group: Sequence[_Asked]) -> tuple[list[Any], list[bytes]]:
     """Return the predictions and the answers of plain requests for one version."""
-    tables = [each.understood.rows for each in group]
-    predictions = loaded.runner.predict(joined(tables), PREDICT, group[0].understood.params)
+    tables = [understood.rows for _, _, understood in group]
+    predictions = loaded.runner.predict(joined(tables), PREDICT, group[0][2].params)
     parts = split(predictions, tables)
-    payloads = [each.request.protocol.encode(each.understood, part) for each, part in zip(group, parts, strict=True)]
-    return parts, payloads
+    return parts, [
+        request.protocol.encode(understood, part) for (_, request, understood), part in zip(group, parts, strict=True)
+    ]
 
 
 async def _plain(loaded: Loaded, request: Request) -> Understood | None:

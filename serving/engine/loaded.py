@@ -36,12 +36,14 @@ class Loaded:
     since: datetime | None = None
     tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     is_quick: bool = field(init=False)
+    is_rowwise: bool = field(init=False)
     threads: ModelThreads = field(init=False)
     made_by: MadeBy = field(init=False)
 
     def __post_init__(self) -> None:
-        """Tell whether a plain request may be answered on the event loop."""
+        """Tell whether a plain request may be answered on the event loop, and together with others."""
         self.is_quick = self.runner.report.one_row_s <= INLINE_ROW_S
+        self.is_rowwise = self.runner.report.is_rowwise
         # A model in a process of its own answers one call at a time.
         count = 1 if self.runner.report.kind == "isolated" else PREDICTING_THREADS
         self.threads = ModelThreads(f"{self.target.model}/{self.number}", count=count, break_off=self.runner.break_off)

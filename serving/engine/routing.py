@@ -36,13 +36,17 @@ class Choice(Struct, frozen=True, gc=False):
     weight: float = 1.0
 
 
+NOBODY = Choice(None)
+
+
 @dataclass(slots=True, eq=False)
 class Placement:
     """All that is in place for a target.
 
     `variants` is a variant's name → the version that serves as it; `warm` is the same for what served before, and is
     kept for a quick way back. `problem` is what is wrong with the newest, and `preparing` its number while it is not
-    ready. `unserved` counts the requests that came while nothing could answer, by protocol.
+    ready. `of_stable` is the choice that most requests get. `unserved` counts the requests that came while nothing
+    could answer, by protocol.
     """
 
     target: Target
@@ -52,11 +56,23 @@ class Placement:
     preparing: int | None = None
     swaps: int = 0
     unserved: dict[str, Tally] = field(default_factory=dict)
+    of_stable: Choice = field(default=NOBODY, init=False)
 
     @property
     def stable(self) -> Loaded | None:
         """Return the version that the registry has in the stage, as far as it is in place."""
-        return self.variants.get(STABLE)
+        return self.of_stable.answering
+
+    def put(self, loaded: Loaded) -> None:
+        """Have a version serve as its variant from now on."""
+        self.variants[loaded.variant] = loaded
+        self.of_stable = Choice(self.variants.get(STABLE))
+
+    def take_out(self, variant: str) -> list[Loaded]:
+        """Have nothing serve as a variant, and return what did, and what was kept warm for it."""
+        found = [held.pop(variant, None) for held in (self.variants, self.warm)]
+        self.of_stable = Choice(self.variants.get(STABLE))
+        return [loaded for loaded in found if loaded is not None]
 
     @property
     def is_ready(self) -> bool:
@@ -79,4 +95,4 @@ def routed(request_id: str, started: float, *, key: str | None = None) -> Routin
 
 def stable_only(placement: Placement, context: RoutingContext) -> Choice:
     """Choose the version that is serving, whoever asks."""
-    return Choice(placement.variants.get(STABLE))
+    return placement.of_stable
