@@ -326,7 +326,7 @@ def test_what_nobody_registered_is_promoted_as_it_was_judged(store: Path, capsys
     assert into("staging", "iris/1") == 0
     capsys.readouterr()
     assert call("history", "iris", "--json") == 0
-    verdicts = [each for each in json.loads(capsys.readouterr().out)["events"] if each["kind"] == "VerdictGiven"]
+    verdicts = [each for each in json.loads(capsys.readouterr().out)["events"] if each["kind"] == "GateAssessed"]
     (promoted,) = MlflowClient().get_registered_model("iris").aliases.items()
     assert (promoted[0], str(promoted[1])) == ("staging", "1")
     first, second = (each["digests"]["manifest"] for each in verdicts)
