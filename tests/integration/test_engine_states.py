@@ -21,6 +21,9 @@ MODELS = {"churn": (1, 2, 3), "iris@x": (11, 12, 13)}
 ALL = [number for numbers in MODELS.values() for number in numbers]
 NAMED = st.sampled_from(list(MODELS))
 WAYS = st.sampled_from(["slow", "hangs", "fails", "dies"])
+SECONDS = st.sampled_from([0.05, 0.7, 1.5, 3.0])
+# A version that ends what opens it: one worker over a move, or two new ones over what serves.
+DEATHS_OVER_ONE = 3
 SETTLES_WITHIN_S = 45
 
 
@@ -66,7 +69,7 @@ class Troubled(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.engine = EngineOnLoop(Path(self.folder.name), self.versions, workers=2)
         self.put: dict[str, set[int]] = {model: set() for model in MODELS}
-        self.faults: dict[int, str] = {}
+        self.killed, self.may_end = 0, 0
         self.engine.__enter__()
         self.callers = Callers(self.engine)
 
@@ -83,22 +86,34 @@ class Troubled(RuleBasedStateMachine):
         self.put[model].add(number)
         self.engine.registry.holds[model] = number
 
-    @rule(which=st.integers(0, 5), way=WAYS)
-    def break_version(self, which: int, way: str) -> None:
-        """Have a version not open, or badly, from now on."""
-        self.faults[ALL[which]] = way
-        self.engine.fault(**{f"v{ALL[which]}": way})
+    @rule(model=NAMED, which=st.integers(0, 2), way=WAYS)
+    def move_to_broken(self, model: str, which: int, way: str) -> None:
+        """Put a version into production that does not open, or badly."""
+        self._break(MODELS[model][which], way)
+        self.move(model, which)
+
+    @rule(model=NAMED, way=WAYS, worker=st.integers(0, 1), seconds=SECONDS)
+    def kill_over_broken(self, model: str, way: str, worker: int, seconds: float) -> None:
+        """Kill a worker, and have its successor not open a version that serves, or badly."""
+        self._break(self.engine.registry.holds.get(model, ALL[0]), way)
+        self.engine.kill(worker)
+        self.killed += 1
+        time.sleep(seconds)
+
+    @rule(model=NAMED, which=st.integers(0, 2), worker=st.integers(0, 1), seconds=SECONDS)
+    def kill_and_move(self, model: str, which: int, worker: int, seconds: float) -> None:
+        """Move a version while a new worker opens the one that was there, which takes its time."""
+        self.kill_over_broken(model, "slow", worker, seconds)
+        self.move(model, which)
+
+    def _break(self, number: int, way: str) -> None:
+        self.may_end += DEATHS_OVER_ONE if way == "dies" else 0
+        self.engine.fault(**{f"v{number}": way})
 
     @rule()
     def heal(self) -> None:
         """Have every version open."""
-        self.faults.clear()
         self.engine.heal()
-
-    @rule(which=st.integers(0, 1))
-    def kill(self, which: int) -> None:
-        """Kill a worker."""
-        self.engine.kill(which)
 
     @rule(away=st.booleans())
     def outage(self, away: bool) -> None:
@@ -116,7 +131,7 @@ class Troubled(RuleBasedStateMachine):
             noted.unlink()
             noted.with_name("noted").rename(noted)
 
-    @rule(seconds=st.sampled_from([0.05, 0.3, 1.0]))
+    @rule(seconds=SECONDS)
     def wait(self, seconds: float) -> None:
         """Let some time pass."""
         time.sleep(seconds)
@@ -142,6 +157,8 @@ class Troubled(RuleBasedStateMachine):
                 raise AssertionError(f"workers serve {served}, decided was {decided}") from None
             self.callers.end()
             self._require_honest()
+            ended = self.engine.n_started() - 2
+            assert ended <= self.killed + self.may_end, f"{ended} workers ended; {self.killed} were killed"
         finally:
             self.callers.end()
             self.engine.__exit__()

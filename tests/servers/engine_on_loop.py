@@ -159,16 +159,21 @@ class EngineOnLoop:
             variants=self._variants,
         )
         self.supervisor._placing._prove = self._prove
+        self._pids: set[int] = set()
         self.pool = WorkerPool(
             self._listener,
             plan_of(self._settings),
             answer=self.supervisor.answer,
-            complete=self.supervisor.complete,
+            complete=self._complete,
             program=FAULTY,
         )
         self.supervisor.employ(self.pool)
         await self.pool.start(self._n_workers)
         self._following = asyncio.create_task(self.supervisor.run())
+
+    async def _complete(self, worker: StartedWorker) -> None:
+        self._pids.add(worker.pid)
+        await self.supervisor.complete(worker)
 
     async def _stop(self) -> None:
         self._faults.write_text("{}")
@@ -202,6 +207,10 @@ class EngineOnLoop:
     def heal(self) -> None:
         """Have every version open."""
         self.fault(**{f"v{number}": None for number in self._versions})
+
+    def n_started(self) -> int:
+        """Return how many workers there have been."""
+        return len(self._pids)
 
     def workers(self) -> list[StartedWorker]:
         """Return the workers that accept connections."""
