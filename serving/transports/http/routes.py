@@ -1,34 +1,76 @@
 """Which URL asks which target in which form."""
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote, unquote
+from urllib.parse import unquote_to_bytes
+
+import httptools
 
 from slipway.registry.errors import NotFound
 from slipway.serving.engine.engine import Engine, Slot
 from slipway.serving.protocols.mlflow.forms import FORMS, Form
 
 Route = tuple[Slot, Form]
+Words = tuple[str, ...]
+# Clients spell a path in few ways, and shortly; who sends ever new ones is not remembered.
+MOST_SPELLINGS, LONGEST_SPELLING = 4096, 512
 
 
-def scoring_routes(engine: Engine) -> Mapping[bytes, Route]:
-    """Return raw path → target and form, for the targets that there are now.
+def words_of(url: bytes) -> Words:
+    """Return the words of a URL's path, each decoded once and after they were parted; a slash at the end adds none.
+
+    >>> words_of(b"/models/gr%c3%b6%C3%9Fe%20(1)/predict/?trace=1")
+    ('models', 'größe (1)', 'predict')
+    >>> words_of(b"http://host/models/a%2Fb+c")
+    ('models', 'a/b+c')
+
+    What is no UTF-8 is kept apart from every name that is.
+
+    Raises
+    ------
+    httptools.HttpParserInvalidURLError
+        It is no URL.
+    """
+    path: bytes = httptools.parse_url(url).path or b"/"
+    _, *words = path.removesuffix(b"/").split(b"/")
+    return tuple(unquote_to_bytes(word).decode(errors="surrogateescape") for word in words)
+
+
+class Routes(dict[bytes, Route | None]):
+    """URL as it is sent → target and form, or `None`; filled as URLs come, for the targets that there were at first.
+
+    A URL that was seen before costs one look-up. Others are decoded, so that all ways to write a path mean the same.
+    """
+
+    def __init__(self, routes: Mapping[Words, Route]) -> None:
+        super().__init__()
+        self._routes = routes
+
+    def __missing__(self, url: bytes) -> Route | None:
+        """Return what a URL asks that was not seen before."""
+        route = self._routes.get(words_of(url))
+        if route is not None and len(url) <= LONGEST_SPELLING and len(self) < MOST_SPELLINGS:
+            self[url] = route
+        return route
+
+
+def scoring_routes(engine: Engine) -> Routes:
+    """Return the routes to the targets that there are now.
 
     A target is asked as `/models/cancer@production/…`; by its model's name alone where the engine serves one stage of
     it (the first given, else); and without a name where there is one target.
 
     No path has two meanings: a model whose own name holds an `@` could be called like another one's stage, and is asked
-    as `/models/NAME@STAGE/…` alone; one whose name holds a code (`a%20b`) is asked by that name encoded.
+    as `/models/NAME@STAGE/…` alone; one whose name holds a code (`a%20b`) is asked by that name encoded (`a%2520b`);
+    a `+` is a plus.
     """
     slots = list(engine.slots.values())
-    routes: dict[bytes, Route] = {}
+    routes: dict[Words, Route] = {}
     for form in FORMS.values():
         for slot in reversed(slots):
-            for name in names_of(slot):
-                for written in {quote(name), quote(name, safe=""), *([name] if unquote(name) == name else [])}:
-                    routes[f"/models/{written}/{form.name}".encode()] = (slot, form)
+            routes |= {("models", name, form.name): (slot, form) for name in names_of(slot)}
         if len(slots) == 1:
-            routes[f"/{form.name}".encode()] = (slots[0], form)
-    return routes
+            routes[form.name,] = (slots[0], form)
+    return Routes(routes)
 
 
 def names_of(slot: Slot) -> Iterator[str]:
@@ -49,14 +91,17 @@ def find_slot(engine: Engine, name: str) -> Slot:
     for slot in engine.slots.values():
         if name in names_of(slot):
             return slot
-    raise NotFound(f"no model '{name}' is served here; there are: {_known(engine)}", code="unknown-model", hint=None)
+    raise NotFound(
+        f"no model {name[:200]!r} is served here; there are: {_known(engine)}", code="unknown-model", hint=None
+    )
 
 
-def no_such_route(engine: Engine, path: str) -> NotFound:
+def no_such_route(engine: Engine, words: Words) -> NotFound:
     """Return what to say to a path that nothing answers."""
-    if path.strip("/") in FORMS:
+    if len(words) == 1 and words[0] in FORMS:
         several = f"this engine serves {len(engine.slots)} models; name one of: {_known(engine)}"
-        return NotFound(several, code="which-model", hint=f"POST /models/NAME/{path.strip('/')}")
+        return NotFound(several, code="which-model", hint=f"POST /models/NAME/{words[0]}")
+    path = "/" + "/".join(words)
     return NotFound(
         f"nothing is at {path[:200]!r}; models: {_known(engine)}",
         code="unknown-path",
