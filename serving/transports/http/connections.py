@@ -17,7 +17,8 @@ from typing import Any
 from slipway.serving.engine.answer import Answer
 from slipway.serving.engine.engine import Request
 from slipway.serving.transports.http.door import Door
-from slipway.serving.transports.http.plain_http import HEAD, NOTHING, PlainHttp
+from slipway.serving.transports.http.ends import HEAD, NOTHING
+from slipway.serving.transports.http.plain_http import PlainHttp
 from slipway.serving.transports.http.refusals import engine_failed, too_large
 from slipway.serving.transports.http.routes import Route
 
