@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from slipway.registry.addresses import http_address
 from slipway.registry.console import json_option, print_document, say, some_text
 from slipway.registry.setup.auth_config import auth_config
 from slipway.registry.setup.examine import require_ready
@@ -89,7 +90,7 @@ def _nothing() -> Sequence[Version]:
 
 
 def _show(plan: Plan, scored: Sequence[Scored], *, as_json: bool, scoring: bool) -> None:
-    ui = f"http://{plan.host}:{plan.tracking.port}"
+    ui = http_address(plan.host, plan.tracking.port)
     urls = {str(each.version): scoring_url(plan, each.service.port) for each in scored}
     if as_json:
         print_document({"ui": ui, "scoring": urls})

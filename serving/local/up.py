@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from slipway.registry.addresses import http_address, without_brackets
 from slipway.registry.errors import Unavailable
 from slipway.registry.version import Version
 
@@ -85,16 +86,16 @@ def tracking_service(*, host: str, port: int, database_uri: str, artifact_root: 
     The artifact root is given, so that experiments made through the server can also be used without it.
     """
     arguments = ["server", "--backend-store-uri", database_uri, "--default-artifact-root", str(artifact_root)]
-    arguments += ["--host", host, "--port", str(port), "--workers", "1"]
-    url = f"http://{host}:{port}/health"
+    arguments += ["--host", without_brackets(host), "--port", str(port), "--workers", "1"]
+    url = f"{http_address(host, port)}/health"
     return Service(name="tracking", arguments=tuple(arguments), ready_urls=(url,), port=port)
 
 
 def scoring_service(plan: Plan, version: Version, port: int) -> Service:
     """Return MLflow's scoring server for one version."""
     arguments = ["models", "serve", "-m", f"models:/{version}", "--env-manager", "local"]
-    arguments += ["--host", plan.host, "--port", str(port)]
-    url = f"http://{plan.host}:{port}/ping"
+    arguments += ["--host", without_brackets(plan.host), "--port", str(port)]
+    url = f"{http_address(plan.host, port)}/ping"
     return Service(name=f"scoring-{version.model}", arguments=tuple(arguments), ready_urls=(url,), port=port)
 
 
@@ -207,7 +208,7 @@ def _next_port(plan: Plan, scored: dict[str, Scored]) -> int:
 
 def scoring_url(plan: Plan, port: int) -> str:
     """Return where a scoring server takes requests."""
-    return f"http://{plan.host}:{port}/invocations"
+    return f"{http_address(plan.host, port)}/invocations"
 
 
 def _require_alive(started: dict[str, RunningProcess]) -> None:

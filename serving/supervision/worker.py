@@ -173,6 +173,7 @@ def main() -> None:
     """Run a worker on the plan in the first argument."""
     plan = WorkerPlan(**json.loads(sys.argv[1]))
     set_up_logs(as_json=plan.log_json)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal reaches the supervisor too, which asks to stop
     sys.setswitchinterval(0.001)
     uvloop.run(Worker(plan).run())
 

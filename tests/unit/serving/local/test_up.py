@@ -8,7 +8,7 @@ import pytest
 
 from slipway.registry.errors import Conflict, Unavailable
 from slipway.registry.version import Version
-from slipway.serving.local.up import Plan, Scored, scoring_service, tracking_service, up
+from slipway.serving.local.up import Plan, Scored, scoring_service, scoring_url, tracking_service, up
 
 TRACKING = tracking_service(host="127.0.0.1", port=5000, database_uri="sqlite:///m.db", artifact_root=Path("/a"))
 PLAN = Plan(host="127.0.0.1", scoring_port=5001, tracking=TRACKING)
@@ -166,3 +166,13 @@ def test_a_process_that_dies_later_takes_all_with_it():
     with pytest.raises(Unavailable, match="scoring-a ended by itself"):
         run(launcher, [version("a", 1)])
     assert all(running.stopped for _, _, running in launcher.started)
+
+
+def test_addresses_of_ipv6_are_written_in_brackets():
+    """To be asked and to be shown; MLflow's own argument has none."""
+    tracking = tracking_service(host="[::1]", port=5000, database_uri="sqlite:///m.db", artifact_root=Path("/a"))
+    plan = Plan(host="::1", scoring_port=5001, tracking=tracking)
+    scoring = scoring_service(plan, version("m", 1), 5001)
+    assert (*tracking.ready_urls, *scoring.ready_urls) == ("http://[::1]:5000/health", "http://[::1]:5001/ping")
+    assert scoring_url(plan, 5001) == "http://[::1]:5001/invocations"
+    assert [each.arguments[each.arguments.index("--host") + 1] for each in (tracking, scoring)] == ["::1", "::1"]
