@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import logging
 import socket
 import struct
 import sys
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 
 from slipway.registry.addresses import family_of, without_brackets
 from slipway.registry.errors import Conflict
+
+log = logging.getLogger("slipway.serve")
 
 BACKLOG = 2048
 # Workers have this long to accept what has come, between the last connection that may come and their end.
@@ -52,6 +55,13 @@ async def stop_listening(listener: socket.socket, *, after_s: float) -> None:
     """
     await asyncio.sleep(max(after_s - LAST_ACCEPTS_S, 0))
     if sys.platform == "linux":
-        program = ctypes.create_string_buffer(TAKE_NOTHING)
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+        _take_nothing(listener)
     listener.close()
+
+
+def _take_nothing(listener: socket.socket) -> None:
+    program = ctypes.create_string_buffer(TAKE_NOTHING)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+    except OSError as error:  # a sandbox may have no filters: then who comes in the last moment is reset
+        log.warning("clients that connect while the engine stops may be reset: %s", error.strerror)
