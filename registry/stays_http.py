@@ -1,8 +1,9 @@
-"""Connections stay HTTP/1.1, whatever a request offers to go over to.
+"""The connections of MLflow's server stay HTTP/1.1, whatever a request offers to go over to.
 
 httptools (0.9), by which uvicorn reads, leaves out the body of a request that has `Upgrade`, and would read it as the
 next request. Behind a proxy that shares its connections among callers, that next request, with the head of somebody
 else's behind it, would be whatever the first caller wrote. So nothing is read after such a request: it is the last one.
+An engine, whose connections are our own, reads such requests to their end (`serving/transports/http/plain_http.py`).
 """
 
 import json

@@ -8,9 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from slipway.registry.addresses import HERE, http_address
 from slipway.registry.settings import RegistrySettings
-
-EVERYWHERE = ("0.0.0.0", "::", "")
 
 
 class ServerSettings(BaseModel):
@@ -72,7 +71,7 @@ class ServerSettings(BaseModel):
     @property
     def url(self) -> str:
         """Return where the server answers on its own machine."""
-        return f"http://{'127.0.0.1' if self.host in EVERYWHERE else self.host}:{self.port}"
+        return http_address(HERE.get(self.host, self.host), self.port)
 
 
 class TeamSettings(RegistrySettings):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from slipway.registry.addresses import http_address
 from slipway.registry.console import json_option, print_document, say, some_text
 from slipway.registry.setup.auth_config import auth_config
 from slipway.registry.setup.examine import require_ready
@@ -70,7 +71,7 @@ def _team_plan(host: str | None, port: int | None) -> Plan:
 
 
 def _show(plan: Plan, served: Sequence[Served], *, as_json: bool) -> None:
-    ui = f"http://{plan.host}:{plan.tracking.port}"
+    ui = http_address(plan.host, plan.tracking.port)
     urls = {f"{each.model}/{each.version}": each.url for each in served if each.version is not None}
     if as_json:
         print_document({"ui": ui, "scoring": urls})

@@ -14,9 +14,11 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from slipway.registry.addresses import family_of, without_brackets
 from slipway.registry.errors import Conflict
 from slipway.registry.programs import SAFE_PATH, program
 from slipway.serving.local.up import Service
+from slipway.serving.stop_signals import stop_signals
 
 STOP_WITHIN_S = 10.0
 LOG_TAIL_BYTES = 2000
@@ -71,7 +73,7 @@ class ProcessLauncher:
 
     def __enter__(self) -> "ProcessLauncher":
         """Take over the signals that ask to stop."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in stop_signals():
             signal.signal(number, lambda *_: self._stop.set())
         return self
 
@@ -80,10 +82,11 @@ class ProcessLauncher:
 
     def require_free(self, host: str, port: int) -> None:
         """Refuse a port that somebody listens on."""
-        with socket.socket() as probe:
+        bare = without_brackets(host)
+        with socket.socket(family_of(bare)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host, port))
+                probe.bind((bare, port))
             except OSError as error:
                 raise Conflict(
                     f"port {port} on {host} cannot be used: {error.strerror}; nothing was started",

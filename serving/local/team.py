@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from slipway.registry.addresses import without_brackets
 from slipway.registry.artifacts.locations import GUARDED
 from slipway.registry.masking import masked
 from slipway.registry.setup.auth_config import VARIABLE
@@ -24,7 +25,7 @@ def team_service(server: ServerSettings, *, auth_config: Path, secret_key: str) 
     """
     app = "slipway-auth" if server.users else "slipway"
     arguments = ["server", "--app-name", app, "--artifacts-destination", f"{GUARDED}{server.artifacts}"]
-    arguments += ["--host", server.host, "--port", str(server.port), "--workers", str(server.workers)]
+    arguments += ["--host", without_brackets(server.host), "--port", str(server.port), "--workers", str(server.workers)]
     environment = {"MLFLOW_BACKEND_STORE_URI": f"{GUARDED}{server.database_url}", **server.s3_variables}
     if server.addresses:
         arguments += ["--allowed-hosts", ",".join(_hosts(server)), "--cors-allowed-origins", ",".join(server.addresses)]
@@ -46,4 +47,5 @@ def shown(service: Service) -> str:
 def _hosts(server: ServerSettings) -> list[str]:
     """Return the names that a request may ask for: those of the addresses, and this machine's own."""
     named = [urlsplit(address).netloc for address in server.addresses]
-    return [*named, f"localhost:{server.port}", f"127.0.0.1:{server.port}"]
+    own = dict.fromkeys((f"localhost:{server.port}", f"127.0.0.1:{server.port}", urlsplit(server.url).netloc))
+    return [*named, *own]

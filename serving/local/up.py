@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
+from slipway.registry.addresses import http_address, without_brackets
 from slipway.registry.errors import Unavailable
 
 ALIAS = "production"
@@ -106,15 +107,15 @@ def tracking_service(*, host: str, port: int, database_uri: str, artifact_root: 
     The artifact root is given, so that experiments made through the server can also be used without it.
     """
     arguments = ["server", "--backend-store-uri", database_uri, "--default-artifact-root", str(artifact_root)]
-    arguments += ["--host", host, "--port", str(port), "--workers", "1"]
-    url = f"http://{host}:{port}/health"
+    arguments += ["--host", without_brackets(host), "--port", str(port), "--workers", "1"]
+    url = f"{http_address(host, port)}/health"
     return Service(name="tracking", arguments=tuple(arguments), ready_urls=(url,), port=port)
 
 
 def engine_service(*, host: str, port: int) -> Service:
     """Return the serving engine for all that is in production in this folder's registry."""
     arguments = ("serve", "--host", host, "--port", str(port), "--stage", ALIAS)
-    url = f"http://{host}:{port}/live"
+    url = f"{http_address(host, port)}/live"
     return Service(name="engine", module="slipway", arguments=arguments, ready_urls=(url,), port=port)
 
 
@@ -207,7 +208,7 @@ def _served_model(plan: Plan, engine: Service, said: Mapping[str, object]) -> Se
         version=version if isinstance(version, int) else None,
         preparing=preparing if isinstance(preparing, int) else None,
         problem=str(problem) if problem else None,
-        url=f"http://{plan.host}:{engine.port}/models/{quote(str(said['name']), safe='')}/invocations",
+        url=f"{http_address(plan.host, engine.port)}/models/{quote(str(said['name']), safe='')}/invocations",
     )
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,19 +10,20 @@ from typing import Any
 
 import click
 
+from slipway.registry.addresses import http_address
 from slipway.registry.console import json_option, print_document, some_text
 from slipway.registry.engines.heartbeats import Heartbeats
-from slipway.registry.errors import Conflict, SlipwayError
+from slipway.registry.errors import SlipwayError
 from slipway.registry.settings import decided_at_server, load_settings, registry_view
 from slipway.serving.logs import set_up_logs
 from slipway.serving.registry_doors import open_heartbeats, open_stage_views
 from slipway.serving.settings import ServingSettings
+from slipway.serving.stop_signals import stop_signals
+from slipway.serving.supervision.listener import listening, stop_listening
 from slipway.serving.supervision.supervisor import Supervisor
 from slipway.serving.supervision.worker_plan import plan_of
 from slipway.serving.supervision.worker_pool import WorkerPool
 from slipway.serving.target import parse_target
-
-BACKLOG = 2048
 
 
 @click.command("serve", epilog="Example: slipway serve cancer@production iris@staging --port 8080 --workers 2")
@@ -46,7 +46,7 @@ def serve(targets: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     set_up_logs(as_json=settings.log_json)
     with listening(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
-        address = f"http://{settings.host}:{port}"
+        address = http_address(settings.host, port)
         if as_json:
             print_document({"address": address, "models": list(settings.targets)})
         else:
@@ -62,31 +62,6 @@ def settings_of(
     said = {f"SLIPWAY_SERVING__{name.upper()}": str(value) for name, value in given.items()}
     settings = load_settings(ServingSettings, "serving", environ={**environ, **said}, folder=folder)
     return settings.model_copy(update={"targets": targets}) if targets else settings
-
-
-@contextlib.contextmanager
-def listening(host: str, port: int) -> Any:
-    """Yield a socket that listens; every worker accepts from it, so none of its connections is lost with a worker.
-
-    Raises
-    ------
-    Conflict
-        The address cannot be listened on.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise Conflict(
-                f"port {port} on {host} cannot be used: {error.strerror}",
-                code="port-taken",
-                hint="stop what listens there, or choose another: --port",
-            ) from error
-        listener.listen(BACKLOG)
-        listener.set_inheritable(True)
-        yield listener
 
 
 async def _serve(settings: ServingSettings, listener: socket.socket, address: str) -> None:
@@ -105,13 +80,15 @@ async def _serve(settings: ServingSettings, listener: socket.socket, address: st
     pool = WorkerPool(listener, plan_of(settings), answer=supervisor.answer, complete=supervisor.complete)
     supervisor.employ(pool)
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await pool.start(settings.workers)
     following = asyncio.create_task(supervisor.run())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)
+    closing = asyncio.create_task(stop_listening(listener, after_s=settings.drain_s))
     await pool.stop(settings.drain_s + settings.stop_within_s)
+    await closing
     await _leave(heartbeats, engine)
     if following.done():
         following.result()

@@ -275,6 +275,7 @@ def planned() -> WorkerPlan:
     """Return the plan in the first argument of this process, which is set up for it."""
     plan = WorkerPlan(**json.loads(sys.argv[1]))
     set_up_logs(as_json=plan.log_json)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal reaches the supervisor too, which asks to stop
     sys.setswitchinterval(0.001)
     return plan
 

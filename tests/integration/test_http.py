@@ -1,91 +1,18 @@
 """The HTTP side of a worker on real connections: both ways of answering, and what clients do that they should not."""
 
-import http.client
 import json
 import socket
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
-import uvicorn
 
-from slipway.serving.engine.metrics import Snapshot
-from slipway.serving.scoring.mlflow_protocol import protocols_of
 from slipway.serving.target import Target
-from slipway.serving.transports.http.app import app_of
-from slipway.serving.transports.http.connections import close_idle, protocol_of
-from slipway.serving.transports.http.door import Door
-from tests.doubles.serving_stand_ins import PLAIN, TARGET, Adding, EngineWithLane, engine_with, loaded
+from tests.doubles.serving_stand_ins import PLAIN, TARGET, Adding, engine_with, loaded
+from tests.servers.http_worker import CHUNKED, LIMIT, ask, listening, raw, request
 
 ODD = b'{"odd":1}'
-LIMIT = 100_000
-JSON = {"Content-Type": "application/json"}
-HEADERS = ("Host: x", "Content-Type: application/json")
-CHUNKED = "\r\n".join(["POST /invocations HTTP/1.1", *HEADERS, "Transfer-Encoding: chunked"]).encode() + b"\r\n\r\n"
 PATHS = ("/invocations", "/models/cancer/invocations", "/models/cancer@production/invocations")
-
-
-@contextmanager
-def listening(engine: EngineWithLane) -> Iterator[tuple[int, Door, uvicorn.Server]]:
-    """Serve an engine on a free port, in a thread."""
-
-    async def refresh() -> Any:
-        return {"models": []}
-
-    async def metrics() -> Snapshot:
-        return engine.snapshot()
-
-    door = Door(
-        engine=engine, protocols=protocols_of(engine.lane), max_body_bytes=LIMIT, refresh=refresh, metrics=metrics
-    )
-    config = uvicorn.Config(
-        app_of(door), http=protocol_of(door), lifespan="off", log_config=None, access_log=False, server_header=False
-    )
-    server = uvicorn.Server(config)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.01)
-            yield listener.getsockname()[1], door, server
-        finally:
-            server.should_exit = True
-            thread.join(10)
-
-
-def ask(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict, bytes]:
-    """Send one request, and return status, headers and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request(method, path, body, {**JSON, **{k.replace("_", "-"): v for k, v in headers.items()}})
-    response = connection.getresponse()
-    found = response.status, dict(response.getheaders()), response.read()
-    connection.close()
-    return found
-
-
-def raw(port: int, sent: bytes, *, until: int) -> bytes:
-    """Send bytes, and return what comes back until so many answers are whole or the connection ends."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(sent)
-        received = b""
-        while received.count(b"predictions") + received.count(b'"error"') < until:
-            part = connection.recv(65536)
-            if not part:
-                break
-            received += part
-        return received
-
-
-def request(body: bytes, path: str = "/invocations", *more: str) -> bytes:
-    """Return a request as bytes."""
-    lines = [f"POST {path} HTTP/1.1", *HEADERS, f"Content-Length: {len(body)}", *more]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 @pytest.mark.parametrize("body", [PLAIN, ODD])
@@ -243,64 +170,8 @@ def test_garbage_after_a_request_is_refused_after_its_answer():
     assert received.index(b'{"predictions":[7]}') < received.index(b"HTTP/1.1 400")
 
 
-@pytest.mark.parametrize("wanted", ["h2c", "websocket", "nonsense"])
-@pytest.mark.parametrize("path", ["/invocations", "/models/nobody/invocations"])
-def test_the_body_of_who_asks_for_another_protocol_is_no_request(wanted: str, path: str):
-    """Httptools leaves it out, and would read it as the next request: behind a proxy, that of another caller."""
-    inner = request(PLAIN, "/invocations", "X-Request-Id: smuggled")
-    asking = request(inner, path, "Connection: Upgrade, HTTP2-Settings", f"Upgrade: {wanted}")
-    head, _, body = asking.partition(b"\r\n\r\n")
-    for sent in ((asking,), (head + b"\r\n\r\n", body), (head + b"\r\n\r\n" + body[:9], body[9:])):
-        with (
-            listening(engine_with(loaded())[0]) as (port, _, _),
-            socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
-        ):
-            connection.sendall(sent[0])
-            time.sleep(0.05)
-            with suppress(OSError):
-                for part in sent[1:]:
-                    connection.sendall(part)
-            received = b""
-            with suppress(OSError):
-                while more := connection.recv(65536):
-                    received += more
-        assert received.startswith(b"HTTP/1.1 400 ")
-        assert received.count(b"content-length:") == 1
-        assert b"speak HTTP/1.1 alone" in received
-        assert b"smuggled" not in received
-
-
-def test_who_asks_for_another_protocol_without_a_body_is_answered():
-    """Java's client does with its first request; the connection ends with it."""
-    asking = b"GET /live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-    with listening(engine_with(loaded())[0]) as (port, _, _):
-        received = raw(port, asking + request(PLAIN), until=1)
-    assert received.startswith(b"HTTP/1.1 200 ")
-    assert received.count(b"content-length:") == 1
-    assert b"connection: close" in received
-
-
 def test_garbage_is_400_and_others_go_on():
     """A client that does not speak HTTP ends its own connection only."""
     with listening(engine_with(loaded())[0]) as (port, _, _):
         assert raw(port, b"\x16\x03\x01 nonsense\r\n\r\n", until=1).startswith(b"HTTP/1.1 400 ")
         assert ask(port, "POST", "/invocations", PLAIN)[0] == 200
-
-
-def test_idle_connections_are_closed_and_busy_ones_are_not():
-    """One sweep over all, by the time of the last answer."""
-    slow = loaded(lambda: time.sleep(0.5) or np.array([1]), one_row_s=1.0)
-    with (
-        listening(engine_with(slow)[0]) as (port, _, server),
-        socket.create_connection(("127.0.0.1", port), timeout=10) as idle,
-        socket.create_connection(("127.0.0.1", port), timeout=10) as busy,
-    ):
-        busy.sendall(request(PLAIN))
-        while sum(each.cycle is not None for each in server.server_state.connections) < 1:
-            time.sleep(0.01)
-        loop = next(iter(server.server_state.connections)).loop
-        loop.call_soon_threadsafe(
-            lambda: close_idle(server.server_state.connections, now=loop.time() + 100, after_s=50)
-        )
-        assert idle.recv(1) == b""
-        assert b"200 OK" in busy.recv(65536)

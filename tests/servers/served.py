@@ -10,6 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mlflow
+import numpy as np
+from mlflow import MlflowClient
+from sklearn.linear_model import LogisticRegression
+
 from tests.servers.processes import answers, free_port, process, wait_for
 
 
@@ -46,6 +51,20 @@ class Served:
             if b"slipway.serving.supervision.worker" in words and parent == str(self.pid):
                 found.append(int(folder.name))
         return found
+
+
+def registered(name: str) -> None:
+    """Register a small model of two columns, which answers with their sum's sign, and put it into production."""
+    rows = np.array([[1.0, 2.0], [-1.0, -2.0]])
+    with mlflow.start_run():
+        mlflow.sklearn.log_model(
+            LogisticRegression().fit(rows, [1, 0]),
+            name="model",
+            input_example=rows,
+            registered_model_name=name,
+            pip_requirements=["scikit-learn"],
+        )
+    MlflowClient().set_registered_model_alias(name, "production", "1")
 
 
 @contextmanager

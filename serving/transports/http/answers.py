@@ -20,6 +20,8 @@ STATUS_OF_KIND: Mapping[type[SlipwayError], int] = {
 }
 STATUS_OF_CODE: Mapping[str, int] = {
     "body-too-large": 413,
+    "head-too-large": 431,
+    "not-in-time": 408,
     "wrong-content-type": 415,
     "method-not-allowed": 405,
     "prediction-timeout": 504,

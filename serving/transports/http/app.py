@@ -5,27 +5,70 @@ same.
 """
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any
 
-from slipway.registry.errors import InvalidInput, SlipwayError
-from slipway.registry.stays_http import Receive, Scope, Send, StaysHttp
+from slipway.registry.errors import SlipwayError
+from slipway.registry.stays_http import Receive, Scope, Send
 from slipway.serving.engine.metrics import exposition
 from slipway.serving.engine.routing import Placement, routed
 from slipway.serving.target import STABLE
 from slipway.serving.transports.http.answers import Answer, answer_to, refusal
-from slipway.serving.transports.http.connections import too_large
 from slipway.serving.transports.http.door import Door
-from slipway.serving.transports.http.routes import Route, find_placement, no_such_route
+from slipway.serving.transports.http.refusals import engine_failed, too_large, wrong_method
+from slipway.serving.transports.http.routes import Route, Words, find_placement, no_such_route, words_of
+
+log = logging.getLogger("slipway.serve")
 
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+GET, POST = ("GET", "HEAD"), ("POST",)
+Headers = Mapping[bytes, bytes]
 
 
-def app_of(door: Door) -> StaysHttp:
+class Gone(Exception):
+    """The client went away before its request was whole: there is nobody to answer."""
+
+
+class ReceivedBody:
+    """A request's body, read when it is asked for; `is_read` says whether it was read to its end."""
+
+    def __init__(self, receive: Receive, headers: Headers, limit: int) -> None:
+        self._receive = receive
+        self._announced = int(headers.get(b"content-length", b"0"))
+        self._limit = limit
+        self.is_read = False
+
+    async def read(self) -> bytes:
+        """Return the whole of it.
+
+        Raises
+        ------
+        InvalidInput
+            It is larger than it may be.
+        Gone
+            Its end did not come: a part of it is no request.
+        """
+        body = bytearray()
+        while not self.is_read:
+            if max(len(body), self._announced) > self._limit:
+                raise too_large(self._limit)
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            body += message.get("body", b"")
+            self.is_read = not message.get("more_body")
+        if len(body) > self._limit:
+            raise too_large(self._limit)
+        return bytes(body)
+
+
+def app_of(door: Door) -> "App":
     """Return the application that answers for an engine's door."""
-    return StaysHttp(App(door))
+    return App(door)
 
 
 class App:
@@ -33,14 +76,14 @@ class App:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._gets: Mapping[str, Callable[[], Awaitable[Answer]]] = {
-            "/ping": self._health,
-            "/health": self._health,
-            "/ready": self._ready,
-            "/live": self._live,
-            "/version": self._version,
-            "/metrics": self._metrics,
-            "/models": self._models,
+        self._gets: Mapping[Words, Callable[[], Awaitable[Answer]]] = {
+            ("ping",): self._health,
+            ("health",): self._health,
+            ("ready",): self._ready,
+            ("live",): self._live,
+            ("version",): self._version,
+            ("metrics",): self._metrics,
+            ("models",): self._models,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,43 +91,60 @@ class App:
         if scope["type"] != "http":
             return
         headers = dict(scope["headers"])
+        body = ReceivedBody(receive, headers, self._door.max_body_bytes)
         request_id = self._door.request_id(headers.get(b"x-request-id", b""))
         try:
-            answer = await self._answer(scope, headers, receive, request_id)
+            answer = await self._answer(scope, headers, body, request_id)
+        except Gone:
+            return
         except SlipwayError as error:
             answer = refusal(error, request_id)
-        await _send(answer, request_id, send)
+        except Exception:  # the edge: whoever asked gets an answer, whatever went wrong
+            log.exception("request %s could not be answered", request_id)
+            answer = engine_failed(request_id)
+        # Who waits for leave to send a body may leave it out after a refusal: where the next request begins is unknown.
+        is_last = self._door.is_draining or (b"expect" in headers and not body.is_read)
+        await _send(answer, request_id, send, is_last=is_last)
 
-    async def _answer(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, request_id: str) -> Answer:
-        path, method = scope["path"], scope["method"]
-        route = self._door.routes.get(scope["raw_path"])
-        if route is not None:
-            _require_method(method, "POST")
-            return await self._score(route, headers, receive, request_id)
-        if path == "/admin/refresh":
-            _require_method(method, "POST")
-            return _document(await self._door.refresh())
-        if path in self._gets:
-            _require_method(method, "GET", "HEAD")
-            return await self._gets[path]()
-        words = path.strip("/").split("/")
-        if words[0] == "models" and len(words) == 2:
-            _require_method(method, "GET", "HEAD")
-            return _document(describe(find_placement(self._door.engine, words[1])))
-        if words[0] == "models" and len(words) == 3:
+    async def _answer(self, scope: Scope, headers: Headers, body: ReceivedBody, request_id: str) -> Answer:
+        url, method = scope["raw_path"], scope["method"]
+        route = self._door.routes[url]
+        if route is None:
+            allowed, answer = self._found(words_of(url))
+        else:
+            allowed, answer = POST, partial(self._score, route, headers, body, request_id)
+        return await answer() if method in allowed else wrong_method(method, allowed, request_id)
+
+    def _found(self, words: Words) -> tuple[tuple[str, ...], Callable[[], Awaitable[Answer]]]:
+        """Return by which methods a path is asked, and what answers; raises NotFound where nothing does."""
+        if words in self._gets:
+            return GET, self._gets[words]
+        if words == ("admin", "refresh"):
+            return POST, self._refresh
+        if words[:1] == ("models",) and len(words) == 2:
+            return GET, partial(self._model, words[1])
+        if words[:1] == ("models",) and len(words) == 3:
             placement = find_placement(self._door.engine, words[1])
             if words[2] == "ready":
-                _require_method(method, "GET", "HEAD")
-                return _document(describe(placement), 200 if placement.is_ready and not self._door.is_draining else 503)
-        raise no_such_route(self._door.engine, self._door.protocols, path)
+                return GET, partial(self._model_ready, placement)
+        raise no_such_route(self._door.engine, self._door.protocols, words)
 
-    async def _score(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, request_id: str) -> Answer:
-        body = await _read(receive, self._door.max_body_bytes)
+    async def _score(self, route: Route, headers: Headers, body: ReceivedBody, request_id: str) -> Answer:
         placement, protocol = route
         content_type, engine = headers.get(b"content-type", b""), self._door.engine
+        content = await body.read()
         context = routed(request_id, perf_counter())
-        outcome = await engine.score(engine.arrive(placement, protocol, body, content_type, context))
+        outcome = await engine.score(engine.arrive(placement, protocol, content, content_type, context))
         return answer_to(outcome, request_id)
+
+    async def _refresh(self) -> Answer:
+        return _document(await self._door.refresh())
+
+    async def _model(self, name: str) -> Answer:
+        return _document(describe(find_placement(self._door.engine, name)))
+
+    async def _model_ready(self, placement: Placement) -> Answer:
+        return _document(describe(placement), 200 if placement.is_ready and not self._door.is_draining else 503)
 
     async def _health(self) -> Answer:
         """Answer as MLflow's scoring server does: 200 and a line's end when the models are loaded."""
@@ -155,30 +215,13 @@ def _document(document: Any, status: int = 200) -> Answer:
     return Answer(status, json.dumps(document).encode())
 
 
-def _require_method(method: str, *allowed: str) -> None:
-    if method not in allowed:
-        raise InvalidInput(
-            f"{method} is not allowed here; use {' or '.join(allowed)}", code="method-not-allowed", hint=None
-        )
-
-
-async def _read(receive: Receive, limit: int) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise too_large(limit)
-        if not message.get("more_body"):
-            return bytes(body)
-
-
-async def _send(answer: Answer, request_id: str, send: Send) -> None:
+async def _send(answer: Answer, request_id: str, send: Send, *, is_last: bool) -> None:
     headers = [
         (b"content-type", answer.content_type),
         (b"content-length", str(len(answer.body)).encode()),
         (b"x-request-id", request_id.encode()),
     ]
     made_by = [tuple(line.split(b": ", 1)) for line in answer.made_by.splitlines()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": [*headers, *made_by]})
+    ends = [(b"connection", b"close")] if is_last else []
+    await send({"type": "http.response.start", "status": answer.status, "headers": [*headers, *made_by, *ends]})
     await send({"type": "http.response.body", "body": answer.body})

@@ -9,24 +9,22 @@ predicts many rows at once, with warm caches, instead of one between two calls o
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
-from slipway.registry.errors import InvalidInput
-from slipway.registry.stays_http import NO_BODY
 from slipway.serving.engine.engine import Request
 from slipway.serving.engine.outcome import Outcome
 from slipway.serving.engine.routing import routed
-from slipway.serving.transports.http.answers import Answer, answer_to, refusal
+from slipway.serving.transports.http.answers import Answer, answer_to
 from slipway.serving.transports.http.door import Door
+from slipway.serving.transports.http.ends import HEAD, NOTHING
+from slipway.serving.transports.http.plain_http import PlainHttp
+from slipway.serving.transports.http.refusals import engine_failed, too_large
 from slipway.serving.transports.http.routes import Route
 
-CONTENT_TYPE, REQUEST_ID = b"content-type", b"x-request-id"
-# So much of a refused body is read and thrown away: a client that is cut off while it sends never reads the refusal.
-LINGER_BYTES = 256 * 2**20
+log = logging.getLogger("slipway.serve")
 
 
 class UnderWay:
@@ -36,59 +34,38 @@ class UnderWay:
         self.response_complete = True
         self.disconnected = False
         self.keep_alive = True
+        self.more_body = False
         self.message_event = asyncio.Event()
 
 
-class ScoringProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with a short way for scoring requests."""
-
-    door: Door
+class ScoringProtocol(PlainHttp):
+    """HTTP with a short way for scoring requests."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._route: Route | None = None
-        self._undecided = True
         self._body: list[bytes] = []
         self._size = 0
-        self._content_type = b""
-        self._asked_id = b""
-        self._refused = False
+        self._content_type = self._own_id = self._keeping = b""
         self._under_way = UnderWay()
-        self.last_used = self.loop.time()
 
-    def on_message_begin(self) -> None:
-        """Start a request that may be one of either kind."""
-        self.url = b""
-        self.headers = []  # of requests that are ours there are none, also when uvicorn asks who wants another protocol
-        self._undecided = True
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep the two headers that matter for scoring, or all for others."""
-        if self._undecided:
-            self._decide()
+    def take(self) -> None:
+        """Take a request for scoring, where nothing is under way before it, and leave any other to uvicorn."""
+        is_idle = self.cycle is None or self.cycle.response_complete
+        self._route = self.door.routes[self.url] if is_idle and self.parser.get_method() == b"POST" else None
         if self._route is None:
-            super().on_header(name, value)
-        elif len(name) == 12:
-            lower = name.lower()
-            if lower == CONTENT_TYPE:
-                self._content_type = value
-            elif lower == REQUEST_ID:
-                self._asked_id = value
-        elif len(name) == 6 and name.lower() == b"expect":
+            super().take()
+            return
+        fields = self.fields
+        self._body, self._size = [], 0
+        self._content_type = fields.get(b"content-type", b"")
+        self._own_id = fields.get(b"x-request-id", b"")
+        self._keeping = b"connection: keep-alive\r\n" if b"connection" in fields else b""
+        size = fields.get(b"content-length")
+        if size is not None and int(size) > self.door.max_body_bytes:
+            raise too_large(self.door.max_body_bytes)
+        if b"expect" in fields and fields[b"expect"].lower() == b"100-continue":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        elif len(name) == 14 and name.lower() == b"content-length" and int(value) > self.door.max_body_bytes:
-            self._size = int(value)
-
-    def on_headers_complete(self) -> None:
-        """Let uvicorn make its cycle for requests that are not ours; refuse bodies that are too large, or lost."""
-        if self._undecided:
-            self._decide()
-        if self._route is None:
-            super().on_headers_complete()
-        elif self._size:
-            self._refuse(too_large(self.door.max_body_bytes))
-        elif self.parser.should_upgrade():
-            self._refuse(NO_BODY)
 
     def on_body(self, body: bytes) -> None:
         """Collect the body, up to its limit."""
@@ -96,43 +73,37 @@ class ScoringProtocol(HttpToolsProtocol):
             super().on_body(body)
             return
         self._size += len(body)
-        if self._refused:
-            if self._size > self.door.max_body_bytes + LINGER_BYTES:
-                self.transport.close()
-        elif self._size > self.door.max_body_bytes:
-            self._refuse(too_large(self.door.max_body_bytes))
-        else:
-            self._body.append(body)
+        if self._size > self.door.max_body_bytes:
+            raise too_large(self.door.max_body_bytes)
+        self._body.append(body)
 
     def on_message_complete(self) -> None:
         """Put the request among those that are answered at the end of this turn."""
-        if self._route is None:
+        if self._route is None or self._reading is HEAD:
             super().on_message_complete()
             return
-        if self._refused:
-            self.transport.close()
-            return
+        self._reading = NOTHING
         placement, protocol = self._route
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        context = routed(self.door.request_id(self._asked_id), perf_counter())
+        door = self.door
+        context = routed(door.request_id(self._own_id), perf_counter())
         cycle = self._under_way
         cycle.response_complete = False
-        cycle.keep_alive = self.parser.should_keep_alive() and not self.door.is_draining
+        cycle.keep_alive = self.parser.should_keep_alive()
         self.cycle = cycle  # type: ignore[assignment]
-        waiting = self.door.waiting
-        waiting.append((self, self.door.engine.arrive(placement, protocol, body, self._content_type, context)))
-        if len(waiting) == 1:
-            self.loop.call_soon(answer_waiting, self.door)
+        door.waiting.append((self, door.engine.arrive(placement, protocol, body, self._content_type, context)))
+        if len(door.waiting) == 1:
+            self.loop.call_soon(answer_waiting, door)
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, after the answers to what was."""
-        answer_waiting(self.door)
-        super().send_400_response(msg)
+    def is_uvicorns(self) -> bool:
+        """Return whether the request that is read is none of ours."""
+        return self._route is None
 
     def answered(self, request: Request, outcome: Outcome | None) -> None:
         """Send an answer, or start what will answer."""
         if outcome is not None:
-            self._reply(request, outcome)
+            request_id = request.context.request_id
+            self._reply(request_id, answer_to(outcome, request_id))
             return
         self.flow.pause_reading()
         task = self.loop.create_task(self._reply_later(request))
@@ -140,78 +111,49 @@ class ScoringProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
 
     async def _reply_later(self, request: Request) -> None:
-        self._reply(request, await self.door.engine.score(request))
+        request_id = request.context.request_id
+        try:
+            answer = answer_to(await self.door.engine.score(request), request_id)
+        except Exception:  # the edge: whoever asked gets an answer, whatever went wrong
+            log.exception("request %s could not be answered", request_id)
+            answer = engine_failed(request_id)
+        self.last_used = self.loop.time()
+        self._reply(request_id, answer)
         self.flow.resume_reading()
 
-    def _reply(self, request: Request, outcome: Outcome) -> None:
+    def _reply(self, request_id: str, answer: Answer) -> None:
         cycle = self._under_way
         cycle.response_complete = True
         if self.transport.is_closing():
             return
-        request_id = request.context.request_id
-        self._write(answer_to(outcome, request_id), request_id, cycle.keep_alive)
-        if not cycle.keep_alive:
-            self.transport.close()
+        goes_on = cycle.keep_alive and not self.door.is_draining
+        self.write(answer, request_id, self._keeping if goes_on else b"connection: close\r\n")
+        if not goes_on:
+            self.close_gently()
         elif self.pipeline:
             self.on_response_complete()
-
-    def _write(self, answer: Answer, request_id: str, keep_alive: bool) -> None:
-        self.transport.write(
-            b"%bcontent-type: %b\r\ncontent-length: %d\r\n%bx-request-id: %b\r\n%b\r\n%b"
-            % (
-                STATUS_LINE[answer.status],
-                answer.content_type,
-                len(answer.body),
-                answer.made_by,
-                request_id.encode(),
-                b"" if keep_alive else b"connection: close\r\n",
-                answer.body,
-            )
-        )
-        self.server_state.total_requests += 1
-        self.last_used = self.loop.time()
-
-    def _decide(self) -> None:
-        """Tell by method and path whether a request is for scoring, and nothing is under way before it."""
-        self._undecided = False
-        idle = self.cycle is None or self.cycle.response_complete
-        self._route = self.door.routes.get(self.url) if idle and self.parser.get_method() == b"POST" else None
-        if self._route is None:
-            url = self.url
-            super().on_message_begin()
-            self.url = url
-            return
-        self._body, self._size, self._content_type, self._asked_id, self._refused = [], 0, b"", b"", False
-
-    def _refuse(self, why: InvalidInput) -> None:
-        """Answer before the request has ended, which ends the connection."""
-        request_id = self.door.request_id(self._asked_id)
-        self._refused, self._body = True, []
-        self._write(refusal(why, request_id), request_id, keep_alive=False)
+        elif self._last_answer is not None:
+            self.say_last()
 
 
 def answer_waiting(door: Door) -> None:
     """Answer what arrived in this turn of the loop."""
     waiting, door.waiting = door.waiting, []
-    outcomes = door.engine.score_now([request for _, request in waiting])
+    outcomes: list[Outcome | None]
+    try:
+        outcomes = door.engine.score_now([request for _, request in waiting])
+    except Exception:  # the edge: each is asked alone then, so that the fault of one is its own
+        log.exception("%d requests could not be answered together", len(waiting))
+        outcomes = [None] * len(waiting)
     for (connection, request), outcome in zip(waiting, outcomes, strict=True):
         connection.answered(request, outcome)
 
 
 def close_idle(connections: Iterable[Any], *, now: float, after_s: float) -> None:
-    """Close connections on which nothing was answered for a while: one sweep instead of a timer for each request."""
+    """End connections on which nothing came or went for a while: one sweep instead of a timer for each request."""
     for connection in list(connections):
-        if connection.last_used < now - after_s and (connection.cycle is None or connection.cycle.response_complete):
-            connection.transport.close()
-
-
-def too_large(limit: int) -> InvalidInput:
-    """Return what to say to a body beyond the limit."""
-    return InvalidInput(
-        f"the body is larger than {limit} bytes",
-        code="body-too-large",
-        hint="send fewer rows at once, as Parquet, or start the engine with a larger --max-body-mb",
-    )
+        if connection.last_used < now - after_s:
+            connection.time_out(after_s)
 
 
 def protocol_of(door: Door) -> Callable[..., ScoringProtocol]:

@@ -7,11 +7,26 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
 from slipway.serving.engine.engine import Engine, Request, WireProtocol
 from slipway.serving.engine.metrics import Snapshot
-from slipway.serving.transports.http.routes import Route, scoring_routes
+from slipway.serving.transports.http.routes import Routes, scoring_routes
 
 SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class FirstLines(dict[int, bytes]):
+    """Status → the first lines of an answer: the status, and the headers that all answers have now."""
+
+    def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
+        super().__init__()
+        self._lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+
+    def __missing__(self, status: int) -> bytes:
+        """Return the lines for a status that was not sent yet."""
+        lines = self[status] = STATUS_LINE[status] + self._lines
+        return lines
 
 
 @dataclass(slots=True)
@@ -20,7 +35,8 @@ class Door:
 
     `protocols` is the last part of a URL → the protocol that is spoken there. `refresh` has the registry polled now and
     returns what is serving afterwards; `metrics` adds up all workers.
-    `waiting` are connections and their requests that are answered at the end of this turn of the event loop.
+    `waiting` are connections and their requests that are answered at the end of this turn of the event loop;
+    `first_lines` are those of answers, as they are for the second that uvicorn has in `dated`.
     """
 
     engine: Engine
@@ -28,9 +44,11 @@ class Door:
     max_body_bytes: int
     refresh: Callable[[], Awaitable[Any]]
     metrics: Callable[[], Awaitable[Snapshot]]
-    routes: Mapping[bytes, Route] = field(default_factory=dict)
+    routes: Routes = field(init=False)
     is_draining: bool = False
     waiting: list[tuple[Any, Request]] = field(default_factory=list)
+    dated: list[tuple[bytes, bytes]] | None = None
+    first_lines: FirstLines = field(default_factory=lambda: FirstLines([]))
     _prefix: str = field(default_factory=lambda: os.urandom(6).hex())
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -40,6 +58,10 @@ class Door:
     def renew(self) -> None:
         """Take up targets that are new."""
         self.routes = scoring_routes(self.engine, self.protocols)
+
+    def date_answers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Take up the headers that all answers have from now on: the date."""
+        self.dated, self.first_lines = headers, FirstLines(headers)
 
     def request_id(self, asked: bytes) -> str:
         """Return the caller's id where it is 1 to 128 printable characters, else one of ours."""

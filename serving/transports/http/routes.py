@@ -1,34 +1,76 @@
-"""Which URL asks which target in which form."""
+"""Which URL asks which target by which protocol."""
 
 from collections.abc import Collection, Iterator, Mapping
-from urllib.parse import quote, unquote
+from urllib.parse import unquote_to_bytes
+
+import httptools
 
 from slipway.registry.errors import NotFound
 from slipway.serving.engine.engine import Engine, WireProtocol
 from slipway.serving.engine.routing import Placement
 
 Route = tuple[Placement, WireProtocol]
+Words = tuple[str, ...]
+# Clients spell a path in few ways, and shortly; who sends ever new ones is not remembered.
+MOST_SPELLINGS, LONGEST_SPELLING = 4096, 512
 
 
-def scoring_routes(engine: Engine, protocols: Mapping[str, WireProtocol]) -> Mapping[bytes, Route]:
-    """Return raw path → target and protocol, for the targets that there are now.
+def words_of(url: bytes) -> Words:
+    """Return the words of a URL's path, each decoded once and after they were parted; a slash at the end adds none.
+
+    >>> words_of(b"/models/gr%c3%b6%C3%9Fe%20(1)/predict/?trace=1")
+    ('models', 'größe (1)', 'predict')
+    >>> words_of(b"http://host/models/a%2Fb+c")
+    ('models', 'a/b+c')
+
+    What is no UTF-8 is kept apart from every name that is.
+
+    Raises
+    ------
+    httptools.HttpParserInvalidURLError
+        It is no URL.
+    """
+    path: bytes = httptools.parse_url(url).path or b"/"
+    _, *words = path.removesuffix(b"/").split(b"/")
+    return tuple(unquote_to_bytes(word).decode(errors="surrogateescape") for word in words)
+
+
+class Routes(dict[bytes, Route | None]):
+    """URL as it is sent → target and protocol, or `None`; filled as URLs come, for the targets that there were at first.
+
+    A URL that was seen before costs one look-up. Others are decoded, so that all ways to write a path mean the same.
+    """
+
+    def __init__(self, routes: Mapping[Words, Route]) -> None:
+        super().__init__()
+        self._routes = routes
+
+    def __missing__(self, url: bytes) -> Route | None:
+        """Return what a URL asks that was not seen before."""
+        route = self._routes.get(words_of(url))
+        if route is not None and len(url) <= LONGEST_SPELLING and len(self) < MOST_SPELLINGS:
+            self[url] = route
+        return route
+
+
+def scoring_routes(engine: Engine, protocols: Mapping[str, WireProtocol]) -> Routes:
+    """Return the routes to the targets that there are now.
 
     A target is asked as `/models/cancer@production/…`; by its model's name alone where the engine serves one stage of
     it (the first given, else); and without a name where there is one target.
 
     No path has two meanings: a model whose own name holds an `@` could be called like another one's stage, and is asked
-    as `/models/NAME@STAGE/…` alone; one whose name holds a code (`a%20b`) is asked by that name encoded.
+    as `/models/NAME@STAGE/…` alone; one whose name holds a code (`a%20b`) is asked by that name encoded (`a%2520b`);
+    a `+` is a plus.
     """
     placements = list(engine.placements.values())
-    routes: dict[bytes, Route] = {}
+    routes: dict[Words, Route] = {}
     for last, protocol in protocols.items():
         for placement in reversed(placements):
-            for name in names_of(placement):
-                for written in {quote(name), quote(name, safe=""), *([name] if unquote(name) == name else [])}:
-                    routes[f"/models/{written}/{last}".encode()] = (placement, protocol)
+            routes |= {("models", name, last): (placement, protocol) for name in names_of(placement)}
         if len(placements) == 1:
-            routes[f"/{last}".encode()] = (placements[0], protocol)
-    return routes
+            routes[last,] = (placements[0], protocol)
+    return Routes(routes)
 
 
 def names_of(placement: Placement) -> Iterator[str]:
@@ -49,14 +91,17 @@ def find_placement(engine: Engine, name: str) -> Placement:
     for placement in engine.placements.values():
         if name in names_of(placement):
             return placement
-    raise NotFound(f"no model '{name}' is served here; there are: {_known(engine)}", code="unknown-model", hint=None)
+    raise NotFound(
+        f"no model {name[:200]!r} is served here; there are: {_known(engine)}", code="unknown-model", hint=None
+    )
 
 
-def no_such_route(engine: Engine, protocols: Collection[str], path: str) -> NotFound:
+def no_such_route(engine: Engine, protocols: Collection[str], words: Words) -> NotFound:
     """Return what to say to a path that nothing answers."""
-    if path.strip("/") in protocols:
+    if len(words) == 1 and words[0] in protocols:
         several = f"this engine serves {len(engine.placements)} models; name one of: {_known(engine)}"
-        return NotFound(several, code="which-model", hint=f"POST /models/NAME/{path.strip('/')}")
+        return NotFound(several, code="which-model", hint=f"POST /models/NAME/{words[0]}")
+    path = "/" + "/".join(words)
     return NotFound(
         f"nothing is at {path[:200]!r}; models: {_known(engine)}",
         code="unknown-path",

@@ -34,6 +34,21 @@ def test_it_is_ready_when_mlflow_and_slipway_answer():
     )
 
 
+def test_an_address_of_ipv6_is_asked_in_brackets_and_let_in():
+    """MLflow's own argument has none."""
+    for host in ("::1", "[::1]", "::"):
+        found = service(host=host, addresses=("https://mlflow.example.org",))
+        assert found.ready_urls[0] == "http://[::1]:5000/health"
+        assert found.arguments[found.arguments.index("--host") + 1] == host.strip("[]")
+        assert found.arguments[found.arguments.index("--allowed-hosts") + 1].endswith(",[::1]:5000")
+
+
+def test_the_address_at_which_it_is_asked_is_let_in():
+    """Wherever it listens: `slipway up --team` would wait for it for ever else."""
+    words = service(host="10.0.0.5", addresses=("https://mlflow.example.org",)).arguments
+    assert words[words.index("--allowed-hosts") + 1].endswith(",10.0.0.5:5000")
+
+
 def test_a_server_that_knows_its_users_is_another_application():
     """With MLflow's file about them, and one key for all workers."""
     found = service(users=True)

@@ -96,6 +96,16 @@ def test_everything_is_started_and_everything_is_stopped():
     assert all(running.stopped for _, running in launcher.started)
 
 
+def test_addresses_of_ipv6_are_written_in_brackets():
+    """To be asked and to be shown; MLflow's own argument has none."""
+    tracking = tracking_service(host="[::1]", port=5000, database_uri="sqlite:///m.db", artifact_root=Path("/a"))
+    engine = engine_service(host="::1", port=5001)
+    assert (*tracking.ready_urls, *engine.ready_urls) == ("http://[::1]:5000/health", "http://[::1]:5001/live")
+    assert tracking.arguments[tracking.arguments.index("--host") + 1] == "::1"
+    (served,), _ = run(FakeLauncher([model("a", 1)]), Plan(host="::1", tracking=tracking, engine=engine))
+    assert served[0].url == "http://[::1]:5001/models/a/invocations"
+
+
 def test_without_scoring_there_is_the_tracking_server_alone():
     """As a team's is run."""
     launcher = FakeLauncher()

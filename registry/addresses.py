@@ -1,0 +1,26 @@
+"""How the address of a server is written: that of IPv6 in brackets, since its colons are no port's."""
+
+import socket
+
+# Where a server that listens everywhere is reached on its own machine.
+HERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def http_address(host: str, port: int) -> str:
+    """Return the address of a server.
+
+    >>> http_address("127.0.0.1", 8080), http_address("::1", 8080), http_address("[::1]", 8080)
+    ('http://127.0.0.1:8080', 'http://[::1]:8080', 'http://[::1]:8080')
+    """
+    bare = without_brackets(host)
+    return f"http://[{bare}]:{port}" if ":" in bare else f"http://{bare}:{port}"
+
+
+def without_brackets(host: str) -> str:
+    """Return a host as sockets take it, also where it was written as in an address."""
+    return host.removeprefix("[").removesuffix("]")
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """Return the family of sockets that listen on a host."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

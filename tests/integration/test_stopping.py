@@ -1,0 +1,88 @@
+"""How an engine stops: no client is reset, a closed terminal stops none that was started to outlive it."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.servers.processes import answers, free_port, process, wait_for
+from tests.servers.served import Served, registered, serving
+
+CLIENTS = 16
+BODY = json.dumps({"inputs": [[1.0, 2.0]]}).encode()
+
+
+class Client:
+    """A client that keeps its connection and asks for ever, until it is refused one."""
+
+    def __init__(self, port: int) -> None:
+        self.answers = self.announced = 0
+        self.ended_by: list[Exception] = []
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.thread = threading.Thread(target=self.ask_for_ever)
+
+    def ask_for_ever(self) -> None:
+        """Ask, and note with what it ends."""
+        try:
+            while True:
+                self.connection.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
+                response = self.connection.getresponse()
+                assert len(json.loads(response.read())["predictions"]) == 1
+                self.answers += 1
+                self.announced += response.will_close
+        except Exception as error:
+            self.ended_by.append(error)
+
+
+def test_no_client_is_reset_when_an_engine_stops(store: Path):
+    """Each is answered until the end of its connection is announced, and is refused a new one in the end."""
+    registered("model")
+    with serving(store, "model@production", "--workers", "2") as served:
+        clients = [Client(served.port) for _ in range(CLIENTS)]
+        for client in clients:
+            client.thread.start()
+        wait_for(lambda: all(client.answers > 20 for client in clients), within_s=60, log=served.log)
+        os.kill(served.pid, signal.SIGTERM)
+        for client in clients:
+            client.thread.join(30)
+        os.waitid(os.P_PID, served.pid, os.WEXITED | os.WNOWAIT)  # it is not asked to stop once more while it does
+    assert [type(error) for client in clients for error in client.ended_by] == [ConnectionRefusedError] * CLIENTS
+    assert all(client.announced > 0 for client in clients)
+
+
+@pytest.mark.parametrize("started_by", [("nohup",), ()])
+def test_a_closed_terminal_stops_an_engine_unless_it_was_told_not_to(store: Path, started_by: tuple[str, ...]):
+    """Its processes get the signal together; the workers leave it to the supervisor."""
+    port, log = free_port(), store / "serve.log"
+    words = (*started_by, sys.executable, "-m", "slipway", "serve", "--port", str(port))
+    with process(*words, folder=store, log=log) as started:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/live"), within_s=60, log=log)
+        for worker in Served(port, log, started.pid).children():
+            os.kill(worker, signal.SIGHUP)
+        time.sleep(0.5)
+        assert "ended with status" not in log.read_text()
+        os.killpg(started.pid, signal.SIGHUP)
+        if started_by:
+            time.sleep(1.5)
+            assert answers(f"http://127.0.0.1:{port}/live")
+            started.send_signal(signal.SIGTERM)
+        assert started.wait(30) == 0, log.read_text()[-2000:]
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_address_of_ipv6_is_shown_as_clients_take_it(store: Path, host: str):
+    """In brackets, so that what is shown can be asked."""
+    log = store / "serve.log"
+    words = (sys.executable, "-m", "slipway", "serve", "--host", host, "--port", "0")
+    with process(*words, folder=store, log=log):
+        wait_for(lambda: "/ready" in log.read_text(), within_s=60, log=log)
+        shown = re.search(r"health (http://\[::1\]:[0-9]+)/ready", log.read_text())
+        assert shown, log.read_text()
+        wait_for(lambda: answers(f"{shown[1]}/live"), within_s=60, log=log)
