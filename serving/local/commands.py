@@ -16,7 +16,7 @@ from slipway.registry.setup.team_wiring import server_settings
 from slipway.registry.versions.mlflow_store import database_uri, prepare_store
 from slipway.serving.local.processes import ProcessLauncher
 from slipway.serving.local.team import SECRET_KEY, shown, team_service
-from slipway.serving.local.up import ALIAS, Plan, Served, engine_service, tracking_service
+from slipway.serving.local.up import ALIAS, Plan, ServedModel, engine_service, tracking_service
 from slipway.serving.local.up import up as run_services
 
 LOGS = Path(".slipway/logs")
@@ -70,7 +70,7 @@ def _team_plan(host: str | None, port: int | None) -> Plan:
     return Plan(host=server.host, tracking=tracking, engine=None)
 
 
-def _show(plan: Plan, served: Sequence[Served], *, as_json: bool) -> None:
+def _show(plan: Plan, served: Sequence[ServedModel], *, as_json: bool) -> None:
     ui = http_address(plan.host, plan.tracking.port)
     urls = {f"{each.model}/{each.version}": each.url for each in served if each.version is not None}
     if as_json:

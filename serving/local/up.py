@@ -50,7 +50,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
+class ServedModel:
     """A model as the engine has it; `version` is `None` while it has none, `problem` where all is well."""
 
     model: str
@@ -123,7 +123,7 @@ def up(
     plan: Plan,
     *,
     launcher: Launcher,
-    ready: Callable[[Sequence[Served]], None],
+    ready: Callable[[Sequence[ServedModel]], None],
     say: Callable[[str], None],
 ) -> None:
     """Run everything until somebody asks to stop; whatever happens, nothing that was started goes on.
@@ -180,9 +180,9 @@ def await_ready(service: Service, running: RunningProcess, launcher: Launcher) -
     )
 
 
-def _await_served(plan: Plan, started: Mapping[str, RunningProcess], launcher: Launcher) -> Sequence[Served]:
+def _await_served(plan: Plan, started: Mapping[str, RunningProcess], launcher: Launcher) -> Sequence[ServedModel]:
     """Wait until each model in production serves, or it is known why not, and return what there is."""
-    served: Sequence[Served] | None = None
+    served: Sequence[ServedModel] | None = None
     for _ in range(int(SERVED_WITHIN_S / 0.5)):
         served = _served(plan, launcher)
         if served is not None and all(each.is_settled for each in served):
@@ -193,7 +193,7 @@ def _await_served(plan: Plan, started: Mapping[str, RunningProcess], launcher: L
     return served or ()
 
 
-def _served(plan: Plan, launcher: Launcher) -> Sequence[Served] | None:
+def _served(plan: Plan, launcher: Launcher) -> Sequence[ServedModel] | None:
     """Return what the engine serves now; `None` where it does not say."""
     if plan.engine is None:
         return ()
@@ -201,9 +201,9 @@ def _served(plan: Plan, launcher: Launcher) -> Sequence[Served] | None:
     return None if found is None else [_served_model(plan, plan.engine, each) for each in found]
 
 
-def _served_model(plan: Plan, engine: Service, said: Mapping[str, object]) -> Served:
+def _served_model(plan: Plan, engine: Service, said: Mapping[str, object]) -> ServedModel:
     version, preparing, problem = said["version"], said["preparing"], said["problem"]
-    return Served(
+    return ServedModel(
         model=str(said["name"]),
         version=version if isinstance(version, int) else None,
         preparing=preparing if isinstance(preparing, int) else None,
@@ -213,8 +213,8 @@ def _served_model(plan: Plan, engine: Service, said: Mapping[str, object]) -> Se
 
 
 def _say_changes(
-    before: Sequence[Served], now: Sequence[Served] | None, say: Callable[[str], None]
-) -> Sequence[Served]:
+    before: Sequence[ServedModel], now: Sequence[ServedModel] | None, say: Callable[[str], None]
+) -> Sequence[ServedModel]:
     """Say what serves otherwise than before, and return what serves now."""
     if now is None:
         return before

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -194,6 +194,7 @@ def test_after_any_troubles_every_worker_serves_what_was_decided(
             deadline=None,
             derandomize=examples < 100,
             suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate] if examples < 100 else list(Phase),
             database=None,
         ),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from slipway.serving.transports.http.plain_http import MAX_HEAD_BYTES
-from tests.doubles.serving_stand_ins import EngineWithLane, PLAIN, engine_with, loaded
+from tests.doubles.serving_stand_ins import PLAIN, EngineWithLane, engine_with, loaded
 from tests.servers.http_worker import CHUNKED, LIMIT, answers_in, ask, listening, request, sent
 
 LONG = "x" * (2 * MAX_HEAD_BYTES)

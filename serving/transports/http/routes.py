@@ -36,7 +36,7 @@ def words_of(url: bytes) -> Words:
 
 
 class Routes(dict[bytes, Route | None]):
-    """URL as it is sent → target and protocol, or `None`; filled as URLs come, for the targets that there were at first.
+    """URL as it is sent → target and protocol, or `None`; filled as URLs come, for the targets that there were then.
 
     A URL that was seen before costs one look-up. Others are decoded, so that all ways to write a path mean the same.
     """

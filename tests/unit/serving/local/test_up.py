@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from slipway.registry.errors import Conflict, Unavailable
-from slipway.serving.local.up import Plan, Served, Service, engine_service, tracking_service, up
+from slipway.serving.local.up import Plan, ServedModel, Service, engine_service, tracking_service, up
 
 TRACKING = tracking_service(host="127.0.0.1", port=5000, database_uri="sqlite:///m.db", artifact_root=Path("/a"))
 PLAN = Plan(host="127.0.0.1", tracking=TRACKING, engine=engine_service(host="127.0.0.1", port=5001))
@@ -67,9 +67,9 @@ class FakeLauncher:
         return self.looks < 0
 
 
-def run(launcher: FakeLauncher, plan: Plan = PLAN) -> tuple[list[Sequence[Served]], list[str]]:
+def run(launcher: FakeLauncher, plan: Plan = PLAN) -> tuple[list[Sequence[ServedModel]], list[str]]:
     """Run `up`; return what was ready and what was said."""
-    ready: list[Sequence[Served]] = []
+    ready: list[Sequence[ServedModel]] = []
     said: list[str] = []
     up(plan, launcher=launcher, ready=ready.append, say=said.append)
     return ready, said
