@@ -61,8 +61,8 @@ class ModelProcess:
 
         Raises
         ------
-        InvalidInput
-            The model's schema refuses the request.
+        SlipwayError
+            The model, or its schema, refuses the request.
         ModelProcessError
             The model raised, or the process ended.
         """
