@@ -16,7 +16,12 @@ STATUS_OF_KIND: Mapping[type[SlipwayError], int] = {
     Unavailable: 503,
     Corrupt: 500,
 }
-STATUS_OF_CODE: Mapping[str, int] = {"body-too-large": 413, "wrong-content-type": 415, "method-not-allowed": 405}
+STATUS_OF_CODE: Mapping[str, int] = {
+    "body-too-large": 413,
+    "unpacks-too-large": 413,
+    "wrong-content-type": 415,
+    "method-not-allowed": 405,
+}
 JSON_TYPE = b"application/json"
 
 

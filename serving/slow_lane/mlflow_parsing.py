@@ -39,6 +39,8 @@ from slipway.serving.protocols.mlflow.diagnosis import (
 from slipway.serving.protocols.mlflow.features import as_invocation
 from slipway.serving.protocols.mlflow.frames import table_of
 from slipway.serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
+from slipway.serving.protocols.mlflow.parquet_size import parquet_bytes
+from slipway.serving.protocols.mlflow.unpacked import csv_bytes, json_bytes, most_unpacked, require_unpackable
 from slipway.serving.runtimes.runner import PREDICT
 from slipway.serving.slow_lane.mlflow_blame import refused_column, with_columns
 from slipway.serving.table import Table, is_of_columns
@@ -99,15 +101,27 @@ def described(metadata: Model, signature: Signature | None) -> DescribedModel:
 
 
 def judge(stored: DescribedModel, body: bytes, kind: BodyKind) -> Accepted:
-    """Return a request, parsed and enforced by MLflow; `InvalidInput` where MLflow refuses it."""
+    """Return a request, parsed and enforced by MLflow.
+
+    Raises
+    ------
+    InvalidInput
+        MLflow refuses it, or it becomes too large (`unpacks-too-large`).
+    MemoryError
+        So it does, and nothing told so before.
+    """
+    n_fields = len(stored.signature.inputs) if stored.signature else 0
     if kind is BodyKind.CSV:
+        require_unpackable(csv_bytes(body, n_fields), len(body))
         return _judge_file(stored, body, partial(_read_csv, body), lambda: pd.read_csv(BytesIO(body)), why_csv_refused)
     if kind is BodyKind.PARQUET:
+        require_unpackable(parquet_bytes(body, n_fields, most_unpacked(len(body))), len(body))
         return _plain_parquet(stored, body) or _judge_file(
             stored, body, lambda _: _read_parquet(body), lambda: _read_parquet(body), why_table_refused
         )
     document = _document(body)
     document = as_invocation(document, stored.signature) if kind is BodyKind.FEATURES else document
+    require_unpackable(json_bytes(document, n_fields), len(body))
     return _judge_document(stored, document, len(body))
 
 
@@ -235,4 +249,13 @@ def _refusals(why: Callable[[str], str], signature: Signature | None) -> Iterato
     except (SlipwayError, MemoryError):
         raise
     except Exception as error:
+        if _is_of_memory(error):
+            raise MemoryError from error
         raise InvalidInput(why(str(error)), code="wrong-input", hint=taken(signature)) from error
+
+
+def _is_of_memory(error: BaseException | None) -> bool:
+    """Return whether memory ran out below an error: MLflow makes one of its own of every other."""
+    while error is not None and not isinstance(error, MemoryError):
+        error = error.__cause__ or error.__context__
+    return error is not None

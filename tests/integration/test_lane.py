@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from mlflow.types import ParamSpec, Schema, TensorSpec
 from slipway.registry.errors import Corrupt, InvalidInput, Unavailable
 from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.slow_lane.lane import Lane, Parsed
+from slipway.serving.slow_lane.mlflow_lane import MOST_MEMORY_BYTES
 from slipway.serving.table import Table
 from tests.generators.scoring_requests import case
 from tests.servers.processes import wait_for
@@ -301,3 +303,19 @@ class stopped:
     def __exit__(self, *_: object) -> None:
         if Path(f"/proc/{self.pid}").exists():
             os.kill(self.pid, signal.SIGCONT)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited by what Linux counts")
+def test_a_request_that_takes_all_memory_is_refused_and_the_lane_goes_on(folder: Path):
+    """What nothing foretells ends at the limit of the process: with an answer for who sent it, and no other process."""
+    made = running()
+    pid = made.lane.pid
+    most, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
+    assert most < 4 * 2**30
+    resource.prlimit(pid, resource.RLIMIT_DATA, (most - MOST_MEMORY_BYTES + 2**26, hard))
+    with pytest.raises(InvalidInput) as refusal:
+        made.run(made.lane.parse(folder, b'{"inputs":[' + b",".join([b"[]"] * 1_000_000) + b"]}", BodyKind.JSON))
+    assert refusal.value.code == "unpacks-too-large"
+    assert made.run(made.lane.parse(folder, BODY, BodyKind.JSON)).data.n_rows == 2
+    assert made.lane.pid == pid
+    made.end()
