@@ -16,6 +16,7 @@ from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, MlflowException, RestEx
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LogisticRegression
 
 from tests.servers.side_by_side import SideBySide, side_by_side
@@ -205,6 +206,20 @@ def test_a_request_without_rows_is_refused_by_who_needs_them(accelerate: bool, t
         for body, kind in EMPTY:
             assert (both.theirs(body, kind).status, both.ours(body, kind).status) == (400, 400), body
         assert both.ours(*EMPTY[0]).document["error"]["code"] == "no-rows"
+
+
+def test_an_estimator_that_needs_no_rows_is_given_none(tmp_path: Path):
+    """A constant is answered as often as asked; what is faster refuses, and is not taken for it."""
+    frame = pd.DataFrame({"a": [0.0, 1.0], "b": ["x", "y"]})
+    model = DummyRegressor().fit(frame, [1.0, 2.0])
+    mlflow.sklearn.save_model(
+        model, tmp_path / "model", signature=infer_signature(frame, model.predict(frame)), pip_requirements=[]
+    )
+    with side_by_side(tmp_path / "model") as both:
+        assert both.loaded.runner.report.kind == "native"
+        assert "requests without rows" in both.loaded.runner.report.reason
+        body = b'{"dataframe_split": {"columns": ["a", "b"], "data": []}}'
+        assert (both.theirs(body).document, both.ours(body).document) == ({"predictions": []}, {"predictions": []})
 
 
 @pytest.mark.parametrize("shipped", [False, True])
