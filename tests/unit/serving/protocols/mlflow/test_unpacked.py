@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.registry.errors import InvalidInput
+from slipway.serving.engine.answer import refusal
 from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.protocols.mlflow.decoding import compile_decoder
 from slipway.serving.protocols.mlflow.parquet_size import parquet_bytes
-from slipway.serving.protocols.mlflow.unpacked import ALWAYS_BYTES, MOST_TIMES, csv_bytes, json_bytes
+from slipway.serving.protocols.mlflow.unpacked import ALWAYS_BYTES, MOST_TIMES, csv_bytes, json_bytes, too_large
 from slipway.serving.slow_lane.mlflow_parsing import judge
 from tests.generators.scoring_requests import case
 
@@ -59,9 +60,9 @@ def test_a_small_body_that_becomes_large_is_refused(bomb: str):
     """Whatever repeats a value, by runs, dictionaries, compression, or because every row gets every column."""
     kind, content = BOMBS[bomb]
     assert len(content) < ALWAYS_BYTES / 8
-    with pytest.raises(InvalidInput) as refusal:
+    with pytest.raises(InvalidInput) as refused:
         judge(MODEL.stored, content, kind)
-    assert refusal.value.code == "unpacks-too-large"
+    assert refused.value.code == "unpacks-too-large"
 
 
 @pytest.mark.parametrize(
@@ -76,9 +77,9 @@ def test_a_small_body_that_becomes_large_is_refused(bomb: str):
 )
 def test_columns_that_are_left_out_count(kind: BodyKind, content: bytes):
     """A thousand optional numbers beside each flag are a large table, also of a request that is plain."""
-    with pytest.raises(InvalidInput) as refusal:
+    with pytest.raises(InvalidInput) as refused:
         judge(WIDE.stored, content, kind)
-    assert refusal.value.code == "unpacks-too-large"
+    assert refused.value.code == "unpacks-too-large"
     if kind is BodyKind.JSON:
         assert compile_decoder(WIDE.signature).decode(content) is None
 
@@ -128,6 +129,11 @@ def test_a_csv_file_becomes_no_larger_than_it_is_said(names: list[str], n_rows: 
     content = frame.to_csv(index=False, lineterminator=ends).encode()
     read = pd.read_csv(io.BytesIO(content))
     assert csv_bytes(content, 0) >= 8 * read.size
+
+
+def test_what_becomes_too_large_is_told_as_such():
+    """413, as for a body that is too large itself."""
+    assert refusal(too_large("more than 64 MB"), "id").status == 413
 
 
 def test_a_file_that_is_none_is_for_mlflow_to_refuse():
