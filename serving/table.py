@@ -25,11 +25,16 @@ class Table(msgspec.Struct, frozen=True, gc=False):
     column name → shape (n,), in the order of the signature: `string` as object (`None` or NaN where missing), `boolean`
     as bool, `integer` as int32, `long` as int64, `float` as float32, `datetime` as datetime64[ns], `binary` as object.
     An optional column that the request leaves out is NaN in `numbers` and named in `absent`, or absent in `others`.
+    `index` are the rows' labels where the request gives some. `frame` is the very frame that MLflow made of the
+    request, pickled, where the rest cannot tell what a model would see of it: which of pandas' types a text has, an
+    index of dates. Runners that prepare a matrix of values need neither.
     """
 
     numbers: npt.NDArray[np.float64]
     others: Mapping[str, npt.NDArray[Any]] = msgspec.field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    index: Sequence[int | str] | None = None
+    frame: bytes | None = None
 
     @property
     def n_rows(self) -> int:
@@ -40,7 +45,7 @@ class Table(msgspec.Struct, frozen=True, gc=False):
 def copied(table: Table) -> Table:
     """Return the same rows in memory of their own: scikit-learn writes into rows where a model says `copy=False`."""
     others = {name: values.copy() for name, values in table.others.items()}
-    return Table(table.numbers.copy(), others, table.absent)
+    return msgspec.structs.replace(table, numbers=table.numbers.copy(), others=others)
 
 
 def is_of_columns(signature: Signature | None) -> bool:
@@ -54,7 +59,10 @@ def is_of_columns(signature: Signature | None) -> bool:
 
 
 def joined(tables: Sequence[Table]) -> Table:
-    """Return the rows of several tables of one signature, all with the same optional columns, in one."""
+    """Return the rows of several tables of one signature, all with the same optional columns, in one.
+
+    Rows are predicted together by runners that see values alone: labels are not joined.
+    """
     if len(tables) == 1:
         return tables[0]
     numbers = np.concatenate([table.numbers for table in tables])

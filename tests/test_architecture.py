@@ -31,7 +31,7 @@ VENDOR_DOORS = {
     "skops": r"skops_\w+|sklearn_\w+|acceleration|prepare_process",
     "onnx": r"contents|compile_trees",
     "onnxruntime": r"trees",
-    "pyarrow": r"parquet|file_data|holdout_record",
+    "pyarrow": r"parquet(_\w+)?|file_data|holdout_record",
 }
 # The floors of each package, the highest first: who is on one imports from it and from those below, and what lies in
 # the package itself is the ground of all.

@@ -88,8 +88,21 @@ class Acceleration:
 
     @cached_property
     def _read(self) -> tuple[TakenApart, EstimatorParts | None] | None:
-        found = self._tried(COMPILED, lambda: read_preparation(self._loaded.fitted, self._columns.fields))
+        found = self._tried(COMPILED, self._taken_apart)
         return None if found is None else (found, self._tried(COMPILED, lambda: _parts_of(found.estimator)))
+
+    def _taken_apart(self) -> TakenApart:
+        if self._answers_no_rows():
+            raise NotCompilable("it answers requests without rows, which faster runners refuse")
+        return read_preparation(self._loaded.fitted, self._columns.fields)
+
+    def _answers_no_rows(self) -> bool:
+        empty = self._columns.table(pd.DataFrame({label: [] for label in self._columns.labels}))
+        try:
+            self._original.predict(empty, PREDICT, None)
+        except Exception:  # whatever scikit-learn says: hardly any estimator takes none
+            return False
+        return True
 
     def _tried(self, kind: str, attempt: Callable[[], Found]) -> Found | None:
         try:

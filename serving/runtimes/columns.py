@@ -1,5 +1,6 @@
 """The columns that a model's signature declares, as a `Table` holds them, and a table as the frame that models take."""
 
+import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,10 +42,13 @@ class Columns:
 
         Text is `str`, as pandas 3 infers it, and `object` where a value is None or no value is text: pandas has no
         other place for None. An optional column that is absent from the table is absent from the frame. Numbers are not
-        copied.
+        copied. What MLflow made itself is given as it is.
         """
+        if table.frame is not None:
+            made: pd.DataFrame = pickle.loads(table.frame)
+            return made
         if table.numbers.shape[1] == len(self.fields) and not table.absent:
-            return pd.DataFrame(table.numbers, columns=self.labels, copy=False)
+            return pd.DataFrame(table.numbers, index=_index(table), columns=self.labels, copy=False)
         every = [place for place, field in enumerate(self.fields) if field.type == "double"]
         doubles = [place for place in every if self.fields[place].name not in table.absent]
         numbers = table.numbers
@@ -63,7 +67,7 @@ class Columns:
             block = values if isinstance(values, pd.api.extensions.ExtensionArray) else values[None, :]
             blocks.append((block, np.array([block_of[place]])))
         labels = self.labels if len(kept) == len(self.labels) else self.labels[kept]
-        frame: pd.DataFrame = create_dataframe_from_blocks(blocks, index=pd.RangeIndex(table.n_rows), columns=labels)
+        frame: pd.DataFrame = create_dataframe_from_blocks(blocks, index=_index(table), columns=labels)
         return frame
 
     def _frame_of_each(self, table: Table) -> pd.DataFrame:
@@ -76,7 +80,7 @@ class Columns:
                     found[label] = column
             elif field.name in table.others:
                 found[label] = _typed(table.others[field.name], field.type)
-        return pd.DataFrame(found, columns=pd.Index(found), index=pd.RangeIndex(table.n_rows))
+        return pd.DataFrame(found, columns=pd.Index(found), index=_index(table))
 
     def table(self, frame: pd.DataFrame) -> Table:
         """Return the rows of a frame with these labels as a table; what is missing stays None or NaN as it is.
@@ -106,10 +110,18 @@ class Columns:
         yield from ((label, field) for label, field in pairs if field.required or label in frame.columns)
 
 
+def _index(table: Table) -> pd.Index:
+    """Return the labels of the rows, as `DataFrame` makes them of a list; without any, their numbers."""
+    return pd.RangeIndex(table.n_rows) if table.index is None else pd.Index(table.index, tupleize_cols=False)
+
+
 def _typed(values: npt.NDArray[Any], kind: str) -> Any:
-    if kind != "string":
-        return values
-    listed = values.tolist()
-    if None in listed or not any(isinstance(value, str) for value in listed):
+    if kind != "string" or not is_text(values):
         return values
     return TEXT.construct_array_type()._from_sequence(values, dtype=TEXT)
+
+
+def is_text(values: npt.NDArray[Any]) -> bool:
+    """Return whether values of a text column become a frame's `str`: some are text, and none is None."""
+    listed = values.tolist()
+    return any(isinstance(value, str) for value in listed) and not any(value is None for value in listed)

@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from slipway.registry.errors import error_from
 from slipway.registry.programs import program
 from slipway.serving.runtimes.runner import RunnerReport
@@ -59,8 +61,8 @@ class ModelProcess:
 
         Raises
         ------
-        InvalidInput
-            The model's schema refuses the request.
+        SlipwayError
+            The model, or its schema, refuses the request.
         ModelProcessError
             The model raised, or the process ended.
         """
@@ -135,7 +137,7 @@ class IsolatedRunner:
 
     def predict(self, table: Table, method: str, params: Mapping[str, Any] | None) -> Any:
         """Return what the model answers to the table."""
-        return self._ask("predict", (table.numbers, dict(table.others), table.absent), method, params)
+        return self._ask("predict", msgspec.structs.astuple(table), method, params)
 
     def predict_parsed(self, parsed: Any, method: str, params: Mapping[str, Any] | None) -> Any:
         """Return what the model answers to what MLflow parsed."""

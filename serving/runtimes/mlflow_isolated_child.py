@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from slipway.registry.errors import InvalidInput
+from slipway.registry.errors import SlipwayError
 from slipway.serving.runtimes.mlflow_runner import MlflowRunner, columns_of, load, methods_of
 from slipway.serving.runtimes.runner import RunnerReport
 from slipway.serving.runtimes.verification.measure import resident_bytes
@@ -71,7 +71,7 @@ def _calls(folder: Path) -> Mapping[str, Callable[..., Any]]:
 def _answer(call: Callable[..., Any], arguments: list[Any]) -> bytes:
     try:
         return pickle.dumps(("answered", call(*arguments)), protocol=5)
-    except InvalidInput as error:
+    except SlipwayError as error:
         return pickle.dumps(("refused", error.to_document()), protocol=5)
     except Exception as error:  # whatever the model's own code raises; its class may not exist in the parent
         return pickle.dumps(("failed", f"{type(error).__name__}: {error}"), protocol=5)

@@ -7,6 +7,7 @@ hints, declared dependencies) keep the whole way.
 """
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any
 
 import mlflow.pyfunc
 import pandas as pd
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.signature import _is_context_in_predict_function_signature
 from mlflow.models.utils import _enforce_params_schema
@@ -23,17 +23,19 @@ from mlflow.pyfunc.context import Context, set_prediction_context
 from mlflow.pyfunc.model import _PythonModelPyfuncWrapper
 
 from slipway.registry.artifacts.mlflow_errors import translated
-from slipway.registry.errors import InvalidInput
 from slipway.registry.gate.safety.judged_loading import held_to_its_format
 from slipway.registry.gate.safety.native_content import require_sound
 from slipway.registry.signature import stored_signature
 from slipway.serving.runtimes.columns import Columns
 from slipway.serving.runtimes.compiled.matrix_runner import unknown_method
+from slipway.serving.runtimes.mlflow_refusals import asked
 from slipway.serving.runtimes.runner import PREDICT, RunnerReport
 from slipway.serving.runtimes.stored import StoredRunner
 from slipway.serving.table import Table, is_of_columns
 
 PREDICT_PROBA = "predict_proba"
+# What MLflow's scoring server sets: its code then reads text as the times and bytes that a model's type hints take.
+SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"
 
 
 class MlflowRunner:
@@ -46,6 +48,7 @@ class MlflowRunner:
         self._call = _calling(model)
         self._is_direct = not _converts_input(model.metadata)
         self._proba = getattr(model._model_impl, PREDICT_PROBA, None)
+        self._hint = _type_hint(model)
 
     @property
     def report(self) -> RunnerReport:
@@ -53,33 +56,24 @@ class MlflowRunner:
         return self._report
 
     def predict(self, table: Table, method: str, params: Mapping[str, Any] | None) -> Any:
-        """Return what the model answers to the table as a frame."""
+        """Return what the model answers to the table as a frame; raises what `mlflow_refusals.asked` does."""
         if self._columns is None:
             raise ValueError("the model's signature is not one of columns, so it takes no table")
-        return self._ask(self._columns.frame(table), method, params)
+        frame = self._columns.frame(table)
+        return asked(lambda: self._ask(frame, method, params), frame, self._hint)
 
     def predict_parsed(self, parsed: Any, method: str, params: Mapping[str, Any] | None) -> Any:
         """Return what the model answers to what MLflow parsed, which goes through MLflow's own enforcement.
 
         Raises
         ------
-        InvalidInput
-            The signature or the parameters' schema refuses it; the message does not repeat the request.
+        SlipwayError
+            The signature, the parameters' schema, the type hints or the model refuse it; the message does not repeat
+            the request.
         """
         if isinstance(parsed, Table):
             return self.predict(parsed, method, params)
-        enforced = self._enforced(params)
-        try:
-            if method == PREDICT:
-                return self._model.predict(parsed, enforced)
-            call = self._function(method)
-            data, _ = _validate_prediction_input(parsed, enforced, self._input_schema, self._params_schema)
-        except MlflowException as error:
-            if error.error_class != "SCHEMA_ENFORCEMENT_FAILED":
-                raise
-            # The error around it holds the whole request.
-            raise InvalidInput(" ".join(str(error.__context__).split()), code="signature-mismatch", hint=None) from None
-        return call(data)
+        return asked(lambda: self._ask_all(parsed, method, params), parsed, self._hint)
 
     def break_off(self) -> None:
         """Do nothing: a thread of this process cannot be ended."""
@@ -87,12 +81,21 @@ class MlflowRunner:
     def close(self) -> None:
         """Do nothing: all is in this process's memory."""
 
+    def _ask_all(self, parsed: Any, method: str, params: Mapping[str, Any] | None) -> Any:
+        """Ask in MLflow's whole way."""
+        enforced = self._enforced(params)
+        if method == PREDICT:
+            return self._model.predict(parsed, enforced)
+        call = self._function(method)
+        data, _ = _validate_prediction_input(parsed, enforced, self._input_schema, self._params_schema)
+        return call(data)
+
     def _ask(self, frame: pd.DataFrame, method: str, params: Mapping[str, Any] | None) -> Any:
         if method != PREDICT:
             self._enforced(params)
             return self._function(method)(frame)
         if not self._is_direct:
-            return self.predict_parsed(frame, method, params)
+            return self._ask_all(frame, method, params)
         enforced = self._enforced(params)
         with set_prediction_context(self._context()):
             return self._call(frame, enforced)
@@ -141,6 +144,12 @@ def _calling(model: PyFuncModel) -> Callable[[pd.DataFrame, dict[str, Any] | Non
     return lambda frame, params: call(frame, params) if params else own(frame)
 
 
+def _type_hint(model: PyFuncModel) -> Any:
+    """Return what a model of somebody's own declares that its `predict` takes."""
+    own = model._model_impl.python_model if isinstance(model._model_impl, _PythonModelPyfuncWrapper) else None
+    return own.predict_type_hints.input if own is not None else None
+
+
 def _takes_params(predict: Any) -> bool:
     found = inspect.signature(predict).parameters.get("params")
     return found is not None and found.kind is not inspect.Parameter.VAR_KEYWORD
@@ -175,6 +184,8 @@ def open_mlflow(stored: StoredRunner, model_folder: Path) -> MlflowRunner:
 def load(folder: Path) -> PyFuncModel:
     """Load the model in a folder, whatever its flavor; what is wrong with its libraries, `libraries` says sooner.
 
+    MLflow's code is told that this process serves, as MLflow's own server tells it.
+
     What the gate judges to run no code is loaded here with unpickling refused: the same judgement, made again.
 
     Raises
@@ -182,6 +193,7 @@ def load(folder: Path) -> PyFuncModel:
     NotApproved
         scikit-learn's compiled code would be led out of the model's arrays.
     """
+    os.environ[SERVING] = "true"
     with held_to_its_format(folder):
         model: PyFuncModel = mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)
     require_sound(getattr(model._model_impl, "sklearn_model", None))

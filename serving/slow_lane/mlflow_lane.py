@@ -9,6 +9,7 @@ import ctypes
 import logging
 import os
 import pickle
+import resource
 import signal
 import socket
 import sys
@@ -17,16 +18,20 @@ from functools import lru_cache
 from pathlib import Path
 
 from slipway.registry.errors import Corrupt, SlipwayError, Unavailable
+from slipway.serving.protocols.mlflow.unpacked import too_large
 from slipway.serving.slow_lane.lane_process import LENGTH, LaneRequest, Reply, frame
 from slipway.serving.slow_lane.mlflow_parsing import DescribedModel, judge, stored_model
 
 PR_SET_PDEATHSIG = 1
 MOST_MODELS = 64
+# What one request may take beyond what the process has when it starts.
+MOST_MEMORY_BYTES = 2 * 2**30
 
 
 def main(descriptor: int, parent: int) -> None:
     """Answer the requests that come through a socket, until it is closed."""
     _die_with(parent)
+    limit_memory(MOST_MEMORY_BYTES)
     _be_quiet()
     os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
     with contextlib.suppress(OSError), socket.socket(fileno=descriptor) as connection:
@@ -49,6 +54,8 @@ def answer(request: LaneRequest) -> Reply:
         judged = judge(stored, request.body, request.kind)
     except SlipwayError as error:
         return Reply(error=error.to_document())
+    except MemoryError:
+        return Reply(error=too_large("this process has no memory for it").to_document())
     except Exception as error:
         # What was sent may be in the error's text: it is not logged.
         logging.getLogger(__name__).error("a request could not be read: %s", type(error).__name__)
@@ -85,6 +92,19 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit()
+
+
+def limit_memory(more_bytes: int) -> None:
+    """Let this process have so much more memory and no more (Linux): what asks for more gets a MemoryError.
+
+    Counted is what may be written to, and not the addresses that libraries reserve by the gigabyte and never use.
+    """
+    if sys.platform != "linux":
+        return
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    most = pages * resource.getpagesize() + more_bytes
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _be_quiet() -> None:

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,20 @@ from slipway.registry.errors import Corrupt, InvalidInput, SlipwayError
 from slipway.registry.mlmodel import read_mlmodel
 from slipway.registry.signature import Signature, stored_signature
 from slipway.serving.protocols.mlflow.content_type import BodyKind
-from slipway.serving.protocols.mlflow.diagnosis import taken, why_not_json, why_refused, why_table_refused
+from slipway.serving.protocols.mlflow.diagnosis import (
+    taken,
+    why_csv_refused,
+    why_not_json,
+    why_refused,
+    why_table_refused,
+)
 from slipway.serving.protocols.mlflow.features import as_invocation
 from slipway.serving.protocols.mlflow.frames import table_of
 from slipway.serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
+from slipway.serving.protocols.mlflow.parquet_size import parquet_bytes
+from slipway.serving.protocols.mlflow.unpacked import csv_bytes, json_bytes, most_unpacked, require_unpackable
 from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.slow_lane.mlflow_blame import refused_column, with_columns
 from slipway.serving.table import Table, is_of_columns
 
 METHOD = "method"
@@ -91,15 +101,28 @@ def described(metadata: Model, signature: Signature | None) -> DescribedModel:
 
 
 def judge(stored: DescribedModel, body: bytes, kind: BodyKind) -> Accepted:
-    """Return a request, parsed and enforced by MLflow; `InvalidInput` where MLflow refuses it."""
+    """Return a request, parsed and enforced by MLflow.
+
+    Raises
+    ------
+    InvalidInput
+        MLflow refuses it, or it becomes too large (`unpacks-too-large`).
+    MemoryError
+        So it does, and nothing told so before.
+    """
+    n_fields = len(stored.signature.inputs) if stored.signature else 0
     if kind is BodyKind.CSV:
-        return _judge_file(stored, lambda: _read_csv(body, stored.input_schema), lambda: pd.read_csv(BytesIO(body)))
+        require_unpackable(csv_bytes(body, n_fields), len(body))
+        return _judge_file(stored, body, partial(_read_csv, body), lambda: pd.read_csv(BytesIO(body)), why_csv_refused)
     if kind is BodyKind.PARQUET:
+        require_unpackable(parquet_bytes(body, n_fields, most_unpacked(len(body))), len(body))
         return _plain_parquet(stored, body) or _judge_file(
-            stored, lambda: _read_parquet(body), lambda: _read_parquet(body)
+            stored, body, lambda _: _read_parquet(body), lambda: _read_parquet(body), why_table_refused
         )
     document = _document(body)
-    return _judge_document(stored, as_invocation(document, stored.signature) if kind is BodyKind.FEATURES else document)
+    document = as_invocation(document, stored.signature) if kind is BodyKind.FEATURES else document
+    require_unpackable(json_bytes(document, n_fields), len(body))
+    return _judge_document(stored, document, len(body))
 
 
 def _plain_parquet(stored: DescribedModel, body: bytes) -> Accepted | None:
@@ -116,27 +139,43 @@ def _document(body: bytes) -> dict[str, Any]:
         return document
 
 
-def _judge_document(stored: DescribedModel, document: dict[str, Any]) -> Accepted:
+def _judge_document(stored: DescribedModel, document: dict[str, Any], size_bytes: int) -> Accepted:
     sent = document.copy()
-    with _refusals(lambda said: why_refused(sent, stored.signature, said), stored.signature):
+
+    def read(schema: Schema) -> None:
+        again = _parse_json_data(with_columns(sent, schema), stored.metadata, schema)  # type: ignore[no-untyped-call]
+        _enforce_schema(again.data, schema)
+
+    def why(said: str) -> str:
+        blame = partial(refused_column, stored.input_schema, size_bytes, read)
+        return why_refused(sent, stored.signature, said, blame)
+
+    with _refusals(why, stored.signature):
         parsed = _parse_json_data(document, stored.metadata, stored.input_schema)  # type: ignore[no-untyped-call]
         return _enforced(stored, parsed.data, parsed.params, is_unwrapped=parsed.is_unified_llm_input)
 
 
 def _judge_file(
-    stored: DescribedModel, read: Callable[[], pd.DataFrame], read_again: Callable[[], pd.DataFrame]
+    stored: DescribedModel,
+    body: bytes,
+    read: Callable[[Schema | None], pd.DataFrame],
+    read_again: Callable[[], pd.DataFrame],
+    why_rows_refused: Callable[..., str],
 ) -> Accepted:
     """Return the request that is a file; `read_again` reads it without types, to see why it was refused."""
+
+    def blame() -> str | None:
+        return refused_column(stored.input_schema, len(body), lambda schema: _enforce_schema(read(schema), schema))
 
     def why(said: str) -> str:
         try:
             rows = read_again().to_dict(orient="records")
         except Exception:
             return "the body is not a file of this type with a header of column names"
-        return why_table_refused(rows, stored.signature, said)
+        return why_rows_refused(rows, stored.signature, said, blame)
 
     with _refusals(why, stored.signature):
-        return _enforced(stored, read(), None, is_unwrapped=False)
+        return _enforced(stored, read(stored.input_schema), None, is_unwrapped=False)
 
 
 def _read_csv(body: bytes, schema: Schema | None) -> pd.DataFrame:
@@ -210,4 +249,13 @@ def _refusals(why: Callable[[str], str], signature: Signature | None) -> Iterato
     except (SlipwayError, MemoryError):
         raise
     except Exception as error:
+        if _is_of_memory(error):
+            raise MemoryError from error
         raise InvalidInput(why(str(error)), code="wrong-input", hint=taken(signature)) from error
+
+
+def _is_of_memory(error: BaseException | None) -> bool:
+    """Return whether memory ran out below an error: MLflow makes one of its own of every other."""
+    while error is not None and not isinstance(error, MemoryError):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -11,7 +11,6 @@ import pickle
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
@@ -21,10 +20,11 @@ from slipway.registry.errors import InvalidInput
 from slipway.serving.protocols.mlflow.content_type import CSV, JSON, PARQUET, BodyKind
 from slipway.serving.protocols.mlflow.decoding import compile_decoder
 from slipway.serving.protocols.mlflow.forms import INVOCATIONS, Plain
-from slipway.serving.protocols.mlflow.frames import table_of
 from slipway.serving.protocols.mlflow.parquet import compile_parquet_decoder
+from slipway.serving.runtimes.columns import Columns
 from slipway.serving.slow_lane.mlflow_parsing import Accepted, judge
 from slipway.serving.table import Table, is_of_columns
+from tests.generators.probe import told
 from tests.generators.scoring_requests import (
     MARKS,
     Case,
@@ -183,13 +183,13 @@ def all_agree(case: Case, theirs: tuple[Any, Any] | None, judged: Accepted | Non
     given, params = theirs
     assert judged.params == params
     if case.signature is None or not is_of_columns(case.signature):
-        assert_same_value(handed_on(case, judged), given)
+        assert told(handed_on(case, judged)) == told(given)
         return
-    expected = table_of(given, case.signature)
-    assert list(given.columns) == [each.name for each in case.fields if each.name in given.columns]
-    assert_same_table(judged.table, expected)
+    columns = Columns.of(case.fields)
+    assert told(columns.frame(judged.table)) == told(given)
     if plain:
-        assert_same_table(plain.table, expected)
+        assert told(columns.frame(plain.table)) == told(given)
+        assert_same_table(plain.table, judged.table)
         assert (plain.params, plain.method) == (judged.params, judged.method)
         assert not judged.is_unwrapped
 
@@ -199,22 +199,6 @@ def handed_on(case: Case, judged: Accepted) -> Any:
     model, recorder = case.model()
     model.predict(pickle.loads(judged.pickled), judged.params)
     return recorder.given[0][0]
-
-
-def assert_same_value(one: Any, other: Any) -> None:
-    """Fail unless two inputs of a model are alike: frames, arrays, dictionaries of arrays, lists."""
-    assert type(one) is type(other)
-    if isinstance(one, pd.DataFrame):
-        pd.testing.assert_frame_equal(one, other)
-    elif isinstance(one, dict):
-        assert list(one) == list(other)
-        for name in one:
-            assert_same_value(one[name], other[name])
-    elif isinstance(one, np.ndarray):
-        assert (one.dtype, one.shape) == (other.dtype, other.shape)
-        np.testing.assert_array_equal(one, other)
-    else:
-        assert repr(one) == repr(other)
 
 
 def assert_same_table(one: Table, other: Table | None) -> None:

@@ -35,6 +35,7 @@ FIT: dict[str, tuple[str, ...]] = {
     "boolean": ("true", "false"),
     "string": ('"x"', '""', '"größe"', '"\\u00e4\\n"', '"1"', '"nan"', '"2020-01-01"', '"\\ud83d\\ude00"', "null"),
     "datetime": ('"2020-01-01"', '"2020-01-01T12:30:00.5"', '"1999-12-31 23:59:59"'),
+    "binary": ('"eHl6"', '""', '"YQ==\\n"', '"abc"', '"größe"'),
 }
 ODD = (
     "null", "true", "false", "1", "1.0", "1.5", "-0", "-0.0", "1e2", "1e400", "NaN", "-Infinity", "01", "+1", "1.",
@@ -136,9 +137,9 @@ def case(columns: list[tuple[str, str]], *params: ParamSpec) -> Case:
 
 
 def any_case(dice: Dice) -> Case:
-    """Return a signature of one to four columns, now and then with dates or with parameters."""
+    """Return a signature of one to four columns, now and then with dates, bytes or parameters."""
     names = dice.sample(NAMES, dice.choice((1, 1, 2, 2, 3, 4)))
-    types = (*TYPES, "datetime") if dice.random() < 0.2 else TYPES
+    types = (*TYPES, "datetime", "binary") if dice.random() < 0.2 else TYPES
     columns = [(name, dice.choice(types) + dice.choice(("", "", "?"))) for name in names]
     scalar, both = (
         [ParamSpec("t", "double", 1.0)],
@@ -248,6 +249,8 @@ def _array(dice: Dice, kind: str, n_rows: int) -> pd.Series:
         values = [dice.random() < 0.5 for _ in range(n_rows)]
     if dice.is_marked:
         return pd.Series([MARKS[0]] * n_rows, dtype="object")
+    if kind == "binary":
+        return pd.Series([dice.choice((b"", b"xyz", "eHl6"))] * n_rows, dtype="object")
     if kind == "datetime":
         return pd.Series(
             [pd.Timestamp("2020-01-01 12:30")] * n_rows, dtype=dice.choice(("datetime64[ns]", "datetime64[us]"))

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Coroutine, Iterator
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,13 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ParamSpec, Schema, TensorSpec
 
 from slipway.registry.errors import Corrupt, InvalidInput, Unavailable
+from slipway.registry.signature import Field
 from slipway.serving.protocols.mlflow.content_type import BodyKind
+from slipway.serving.runtimes.columns import Columns
 from slipway.serving.slow_lane.lane import Lane, Parsed
+from slipway.serving.slow_lane.mlflow_lane import MOST_MEMORY_BYTES
 from slipway.serving.table import Table
+from tests.generators.probe import told
 from tests.generators.scoring_requests import case
 from tests.servers.processes import wait_for
 
@@ -102,6 +108,16 @@ def test_files_and_features_become_tables_too(shared: Running, folder: Path, kin
     table = shared.run(shared.lane.parse(folder, body, kind)).data
     np.testing.assert_array_equal(table.numbers, [[np.nan], [2.0]])
     assert table.others["b"].tolist() == ["x", "y"]
+
+
+def test_what_a_table_cannot_tell_comes_as_mlflows_own_frame(shared: Running, folder: Path):
+    """Through the process, too: a CSV file's text is of another type than JSON's, and labels of rows are of any."""
+    columns = Columns.of([Field(name="a", type="double"), Field(name="b", type="string")])
+    dated = pd.DataFrame({"a": [1.0], "b": ["x"]}, index=pd.DatetimeIndex(["2026-01-01"], name="when"))
+    csv = shared.run(shared.lane.parse(folder, b"b,a\nx,1\n,2\n", BodyKind.CSV)).data
+    parquet = shared.run(shared.lane.parse(folder, dated.to_parquet(), BodyKind.PARQUET)).data
+    assert told(columns.frame(csv)) == told(pd.read_csv(StringIO("a,b\n1.0,x\n2.0,\n"), dtype={"b": object}))
+    assert told(columns.frame(parquet)) == told(pd.read_parquet(BytesIO(dated.to_parquet())))
 
 
 def test_a_request_of_tensors_is_handed_on_as_mlflow_parsed_it(shared: Running, tmp_path: Path):
@@ -301,3 +317,19 @@ class stopped:
     def __exit__(self, *_: object) -> None:
         if Path(f"/proc/{self.pid}").exists():
             os.kill(self.pid, signal.SIGCONT)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited by what Linux counts")
+def test_a_request_that_takes_all_memory_is_refused_and_the_lane_goes_on(folder: Path):
+    """What nothing foretells ends at the limit of the process: with an answer for who sent it, and no other process."""
+    made = running()
+    pid = made.lane.pid
+    most, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
+    assert 0 < most < 4 * 2**30
+    resource.prlimit(pid, resource.RLIMIT_DATA, (most - MOST_MEMORY_BYTES + 2**26, hard))
+    with pytest.raises(InvalidInput) as refusal:
+        made.run(made.lane.parse(folder, b'{"inputs":[' + b",".join([b"[]"] * 1_000_000) + b"]}", BodyKind.JSON))
+    assert refusal.value.code == "unpacks-too-large"
+    assert made.run(made.lane.parse(folder, BODY, BodyKind.JSON)).data.n_rows == 2
+    assert made.lane.pid == pid
+    made.end()

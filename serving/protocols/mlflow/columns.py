@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slipway.registry.signature import Field
+from slipway.serving.protocols.mlflow.unpacked import ALWAYS_BYTES
 from slipway.serving.table import Table
 
 # Beyond 2^53 an integer that becomes a float32 is rounded once or twice, as its way may be; far beyond it is infinite.
@@ -113,7 +114,7 @@ class Layout:
             raise ValueError("columns of different length")
         if n_rows == 1:
             return self._of_row(tuple(map(FIRST, columns)))
-        numbers = np.full((n_rows, self._n_doubles), np.nan)
+        numbers = self._missing(n_rows)
         for place, i in zip(self._places, self._doubles, strict=True):
             numbers[:, place] = columns[i]
         others = {name: _array(columns[i], kind) for name, i, kind in self._others}
@@ -125,10 +126,17 @@ class Layout:
         others = {name: np.array((row[i],), kind) for name, i, kind in self._others}
         return Table(self._with_absent(numbers), others, self._absent)
 
+    def _missing(self, n_rows: int) -> npt.NDArray[np.float64]:
+        """Return so many rows of missing numbers; ValueError where columns that are left out make many of few."""
+        n_absent = self._n_doubles - len(self._places)
+        if n_absent * n_rows * DOUBLE.itemsize > ALWAYS_BYTES:
+            raise ValueError("more missing numbers than a small request may become")
+        return np.full((n_rows, self._n_doubles), np.nan)
+
     def _with_absent(self, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         if len(self._places) == self._n_doubles:
             return numbers
-        widened = np.full((len(numbers), self._n_doubles), np.nan)
+        widened = self._missing(len(numbers))
         widened[:, self._places] = numbers
         return widened
 

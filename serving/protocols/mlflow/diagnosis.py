@@ -7,7 +7,7 @@ the signature, so that nothing of the request is repeated.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from slipway.registry.signature import Field, Signature
@@ -34,6 +34,8 @@ MOST_NAMED = 12
 LEFT_OUT = object()
 
 Rows = Sequence[Mapping[Any, Any]]
+# Asks which column is refused, by its name, where nothing else tells.
+Blame = Callable[[], str | None]
 
 
 def why_not_json(body: bytes) -> str:
@@ -51,7 +53,7 @@ def why_not_json(body: bytes) -> str:
     return ONE_FORM
 
 
-def why_refused(document: Mapping[str, Any], signature: Signature | None, said: str) -> str:
+def why_refused(document: Mapping[str, Any], signature: Signature | None, said: str, blame: Blame) -> str:
     """Return why a JSON request was refused; `said` is MLflow's own message."""
     present = [form for form in FORMS if form in document]
     if len(present) != 1:
@@ -61,12 +63,21 @@ def why_refused(document: Mapping[str, Any], signature: Signature | None, said: 
     rows = _rows(present[0], document[present[0]])
     if isinstance(rows, str):
         return rows
-    return _why_rows(rows, signature, said)
+    return _why_rows(rows, signature, said, blame)
 
 
-def why_table_refused(rows: Rows, signature: Signature | None, said: str) -> str:
-    """Return why rows of a CSV or Parquet file were refused."""
-    return _why_rows(rows, signature, said) if signature else "the file cannot be read as a table"
+def why_table_refused(rows: Rows, signature: Signature | None, said: str, blame: Blame) -> str:
+    """Return why rows of a Parquet or CSV file were refused."""
+    return _why_rows(rows, signature, said, blame) if signature else "the file cannot be read as a table"
+
+
+def why_csv_refused(rows: Rows, signature: Signature | None, said: str, blame: Blame) -> str:
+    """Return why rows of a CSV file were refused: no pandas reads a date by its type, so that MLflow takes none."""
+    header = rows[0].keys() if rows else ()
+    dates = [field.name for field in (signature.inputs if signature else ()) if field.type == "datetime"]
+    if found := [name for name in dates if name in header]:
+        return f"column '{found[0]}' takes a date and time, which MLflow reads from no CSV: send JSON or Parquet"
+    return why_table_refused(rows, signature, said, blame)
 
 
 def taken(signature: Signature | None) -> str | None:
@@ -78,9 +89,17 @@ def taken(signature: Signature | None) -> str | None:
     return f"the model takes {', '.join(named)}{f' and {more} more' if more else ''}"
 
 
-def _why_rows(rows: Rows, signature: Signature, said: str) -> str:
+def _why_rows(rows: Rows, signature: Signature, said: str, blame: Blame) -> str:
     found = next(_causes(rows, signature), None) or _from_mlflow(said, signature)
-    return found or "the request does not fit the model's signature"
+    return found or _of_column(blame(), signature) or "the request does not fit the model's signature"
+
+
+def _of_column(name: str | None, signature: Signature) -> str | None:
+    return next((_has_something_else(field) for field in signature.inputs if field.name == name), None)
+
+
+def _has_something_else(field: Field) -> str:
+    return f"column '{field.name}' takes {TAKES.get(field.type, _word(field))}; some rows have something else"
 
 
 def _causes(rows: Rows, signature: Signature) -> Iterator[str]:
@@ -148,7 +167,7 @@ def _from_mlflow(said: str, signature: Signature) -> str | None:
             f"column '{field.name}'",
         )
         if any(words in said for words in about):
-            return f"column '{field.name}' takes {TAKES.get(field.type, _word(field))}; some rows have something else"
+            return _has_something_else(field)
     return next((match[0] for words in HARMLESS if (match := words.search(said))), None)
 
 

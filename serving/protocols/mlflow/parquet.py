@@ -1,8 +1,8 @@
 """From a Parquet file to a `Table`, where the file's columns have the signature's very types.
 
 As with JSON, plain is only what MLflow accepts with these very values. All else is for its own code in the slow lane:
-integers that would be widened, missing values in columns other than floats, pandas' extension types, index columns that
-the model takes. A module of its own, since only who reads Parquet should load pyarrow.
+integers that would be widened, missing values in columns other than floats, pandas' extension types, rows that have
+labels. A module of its own, since only who reads Parquet should load pyarrow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,15 +71,22 @@ def _present(schema: Any, fields: Sequence[Field]) -> Sequence[Field] | None:
 
 
 def _written_types(schema: Any, present: Sequence[Field]) -> Mapping[str, str]:
-    """Return column → type of numpy, as pandas wrote them; ValueError where it would make others of them."""
+    """Return column → type of numpy, as pandas wrote them.
+
+    ValueError where it would make other columns of them, or rows with labels of their own.
+    """
     metadata = schema.pandas_metadata
     if metadata is None:
         return {}
-    index = {each for each in metadata["index_columns"] if isinstance(each, str)}
     names = [each["pandas_type"] for each in metadata["column_indexes"]]
-    if index & {field.name for field in present} or names != ["unicode"]:
-        raise ValueError("an index that the model takes, or names of columns that are no text")
+    if not all(map(_only_counts, metadata["index_columns"])) or names not in ([], ["unicode"]):
+        raise ValueError("an index that the model may see, or names of columns that are no text")
     return {each["field_name"]: each["numpy_type"] for each in metadata["columns"]}
+
+
+def _only_counts(index: Any) -> bool:
+    """Return whether an index, as pandas wrote it, is the one that rows without an index have."""
+    return isinstance(index, dict) and (index["name"], index["start"], index["step"]) == (None, 0, 1)
 
 
 def _table(rows: Any, present: Sequence[Field], fields: Sequence[Field]) -> Table | None:

@@ -102,7 +102,9 @@ def split_reader(fields: Sequence[Field], params: Params) -> Reader:
         index = request.payload.index
         if not rows or (index is not None and len(index) != len(rows)):
             return None
-        return params.plain(order.layout.of_rows(rows), request.params)
+        table = order.layout.of_rows(rows)
+        labelled = table if index is None else Table(table.numbers, table.others, table.absent, index)
+        return params.plain(labelled, request.params)
 
     return read
 

@@ -28,8 +28,11 @@ class MatrixRunner:
         Raises
         ------
         InvalidInput
-            The rows lack a column that the signature calls optional: scikit-learn's models can do without none.
+            The rows lack a column that the signature calls optional: scikit-learn's models can do without none. Or
+            there are no rows, which scikit-learn's estimators refuse.
         """
+        if not table.n_rows:
+            raise no_rows()
         if table.absent:
             raise missing_columns(table.absent)
         answer = self._answers.get(method)
@@ -46,6 +49,11 @@ class MatrixRunner:
 
     def close(self) -> None:
         """Do nothing: all is in this process's memory."""
+
+
+def no_rows() -> InvalidInput:
+    """Return what to say to a request without rows, where the model takes none such."""
+    return InvalidInput("the request has no rows, and the model needs one", code="no-rows", hint=None)
 
 
 def unknown_method(method: str, known: Mapping[str, Any]) -> InvalidInput:

@@ -22,6 +22,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "body-too-large": 413,
     "head-too-large": 431,
     "not-in-time": 408,
+    "unpacks-too-large": 413,
     "wrong-content-type": 415,
     "method-not-allowed": 405,
     "prediction-timeout": 504,

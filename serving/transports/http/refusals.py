@@ -2,7 +2,7 @@
 
 import json
 
-from slipway.registry.errors import InvalidInput, SlipwayError
+from slipway.registry.errors import InvalidInput
 from slipway.serving.transports.http.answers import Answer, refusal
 
 
@@ -65,8 +65,3 @@ def engine_failed(request_id: str) -> Answer:
     message = f"the engine failed on this request; its log has the reason under request {request_id}"
     error = {"kind": "EngineFailed", "code": "engine-failed", "message": message, "hint": None}
     return Answer(500, json.dumps({"error": {**error, "request_id": request_id}}).encode(), error_code="engine-failed")
-
-
-def answer_to_error(error: BaseException | None, request_id: str) -> Answer:
-    """Return the answer to what was raised while a request was read."""
-    return refusal(error, request_id) if isinstance(error, SlipwayError) else engine_failed(request_id)

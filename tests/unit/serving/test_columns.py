@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from slipway.registry.signature import Field, Signature
 from slipway.serving.runtimes.columns import Columns
 from slipway.serving.table import Table, is_of_columns
+from tests.generators.probe import told
 from tests.generators.runtimes import columns_of, mixed
 
 TYPES = ("double", "string", "boolean", "long", "integer", "float", "datetime", "binary")
@@ -117,3 +119,12 @@ def test_what_a_table_cannot_hold_is_not_of_columns():
     listed = Field(name="x", type='{"items": {"type": "double"}, "type": "array"}')
     for odd in (tensor, listed, plain):
         assert not is_of_columns(replace(signature, inputs=(plain, odd)))
+
+
+@pytest.mark.parametrize("kinds", [("double",), ("double", "string"), ("datetime", "double"), ("string",)])
+@pytest.mark.parametrize("index", [["p", "q"], [0, 1], [7, "q"], [2**63, 1], [2**70, 1], None])
+def test_rows_keep_their_labels(kinds: tuple[str, ...], index: list[int | str] | None):
+    """A model that reads its index gets the one that pandas makes of the request's."""
+    frame = columns(*kinds).frame(msgspec.structs.replace(table_of(*kinds), index=index))
+    expected = pd.DataFrame([[0], [1]], index=index).index
+    assert told(frame)[2] == told(expected.to_frame())[2]

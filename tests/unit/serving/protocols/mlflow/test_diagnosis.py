@@ -159,3 +159,74 @@ def test_features_of_a_model_without_a_signature_are_its_inputs():
     unsigned = described(Model(), None)
     judged = judge(unsigned, b'{"features": [[1.5], [2]]}', BodyKind.FEATURES)
     assert (judged.table, pickle.loads(judged.pickled).tolist()) == (None, [[1.5], [2.0]])
+
+
+DATED = case([("a", "double"), ("when", "datetime"), ("blob", "binary"), ("n", "integer")])
+FITTING = {"a": 1.0, "when": "2026-01-01", "blob": "eHl6", "n": 1}
+ZONED, TOO_LARGE, NOT_ASCII = "2026-01-01T10:00:00+02:00", "1" * 30, "s3cret ä"
+
+
+def forms(column: str, value: object) -> list[dict[str, object]]:
+    """Return two rows with a value in every form of a request."""
+    row = {**FITTING, column: value}
+    columns = {name: [each, each] for name, each in row.items()}
+    return [
+        {"dataframe_split": {"columns": list(row), "data": [list(row.values())] * 2}},
+        {"dataframe_records": [row, row]},
+        {"instances": [row, row]},
+        {"inputs": columns},
+        {"inputs": row},
+    ]
+
+
+@pytest.mark.parametrize("value", [ZONED, "tomorrow s3cret", [1], "9999999-01-01"])
+def test_a_date_that_is_refused_has_its_column_named(value: object):
+    """Whatever MLflow says of it, in each form in which it refuses it: often it names a value, and no column."""
+    told = [refusal(body, DATED).message for body in forms("when", value) if is_refused(body)]
+    assert told
+    assert all(message.startswith("column 'when' takes a date and time without a zone") for message in told), told
+
+
+@pytest.mark.parametrize(("column", "value"), [("blob", "abc"), ("blob", NOT_ASCII), ("n", TOO_LARGE), ("blob", [1])])
+def test_bytes_and_numbers_that_are_refused_have_their_column_named(column: str, value: object):
+    """Base64 that is none, letters that are no bytes, numbers of too many digits."""
+    told = [refusal(body, DATED).message for body in forms(column, value) if is_refused(body)]
+    assert told
+    assert all(message.startswith(f"column '{column}' takes") for message in told), told
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "column"),
+    [
+        (b"a,when,blob,n\n1,2026-01-01,x,1\n", BodyKind.CSV, "when"),
+        (pd.DataFrame([FITTING]).assign(when=pd.Timestamp(ZONED)).to_parquet(), BodyKind.PARQUET, "when"),
+        (pd.DataFrame([FITTING]).assign(n=1.5, when=pd.Timestamp(0)).to_parquet(), BodyKind.PARQUET, "n"),
+    ],
+)
+def test_a_file_that_is_refused_has_its_column_named(content: bytes, kind: BodyKind, column: str):
+    """Dates in CSV, zones in Parquet, a type that is another."""
+    assert refusal(content, DATED, kind).message.startswith(f"column '{column}' takes")
+
+
+@pytest.mark.parametrize("content", [b"ok,n\n7s3cret,1\n", b"ok,n\ntrue,1.5\n"])
+def test_csv_that_pandas_cannot_read_by_type_has_its_column_named(content: bytes):
+    """Its error names a value at most."""
+    column = "n" if b"true" in content else "ok"
+    assert refusal(content, case([("ok", "boolean"), ("n", "long")]), BodyKind.CSV).message.startswith(
+        f"column '{column}' takes"
+    )
+
+
+def test_a_large_request_is_not_read_again_for_the_reason():
+    """Who sends what is refused should not keep others waiting."""
+    rows = [{**FITTING, "when": "tomorrow"}] * 20_000
+    assert refusal({"inputs": rows}, DATED).message == "the request does not fit the model's signature"
+
+
+def is_refused(body: object) -> bool:
+    """Return whether MLflow refuses a request to the dated model: not every form judges every value."""
+    try:
+        judge(DATED.stored, json.dumps(body).encode(), BodyKind.JSON)
+    except InvalidInput:
+        return True
+    return False

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from slipway.registry.signature import Field, Signature
 from slipway.serving.protocols.mlflow.frames import table_of
+from slipway.serving.runtimes.columns import Columns
+from tests.generators.probe import told
 
 PLAIN = ("double", "string", "boolean", "integer", "long", "float")
 SIGNATURE = Signature(
@@ -57,3 +60,29 @@ def test_booleans_with_missing_values_stay_objects():
     """MLflow leaves such a column as it is: there is no boolean for a missing one."""
     table = table_of(pd.DataFrame({"b": pd.Series([True, None], dtype=object)}), SIGNATURE)
     assert table.others["b"].tolist() == [True, None]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"d": [1.0, 2.0], "s": ["x", np.nan]}),
+        pd.DataFrame({"d": [1.0, 2.0], "s": ["x", np.nan]}, index=["p", "q"]),
+        pd.DataFrame({"d": [1.0, 2.0]}, index=pd.date_range("2026-01-01", periods=2)),
+        pd.DataFrame({"d": [1.0, 2.0]}, index=pd.RangeIndex(2, name="row")),
+        pd.DataFrame({"d": [1.0, 2.0]}, index=[0, 1]),
+        pd.DataFrame({"s": pd.Series(["x", "y"], dtype=object)}),
+        pd.DataFrame({"s": pd.Series(["x", None], dtype="string")}),
+        pd.DataFrame({"s": pd.Series(["x", 5, None], dtype=object)}),
+        pd.DataFrame({"s": pd.Series(["x", ["y"]], dtype=object)}),
+        pd.DataFrame({"s": pd.Series([None, None], dtype=object)}),
+        pd.DataFrame(),
+    ],
+)
+def test_a_model_gets_the_frame_that_mlflow_made(frame: pd.DataFrame):
+    """Labels of rows, the type of text and what is in it, None, NaN and NA: all there, and nothing else."""
+    assert told(Columns.of(SIGNATURE.inputs).frame(table_of(frame, SIGNATURE))) == told(frame)
+
+
+def test_a_frame_that_a_table_can_tell_is_not_carried_twice():
+    """Most requests in the lane are numbers and text, without labels."""
+    assert table_of(pd.DataFrame({"d": [1.0], "s": ["x"], "z": [np.nan]}), SIGNATURE).frame is None

@@ -34,7 +34,7 @@ def frame(**columns: object) -> pd.DataFrame:
     return pd.DataFrame({"n": [1, 2], "a": [1.5, None], "s": ["x", "y"], **columns})
 
 
-@pytest.mark.parametrize("written", [frame().to_parquet(), frame(more=["p", "q"]).to_parquet(index=True)])
+@pytest.mark.parametrize("written", [frame().to_parquet(), frame(more=["p", "q"]).to_parquet(index=False)])
 def test_a_frame_becomes_a_table(written: bytes):
     """Columns come in any order, more of them are ignored, a missing number is NaN, one left out is, too."""
     plain = decoder().decode(written)
@@ -61,6 +61,10 @@ def test_a_file_may_come_from_elsewhere():
         frame().head(0).to_parquet(),
         frame().drop(columns="a").to_parquet(),
         frame().set_index("n").to_parquet(),
+        frame().set_axis(["p", "q"]).to_parquet(),
+        frame().to_parquet(index=True),
+        frame().set_axis(range(5, 7)).to_parquet(),
+        frame().rename_axis("row").to_parquet(),
         frame(n=np.array([1, 2], dtype="int32")).to_parquet(),
         frame(n=pd.array([1, 2], dtype="Int64")).to_parquet(),
         frame(s=["x", None]).to_parquet(),
@@ -73,7 +77,7 @@ def test_a_file_may_come_from_elsewhere():
     ],
 )
 def test_other_files_are_for_mlflow(written: bytes):
-    """Broken, empty, of types that are near or of pandas' own, with an index that the model takes: not for us."""
+    """Broken, empty, of types that are near or of pandas' own, with labels that a model may see: not for us."""
     assert decoder().decode(written) is None
 
 
