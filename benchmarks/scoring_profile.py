@@ -36,7 +36,7 @@ def where_time_goes(model: str, asked: Asked) -> str:
         placement, context = engine.placements[loaded.target], routed("1", 0.0)
         request = engine.arrive(placement, invocations, asked.body, b"application/json", context)
         requests = [request] * count
-        tables = [decoder.decode(asked.body).table] * count
+        tables = [decoder.decode(asked.body).rows] * count
         table = joined(tables)
         parts = split(runner.predict(table, PREDICT, None), tables)
         columns.append(

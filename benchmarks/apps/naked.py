@@ -36,7 +36,7 @@ def main(port: int, model: str) -> None:
     decoder, runner = loaded.decoders[MLFLOW], loaded.runner
 
     def answers(requests: Sequence[Request]) -> list[Outcome]:
-        tables = [decoder.decode(request.body).table for request in requests]
+        tables = [decoder.decode(request.body).rows for request in requests]
         parts = split(runner.predict(joined(tables), PREDICT, None), tables)
         return [Predicted(encode(part), MADE_BY) for part in parts]
 

@@ -1,10 +1,23 @@
 """A decoded request: what every protocol makes of what it was sent, and what the engine has predicted."""
 
+import pickle
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
 
 from slipway.serving.runtimes.runner import PREDICT
+
+
+@dataclass(frozen=True, slots=True)
+class PickledRows:
+    """Rows on their way from another process of ours; whoever may wait for that reads them."""
+
+    content: bytes
+
+    def read(self) -> Any:
+        """Return the rows."""
+        return pickle.loads(self.content)
 
 
 # Not a dataclass: msgspec makes this one in a tenth of the time, and there is one for each request.

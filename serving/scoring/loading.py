@@ -41,4 +41,4 @@ def _warm_up(loaded: Loaded) -> None:
     if plain is None:
         return
     for _ in range(WARM_UP_TIMES):
-        loaded.runner.predict(plain.table, plain.method, plain.params)
+        loaded.runner.predict(plain.rows, plain.method, plain.params)

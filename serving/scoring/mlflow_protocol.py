@@ -6,18 +6,16 @@ from typing import Any, Protocol
 from slipway.serving.engine.engine import Request
 from slipway.serving.engine.loaded import Loaded
 from slipway.serving.protocols.mlflow.content_type import BodyKind
-from slipway.serving.protocols.mlflow.forms import FORMS, Form, encode, encode_unwrapped, is_json
+from slipway.serving.protocols.mlflow.forms import FORMS, UNWRAPPED, Form, encode, encode_unwrapped, is_json
 from slipway.serving.runtimes.understood import Understood
-from slipway.serving.slow_lane.lane import Parsed
 
 MLFLOW = "mlflow"
-UNWRAPPED = "unwrapped"  # of an answer without the key `predictions`, as MLflow's formats for language models have it
 
 
 class SlowLane(Protocol):
     """MLflow's own parsing and schema enforcement, out of the way of plain requests."""
 
-    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Parsed:
+    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Understood:
         """Return what MLflow makes of a body; raises InvalidInput where MLflow refuses, Unavailable when full."""
 
 
@@ -33,17 +31,15 @@ class MlflowProtocol:
         decoder = loaded.decoders.get(MLFLOW)
         if decoder is None or not is_json(request.content_type):
             return None
-        plain = self._form.decode(decoder, request.body)
-        return Understood(plain.table, plain.params, plain.method) if plain is not None else None
+        return self._form.decode(decoder, request.body)
 
     async def parsed(self, loaded: Loaded, request: Request) -> Understood:
         """Return what MLflow makes of a body of any kind."""
-        parsed = await self._lane.parse(loaded.folder, request.body, self._form.kind(request.content_type))
-        return Understood(parsed.data, parsed.params, parsed.method, UNWRAPPED if parsed.is_unwrapped else None)
+        return await self._lane.parse(loaded.folder, request.body, self._form.kind(request.content_type))
 
     def encode(self, understood: Understood, predictions: Any) -> bytes:
         """Return an answer in JSON."""
-        return encode_unwrapped(predictions) if understood.form is UNWRAPPED else encode(predictions)
+        return encode_unwrapped(predictions) if understood.form == UNWRAPPED else encode(predictions)
 
 
 def protocols_of(lane: SlowLane) -> dict[str, MlflowProtocol]:

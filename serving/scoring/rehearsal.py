@@ -4,7 +4,6 @@ The engine may compile a model, and is fast by that; the gate measures what MLfl
 verified in between are rows that a version's own files suggest. Here the rows are those that decide.
 """
 
-import pickle
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from slipway.serving.protocols.mlflow.forms import compile_decoder
 from slipway.serving.runtimes.mlflow_loaded import ships_code
 from slipway.serving.runtimes.open import open_runner
 from slipway.serving.runtimes.prepare import Possible, prepare_each
+from slipway.serving.runtimes.understood import PickledRows
 from slipway.serving.slow_lane.mlflow_parsing import judge, stored_model
 
 OURS_TO_RUN = "mlflow.sklearn"
@@ -57,10 +57,10 @@ class Rehearsal:
         """Return what the engine predicts for a JSON body of MLflow's scoring protocol; `None` where it refuses it."""
         plain = self._decoder.decode(body) if self._decoder else None
         if plain is not None:
-            return self._runner.predict(plain.table, plain.method, plain.params)
+            return self._runner.predict(plain.rows, plain.method, plain.params)
         try:
             asked = judge(self._stored, body, BodyKind.JSON)
-            rows = pickle.loads(asked.pickled) if asked.pickled else asked.table
+            rows = asked.rows.read() if isinstance(asked.rows, PickledRows) else asked.rows
             return self._runner.predict_parsed(rows, asked.method, asked.params)
         except InvalidInput:
             return None

@@ -8,17 +8,18 @@ loop.
 
 import asyncio
 import contextlib
-import pickle
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from slipway.registry.errors import SlipwayError, Unavailable, error_from
 from slipway.registry.programs import program
 from slipway.serving.protocols.mlflow.content_type import BodyKind
-from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.runtimes.understood import PickledRows, Understood
 from slipway.serving.slow_lane.lane_process import LaneProcess, LaneRequest, Reply
 
 PROGRAM = program("slipway.serving.slow_lane.mlflow_lane")
@@ -27,24 +28,9 @@ RETRY = "send the request again; plain ones are not concerned"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parsed:
-    """A request that MLflow accepts.
-
-    `data` is a `Table` where the signature is one of columns, else what MLflow's parsing made of the body: a frame, an
-    array, a dictionary, as `PyFuncModel.predict` takes it. `params` are validated, with the defaults of those left out.
-    `is_unwrapped` says that the request came in a format for language models, whose answers have no key `predictions`.
-    """
-
-    data: Any
-    params: dict[str, Any] | None
-    method: str = PREDICT
-    is_unwrapped: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Job:
     request: LaneRequest
-    done: "asyncio.Future[Parsed]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    done: "asyncio.Future[Understood]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Lane:
@@ -80,7 +66,7 @@ class Lane:
         """Wait until the process can read requests."""
         await self._is_ready.wait()
 
-    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Parsed:
+    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Understood:
         """Return what MLflow makes of a request to the model that is stored in a folder.
 
         Raises `InvalidInput` where MLflow refuses it, and `Unavailable` where the lane is full, its process dies over
@@ -97,7 +83,7 @@ class Lane:
                 await self._task
         self._refuse_waiting(_closed())
 
-    async def _ask(self, request: LaneRequest) -> Parsed:
+    async def _ask(self, request: LaneRequest) -> Understood:
         if self._is_closed:
             raise _closed()
         if len(self._waiting) >= self._most_waiting:
@@ -176,18 +162,20 @@ class Lane:
                 job.done.set_exception(error)
 
 
-async def _hand_on(reply: Reply, done: "asyncio.Future[Parsed]") -> None:
+async def _hand_on(reply: Reply, done: "asyncio.Future[Understood]") -> None:
     """Give a reply to the caller, who may be gone; what is not a table is unpickled beside the event loop."""
     if done.done():
         return
     if reply.error:
         done.set_exception(error_from(reply.error))
         return
-    data: Any = reply.table
-    if reply.pickled is not None:
-        data = await asyncio.to_thread(pickle.loads, reply.pickled)
+    understood = reply.understood
+    assert understood is not None
+    if isinstance(understood.rows, PickledRows):
+        rows = await asyncio.to_thread(understood.rows.read)
+        understood = msgspec.structs.replace(understood, rows=rows)
     if not done.done():
-        done.set_result(Parsed(data=data, params=reply.params, method=reply.method, is_unwrapped=reply.is_unwrapped))
+        done.set_result(understood)
 
 
 def _died(how: str) -> Unavailable:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.serving.protocols.mlflow.content_type import BodyKind
-from slipway.serving.runtimes.runner import PREDICT
-from slipway.serving.table import Table
+from slipway.serving.runtimes.understood import Understood
 
 LENGTH = struct.Struct("!Q")
 READ_AHEAD_BYTES = 2**20
@@ -34,13 +33,9 @@ class LaneRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What it answers: `pickled` is unpickled by whoever may wait for that, `error` is the document of one to raise."""
+    """What it answers: what was asked, or the document of an error to raise; neither when it says that it is ready."""
 
-    table: Table | None = None
-    pickled: bytes | None = None
-    params: dict[str, Any] | None = None
-    method: str = PREDICT
-    is_unwrapped: bool = False
+    understood: Understood | None = None
     error: dict[str, Any] | None = None
 
 

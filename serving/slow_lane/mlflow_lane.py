@@ -61,13 +61,7 @@ def answer(request: LaneRequest) -> Reply:
         logging.getLogger(__name__).error("a request could not be read: %s", type(error).__name__)
         failed = Unavailable("the request could not be read", code="slow-lane-failed", hint=None)
         return Reply(error=failed.to_document())
-    return Reply(
-        table=judged.table,
-        pickled=judged.pickled,
-        params=judged.params,
-        method=judged.method,
-        is_unwrapped=judged.is_unwrapped,
-    )
+    return Reply(understood=judged)
 
 
 def _stored_model(folder: Path) -> DescribedModel:

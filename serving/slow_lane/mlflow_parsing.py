@@ -37,13 +37,15 @@ from slipway.serving.protocols.mlflow.diagnosis import (
     why_table_refused,
 )
 from slipway.serving.protocols.mlflow.features import as_invocation
+from slipway.serving.protocols.mlflow.forms import UNWRAPPED
 from slipway.serving.protocols.mlflow.frames import table_of
 from slipway.serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
 from slipway.serving.protocols.mlflow.parquet_size import parquet_bytes
 from slipway.serving.protocols.mlflow.unpacked import csv_bytes, json_bytes, most_unpacked, require_unpackable
 from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.runtimes.understood import PickledRows, Understood
 from slipway.serving.slow_lane.mlflow_blame import refused_column, with_columns
-from slipway.serving.table import Table, is_of_columns
+from slipway.serving.table import is_of_columns
 
 METHOD = "method"
 
@@ -57,22 +59,6 @@ class DescribedModel:
     params_schema: ParamSchema | None
     signature: Signature | None
     parquet: ParquetDecoder | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Accepted:
-    """A request that MLflow accepts.
-
-    `table` holds the rows where the signature is one of columns. Else `pickled` is what MLflow's parsing made of the
-    body, as it was before the schema was enforced, since `PyFuncModel.predict` enforces it again. `is_unwrapped` says
-    that it came in one of MLflow's formats for language models, whose answers have no key `predictions`.
-    """
-
-    table: Table | None
-    pickled: bytes | None
-    params: dict[str, Any] | None
-    method: str
-    is_unwrapped: bool
 
 
 def stored_model(folder: Path) -> DescribedModel:
@@ -100,7 +86,7 @@ def described(metadata: Model, signature: Signature | None) -> DescribedModel:
     )
 
 
-def judge(stored: DescribedModel, body: bytes, kind: BodyKind) -> Accepted:
+def judge(stored: DescribedModel, body: bytes, kind: BodyKind) -> Understood:
     """Return a request, parsed and enforced by MLflow.
 
     Raises
@@ -125,12 +111,9 @@ def judge(stored: DescribedModel, body: bytes, kind: BodyKind) -> Accepted:
     return _judge_document(stored, document, len(body))
 
 
-def _plain_parquet(stored: DescribedModel, body: bytes) -> Accepted | None:
+def _plain_parquet(stored: DescribedModel, body: bytes) -> Understood | None:
     """Return what a file holds that MLflow would read as just that, in a fraction of the time; `None` for others."""
-    plain = stored.parquet.decode(body) if stored.parquet else None
-    if plain is None:
-        return None
-    return Accepted(table=plain.table, pickled=None, params=plain.params, method=plain.method, is_unwrapped=False)
+    return stored.parquet.decode(body) if stored.parquet else None
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -139,7 +122,7 @@ def _document(body: bytes) -> dict[str, Any]:
         return document
 
 
-def _judge_document(stored: DescribedModel, document: dict[str, Any], size_bytes: int) -> Accepted:
+def _judge_document(stored: DescribedModel, document: dict[str, Any], size_bytes: int) -> Understood:
     sent = document.copy()
 
     def read(schema: Schema) -> None:
@@ -161,7 +144,7 @@ def _judge_file(
     read: Callable[[Schema | None], pd.DataFrame],
     read_again: Callable[[], pd.DataFrame],
     why_rows_refused: Callable[..., str],
-) -> Accepted:
+) -> Understood:
     """Return the request that is a file; `read_again` reads it without types, to see why it was refused."""
 
     def blame() -> str | None:
@@ -188,24 +171,23 @@ def _read_parquet(body: bytes) -> pd.DataFrame:
     return frame
 
 
-def _enforced(stored: DescribedModel, data: Any, params: Any, *, is_unwrapped: bool) -> Accepted:
-    """Do what `PyFuncModel.predict` does before it calls the model."""
+def _enforced(stored: DescribedModel, data: Any, params: Any, *, is_unwrapped: bool) -> Understood:
+    """Do what `PyFuncModel.predict` does before it calls the model.
+
+    The rows are a `Table` where the signature is one of columns. Else they are what MLflow's parsing made of the body,
+    as they were before the schema was enforced, since `PyFuncModel.predict` enforces it again.
+    """
     method = _method(stored, params)
-    table, pickled = None, None
+    rows: Any
     if stored.signature and stored.input_schema is not None and is_of_columns(stored.signature):
-        table = table_of(_enforce_schema(data, stored.input_schema), stored.signature)
+        rows = table_of(_enforce_schema(data, stored.input_schema), stored.signature)
     else:
-        pickled = pickle.dumps(data, protocol=5)
+        rows = PickledRows(pickle.dumps(data, protocol=5))
         is_checked_by_model = stored.metadata._is_signature_from_type_hint()  # type: ignore[no-untyped-call]
         if stored.input_schema is not None and not is_checked_by_model:
             _enforce_schema(data, stored.input_schema)
-    return Accepted(
-        table=table,
-        pickled=pickled,
-        params=_enforced_params(stored.params_schema, params),
-        method=method,
-        is_unwrapped=is_unwrapped,
-    )
+    form = UNWRAPPED if is_unwrapped else None
+    return Understood(rows, _enforced_params(stored.params_schema, params), method, form)
 
 
 def _method(stored: DescribedModel, params: Any) -> str:

@@ -7,7 +7,6 @@ it.
 
 import logging
 import os
-import pickle
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from mlflow.pyfunc.scoring_server import invocations
 from slipway.registry.errors import InvalidInput
 from slipway.serving.protocols.mlflow.content_type import CSV, JSON, PARQUET, BodyKind
 from slipway.serving.protocols.mlflow.decoding import compile_decoder
-from slipway.serving.protocols.mlflow.forms import INVOCATIONS, Plain
+from slipway.serving.protocols.mlflow.forms import INVOCATIONS
 from slipway.serving.protocols.mlflow.parquet import compile_parquet_decoder
 from slipway.serving.runtimes.columns import Columns
-from slipway.serving.slow_lane.mlflow_parsing import Accepted, judge
+from slipway.serving.runtimes.understood import Understood
+from slipway.serving.slow_lane.mlflow_parsing import judge
 from slipway.serving.table import Table, is_of_columns
 from tests.generators.probe import told
 from tests.generators.scoring_requests import (
@@ -165,7 +165,7 @@ def of_mlflow(case: Case, body: bytes, content_type: str) -> tuple[Any, Any] | N
     return recorder.given[0]
 
 
-def of_lane(case: Case, body: bytes, kind: BodyKind) -> Accepted | None:
+def of_lane(case: Case, body: bytes, kind: BodyKind) -> Understood | None:
     """Return what the lane makes of the request; `None` where it refuses."""
     try:
         return judge(case.stored, body, kind)
@@ -173,7 +173,7 @@ def of_lane(case: Case, body: bytes, kind: BodyKind) -> Accepted | None:
         return None
 
 
-def all_agree(case: Case, theirs: tuple[Any, Any] | None, judged: Accepted | None, plain: Plain | None) -> None:
+def all_agree(case: Case, theirs: tuple[Any, Any] | None, judged: Understood | None, plain: Understood | None) -> None:
     """Fail unless lane and decoder give a model what MLflow gave it; the decoder may leave a request to the lane."""
     event("plain" if plain else "accepted" if judged else "refused")
     assert (theirs is None) == (judged is None)
@@ -186,18 +186,18 @@ def all_agree(case: Case, theirs: tuple[Any, Any] | None, judged: Accepted | Non
         assert told(handed_on(case, judged)) == told(given)
         return
     columns = Columns.of(case.fields)
-    assert told(columns.frame(judged.table)) == told(given)
+    assert told(columns.frame(judged.rows)) == told(given)
     if plain:
-        assert told(columns.frame(plain.table)) == told(given)
-        assert_same_table(plain.table, judged.table)
+        assert told(columns.frame(plain.rows)) == told(given)
+        assert_same_table(plain.rows, judged.rows)
         assert (plain.params, plain.method) == (judged.params, judged.method)
-        assert not judged.is_unwrapped
+        assert judged.form is None
 
 
-def handed_on(case: Case, judged: Accepted) -> Any:
+def handed_on(case: Case, judged: Understood) -> Any:
     """Return what a model is given when `PyFuncModel` predicts what the lane hands on."""
     model, recorder = case.model()
-    model.predict(pickle.loads(judged.pickled), judged.params)
+    model.predict(judged.rows.read(), judged.params)
     return recorder.given[0][0]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from slipway.serving.engine.engine import Engine
 from slipway.serving.engine.loaded import Loaded
 from slipway.serving.protocols.mlflow.forms import BodyKind, compile_decoder
 from slipway.serving.runtimes.runner import RunnerReport
+from slipway.serving.runtimes.understood import Understood
 from slipway.serving.scoring.mlflow_protocol import MLFLOW
 from slipway.serving.table import Table
 from slipway.serving.target import STABLE, Target
@@ -75,7 +75,7 @@ class Lane:
         self.asked.append((body, kind))
         if self.refuses:
             raise self.refuses
-        return SimpleNamespace(data=ONE_ROW, params=None, method="predict", is_unwrapped=False)
+        return Understood(ONE_ROW)
 
 
 class EngineWithLane(Engine):

@@ -22,7 +22,8 @@ from slipway.registry.errors import Corrupt, InvalidInput, Unavailable
 from slipway.registry.signature import Field
 from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.runtimes.columns import Columns
-from slipway.serving.slow_lane.lane import Lane, Parsed
+from slipway.serving.runtimes.understood import Understood
+from slipway.serving.slow_lane.lane import Lane
 from slipway.serving.slow_lane.mlflow_lane import MOST_MEMORY_BYTES
 from slipway.serving.table import Table
 from tests.generators.probe import told
@@ -81,10 +82,10 @@ async def until_waiting(lane: Lane, n: int) -> None:
 def test_a_request_of_columns_becomes_a_table(shared: Running, folder: Path):
     """MLflow's parsing is what decides: NaN is read, columns are put in order, parameters get their defaults."""
     parsed = shared.run(shared.lane.parse(folder, BODY, BodyKind.JSON))
-    assert isinstance(parsed.data, Table)
-    np.testing.assert_array_equal(parsed.data.numbers, [[np.nan], [2.0]])
-    assert parsed.data.others["b"].tolist() == ["x", "y"]
-    assert (parsed.params, parsed.method, parsed.is_unwrapped) == ({"k": 3}, "predict", False)
+    assert isinstance(parsed.rows, Table)
+    np.testing.assert_array_equal(parsed.rows.numbers, [[np.nan], [2.0]])
+    assert parsed.rows.others["b"].tolist() == ["x", "y"]
+    assert (parsed.params, parsed.method, parsed.form) == ({"k": 3}, "predict", None)
 
 
 def test_the_method_is_ours_to_read(shared: Running, folder: Path):
@@ -105,7 +106,7 @@ def test_the_method_is_ours_to_read(shared: Running, folder: Path):
 )
 def test_files_and_features_become_tables_too(shared: Running, folder: Path, kind: BodyKind, body: bytes):
     """Every form of request has the same lane."""
-    table = shared.run(shared.lane.parse(folder, body, kind)).data
+    table = shared.run(shared.lane.parse(folder, body, kind)).rows
     np.testing.assert_array_equal(table.numbers, [[np.nan], [2.0]])
     assert table.others["b"].tolist() == ["x", "y"]
 
@@ -114,8 +115,8 @@ def test_what_a_table_cannot_tell_comes_as_mlflows_own_frame(shared: Running, fo
     """Through the process, too: a CSV file's text is of another type than JSON's, and labels of rows are of any."""
     columns = Columns.of([Field(name="a", type="double"), Field(name="b", type="string")])
     dated = pd.DataFrame({"a": [1.0], "b": ["x"]}, index=pd.DatetimeIndex(["2026-01-01"], name="when"))
-    csv = shared.run(shared.lane.parse(folder, b"b,a\nx,1\n,2\n", BodyKind.CSV)).data
-    parquet = shared.run(shared.lane.parse(folder, dated.to_parquet(), BodyKind.PARQUET)).data
+    csv = shared.run(shared.lane.parse(folder, b"b,a\nx,1\n,2\n", BodyKind.CSV)).rows
+    parquet = shared.run(shared.lane.parse(folder, dated.to_parquet(), BodyKind.PARQUET)).rows
     assert told(columns.frame(csv)) == told(pd.read_csv(StringIO("a,b\n1.0,x\n2.0,\n"), dtype={"b": object}))
     assert told(columns.frame(parquet)) == told(pd.read_parquet(BytesIO(dated.to_parquet())))
 
@@ -125,7 +126,7 @@ def test_a_request_of_tensors_is_handed_on_as_mlflow_parsed_it(shared: Running, 
     tensors = Model(signature=ModelSignature(inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 2))])))
     tensors.save(str(tmp_path / "MLmodel"))
     parsed = shared.run(shared.lane.parse(tmp_path, b'{"inputs": [[1, 2]]}', BodyKind.JSON))
-    assert (parsed.data.dtype, parsed.data.tolist()) == (np.dtype("float32"), [[1.0, 2.0]])
+    assert (parsed.rows.dtype, parsed.rows.tolist()) == (np.dtype("float32"), [[1.0, 2.0]])
     with pytest.raises(InvalidInput, match=r"Shape of input \(1, 3\) does not match expected shape \(-1, 2\)"):
         shared.run(shared.lane.parse(tmp_path, b'{"inputs": [[1, 2, 3]]}', BodyKind.JSON))
 
@@ -157,7 +158,7 @@ def test_requests_are_answered_in_their_order(shared: Running, folder: Path):
 
         async def ask(i: int) -> None:
             parsed = await shared.lane.parse(folder, row(i), BodyKind.JSON)
-            finished.append((i, parsed.data.numbers[0, 0]))
+            finished.append((i, parsed.rows.numbers[0, 0]))
 
         await asyncio.gather(*(ask(i) for i in range(3)))
         return finished
@@ -168,7 +169,7 @@ def test_requests_are_answered_in_their_order(shared: Running, folder: Path):
 def test_a_full_lane_refuses_at_once(shared: Running, folder: Path):
     """Beyond its queue the lane answers Unavailable, and those who wait are not disturbed."""
 
-    async def crowd() -> list[Parsed]:
+    async def crowd() -> list[Understood]:
         with stopped(shared.lane):
             first = asyncio.create_task(shared.lane.parse(folder, row(0), BodyKind.JSON))
             await until_waiting(shared.lane, 1)
@@ -180,7 +181,7 @@ def test_a_full_lane_refuses_at_once(shared: Running, folder: Path):
             assert full.value.code == "slow-lane-full"
         return await asyncio.gather(first, *others)
 
-    assert [parsed.data.numbers[0, 0] for parsed in shared.run(crowd())] == [0, 1, 2, 3]
+    assert [parsed.rows.numbers[0, 0] for parsed in shared.run(crowd())] == [0, 1, 2, 3]
 
 
 def test_a_caller_that_is_cancelled_gives_up_its_place(shared: Running, folder: Path):
@@ -197,7 +198,7 @@ def test_a_caller_that_is_cancelled_gives_up_its_place(shared: Running, folder: 
             served.cancel()
             waits.cancel()
             await until_waiting(shared.lane, 1)
-        return (await stays).data.numbers[0, 0]
+        return (await stays).rows.numbers[0, 0]
 
     assert shared.run(come_and_go()) == 2
 
@@ -218,7 +219,7 @@ def test_a_process_that_dies_is_followed_by_another(folder: Path):
             with pytest.raises(Unavailable) as died:
                 await struck
         assert died.value.code == "slow-lane-died"
-        answer = (await waits).data.numbers[0, 0]
+        answer = (await waits).rows.numbers[0, 0]
         assert made.lane.pid not in (None, before)
         return answer
 
@@ -330,6 +331,6 @@ def test_a_request_that_takes_all_memory_is_refused_and_the_lane_goes_on(folder:
     with pytest.raises(InvalidInput) as refusal:
         made.run(made.lane.parse(folder, b'{"inputs":[' + b",".join([b"[]"] * 1_000_000) + b"]}", BodyKind.JSON))
     assert refusal.value.code == "unpacks-too-large"
-    assert made.run(made.lane.parse(folder, BODY, BodyKind.JSON)).data.n_rows == 2
+    assert made.run(made.lane.parse(folder, BODY, BodyKind.JSON)).rows.n_rows == 2
     assert made.lane.pid == pid
     made.end()

@@ -15,19 +15,23 @@ from time import perf_counter
 from typing import Any
 
 import mlflow.pyfunc
+import msgspec
 from mlflow.pyfunc import scoring_server
-from slipway.serving.engine.loading import load
 
 from slipway.registry.errors import error_from
-from slipway.serving.engine.engine import Engine, Loaded, Request, Slot
+from slipway.serving.engine.engine import Engine
+from slipway.serving.engine.loaded import Loaded
+from slipway.serving.engine.routing import routed
 from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.protocols.mlflow.content_type import BodyKind
-from slipway.serving.protocols.mlflow.forms import INVOCATIONS
 from slipway.serving.runtimes.prepare import prepare_runner
-from slipway.serving.slow_lane.lane import Parsed
+from slipway.serving.runtimes.understood import PickledRows, Understood
+from slipway.serving.scoring.loading import load
+from slipway.serving.scoring.mlflow_protocol import protocols_of
 from slipway.serving.slow_lane.lane_process import LaneRequest
 from slipway.serving.slow_lane.mlflow_lane import answer
 from slipway.serving.target import Target
+from slipway.serving.transports.http.answers import answer_to
 from tests.doubles.asgi import ask
 
 TARGET = Target("m", "production")
@@ -49,13 +53,14 @@ class Said:
 class LaneHere:
     """The slow lane without its process: what that answers, as its client hands it on."""
 
-    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Parsed:
+    async def parse(self, folder: Path, body: bytes, kind: BodyKind) -> Understood:
         """Return what MLflow makes of a body; raises what the lane's process says."""
         reply = pickle.loads(pickle.dumps(answer(LaneRequest(folder=folder, body=body, kind=kind)), protocol=5))
         if reply.error:
             raise error_from(reply.error)
-        data = reply.table if reply.pickled is None else pickle.loads(reply.pickled)
-        return Parsed(data=data, params=reply.params, method=reply.method, is_unwrapped=reply.is_unwrapped)
+        understood: Understood = reply.understood
+        rows = understood.rows.read() if isinstance(understood.rows, PickledRows) else understood.rows
+        return msgspec.structs.replace(understood, rows=rows)
 
 
 class SideBySide:
@@ -63,9 +68,9 @@ class SideBySide:
 
     def __init__(self, folder: Path, loaded: Loaded) -> None:
         self._theirs = scoring_server.init(mlflow.pyfunc.load_model(str(folder), suppress_warnings=True))
-        self._engine = Engine(LaneHere())
+        self._engine = Engine()
         self._engine.put_in_place(loaded)
-        self._slot: Slot = self._engine.slots[TARGET]
+        self._protocol = protocols_of(LaneHere())["invocations"]
         self.loaded = loaded
 
     def theirs(self, body: bytes, kind: str = "application/json") -> Said:
@@ -78,8 +83,10 @@ class SideBySide:
 
     def ours(self, body: bytes, kind: str = "application/json") -> Said:
         """Return what our engine answers, at once or off the event loop, as its connections ask it."""
-        request = Request(self._slot, INVOCATIONS, body, kind.encode(), "request", perf_counter())
-        answered = self._engine.score_now([request])[0] or asyncio.run(self._engine.score(request))
+        placement, context = self._engine.placements[TARGET], routed("request", perf_counter())
+        request = self._engine.arrive(placement, self._protocol, body, kind.encode(), context)
+        outcome = self._engine.score_now([request])[0] or asyncio.run(self._engine.score(request))
+        answered = answer_to(outcome, "request")
         return Said(answered.status, json.loads(answered.body))
 
     def close(self) -> None:

@@ -12,10 +12,11 @@ import msgspec
 
 from slipway.registry.signature import Field, Signature
 from slipway.serving.protocols.mlflow.columns import JSON_TYPES, Layout, list_of, object_type, row_type
-from slipway.serving.protocols.mlflow.readers import Objects, Params, Plain, Reader, reader, split_reader
+from slipway.serving.protocols.mlflow.readers import Objects, Params, Reader, reader, split_reader
+from slipway.serving.runtimes.understood import Understood
 from slipway.serving.table import is_of_columns
 
-__all__ = ["Decoder", "Plain", "compile_decoder"]
+__all__ = ["Decoder", "compile_decoder"]
 
 SPLIT = b'{"dataframe_split":'
 # The first key but `params`, and whether an object, a list, a list of lists or a list of objects follows.
@@ -42,11 +43,11 @@ class Decoder:
         }
         self._features = _features(fields, params)
 
-    def decode(self, body: bytes) -> Plain | None:
+    def decode(self, body: bytes) -> Understood | None:
         """Return a request of MLflow's scoring protocol; `None` where it is not plain. Nothing is raised."""
         return _first(self._split if body.startswith(SPLIT) else _readers_for(body, self._readers), body)
 
-    def decode_features(self, body: bytes) -> Plain | None:
+    def decode_features(self, body: bytes) -> Understood | None:
         """Return a request `{"features": …}`: a row or rows as lists in the signature's order, or as objects.
 
         Values are judged as in `dataframe_split` and `dataframe_records`. `None` where it is not plain.
@@ -83,7 +84,7 @@ def _readers_for(body: bytes, readers: Readers) -> Sequence[Reader]:
     return readers.get((head[1], head[2], head[3]), ()) if head else ()
 
 
-def _first(readers: Sequence[Reader], body: bytes) -> Plain | None:
+def _first(readers: Sequence[Reader], body: bytes) -> Understood | None:
     """Return what the first reader makes of the body that can."""
     for read in readers:
         try:

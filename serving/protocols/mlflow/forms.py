@@ -12,22 +12,24 @@ from functools import lru_cache
 from slipway.serving.protocols.mlflow.content_type import CSV, JSON, PARQUET, BodyKind, body_kind
 from slipway.serving.protocols.mlflow.decoding import Decoder, compile_decoder
 from slipway.serving.protocols.mlflow.predictions import encode, encode_unwrapped
-from slipway.serving.protocols.mlflow.readers import Plain
+from slipway.serving.runtimes.understood import Understood
 
 __all__ = [
     "FORMS",
     "INVOCATIONS",
     "PREDICT",
+    "UNWRAPPED",
     "BodyKind",
     "Decoder",
     "Form",
-    "Plain",
     "compile_decoder",
     "encode",
     "encode_unwrapped",
     "is_json",
 ]
 
+# The form of an answer without the key `predictions`, as MLflow's formats for language models have it.
+UNWRAPPED = "unwrapped"
 # How clients spell JSON; another spelling is read all the same, off the short way.
 JSON_HEADERS = frozenset(
     f"{JSON}{charset}".encode()
@@ -48,7 +50,7 @@ class Form:
 
     name: str
     kinds: Mapping[str, BodyKind]
-    decode: Callable[[Decoder, bytes], Plain | None]
+    decode: Callable[[Decoder, bytes], Understood | None]
     kind: Callable[[bytes], BodyKind] = field(init=False)
 
     def __post_init__(self) -> None:

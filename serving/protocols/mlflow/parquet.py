@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from slipway.registry.signature import Field, Signature
 from slipway.serving.protocols.mlflow.columns import ARRAY_TYPES
 from slipway.serving.protocols.mlflow.decoding import plain_params
-from slipway.serving.protocols.mlflow.readers import Params, Plain
+from slipway.serving.protocols.mlflow.readers import Params
+from slipway.serving.runtimes.understood import Understood
 from slipway.serving.table import Table
 
 # For each type: Arrow's, and what pandas may say in the file's metadata that it wrote.
@@ -38,7 +39,7 @@ class ParquetDecoder:
         self._fields = fields
         self._params = params
 
-    def decode(self, body: bytes) -> Plain | None:
+    def decode(self, body: bytes) -> Understood | None:
         """Return a file's rows, with the defaults of the model's parameters; `None` where it is not plain."""
         try:
             file = pq.ParquetFile(pa.BufferReader(body))

@@ -1,8 +1,8 @@
 """How rows lie in a JSON request: the reader of each form, compiled for a signature.
 
-A reader takes a whole body and returns `Plain`, or `None` (or raises `ValueError` or msgspec's error) where the request
-is not plain: it never guesses. Which reader a body goes to is decided in `decoding`; which values a column takes, in
-`columns`.
+A reader takes a whole body and returns what it asks, or `None` (or raises `ValueError` or msgspec's error) where the
+request is not plain: it never guesses. Which reader a body goes to is decided in `decoding`; which values a column
+takes, in `columns`.
 """
 
 import copy
@@ -18,6 +18,7 @@ from msgspec import UNSET, Raw, Struct
 from slipway.registry.signature import Field
 from slipway.serving.protocols.mlflow.columns import Layout, list_of, row_type
 from slipway.serving.runtimes.runner import PREDICT
+from slipway.serving.runtimes.understood import Understood
 from slipway.serving.table import Table
 
 # Orders of columns that are remembered for one model: clients have few, and who sends thousands pays for each.
@@ -25,15 +26,6 @@ MOST_ORDERS = 64
 # A list of columns that is longer than this many times the signature's, and some, is not remembered either: not plain.
 MOST_TIMES = 4
 MOST_EXTRA_BYTES = 4096
-
-
-# Not a dataclass: msgspec makes this one in a tenth of the time, and there is one for each request.
-class Plain(Struct, frozen=True, gc=False):
-    """A plain request: its rows, what the model is given as parameters, and which method is asked for."""
-
-    table: Table
-    params: dict[str, Any] | None = None
-    method: str = PREDICT
 
 
 class OwnParams(Struct, forbid_unknown_fields=True):
@@ -53,22 +45,22 @@ class Params:
     defaults: Mapping[str, Any] | None
     takes_method: bool
 
-    def plain(self, table: Table, given: OwnParams | None) -> Plain:
+    def plain(self, table: Table, given: OwnParams | None) -> Understood:
         """Return the request with the model's parameters, as `PyFuncModel` would give them."""
         method = given.method if given else PREDICT
         if self.defaults is not None:
-            return Plain(table, copy.deepcopy(dict(self.defaults)), method)
-        return Plain(table, {} if given else None, method)
+            return Understood(table, copy.deepcopy(dict(self.defaults)), method)
+        return Understood(table, {} if given else None, method)
 
 
-Reader = Callable[[bytes], Plain | None]
+Reader = Callable[[bytes], Understood | None]
 
 
 def reader(key: str, payload: Any, to_table: Callable[[Any], Table | None], params: Params) -> Reader:
     """Return the reader of `{key: payload, "params": …}`."""
     decode = _request(key, payload, params)
 
-    def read(body: bytes) -> Plain | None:
+    def read(body: bytes) -> Understood | None:
         request = decode(body)
         table = to_table(request.payload)
         return params.plain(table, request.params) if table else None
@@ -87,7 +79,7 @@ def split_reader(fields: Sequence[Field], params: Params) -> Reader:
     order_of = lru_cache(MOST_ORDERS)(lambda columns: _order_of(columns, fields))
     most_bytes = MOST_TIMES * len(json.dumps([field.name for field in fields])) + MOST_EXTRA_BYTES
 
-    def read(body: bytes) -> Plain | None:
+    def read(body: bytes) -> Understood | None:
         try:
             request = in_order(body)
             rows = request.payload.data

@@ -60,22 +60,22 @@ ROW = {"a": 1, "b": None}
 def test_every_form_of_a_row_is_read_alike(request_body: bytes):
     """Form, order and spelling do not matter; a missing number is NaN."""
     plain = decoder().decode(request_body)
-    np.testing.assert_array_equal(plain.table.numbers, [[1.0, np.nan]])
-    assert (plain.table.others, plain.params, plain.method) == ({}, None, "predict")
+    np.testing.assert_array_equal(plain.rows.numbers, [[1.0, np.nan]])
+    assert (plain.rows.others, plain.params, plain.method) == ({}, None, "predict")
 
 
 @pytest.mark.parametrize("features", [[1, None], [[1, None]], ROW, [ROW]])
 def test_features_are_a_row_or_rows(features: object):
     """`/predict` takes a row as a list or an object, or several."""
     plain = decoder().decode_features(body(features=features))
-    np.testing.assert_array_equal(plain.table.numbers, [[1.0, np.nan]])
+    np.testing.assert_array_equal(plain.rows.numbers, [[1.0, np.nan]])
 
 
 @pytest.mark.parametrize("n_rows", [1, 3])
 def test_columns_of_other_types_lie_beside_the_numbers(n_rows: int):
     """Doubles are one matrix, in the signature's order; each other column has its own array and type."""
     rows = [["x", 1.5, 2**60, 2.5, True], [None, None, 1, 0, False], ["z", -1, -1, 1, True]][:n_rows]
-    table = decoder(MIXED).decode(split(["s", "a", "n", "b", "ok"], *rows)).table
+    table = decoder(MIXED).decode(split(["s", "a", "n", "b", "ok"], *rows)).rows
     np.testing.assert_array_equal(table.numbers, [[1.5, 2.5], [np.nan, 0], [-1, 1]][:n_rows])
     assert table.numbers.flags.c_contiguous
     assert {name: str(array.dtype) for name, array in table.others.items()} == {
@@ -89,14 +89,14 @@ def test_columns_of_other_types_lie_beside_the_numbers(n_rows: int):
 
 def test_a_column_of_nothing_but_missing_texts_stays_one_of_none():
     """As in pandas, where such a column is no column of texts."""
-    assert decoder(signature(("s", "string"))).decode(split(["s"], [None])).table.others["s"].tolist() == [None]
+    assert decoder(signature(("s", "string"))).decode(split(["s"], [None])).rows.others["s"].tolist() == [None]
 
 
 def test_an_optional_column_may_be_left_out():
     """It is absent among the others; among the numbers it is NaN, and named."""
     optional = signature(("a", "double?"), ("b", "double"), ("s", "string?"), ("c", "double?"))
     for request_body in (split(["b"], [2]), body(dataframe_records=[{"b": 2}]), body(inputs={"b": [2]})):
-        table = decoder(optional).decode(request_body).table
+        table = decoder(optional).decode(request_body).rows
         np.testing.assert_array_equal(table.numbers, [[np.nan, 2, np.nan]])
         assert table.others == {}
         assert table.absent == ("a", "c")
@@ -158,7 +158,7 @@ def test_texts_that_mlflow_changes_in_inputs_are_for_mlflow(value: object):
     text = decoder(signature(("s", "string")))
     assert text.decode(body(inputs=[{"s": value}])) is None
     assert text.decode(body(instances=[{"s": value}])) is None
-    assert text.decode(body(dataframe_records=[{"s": value}])).table.others["s"].tolist() == [value]
+    assert text.decode(body(dataframe_records=[{"s": value}])).rows.others["s"].tolist() == [value]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_values_that_a_type_may_not_hold_are_for_mlflow(kind: str, value: object
 
 def test_one_column_takes_a_list_of_values():
     """`instances` and `inputs` may be the values of a signature's only column."""
-    assert decoder(signature(("v", "long"))).decode(body(inputs=[3, 4])).table.others["v"].tolist() == [3, 4]
+    assert decoder(signature(("v", "long"))).decode(body(inputs=[3, 4])).rows.others["v"].tolist() == [3, 4]
 
 
 def test_the_method_is_taken_out():
@@ -232,7 +232,7 @@ def test_endless_lists_of_columns_are_for_mlflow():
 def test_names_that_json_escapes_are_read_in_split_form():
     """Keys with quotes or control characters have no fast reader; a list of such names has."""
     quoted = decoder(signature(('say "a"\n', "double")))
-    assert quoted.decode(split(['say "a"\n'], [1])).table.numbers.tolist() == [[1.0]]
+    assert quoted.decode(split(['say "a"\n'], [1])).rows.numbers.tolist() == [[1.0]]
     assert quoted.decode(body(dataframe_records=[{'say "a"\n': 1}])) is None
 
 

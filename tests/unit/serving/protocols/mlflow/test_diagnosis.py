@@ -1,7 +1,6 @@
 """How refusals are told: the field, what it takes, and never what was sent."""
 
 import json
-import pickle
 
 import pandas as pd
 import pytest
@@ -158,7 +157,7 @@ def test_features_of_a_model_without_a_signature_are_its_inputs():
     """Where there are no columns, the model is given what stands in `features`."""
     unsigned = described(Model(), None)
     judged = judge(unsigned, b'{"features": [[1.5], [2]]}', BodyKind.FEATURES)
-    assert (judged.table, pickle.loads(judged.pickled).tolist()) == (None, [[1.5], [2.0]])
+    assert judged.rows.read().tolist() == [[1.5], [2.0]]
 
 
 DATED = case([("a", "double"), ("when", "datetime"), ("blob", "binary"), ("n", "integer")])

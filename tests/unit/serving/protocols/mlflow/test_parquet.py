@@ -38,9 +38,9 @@ def frame(**columns: object) -> pd.DataFrame:
 def test_a_frame_becomes_a_table(written: bytes):
     """Columns come in any order, more of them are ignored, a missing number is NaN, one left out is, too."""
     plain = decoder().decode(written)
-    np.testing.assert_array_equal(plain.table.numbers, [[1.5, np.nan], [np.nan, np.nan]])
-    assert {name: array.tolist() for name, array in plain.table.others.items()} == {"s": ["x", "y"], "n": [1, 2]}
-    assert len(plain.table.absent) == 1
+    np.testing.assert_array_equal(plain.rows.numbers, [[1.5, np.nan], [np.nan, np.nan]])
+    assert {name: array.tolist() for name, array in plain.rows.others.items()} == {"s": ["x", "y"], "n": [1, 2]}
+    assert len(plain.rows.absent) == 1
     assert (plain.params, plain.method) == ({"t": 1.0}, "predict")
 
 
@@ -48,7 +48,7 @@ def test_a_file_may_come_from_elsewhere():
     """What pyarrow, Spark or DuckDB writes has no word of pandas in it."""
     target = io.BytesIO()
     pq.write_table(pa.table({"a": [1.5], "s": ["x"], "n": [2], "b": [0.5], "ok": [True]}), target)
-    table = decoder().decode(target.getvalue()).table
+    table = decoder().decode(target.getvalue()).rows
     assert (table.numbers.tolist(), table.others["ok"].tolist()) == ([[1.5, 0.5]], [True])
 
 

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slipway.serving.engine.answer import refusal
 
 from slipway.registry.errors import InvalidInput
 from slipway.serving.protocols.mlflow.content_type import BodyKind
@@ -20,6 +19,7 @@ from slipway.serving.protocols.mlflow.decoding import compile_decoder
 from slipway.serving.protocols.mlflow.parquet_size import parquet_bytes
 from slipway.serving.protocols.mlflow.unpacked import ALWAYS_BYTES, MOST_TIMES, csv_bytes, json_bytes, too_large
 from slipway.serving.slow_lane.mlflow_parsing import judge
+from slipway.serving.transports.http.answers import refusal
 from tests.generators.scoring_requests import case
 
 MODEL = case([("a", "double"), ("b", "string?")])
@@ -96,7 +96,7 @@ def test_columns_that_are_left_out_count(kind: BodyKind, content: bytes):
 )
 def test_what_stays_within_bounds_is_taken(kind: BodyKind, content: bytes):
     """Millions of rows, a quote in a name, long texts beside short ones: what MLflow takes, and a process holds."""
-    assert judge(MODEL.stored, content, kind).table is not None
+    assert judge(MODEL.stored, content, kind).rows is not None
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abcd"), st.integers(0, 9)), max_size=6))
