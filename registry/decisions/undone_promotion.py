@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from slipway.registry.decisions.demote import demotion
 from slipway.registry.decisions.rollback import rollback as roll_back
@@ -11,6 +12,7 @@ from slipway.registry.errors import Conflict, Corrupt, NotFound
 from slipway.registry.ledger.events import Event
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.situation import Situation
+from slipway.registry.manifest import Manifest, manifest_of
 from slipway.registry.text import REASON_CHARACTERS, cleaned
 from slipway.registry.version import Version, VersionRef
 from slipway.registry.versions.file_integrity import recorded_manifest, require_whole
@@ -32,7 +34,9 @@ def undoing_what_was_changed(situation: Situation, stage: str, ledger: Ledger) -
     ledger.hold(version)
     about = ledger.history.about(situation.model_uid, number)
     try:
-        require_whole(version, about, ledger.registry, else_do="promote another version")
+        folder = require_whole(version, about, ledger.registry, else_do="promote another version")
+        if recorded_manifest(about) is None:
+            _as_chosen(situation, version, folder, "promote another version")
     except (Conflict, Corrupt, NotFound) as error:
         decided = next(each.event for each in situation.moves if each.seq == situation.state.stages[stage].seq)
         said = cleaned(f"undone, since it was not applied before: {error.message}", REASON_CHARACTERS)
@@ -86,5 +90,26 @@ def back_to(
         raise NotFound(error.message, code=error.code, hint=instead) from error
     about = ledger.history.about(situation.model_uid, number)
     ledger.hold(version)
-    require_whole(version, about, ledger.registry, else_do=instead)
-    return roll_back(situation, version, stage, why, recorded_manifest(about), skipped=skipped)
+    folder = require_whole(version, about, ledger.registry, else_do=instead)
+    manifest = recorded_manifest(about) or _as_chosen(situation, version, folder, instead)
+    return roll_back(situation, version, stage, why, manifest, skipped=skipped)
+
+
+def _as_chosen(situation: Situation, version: Version, folder: Path, instead: str) -> Manifest | None:
+    """Return the files of a version that nobody registered; `None` where no decision named any.
+
+    Raises
+    ------
+    Corrupt
+        They are not those that the last decision for it named.
+    """
+    events = [record.event for record in reversed(situation.moves) if record.event.version == version.number]
+    chosen = next((event.digests["manifest"] for event in events if "manifest" in event.digests), None)
+    if chosen is None:
+        return None
+    stored = manifest_of(folder)
+    if stored.digest != chosen:
+        raise Corrupt(
+            f"{version} is not stored as it was when it was put there", code="artifacts-changed", hint=instead
+        )
+    return stored

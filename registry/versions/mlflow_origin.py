@@ -14,6 +14,9 @@ from slipway.registry.model_registry import Origin
 ROOT = re.compile(r"/(?:models/(?P<model>m-[0-9a-f]{32})|(?P<run>[0-9a-f]{32}))/artifacts(?=/|$)")
 # Set by a guarded server, and by nobody else there.
 LOGGED_BY = "slipway.logged_by"
+# A logged model that was deleted is denied to everybody but administrators, by MLflow's own users (3.17). Who stored
+# what is asked once more by the server, which is denied nothing, before it decides.
+GONE = (403, 404)
 NOBODY = ("", "unknown")  # as MLflow's clients (3.17) say where nobody is named
 
 
@@ -36,7 +39,7 @@ def _around(location: str, client: MlflowClient) -> Iterator[Origin]:
         try:
             of = _of_logged_model(found["model"], client) if found["model"] else _of_run(found["run"], client)
         except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            if error.get_http_status_code() not in GONE:  # type: ignore[no-untyped-call]
                 raise
             continue
         origin, root = of

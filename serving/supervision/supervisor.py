@@ -97,6 +97,7 @@ class Supervisor:
         self._followed = {Variant(target): Followed(variant=Variant(target)) for target in targets}
         self._turns: dict[Variant, tuple[Sighting | None, asyncio.Task[None]]] = {}
         self._since: dict[Variant, datetime] = {}
+        self._has_read = False
         self._polled = Polled(seen={})
         self._shown: Mapping[Variant, Seen] = {}
         self._said: dict[Variant, tuple[str | None, bool]] = {}
@@ -171,14 +172,25 @@ class Supervisor:
         if polled.outage is None:
             self._shown = self._with_variants(polled.seen)
             new = list(self._shown)
-        else:
-            new = [] if self._named else list(map(Variant, self._index.targets(self._settings.stage)))
+            self._forget_what_is_gone()
+            self._has_read = True
+        else:  # what served long ago is of use to an engine that has never read the registry
+            is_known = bool(self._named) or self._has_read
+            new = [] if is_known else list(map(Variant, self._index.targets(self._settings.stage)))
         for variant in new:
             self._followed.setdefault(variant, Followed(variant=variant))
         for variant in [each for each in self._followed if self._is_gone(each)]:
             await self._forget(variant)
         if self._targets() != before:
             await self._placing.expect(self._targets())
+
+    def _forget_what_is_gone(self) -> None:
+        """Take back what was noted of models that are in the stage no more, so that no outage brings them back."""
+        if self._named or self._has_read:
+            return
+        for target in self._index.targets(self._settings.stage):
+            if Variant(target) not in self._shown:
+                self._index.forget(target)
 
     def _with_variants(self, seen: Mapping[Target, Seen]) -> Mapping[Variant, Seen]:
         try:

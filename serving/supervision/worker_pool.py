@@ -142,7 +142,7 @@ class WorkerPool:
     async def _keep(self, worker: StartedWorker) -> None:
         """Make a worker ready, and have another one in its place when it dies, later and later while all die early."""
         wait_s = RESTART_AFTER_S
-        while True:
+        while True:  # until it is stopped: a worker without a keeper would be the last of its place
             ready = asyncio.create_task(self._make_ready(worker))
             status = await worker.process.wait()
             await ready
@@ -153,15 +153,25 @@ class WorkerPool:
                 return
             wait_s = RESTART_AFTER_S if was_ready else min(wait_s * 2, RESTART_AT_MOST_S)
             log.error("worker %d ended with status %s; starting another", worker.pid, status)
+            worker = await self._start_next(wait_s)
+
+    async def _start_next(self, wait_s: float) -> StartedWorker:
+        """Start a worker after a while, and try again where the system has no room for one."""
+        while True:
             await asyncio.sleep(wait_s)
-            worker = await self._start_one()
+            try:
+                return await self._start_one()
+            except OSError as error:
+                wait_s = min(wait_s * 2, RESTART_AT_MOST_S)
+                log.error("no worker can be started, which is tried again: %s", error)
 
     async def _make_ready(self, worker: StartedWorker) -> None:
         try:
             await self._complete(worker)
-        except SlipwayError as error:
+        except Exception as error:  # whatever it is, the next worker may become ready
             if worker.is_alive and not self._stopping:
-                log.error("worker %d is given up, as it did not become ready: %s", worker.pid, error.message)
+                why = error.message if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
+                log.error("worker %d is given up, as it did not become ready: %s", worker.pid, why)
                 worker.kill()
 
 

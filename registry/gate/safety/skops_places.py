@@ -15,7 +15,7 @@ from slipway.registry.gate.safety.skops_nodes import UNREVIEWED, Node, inside
 Strange = Iterator[str]
 Rule = Callable[[Node, str], Strange]
 
-CONTAINERS = ("DictNode", "ListNode", "TupleNode", "SetNode", "ObjectArrayNode")
+CONTAINERS = ("DictNode", "ListNode", "TupleNode", "ObjectArrayNode")
 NO_OBJECTS = Node(kind="ObjectArrayNode", type="numpy.ndarray")
 OBJECTS = ("ObjectNode", "TreeNode", "LossNode")
 SCALARS = re.compile(
@@ -120,6 +120,8 @@ def _data(node: Node, where: str) -> Strange:
     elif node.kind == "NdArrayNode":
         if not SCALARS.fullmatch(node.type):
             yield f"{where} would be made by {node.type!r} of an array"
+    elif node.kind == "SetNode":
+        yield f"{where} is a set, whose order is another in each process, and so may be the answers"
     elif node.kind not in ("JsonNode", "SliceNode"):
         yield f"{where} is {_named(node)}, where data is known"
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway.registry.errors import Unavailable
+from slipway.registry.decisions.carry_out import carry_out
+from slipway.registry.decisions.ledger_decisions import going_back
+from slipway.registry.errors import Corrupt, Unavailable
+from tests.unit.registry.decisions.test_promote import CHOSEN, Desk
 from tests.unit.registry.server.test_app import Office, code
 
 BACK = {"model": "m", "reason": "errors doubled"}
@@ -98,3 +101,16 @@ def test_a_store_that_does_not_answer_is_no_damage(office: Office):
 def test_a_version_that_was_named_is_not_replaced_by_another(office: Office):
     """Whoever names one wants that one."""
     assert code(office.post("/rollbacks", {**SKIP, "to_version": 1})) == (400, "one-of-both")
+
+
+def test_what_nobody_registered_is_gone_back_to_as_it_was_chosen(tmp_path: Path):
+    """Its promotion names the files that were judged; others are not put back, though nobody recorded them."""
+    desk = Desk(folder=tmp_path)
+    desk.promote(1, "production")
+    desk.promote(2, "production")
+    (tmp_path / "MLmodel").write_text("others")
+    with pytest.raises(Corrupt, match="m/1 is not stored as it was when it was put there"):
+        carry_out("m", going_back("production", desk.who(), desk.ledger), desk.ledger)
+    (tmp_path / "MLmodel").unlink()
+    done = carry_out("m", going_back("production", desk.who(), desk.ledger), desk.ledger)
+    assert (done.event.version, dict(done.event.digests)) == (1, {"manifest": CHOSEN})

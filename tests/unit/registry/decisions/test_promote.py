@@ -1,5 +1,6 @@
 """Decisions about stages, carried out on stand-ins: one version in a stage, and everything that mirrors it follows."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from slipway.registry.ledger.chain import verify
 from slipway.registry.ledger.events import Event
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.situation import Situation, look
-from slipway.registry.manifest import Manifest
+from slipway.registry.manifest import Manifest, manifest_of
 from slipway.registry.policy.policy import PolicyBook
 from slipway.registry.policy.roles import anybody
 from slipway.registry.version import VersionRef
@@ -41,11 +42,18 @@ LOOSE = {
 }
 
 
+# The files of every version: those that the desk's verdicts are about.
+STORED = tempfile.TemporaryDirectory(prefix="slipway-desk-")
+CHOSEN = manifest_of(Path(STORED.name)).digest
+
+
 class Desk:
     """A ledger on stand-ins, and the verbs in short."""
 
-    def __init__(self, versions: int = 3, policy: dict | None = None, *, mirror: bool = True) -> None:
-        self.registry = FakeModelRegistry(folder=Path())
+    def __init__(
+        self, versions: int = 3, policy: dict | None = None, *, mirror: bool = True, folder: Path = Path(STORED.name)
+    ) -> None:
+        self.registry = FakeModelRegistry(folder=folder)
         for _ in range(versions):
             self.registry.create_version(logged_model(), model="m", description="", tags={})
         self.registry.writes.clear()
@@ -75,7 +83,7 @@ class Desk:
             stage=stage,
             at=self.now,
             findings=(Finding(check="champion", outcome=outcome, reason="measured", measured=0.01),),
-            digests={"policy": found.policy.digest, "manifest": "sha256:abc"},
+            digests={"policy": found.policy.digest, "manifest": CHOSEN},
             champion=found.occupant(stage),
         )
 

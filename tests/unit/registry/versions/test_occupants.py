@@ -15,10 +15,9 @@ from slipway.registry.version import VersionRef, parse_ref
 from slipway.registry.versions.aliases import AliasHolder, Wanted
 from slipway.registry.versions.occupants import StageView, StageViews
 from tests.doubles.fakes import FakeHistory, logged_model
-from tests.unit.registry.decisions.test_promote import Desk
+from tests.unit.registry.decisions.test_promote import CHOSEN, Desk
 
 PRODUCTION = ("m", "production")
-CHOSEN = "sha256:abc"  # what the desk's verdicts are about
 
 
 @dataclass

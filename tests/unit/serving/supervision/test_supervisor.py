@@ -327,3 +327,20 @@ def test_what_is_undecided_goes_when_decisions_are_asked_for(tmp_path: Path):
         registry.shows = StageView(holder=holder)
         asyncio.run(poll(supervisor))
         assert worker.serves == left
+
+
+def test_an_outage_brings_back_no_model_that_is_in_the_stage_no_more(tmp_path: Path):
+    """An engine for a whole stage remembers all that ever served from its cache; it has read the registry since."""
+    registry = Blinking()
+    registry.models_with = lambda alias: ()
+    then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
+    supervisor = supervisor_of((), tmp_path, stage_views=registry)
+    supervisor._index.remember(Target("gone", "production"), then.sighting)
+    worker = employ(supervisor)
+    supervisor._index.find = lambda sighting: then
+    asyncio.run(poll(supervisor))
+    registry.shows = ConnectionError("away")
+    registry.models_with = lambda alias: registry.look({1})
+    asyncio.run(poll(supervisor))
+    assert worker.serves == {}
+    assert supervisor._index.targets("production") == ()

@@ -159,6 +159,14 @@ def test_a_value_that_says_what_is_called_is_unreviewed(folder: Path, where: str
     assert any(where in what for what in found["unreviewed"])
 
 
+def test_a_set_is_unreviewed(folder: Path):
+    """Each process has another order of it: categories that are a set would be numbered otherwise by each."""
+    encoder = OrdinalEncoder().fit(np.array([["no"], ["yes"]], dtype=object))
+    encoder.categories_ = [{"no", "yes"}]
+    found = judged(folder, skops.io.dumps(encoder))
+    assert any("[0] is a set, whose order is another in each process" in what for what in found["unreviewed"])
+
+
 @pytest.mark.parametrize(("said", "edit"), STRANGE, ids=lambda each: getattr(each, "__name__", ""))
 def test_kinds_of_values_that_no_estimator_needs_are_unreviewed(
     folder: Path, said: str, edit: Callable[[Document], None]
