@@ -32,7 +32,7 @@ class PolicyFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read: tuple[tuple[int, int, int] | None, PolicyBook] | None = None
+        self._read: tuple[tuple[int, ...] | None, PolicyBook] | None = None
 
     def __call__(self) -> PolicyBook:
         """Return the policies.
@@ -58,10 +58,14 @@ class PolicyFile:
         """Return the policies that were read last, whatever the file says now; the default ones before any were."""
         return self._read[1] if self._read else default_policy()
 
-    def _state(self) -> tuple[int, int, int] | None:
-        """Return what changes with the file; `None` where that cannot be told, and where there is none."""
+    def _state(self) -> tuple[int, ...] | None:
+        """Return what changes with the file; `None` where that cannot be told, and where there is none.
+
+        Who unpacks files may give all of them one time of change, and a disk may give a freed number to the next file:
+        the time of the last change of its entry is nobody's to set.
+        """
         try:
             found = os.stat(self._path)
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino

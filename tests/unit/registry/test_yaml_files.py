@@ -111,6 +111,18 @@ def test_a_server_whose_policy_is_gone_does_not_go_on_by_the_default(tmp_path: P
     assert policies() == held
 
 
+def test_a_policy_of_the_same_size_time_and_place_is_read_anew(tmp_path: Path):
+    """As archives and images that are built alike have it: who was named before is named no more."""
+    path = tmp_path / "promotion.yaml"
+    policies, found = PolicyFile(path), []
+    for who in ("ann", "bob"):
+        with path.open("r+" if path.exists() else "w") as file:  # the same inode
+            file.write(f"stages: {{production: {{checks: {{}}, roles: {{promote: [{who}]}}}}}}")
+        os.utime(path, (0, 0))
+        found.append(policies().document["stages"]["production"]["roles"])
+    assert found == [{"promote": ["ann"]}, {"promote": ["bob"]}]
+
+
 @pytest.mark.parametrize(
     "text",
     [
