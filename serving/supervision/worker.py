@@ -45,6 +45,7 @@ ASK_WITHIN_S = 5.0
 REFRESH_WITHIN_S = 900.0
 SWEEP_EVERY_S = 5.0
 OPENING_THREADS = 16
+SETTLE_AFTER_S = 1.0
 Opener = Callable[..., Loaded]
 Key = tuple[str, int]
 
@@ -72,6 +73,7 @@ class Worker:
         self._opened: dict[Variant, Loaded] = {}
         self._threads = ThreadPoolExecutor(OPENING_THREADS, thread_name_prefix="open")
         self._may_accept = asyncio.Event()
+        self._settling: asyncio.TimerHandle | None = None
         self._words: dict[str, Callable[..., Any]] = {
             "open": self._open,
             "put": self._put,
@@ -176,7 +178,6 @@ class Worker:
         self._opened[case[0]] = opening.result()
         if before is not None:
             before.close()
-        _settle()
 
     def _at_hand(self, variant: Variant, key: Key) -> Loaded | None:
         """Return a version that is open here for a variant."""
@@ -195,10 +196,17 @@ class Worker:
         self.engine.put_in_place(loaded, is_recorded=is_recorded)
         self._bound_warm()
         self.door.renew()
+        self._settle_soon()
 
     def _take_out(self, target: Sequence[str], variant: str) -> None:
         self.engine.take_out(Target(*target), variant)
-        _settle()
+        self._settle_soon()
+
+    def _settle_soon(self) -> None:
+        """Settle once when what was given up is closed, and requests that came with the move are answered."""
+        if self._settling is not None:
+            self._settling.cancel()
+        self._settling = asyncio.get_running_loop().call_later(SETTLE_AFTER_S, _settle)
 
     def _bound_warm(self) -> None:
         """Give up warm versions, the largest first, until the rest is within its bound."""
