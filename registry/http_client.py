@@ -4,23 +4,21 @@ Plain `urllib`: what reads a status or a history is not to pay for importing MLf
 """
 
 import base64
-import configparser
 import json
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPSHandler, Request, build_opener
 
+from slipway.registry.credentials import credentials_of
 from slipway.registry.errors import NOT_AUTHENTICATED, InvalidInput, NotApproved, SlipwayError, Unavailable, error_from
 
 API = "/slipway"
 TIMEOUT_S = 120.0
-CREDENTIALS = Path("~/.mlflow/credentials")
 TRUE = ("true", "1")
 NO_API = "no-slipway-server"
 
@@ -121,17 +119,10 @@ def _read(error: HTTPError) -> bytes:
 
 def _authorization(uri: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the header that MLflow's client would send (3.17): user and password, else a token."""
-    kept = configparser.ConfigParser()
-    kept.read(CREDENTIALS.expanduser())
-    split = urlsplit(uri)
-    user = environ.get("MLFLOW_TRACKING_USERNAME") or kept.get("mlflow", "mlflow_tracking_username", fallback=None)
-    password = environ.get("MLFLOW_TRACKING_PASSWORD") or kept.get("mlflow", "mlflow_tracking_password", fallback=None)
-    if not (user and password) and split.username and split.password:
-        user, password = unquote(split.username), unquote(split.password)
-    if user and password:
-        return {"Authorization": f"Basic {base64.b64encode(_bytes(f'{user}:{password}')).decode()}"}
-    token = environ.get("MLFLOW_TRACKING_TOKEN")
-    return {"Authorization": f"Bearer {token}"} if token else {}
+    who = credentials_of(uri, environ)
+    if who.user:
+        return {"Authorization": f"Basic {base64.b64encode(_bytes(f'{who.user}:{who.password}')).decode()}"}
+    return {"Authorization": f"Bearer {who.token}"} if who.token else {}
 
 
 def _bytes(text: str) -> bytes:

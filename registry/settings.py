@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from slipway.registry.credentials import credentials_of
 from slipway.registry.errors import InvalidInput, NotFound
 from slipway.registry.nearest import did_you_mean
 from slipway.registry.yaml_files import document_of, is_there, parsed
@@ -62,7 +63,9 @@ def registry_view(environ: Mapping[str, str], folder: Path) -> str:
     history = load_settings(RegistrySettings, "registry", environ=environ, folder=folder).history_uri
     places = [registry_uri(environ), history.get_secret_value() if history else ""]
     is_below = any(place.startswith("sqlite:") for place in places)
-    who = [environ.get(name, "") for name in ("MLFLOW_WORKSPACE", "MLFLOW_TRACKING_USERNAME")]
+    asking = credentials_of(registry_uri(environ), environ)
+    named = environ.get("MLFLOW_TRACKING_USERNAME", "")
+    who = [environ.get("MLFLOW_WORKSPACE", ""), asking.user or named, asking.token or ""]
     view = json.dumps([*places, str(folder.resolve()) if is_below else "", *who])
     return hashlib.sha256(view.encode()).hexdigest()
 

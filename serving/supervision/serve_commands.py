@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from slipway.serving.supervision.supervisor import Supervisor
 from slipway.serving.supervision.worker_plan import plan_of
 from slipway.serving.supervision.worker_pool import WorkerPool
 from slipway.serving.target import parse_target
+
+LEAVE_WITHIN_S = 5.0
 
 
 @click.command("serve", epilog="Example: slipway serve cancer@production iris@staging --port 8080 --workers 2")
@@ -92,13 +96,20 @@ async def _serve(settings: ServingSettings, listener: socket.socket, address: st
     await _leave(heartbeats, engine)
     if following.done():
         following.result()
-    following.cancel()
+    _end()
 
 
 async def _leave(heartbeats: Heartbeats | None, engine: str) -> None:
     if heartbeats is not None:
-        with contextlib.suppress(SlipwayError):  # its rows are old in a moment, and nobody waits for them
-            await asyncio.to_thread(heartbeats.leave, engine)
+        with contextlib.suppress(SlipwayError, TimeoutError):  # its rows are old in a moment, and nobody waits for them
+            await asyncio.wait_for(asyncio.to_thread(heartbeats.leave, engine), LEAVE_WITHIN_S)
+
+
+def _end() -> None:
+    """End this process: what waits in a thread for a registry that is away would keep it for minutes."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _show(address: str, settings: ServingSettings) -> None:

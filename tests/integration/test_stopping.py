@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -86,3 +87,17 @@ def test_an_address_of_ipv6_is_shown_as_clients_take_it(store: Path, host: str):
         shown = re.search(r"health (http://\[::1\]:[0-9]+)/ready", log.read_text())
         assert shown, log.read_text()
         wait_for(lambda: answers(f"{shown[1]}/live"), within_s=60, log=log)
+
+
+def test_an_engine_ends_though_its_registry_does_not_answer(store: Path):
+    """What waits for it in a thread, for minutes and with tries of its own, keeps nobody."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port, log = free_port(), store / "serve.log"
+        words = (sys.executable, "-m", "slipway", "serve", "m@production", "--port", str(port))
+        away = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with process(*words, folder=store, log=log, MLFLOW_TRACKING_URI=away) as started:
+            wait_for(lambda: answers(f"http://127.0.0.1:{port}/live"), within_s=60, log=log)
+            started.send_signal(signal.SIGTERM)
+            assert started.wait(30) == 0

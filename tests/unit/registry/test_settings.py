@@ -129,6 +129,21 @@ def test_at_a_server_others_write_runs_too(environ: dict[str, str], expected: bo
     assert others_write_runs(environ) is expected
 
 
+def test_a_view_is_of_whoever_asks_wherever_mlflow_finds_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In the file of credentials, by a token, or in the address: another may be denied what one could read."""
+    server, views = {"MLFLOW_TRACKING_URI": "http://registry"}, []
+    for user in ("ann", "eve"):
+        (tmp_path / user / ".mlflow").mkdir(parents=True)
+        kept = f"[mlflow]\nmlflow_tracking_username = {user}\nmlflow_tracking_password = secret\n"
+        (tmp_path / user / ".mlflow" / "credentials").write_text(kept)
+        monkeypatch.setenv("HOME", str(tmp_path / user))
+        views.append(registry_view(server, tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    others = ({**server, "MLFLOW_TRACKING_TOKEN": "a"}, {**server, "MLFLOW_TRACKING_TOKEN": "b"}, server)
+    views += [registry_view(each, tmp_path) for each in others]
+    assert len(set(views)) == 5
+
+
 def test_a_view_of_a_registry_is_told_from_every_other(tmp_path: Path):
     """By the place, the folder of a database file, the history, the workspace and the user; never by a password."""
     server = {"MLFLOW_TRACKING_URI": "http://registry"}
