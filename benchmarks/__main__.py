@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import artifacts, commands, decisions, large_frame, ledger, server, serving, swaps, training
+from benchmarks import artifacts, commands, decisions, large_frame, ledger, memory, server, serving, swaps, training
 from benchmarks.measure import ROOT
 
 ALL = {
@@ -18,6 +18,7 @@ ALL = {
     "server": server.run,
     "serving": serving.run,
     "swaps": swaps.run,
+    "memory": memory.run,
     "decisions": decisions.run,
     "artifacts": artifacts.run,
 }
