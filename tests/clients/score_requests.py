@@ -7,9 +7,15 @@ from urllib.parse import quote
 
 import requests
 
-address, name, files = sys.argv[1:]
-with requests.Session() as session:
-    for file in files.split(","):
-        url = f"{address}/models/{quote(name, safe='')}/invocations"
-        response = session.post(url, data=Path(file).read_bytes(), headers={"Content-Type": "application/json"})
-        print(json.dumps({"status": response.status_code, "body": response.json()}))
+
+def main(address: str, name: str, files: str) -> None:
+    """Send each file to a model."""
+    with requests.Session() as session:
+        for file in files.split(","):
+            url = f"{address}/models/{quote(name, safe='')}/invocations"
+            response = session.post(url, data=Path(file).read_bytes(), headers={"Content-Type": "application/json"})
+            print(json.dumps({"status": response.status_code, "body": response.json()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

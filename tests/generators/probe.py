@@ -12,8 +12,8 @@ import pandas as pd
 def told(given: Any) -> list[str]:
     """Return all there is to know of a model's input, one line for each of its parts.
 
-    >>> told(pd.DataFrame({"a": [1.5]}))
-    ['DataFrame', "columns Index str() None: str 'a'", 'index RangeIndex int64() None: int 0', 'float64(): float 1.5']
+    >>> told(np.array([[1.5]]))
+    ['ndarray float64 (1, 1): float 1.5']
     """
     if isinstance(given, pd.DataFrame):
         labels = [f"{what} {_index(index)}" for what, index in (("columns", given.columns), ("index", given.index))]

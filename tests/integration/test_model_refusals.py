@@ -105,14 +105,12 @@ def saved(folder: Path, model: Any, **more: Any) -> Path:
 REFUSING = ModelSignature(inputs=Schema([ColSpec("string", "q")]), params=ParamSchema([ParamSpec("code", "long", 0)]))
 
 
-@pytest.fixture(scope="module", params=["native", "isolated"])
-def refusing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SideBySide]:
-    """Return a model that refuses, in the engine's process or in one of its own."""
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SideBySide]:
+    """Return a model of somebody's own that refuses, in a process of its own."""
     place = tmp_path_factory.mktemp("refusing")
-    (place / "shipped.py").write_text("")
-    shipped = {"code_paths": [str(place / "shipped.py")]} if request.param == "isolated" else {}
-    with side_by_side(saved(place / "model", Refusing(), signature=REFUSING, **shipped)) as both:
-        assert (both.loaded.runner.report.kind == "isolated") == (request.param == "isolated")
+    with side_by_side(saved(place / "model", Refusing(), signature=REFUSING)) as both:
+        assert both.loaded.runner.report.kind == "isolated"
         yield both
 
 

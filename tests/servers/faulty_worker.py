@@ -15,13 +15,13 @@ from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.scoring.loading import load
 from slipway.serving.supervision.worker import Worker, planned, run
 
-FAULTS = Path(os.environ["SLIPWAY_TEST_FAULTS"])
 SLOW_S = 0.7
 
 
 def fault(number: int) -> str | None:
     """Return how a version opens now."""
-    found: str | None = json.loads(FAULTS.read_text()).get(str(number))
+    told = Path(os.environ["SLIPWAY_TEST_FAULTS"]).read_text()
+    found: str | None = json.loads(told).get(str(number))
     return found
 
 
