@@ -473,3 +473,26 @@ def test_a_version_stays_open_until_the_last_request_that_it_took_is_answered():
     assert outcome.payload == b'{"predictions":[true]}'
     first.threads._pool.shutdown(wait=True)
     assert first.runner.closed
+
+
+def test_a_late_answer_says_of_its_own_version_whether_it_was_decided():
+    """Whatever came meanwhile; and so do its refusals and failures."""
+    go_on = threading.Event()
+    undecided = loaded(lambda: np.array([go_on.wait(10)]), one_row_s=1)
+    engine, lane = engine_with()
+    engine.put_in_place(undecided, is_recorded=False)
+
+    async def scenario() -> Any:
+        taken = asyncio.create_task(engine.score(request(engine, PLAIN)))
+        await asyncio.sleep(0.01)
+        engine.put_in_place(loaded(number=2))
+        go_on.set()
+        return await taken
+
+    late = answer_to(asyncio.run(scenario()), "id-1")
+    assert b"x-slipway-version: 1" in late.made_by
+    assert b"x-slipway-recorded: no" in late.made_by
+    assert b"x-slipway-recorded" not in ask(engine, PLAIN).made_by
+    engine.put_in_place(undecided, is_recorded=False)
+    lane.refuses = InvalidInput("wrong", code="wrong-input", hint=None)
+    assert b"x-slipway-recorded: no" in ask(engine, b'{"odd":1}').made_by
