@@ -120,19 +120,27 @@ class ProcessLauncher:
         except OSError:
             return False
 
-    def models(self, engine: Service) -> Sequence[Mapping[str, object]] | None:
+    def refreshed(self, engine: Service) -> Sequence[Mapping[str, object]] | None:
         """Have an engine poll the registry, and return what it says of each model."""
-        host = engine.ready_urls[0].removesuffix("/live")
-        try:
-            with urllib.request.urlopen(f"{host}/admin/refresh", data=b"", timeout=ASK_WITHIN_S) as response:
-                found: Sequence[Mapping[str, object]] = json.load(response)["models"]
-                return found
-        except (OSError, ValueError, KeyError):  # it is asked again in a moment
-            return None
+        return _models_at(engine, "/admin/refresh", b"")
+
+    def models(self, engine: Service) -> Sequence[Mapping[str, object]] | None:
+        """Return what an engine says of each model."""
+        return _models_at(engine, "/models", None)
 
     def stop_asked(self, *, within_s: float) -> bool:
         """Wait for a signal, at most so long."""
         return self._stop.wait(within_s)
+
+
+def _models_at(engine: Service, path: str, body: bytes | None) -> Sequence[Mapping[str, object]] | None:
+    host = engine.ready_urls[0].removesuffix("/live")
+    try:
+        with urllib.request.urlopen(f"{host}{path}", data=body, timeout=ASK_WITHIN_S) as response:
+            found: Sequence[Mapping[str, object]] = json.load(response)["models"]
+            return found
+    except (OSError, ValueError, KeyError):  # it is asked again in a moment
+        return None
 
 
 def _environment() -> dict[str, str]:

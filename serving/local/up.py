@@ -94,11 +94,17 @@ class Launcher(Protocol):
     def answers(self, url: str) -> bool:
         """Return whether the URL answers within a moment: with success, or by asking who one is."""
 
-    def models(self, engine: Service) -> Sequence[Mapping[str, object]] | None:
+    def refreshed(self, engine: Service) -> Sequence[Mapping[str, object]] | None:
         """Return what an engine says of each model after it has polled the registry; `None` where it says nothing."""
+
+    def models(self, engine: Service) -> Sequence[Mapping[str, object]] | None:
+        """Return what an engine says of each model; `None` where it says nothing."""
 
     def stop_asked(self, *, within_s: float) -> bool:
         """Wait for a request to stop, at most so long; return whether there is one."""
+
+
+Ask = Callable[[Service], Sequence[Mapping[str, object]] | None]
 
 
 def tracking_service(*, host: str, port: int, database_uri: str, artifact_root: Path) -> Service:
@@ -149,7 +155,7 @@ def up(
         ready(served)
         while not launcher.stop_asked(within_s=LOOK_EVERY_S):
             _require_alive(started)
-            served = _say_changes(served, _served(plan, launcher), say)
+            served = _say_changes(served, _served(plan, launcher.models), say)
     finally:
         for running in started.values():
             running.stop()
@@ -184,7 +190,7 @@ def _await_served(plan: Plan, started: Mapping[str, RunningProcess], launcher: L
     """Wait until each model in production serves, or it is known why not, and return what there is."""
     served: Sequence[ServedModel] | None = None
     for _ in range(int(SERVED_WITHIN_S / 0.5)):
-        served = _served(plan, launcher)
+        served = _served(plan, launcher.refreshed)
         if served is not None and all(each.is_settled for each in served):
             break
         _require_alive(started)
@@ -193,11 +199,11 @@ def _await_served(plan: Plan, started: Mapping[str, RunningProcess], launcher: L
     return served or ()
 
 
-def _served(plan: Plan, launcher: Launcher) -> Sequence[ServedModel] | None:
+def _served(plan: Plan, ask: Ask) -> Sequence[ServedModel] | None:
     """Return what the engine serves now; `None` where it does not say."""
     if plan.engine is None:
         return ()
-    found = launcher.models(plan.engine)
+    found = ask(plan.engine)
     return None if found is None else [_served_model(plan, plan.engine, each) for each in found]
 
 

@@ -45,6 +45,7 @@ log = logging.getLogger("slipway.serve")
 
 REFRESH_WITHIN_S = 600.0
 HELD_EACH = 2
+NEED_EACH_S = 60.0
 UNRECORDED = "UNRECORDED: an alias put it there, and no decision"
 Variants = Callable[[Mapping[Target, Seen]], Mapping[Variant, Seen]]
 
@@ -98,6 +99,7 @@ class Supervisor:
         self._turns: dict[Variant, tuple[Sighting | None, asyncio.Task[None]]] = {}
         self._since: dict[Variant, datetime] = {}
         self._has_read = False
+        self._needed_at = -NEED_EACH_S
         self._polled = Polled(seen={})
         self._shown: Mapping[Variant, Seen] = {}
         self._said: dict[Variant, tuple[str | None, bool]] = {}
@@ -148,10 +150,17 @@ class Supervisor:
             for variant in list(self._followed):
                 await self._begin_turn(variant)
             await self._placing.reconcile()
-            for wanted in self._placing.wanted.values():
-                self._index.need(wanted.prepared)
+            await self._need_runners()
         if turns := [turn for _, turn in self._turns.values()]:
             await asyncio.wait(turns, timeout=within_s)
+
+    async def _need_runners(self) -> None:
+        """Say now and then which runners serve, so that none is given up; beside the loop, since disks may wait."""
+        if time.monotonic() - self._needed_at < NEED_EACH_S:
+            return
+        self._needed_at = time.monotonic()
+        for wanted in list(self._placing.wanted.values()):
+            await asyncio.to_thread(self._index.need, wanted.prepared)
 
     def _note_history(self) -> None:
         """Note for later starts that the registry has a history."""
@@ -267,7 +276,7 @@ class Supervisor:
                 self._preparations.break_off_unless(variant, seen.sighting)
             step, followed = next_step(followed, seen, time.monotonic())
             self._followed[variant] = followed
-            if seen.sighting is None and seen.trouble is None and followed.in_place is None:
+            if variant.name == STABLE and seen.sighting is None and seen.trouble is None and followed.in_place is None:
                 self._index.forget(variant.target)
             await self._tell(variant)
             if step is NextStep.TAKE_OUT:

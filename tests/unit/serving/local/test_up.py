@@ -62,6 +62,8 @@ class FakeLauncher:
     def models(self, engine: Service) -> Sequence[Mapping[str, Any]] | None:
         return self.said.pop(0) if len(self.said) > 1 else self.said[0]
 
+    refreshed = models
+
     def stop_asked(self, *, within_s: float) -> bool:
         self.looks -= 1
         return self.looks < 0
