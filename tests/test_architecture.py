@@ -24,7 +24,7 @@ VENDOR_DOORS = {
     "fastapi": r"app(_\w+)?|mlflow_\w+",
     "starlette": r"app(_\w+)?|mlflow_\w+",
     "flask": r"mlflow_\w+",
-    "uvicorn": r"http|worker",
+    "uvicorn": r"http",
     "prometheus_client": r"metrics",
     "grpc": r"grpc(_\w+)?",
     "jwt": r"jwt_\w+",

@@ -25,6 +25,7 @@ from slipway.serving.supervision.worker import Worker
 from slipway.serving.supervision.worker_plan import plan_of
 from slipway.serving.supervision.worker_pool import ONE_THREAD
 from slipway.serving.target import Target
+from slipway.serving.transports.names import HTTP
 
 FORK = multiprocessing.get_context("fork")  # what a worker imports is there already
 TARGET = Target("candidate", "gate")
@@ -73,9 +74,8 @@ def _serve(folder: Path, place: Path, listener: socket.socket, line: socket.sock
             os.write(log, error.message.encode())
             sys.exit(1)
         listener.listen()
-        plan = replace(
-            plan_of(ServingSettings.model_validate({})), listener=listener.fileno(), line=line.fileno(), drain_s=0
-        )
+        settings = ServingSettings.model_validate({})
+        plan = replace(plan_of(settings), listeners={HTTP: listener.fileno()}, line=line.fileno(), drain_s=0)
         worker = Worker(plan)
         worker.engine.put_in_place(loaded)
         worker.accept()

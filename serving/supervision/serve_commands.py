@@ -26,6 +26,7 @@ from slipway.serving.supervision.supervisor import Supervisor
 from slipway.serving.supervision.worker_plan import plan_of
 from slipway.serving.supervision.worker_pool import WorkerPool
 from slipway.serving.target import parse_target
+from slipway.serving.transports.names import HTTP
 
 LEAVE_WITHIN_S = 5.0
 
@@ -81,7 +82,7 @@ async def _serve(settings: ServingSettings, listener: socket.socket, address: st
         heartbeats=heartbeats,
         decided_at_server=decided_at_server(os.environ, Path.cwd()),
     )
-    pool = WorkerPool(listener, plan_of(settings), answer=supervisor.answer, complete=supervisor.complete)
+    pool = WorkerPool({HTTP: listener}, plan_of(settings), answer=supervisor.answer, complete=supervisor.complete)
     supervisor.employ(pool)
     stop = asyncio.Event()
     for number in stop_signals():

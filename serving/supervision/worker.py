@@ -1,11 +1,10 @@
 """A worker process: an engine behind its transports, told by the supervisor what to open and what to put in place.
 
-Started by `slipway.serving.supervision.worker_pool` with a listening socket and one end of a line to the supervisor,
-both by file descriptor. It accepts connections only when it is told that it has all that it should.
+Started by `slipway.serving.supervision.worker_pool` with a listening socket for each transport and one end of a line to
+the supervisor, all by file descriptor. It accepts connections only when it is told that it has all that it should.
 """
 
 import asyncio
-import contextlib
 import gc
 import json
 import logging
@@ -18,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import uvicorn
 import uvloop
 
 from slipway.registry.errors import NotFound, Unavailable
@@ -35,23 +33,35 @@ from slipway.serving.slow_lane.lane import Lane
 from slipway.serving.supervision.control import Peer
 from slipway.serving.supervision.worker_plan import WorkerPlan
 from slipway.serving.target import Target, Variant
-from slipway.serving.transports.http.app import app_of
-from slipway.serving.transports.http.connections import close_idle, protocol_of
 from slipway.serving.transports.http.door import Door
+from slipway.serving.transports.http.transport import HttpTransport
+from slipway.serving.transports.transport import Transport, WorkerServices
 
 log = logging.getLogger("slipway.serve")
 
 ASK_WITHIN_S = 5.0
 REFRESH_WITHIN_S = 900.0
-SWEEP_EVERY_S = 5.0
 OPENING_THREADS = 16
 SETTLE_AFTER_S = 1.0
 Opener = Callable[..., Loaded]
 Key = tuple[str, int]
+Transports = Callable[[WorkerPlan, WorkerServices], Sequence[Transport]]
+
+
+def http_alone(plan: WorkerPlan, services: WorkerServices) -> Sequence[Transport]:
+    """Return the transports that an engine has by itself."""
+    door = Door(
+        engine=services.engine,
+        protocols=protocols_of(services.lane),
+        max_body_bytes=plan.max_body_bytes,
+        refresh=services.refresh,
+        metrics=services.metrics,
+    )
+    return [HttpTransport(door, idle_s=plan.idle_s, stop_within_s=plan.stop_within_s)]
 
 
 class Worker:
-    """An engine, its HTTP server, and its end of the line.
+    """An engine, its transports, and its end of the line.
 
     `choose` says which variant answers a request, and `recorder` sees what became of it; `open_version` opens what was
     prepared.
@@ -64,6 +74,7 @@ class Worker:
         choose: Chooser = stable_only,
         recorder: Recorder | None = None,
         open_version: Opener = load,
+        transports: Transports = http_alone,
     ) -> None:
         self._plan = plan
         self._open_version = open_version
@@ -87,26 +98,9 @@ class Worker:
         named = tuple(Target(*each) for each in plan.targets)
         self.engine = Engine(choose=choose, recorder=recorder, named=named, predict_within_s=plan.predict_within_s)
         self._expect(named)
-        self.door = Door(
-            engine=self.engine,
-            protocols=protocols_of(self._lane),
-            max_body_bytes=plan.max_body_bytes,
-            refresh=self._refresh,
-            metrics=self._all_metrics,
-        )
-        config = uvicorn.Config(
-            app_of(self.door),
-            http=protocol_of(self.door),  # type: ignore[arg-type]
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=int(plan.idle_s),
-            timeout_graceful_shutdown=int(plan.stop_within_s),
-        )
-        self._server = uvicorn.Server(config)
-        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+        services = WorkerServices(self.engine, self._lane, refresh=self._refresh, metrics=self._all_metrics)
+        self._transports = transports(plan, services)
+        self._is_stopping = False
 
     async def run(self) -> None:
         """Serve until the supervisor is gone or asks to stop, then let requests that are under way end."""
@@ -116,11 +110,11 @@ class Worker:
         await self._lane.start()
         line = asyncio.create_task(self._peer.talk(socket.socket(fileno=self._plan.line)))
         line.add_done_callback(lambda _: loop.create_task(self._stop()))
-        sweep = asyncio.create_task(self._sweep())
         await self._may_accept.wait()
-        if not self._server.should_exit:
-            await self._server.serve(sockets=[socket.socket(fileno=self._plan.listener)])
-        sweep.cancel()
+        async with asyncio.TaskGroup() as serving:  # where one transport fails, this worker ends, and another one comes
+            for transport in self._transports:
+                listener = socket.socket(fileno=self._plan.listeners[transport.name])
+                serving.create_task(transport.serve(listener))
         line.cancel()
         self.engine.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -130,22 +124,23 @@ class Worker:
         """Accept connections from now on; `was_ready` tells that this engine was ready before this process was."""
         if was_ready:
             self.engine.was_ready()
-        self.door.renew()
+        self._renew()
         self._may_accept.set()
 
     async def _stop(self) -> None:
-        if self.door.is_draining:
+        if self._is_stopping:
             return
-        self.door.is_draining = True
+        self._is_stopping = True
+        for transport in self._transports:
+            transport.drain()
         await asyncio.sleep(self._plan.drain_s)
-        self._server.should_exit = True
+        for transport in self._transports:
+            transport.stop()
         self._may_accept.set()
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_EVERY_S)
-            now = asyncio.get_running_loop().time()
-            close_idle(self._server.server_state.connections, now=now, after_s=self._plan.idle_s)
+    def _renew(self) -> None:
+        for transport in self._transports:
+            transport.renew()
 
     async def _answer(self, word: str, fields: dict[str, Any]) -> Any:
         result = self._words[word](**fields)
@@ -195,7 +190,7 @@ class Worker:
             del self._opened[wanted]
         self.engine.put_in_place(loaded, is_recorded=is_recorded)
         self._bound_warm()
-        self.door.renew()
+        self._renew()
         self._settle_soon()
 
     def _take_out(self, target: Sequence[str], variant: str) -> None:
@@ -228,7 +223,7 @@ class Worker:
         for target in self.engine.placements.keys() - set(wanted):
             self.engine.forget(target)
         self._expect(wanted)
-        self.door.renew()
+        self._renew()
 
     def _expect(self, targets: Sequence[Target]) -> None:
         for target in targets:
@@ -290,10 +285,15 @@ def planned() -> WorkerPlan:
 
 def run(worker: Worker) -> None:
     """Be a worker, and end; a model that hangs in a thread of this process does not keep it."""
+    status = 0
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(worker.run())
+        try:
+            runner.run(worker.run())
+        except Exception:  # the edge: another worker comes
+            log.exception("a transport failed, which ends this worker")
+            status = 1
         logging.shutdown()
-        os._exit(0)
+        os._exit(status)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """What a worker is told when it is started."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slipway.serving.settings import ServingSettings
@@ -12,10 +13,11 @@ NOT_YET = -1
 class WorkerPlan:
     """What a worker is started with; sockets are file descriptors, sizes in bytes, times in seconds.
 
-    `targets` are models and stages that were named: they are waited for, before the engine says that it is ready.
+    `listeners` is the name of a transport → the socket that it accepts from. `targets` are models and stages that were
+    named: they are waited for, before the engine says that it is ready.
     """
 
-    listener: int
+    listeners: Mapping[str, int]
     line: int
     targets: tuple[tuple[str, str], ...]
     max_body_bytes: int
@@ -30,7 +32,7 @@ class WorkerPlan:
 def plan_of(settings: ServingSettings) -> WorkerPlan:
     """Return the plan of a worker by settings, its sockets left open."""
     return WorkerPlan(
-        listener=NOT_YET,
+        listeners={},
         line=NOT_YET,
         targets=tuple((each.model, each.stage) for each in map(parse_target, settings.targets)),
         max_body_bytes=int(settings.max_body_mb * 2**20),

@@ -1,4 +1,4 @@
-"""The worker processes of an engine: started on one listening socket, started anew when one dies, stopped together."""
+"""The worker processes of an engine: on the same sockets, started anew when one dies, stopped together."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -66,18 +66,21 @@ class StartedWorker:
 
 
 class WorkerPool:
-    """All workers. `answer` takes what they ask; `complete` makes each new one ready, and has it accept connections."""
+    """All workers. `listeners` is the name of each transport → the socket that all of them accept from.
+
+    `answer` takes what they ask; `complete` makes each new one ready, and has it accept connections.
+    """
 
     def __init__(
         self,
-        listener: socket.socket,
+        listeners: Mapping[str, socket.socket],
         plan: WorkerPlan,
         *,
         answer: Answering,
         complete: Callable[[StartedWorker], Awaitable[None]],
         program: Sequence[str] = PROGRAM,
     ) -> None:
-        self._listener = listener
+        self._listeners = listeners
         self._plan = plan
         self._answer = answer
         self._complete = complete
@@ -125,13 +128,14 @@ class WorkerPool:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
-            plan = replace(self._plan, listener=self._listener.fileno(), line=theirs.fileno())
+            listeners = {name: listener.fileno() for name, listener in self._listeners.items()}
+            plan = replace(self._plan, listeners=listeners, line=theirs.fileno())
             process = await asyncio.create_subprocess_exec(
                 *self._program,
                 json.dumps(asdict(plan)),
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**ONE_THREAD, **os.environ},
-                pass_fds=(plan.listener, plan.line),
+                pass_fds=(*listeners.values(), plan.line),
             )
         loop = asyncio.get_running_loop()
         peer = Peer(self._answer)

@@ -26,7 +26,7 @@ def with_pool(complete: Callable[[StartedWorker], Coroutine], scenario: Callable
             listener.bind(("127.0.0.1", 0))
             listener.listen()
             plan = plan_of(ServingSettings.model_validate({}))
-            pool = WorkerPool(listener, plan, answer=answer, complete=complete, program=IDLE)
+            pool = WorkerPool({"http": listener}, plan, answer=answer, complete=complete, program=IDLE)
             await pool.start(1)
             try:
                 async with asyncio.timeout(30):

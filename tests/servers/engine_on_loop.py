@@ -35,8 +35,11 @@ from slipway.serving.supervision.supervisor import Supervisor, only_stable
 from slipway.serving.supervision.worker_plan import plan_of
 from slipway.serving.supervision.worker_pool import StartedWorker, WorkerPool
 from slipway.serving.target import Target, Variant
+from slipway.serving.transports.names import HTTP
+from tests.doubles.lines_transport import LINES
 
-FAULTY = (sys.executable, "-P", str(Path(__file__).with_name("faulty_worker.py")))
+ROOT = Path(__file__).parents[2]
+FAULTY = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-P", "-m", "tests.servers.faulty_worker")
 REGISTRY = "a registry"
 BODY = json.dumps({"dataframe_split": {"columns": ["a", "b"], "data": [[0.0, 0.0]]}}).encode()
 
@@ -61,6 +64,14 @@ def make_version(number: int, folder: Path) -> Prepared:
 
 def _copied(folder: Path, into: Path) -> None:
     shutil.copytree(folder, into, dirs_exist_ok=True)
+
+
+def _listener() -> socket.socket:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(512)
+    listener.set_inheritable(True)
+    return listener
 
 
 class Told:
@@ -120,11 +131,8 @@ class EngineOnLoop:
         self._settings = ServingSettings(
             cache=self.cache, poll_s=0.1, drain_s=0, stop_within_s=5, targets=named, workers=workers
         )
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(512)
-        self._listener.set_inheritable(True)
-        self.port = self._listener.getsockname()[1]
+        self._listeners = {HTTP: _listener(), LINES: _listener()}
+        self.port = self._listeners[HTTP].getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.supervisor: Supervisor
@@ -139,7 +147,8 @@ class EngineOnLoop:
         self.run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
-        self._listener.close()
+        for listener in self._listeners.values():
+            listener.close()
 
     def run(self, what: Coroutine[Any, Any, Any]) -> Any:
         """Run something on the supervisor's loop."""
@@ -161,7 +170,7 @@ class EngineOnLoop:
         self.supervisor._placing._prove = self._prove
         self._pids: set[int] = set()
         self.pool = WorkerPool(
-            self._listener,
+            self._listeners,
             plan_of(self._settings),
             answer=self.supervisor.answer,
             complete=self._complete,
@@ -250,6 +259,17 @@ class EngineOnLoop:
             return Scored(response.status, int(version) if version else None, variant, label)
         finally:
             connection.close()
+
+    def line(self, name: str, body: bytes = BODY) -> list[bytes]:
+        """Ask a model by a line; return the words of the answer."""
+        return self.send_line(name.encode() + b" " + body).split(maxsplit=3)
+
+    def send_line(self, line: bytes) -> bytes:
+        """Send a line on a connection of its own, and return the one that comes back; nothing where that ends."""
+        with socket.create_connection(self._listeners[LINES].getsockname(), timeout=60) as connection:
+            connection.sendall(line + b"\n")
+            with connection.makefile("rb") as answers:
+                return answers.readline()
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Ask for a page."""

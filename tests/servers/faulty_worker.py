@@ -1,11 +1,14 @@
 """A worker of the engine as a test says: how versions open is in a file, and half of the callers get a candidate.
 
+It is asked by HTTP, and by lines beside it.
+
 The file is JSON, version number → `slow`, `hangs`, `fails` or `dies`. Run as a program, with a worker's plan.
 """
 
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,10 @@ from slipway.registry.errors import Unavailable
 from slipway.serving.engine.routing import Choice, Placement, RoutingContext
 from slipway.serving.preparation.prepared import Prepared
 from slipway.serving.scoring.loading import load
-from slipway.serving.supervision.worker import Worker, planned, run
+from slipway.serving.supervision.worker import Worker, http_alone, planned, run
+from slipway.serving.supervision.worker_plan import WorkerPlan
+from slipway.serving.transports.transport import Transport, WorkerServices
+from tests.doubles.lines_transport import LinesTransport
 
 SLOW_S = 0.7
 
@@ -50,5 +56,10 @@ def half(placement: Placement, context: RoutingContext) -> Choice:
     return Choice(candidate, 0.5)
 
 
+def http_and_lines(plan: WorkerPlan, services: WorkerServices) -> Sequence[Transport]:
+    """Return two transports for one engine."""
+    return [*http_alone(plan, services), LinesTransport(services)]
+
+
 if __name__ == "__main__":
-    run(Worker(planned(), choose=half, open_version=open_as_told))
+    run(Worker(planned(), choose=half, open_version=open_as_told, transports=http_and_lines))
