@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from slipway.registry.engines.heartbeats import STABLE
 from slipway.registry.errors import InvalidInput
 from slipway.registry.version import parse_ref
 
-STABLE = "stable"  # the variant that is what the registry has in the stage
+__all__ = ["STABLE", "Sighting", "Target", "Variant", "parse_target"]
 
 
 @dataclass(frozen=True, order=True, slots=True)

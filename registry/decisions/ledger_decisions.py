@@ -22,7 +22,7 @@ from slipway.registry.decisions.rollback import rollback_target, targets_below
 from slipway.registry.decisions.status import Status, everybody, status_of_models
 from slipway.registry.decisions.undone_promotion import back_to, undoing
 from slipway.registry.decisions.who import Who
-from slipway.registry.engines.heartbeats import Heartbeat
+from slipway.registry.engines.heartbeats import STABLE, Heartbeat
 from slipway.registry.engines.named_beats import named_now
 from slipway.registry.engines.served import served_by
 from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound
@@ -373,7 +373,8 @@ class LedgerDecisions:
         )
 
     def _served(self, beats: Sequence[Heartbeat], model: str, stage: str | None, version: str) -> tuple[str, ...]:
-        return served_by(beats, model=model, stage=stage or "", version=version, now=self.now())
+        following = [beat for beat in beats if beat.variant == STABLE]
+        return served_by(following, model=model, stage=stage or "", version=version, now=self.now())
 
     def _noted(self, version: str, stage: str | None, seq: int, who: Who) -> Noted:
         model = version.rpartition("/")[0]

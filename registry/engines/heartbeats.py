@@ -11,11 +11,14 @@ from typing import Any, Protocol
 from slipway.registry.text import REASON_CHARACTERS, cleaned
 
 ALIVE_WITHIN = timedelta(seconds=20)
+STABLE = "stable"  # the variant that is what the registry has in the stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Heartbeat:
-    """One engine's word on one target; `version` is `None` while nothing is serving, `problem` where all is well.
+    """One engine's word on a variant of a target.
+
+    `version` is `None` while nothing is serving, `problem` where all is well.
 
     `since` is when the version began to serve, `at` when the engine said so.
     """
@@ -29,6 +32,7 @@ class Heartbeat:
     runner: str | None
     address: str
     problem: str | None
+    variant: str = STABLE
 
     def is_alive(self, now: datetime) -> bool:
         """Return whether the engine said so lately."""
@@ -63,7 +67,7 @@ class Heartbeats(Protocol):
         """Take an engine's rows away: it stops."""
 
     def all(self) -> tuple[Heartbeat, ...]:
-        """Return every engine's last word, ordered by model, stage and engine."""
+        """Return every engine's last word, ordered by model, stage, engine and variant."""
 
 
 class Claims(Protocol):

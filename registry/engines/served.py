@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from slipway.registry.engines.heartbeats import Heartbeat
+from slipway.registry.engines.heartbeats import STABLE, Heartbeat
 from slipway.registry.problem import Problem
 
 
@@ -23,15 +23,20 @@ def still_served(beats: Sequence[Heartbeat], in_use: Collection[tuple[str, str]]
 
 
 def _goes_on(beat: Heartbeat) -> Problem:
-    said = f"{beat.address} goes on serving {beat.model}/{beat.version}, and nothing is in {beat.stage} any more"
+    said = f"{_where(beat)} goes on serving {beat.model}/{beat.version}, and nothing is in {beat.stage} any more"
     other = f'slipway promote {beat.model}/N --to {beat.stage} --reason "…"'
     return Problem(model=beat.model, problem=said, hint=f"stop that engine, or put another version there: {other}")
 
 
 def _said(beat: Heartbeat, version: str) -> str:
     if beat.version is None:
-        return f"{beat.address}: nothing yet; {beat.problem or 'it is being prepared'}"
+        return f"{_where(beat)}: nothing yet; {beat.problem or 'it is being prepared'}"
     since = f" since {beat.since:%H:%M:%S}" if beat.since else ""
-    still = "" if str(beat.version) == version else f" (not {version} yet)"
+    is_other = beat.variant == STABLE and str(beat.version) != version
+    still = f" (not {version} yet)" if is_other else ""
     problem = f"; {beat.problem}" if beat.problem else ""
-    return f"{beat.address}: {beat.version}{since}{still}{problem}"
+    return f"{_where(beat)}: {beat.version}{since}{still}{problem}"
+
+
+def _where(beat: Heartbeat) -> str:
+    return beat.address if beat.variant == STABLE else f"{beat.address} ({beat.variant})"

@@ -33,7 +33,7 @@ class SqlHeartbeats:
 
     def all(self) -> tuple[Heartbeat, ...]:
         """Return every engine's last word."""
-        order = (HEARTBEATS.c.model, HEARTBEATS.c.stage, HEARTBEATS.c.engine)
+        order = (HEARTBEATS.c.model, HEARTBEATS.c.stage, HEARTBEATS.c.engine, HEARTBEATS.c.variant)
         with translated(self._url), self._engine.connect() as connection:
             rows = connection.execute(sa.select(HEARTBEATS).order_by(*order)).mappings().all()
         return tuple(heartbeat_from(dict(row)) for row in rows)

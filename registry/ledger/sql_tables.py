@@ -3,7 +3,7 @@
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
 
 VERSION_TABLE = "slipway_alembic_version"
-REVISION = "0003"
+REVISION = "0004"
 METADATA = MetaData()
 VERSION = Table(VERSION_TABLE, METADATA, Column("version_num", String(32), primary_key=True))
 EVENTS = Table(
@@ -31,6 +31,7 @@ HEARTBEATS = Table(
     Column("engine", String(200), primary_key=True),
     Column("model", String(256), primary_key=True),
     Column("stage", String(256), primary_key=True),
+    Column("variant", String(40), primary_key=True),
     Column("version", Integer),
     Column("since", String(40)),
     Column("at", String(40), nullable=False),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+from slipway.registry.engines.heartbeats import STABLE
 from slipway.registry.errors import InvalidInput
 from slipway.registry.ledger.identity import require_uid
 from slipway.registry.text import DETAILS_CHARACTERS, REASON_CHARACTERS, require_name, require_storable
@@ -87,7 +88,7 @@ class DecisionBody(Reasoned):
 
 
 class HeartbeatBody(BaseModel):
-    """What an engine says of one target; times as ISO 8601."""
+    """What an engine says of one variant of a target; times as ISO 8601."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -100,6 +101,7 @@ class HeartbeatBody(BaseModel):
     runner: Annotated[Name, Field(max_length=40)] | None
     address: Annotated[Words, Field(max_length=400)]
     problem: Words | None
+    variant: Annotated[Name, Field(max_length=40)] = STABLE
 
 
 class BeatsBody(BaseModel):

@@ -222,12 +222,14 @@ class Supervisor:
     async def _forget(self, variant: Variant) -> None:
         del self._followed[variant]
         self._said.pop(variant, None)
+        self._since.pop(variant, None)
         if variant in self._turns:
             self._turns.pop(variant)[1].cancel()
         self._preparations.break_off_unless(variant, None)
         await self._placing.take_out(variant)
         for held in self._held.pop(variant, ()):
             held.__exit__(None, None, None)
+        self._beating.now()
 
     async def _begin_turn(self, variant: Variant) -> None:
         """Begin what follows for a variant, unless that is under way; what is not wanted any more is broken off."""
@@ -396,7 +398,7 @@ class Supervisor:
         }
 
     def _beats(self) -> list[Heartbeat]:
-        return [self._heartbeat(each) for each in self._followed.values() if each.variant.name == STABLE]
+        return [self._heartbeat(each) for each in self._followed.values()]
 
     def _heartbeat(self, followed: Followed) -> Heartbeat:
         target = followed.variant.target
@@ -404,6 +406,7 @@ class Supervisor:
             engine=self._engine,
             model=target.model,
             stage=target.stage,
+            variant=followed.variant.name,
             version=followed.in_place.number if followed.in_place else None,
             since=self._since.get(followed.variant),
             at=datetime.now(UTC),

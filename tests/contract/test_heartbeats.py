@@ -64,6 +64,15 @@ def test_an_engines_word_takes_the_place_of_its_earlier_one(heartbeats: Heartbea
     assert heartbeats.all() == (other,)
 
 
+def test_an_engine_speaks_of_each_variant(heartbeats: Heartbeats):
+    """Each has a version and a trouble of its own, and what is gone is not said any more."""
+    candidate = replace(BEAT, variant="candidate", version=4, problem="it is slow")
+    heartbeats.beat([BEAT, candidate])
+    assert heartbeats.all() == (candidate, BEAT)
+    heartbeats.beat([BEAT])
+    assert heartbeats.all() == (BEAT,)
+
+
 def test_an_engine_belongs_to_the_first_until_it_is_released(claims: Claims):
     """Whoever comes later learns whose it is."""
     assert claims.owner("e") is None

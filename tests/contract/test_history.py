@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from slipway.registry.engines.sql_heartbeats import SqlHeartbeats
 from slipway.registry.errors import Conflict, InvalidInput, Unavailable
 from slipway.registry.ledger.chain import verify
 from slipway.registry.ledger.events import EventKind
@@ -175,6 +176,18 @@ def test_tables_that_are_there_are_not_made_again(database):
     history.append(event(), after_seq=0)
     again = open_history(history._url.render_as_string(hide_password=False), beside_mlflow=False)
     assert again.records(UID) == history.records(UID)
+
+
+def test_tables_of_an_earlier_slipway_keep_their_history(database):
+    """Heartbeats alone are made anew: engines write them within seconds."""
+    history, execute = database
+    history.append(event(), after_seq=0)
+    execute("DROP TABLE slipway_heartbeats")
+    execute("CREATE TABLE slipway_heartbeats (engine VARCHAR(200) PRIMARY KEY)")
+    execute("UPDATE slipway_alembic_version SET version_num = '0003'")
+    url = history._url.render_as_string(hide_password=False)
+    assert open_history(url, beside_mlflow=False).records(UID) == history.records(UID)
+    assert SqlHeartbeats(url).all() == ()
 
 
 OPEN = """

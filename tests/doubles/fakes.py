@@ -269,7 +269,7 @@ class FakeHeartbeats:
 
     def all(self) -> tuple[Heartbeat, ...]:
         every = [beat for beats in self.said.values() for beat in beats]
-        return tuple(sorted(every, key=lambda beat: (beat.model, beat.stage, beat.engine)))
+        return tuple(sorted(every, key=lambda beat: (beat.model, beat.stage, beat.engine, beat.variant)))
 
 
 class FakeClaims:

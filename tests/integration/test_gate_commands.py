@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def test_the_default_policy_lets_a_better_one_in_and_a_worse_one_not(store: Path
 
 
 def test_a_promotion_names_the_engines_that_have_yet_to_follow(store: Path, capsys: pytest.CaptureFixture[str]):
-    """By their own last word."""
+    """By their own last word; a candidate follows nothing."""
     train("sklearn:iris", "iris", "knn")
     policy(store, {"lineage": {}})
     beat = Heartbeat(
@@ -106,9 +107,14 @@ def test_a_promotion_names_the_engines_that_have_yet_to_follow(store: Path, caps
         address="http://here:8080",
         problem=None,
     )
-    SqlHeartbeats(history_url(os.environ, Path.cwd())).beat([beat])
+    candidate = replace(beat, variant="candidate", version=7)
+    SqlHeartbeats(history_url(os.environ, Path.cwd())).beat([beat, candidate])
     assert into("staging", "iris/1") == 0
-    assert "staging is served by http://here:8080: nothing yet; it is being prepared" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "staging is served by http://here:8080: nothing yet; it is being prepared" in said
+    assert "candidate" not in said
+    assert call("status") == 0
+    assert "http://here:8080 (candidate): 7\n" in capsys.readouterr().err
 
 
 def test_a_gate_changes_nothing_and_answers_with_its_exit_code(store: Path, capsys: pytest.CaptureFixture[str]):

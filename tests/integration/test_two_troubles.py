@@ -153,7 +153,14 @@ def test_counters_do_not_fall_when_a_worker_dies(start: Starts):
 
 
 def test_two_variants_of_a_stage_share_its_requests_by_the_chooser(start: Starts):
-    """Each says which it is; a rule that fails leaves it to the stable one; both are there again after a death."""
+    """Each says which it is; a rule that fails leaves it to the stable one; both are there again after a death.
+
+    What the engine says of itself names both, and no candidate that is gone.
+    """
+
+    def said() -> set[tuple[str, str, int | None]]:
+        return {(beat.model, beat.variant, beat.version) for beat in engine.heartbeats.all()}
+
     engine = start()
     engine.candidates["churn"] = 2
     wait_for(lambda: {engine.score("churn").variant for _ in range(20)} == {"stable", "candidate"}, within_s=WITHIN_S)
@@ -166,6 +173,8 @@ def test_two_variants_of_a_stage_share_its_requests_by_the_chooser(start: Starts
     assert {engine.score("iris").variant for _ in range(20)} == {"stable"}
     assert engine.counted("slipway_choice_failures_total") == 20
     assert b'variant="candidate"' in engine.get("/metrics")[1]
+    stable = {("churn", "stable", 1), ("iris", "stable", 11)}
+    wait_for(lambda: said() == {*stable, ("churn", "candidate", 2)}, within_s=2)
     engine.kill(0)
     settle(engine)
     engine.kill(1)
@@ -173,3 +182,4 @@ def test_two_variants_of_a_stage_share_its_requests_by_the_chooser(start: Starts
     assert {engine.score("churn").variant for _ in range(40)} == {"stable", "candidate"}
     engine.candidates.clear()
     wait_for(lambda: {engine.score("churn").variant for _ in range(20)} == {"stable"}, within_s=10)
+    wait_for(lambda: said() == stable, within_s=2)

@@ -36,6 +36,7 @@ from slipway.serving.supervision.worker_plan import plan_of
 from slipway.serving.supervision.worker_pool import StartedWorker, WorkerPool
 from slipway.serving.target import Target, Variant
 from slipway.serving.transports.names import HTTP
+from tests.doubles.fakes import FakeHeartbeats
 from tests.doubles.lines_transport import LINES
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +118,7 @@ class EngineOnLoop:
 
     def __init__(self, folder: Path, versions: Mapping[int, Prepared], *, workers: int, named: tuple[str, ...] = ()):
         self.registry = Told()
+        self.heartbeats = FakeHeartbeats()
         self.candidates: dict[str, int] = {}
         self.folder, self._versions, self._n_workers = folder, versions, workers
         self._faults = folder / "faults.json"
@@ -163,7 +165,7 @@ class EngineOnLoop:
             address="http://e",
             registry=REGISTRY,
             stage_views=self.registry,  # type: ignore[arg-type]
-            heartbeats=None,
+            heartbeats=self.heartbeats,
             decided_at_server=False,
             variants=self._variants,
         )
