@@ -1,11 +1,14 @@
 """The runner `isolated`: a model that ships code, in a process of its own.
 
 Its modules may have the names of ours, or of another version's, and a name means one module per process. The child
-loads the model as MLflow does and answers one call at a time; arrays and frames go both ways by pickle protocol 5 over
-a pair of sockets. It ends when this process does, since it then reads the end of its standard input.
+loads the model as MLflow does and answers one call at a time over a pair of sockets. Calls are pickled. What comes back
+is not: the model has it in hand, and it is read in a process that answers for other models too
+(`slipway.serving.runtimes.replies`). The child ends when this process does, since it then reads the end of its standard
+input.
 """
 
 import contextlib
+import itertools
 import pickle
 import socket
 import subprocess
@@ -18,13 +21,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from slipway.registry.errors import error_from
+from slipway.registry.errors import SlipwayError, error_from
 from slipway.registry.programs import program
+from slipway.serving.runtimes.replies import FAILED, REFUSED, REPLIES, unpacked
 from slipway.serving.runtimes.runner import RunnerReport
 from slipway.serving.runtimes.stored import StoredRunner
 from slipway.serving.table import Table
 
 STOP_WITHIN_S = 5.0
+MOST_REPLY_BYTES = 2**30
 PROGRAM = program("slipway.serving.runtimes.mlflow_isolated_child")
 
 
@@ -45,6 +50,7 @@ class ModelProcess:
                 pass_fds=[theirs.fileno()],
             )
         self._connection = Connection(ours.detach())
+        self._numbers = itertools.count(1)
 
     @property
     def is_alive(self) -> bool:
@@ -64,19 +70,26 @@ class ModelProcess:
         SlipwayError
             The model, or its schema, refuses the request.
         ModelProcessError
-            The model raised, or the process ended.
+            The model raised, answered what is no answer to this call, or the process ended.
         """
+        number = next(self._numbers)
         try:
-            self._connection.send_bytes(pickle.dumps(call, protocol=5))
-            kind, *answer = pickle.loads(self._connection.recv_bytes())
+            self._connection.send_bytes(pickle.dumps((number, *call), protocol=5))
+            reply = self._connection.recv_bytes(MOST_REPLY_BYTES)
         except (EOFError, OSError) as error:
             self.stop()
             raise ModelProcessError(f"the model's process ended with {self._process.returncode}") from error
-        if kind == "refused":
-            raise error_from(answer[0])
-        if kind == "failed":
-            raise ModelProcessError(answer[0])
-        return answer[0]
+        try:
+            kind, value = _read(reply, number)
+        except ValueError as error:  # what it says next may belong to no call either
+            self.kill()
+            self.stop()
+            raise ModelProcessError(f"the model's process sent what is no answer: {error}") from error
+        if isinstance(value, SlipwayError):
+            raise value
+        if kind == FAILED:
+            raise ModelProcessError(str(value))
+        return value
 
     def kill(self) -> None:
         """End the child at once, from any thread: who waits for its answer hears that it ended."""
@@ -93,6 +106,22 @@ class ModelProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _read(reply: bytes, number: int) -> tuple[str, Any]:
+    """Return of which kind a reply to a call is, and what it says; raises ValueError where it is none."""
+    said = unpacked(reply)
+    if not isinstance(said, list) or len(said) != 3 or said[0] != number or said[1] not in REPLIES:
+        raise ValueError("it is none to this call")
+    _, kind, value = said
+    return kind, _refusal(value) if kind == REFUSED else value
+
+
+def _refusal(document: Any) -> SlipwayError:
+    error = error_from(document)
+    if not all(isinstance(said, str) for said in (error.message, error.code, error.hint or "")):
+        raise ValueError("no document of an error")
+    return error
 
 
 class IsolatedRunner:
@@ -125,15 +154,13 @@ class IsolatedRunner:
             if self._process:
                 self._process.stop()
             self._process = ModelProcess(self._folder)
-        methods: tuple[str, ...] = self._process.ask("methods")
-        return methods
+        return tuple(map(str, self._process.ask("methods")))
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the child."""
         with self._turn:
             assert self._process is not None
-            found: int = self._process.ask("resident_bytes")
-            return found
+            return int(self._process.ask("resident_bytes"))
 
     def predict(self, table: Table, method: str, params: Mapping[str, Any] | None) -> Any:
         """Return what the model answers to the table."""

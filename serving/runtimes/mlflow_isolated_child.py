@@ -15,6 +15,7 @@ from typing import Any
 
 from slipway.registry.errors import SlipwayError
 from slipway.serving.runtimes.mlflow_runner import MlflowRunner, columns_of, load, methods_of
+from slipway.serving.runtimes.replies import ANSWERED, FAILED, REFUSED, packed
 from slipway.serving.runtimes.runner import RunnerReport
 from slipway.serving.runtimes.verification.measure import resident_bytes
 from slipway.serving.table import Table
@@ -28,10 +29,10 @@ def main(descriptor: int, model_folder: str) -> None:
     calls = _calls(Path(model_folder))
     while True:
         try:
-            call, *arguments = pickle.loads(connection.recv_bytes())
+            number, call, *arguments = pickle.loads(connection.recv_bytes())
         except (EOFError, OSError):
             return
-        connection.send_bytes(_answer(calls[call], arguments))
+        connection.send_bytes(_reply(number, calls[call], arguments))
 
 
 def _end_with_parent() -> None:
@@ -68,13 +69,13 @@ def _calls(folder: Path) -> Mapping[str, Callable[..., Any]]:
     }
 
 
-def _answer(call: Callable[..., Any], arguments: list[Any]) -> bytes:
+def _reply(number: int, call: Callable[..., Any], arguments: list[Any]) -> bytes:
     try:
-        return pickle.dumps(("answered", call(*arguments)), protocol=5)
+        return packed([number, ANSWERED, call(*arguments)])
     except SlipwayError as error:
-        return pickle.dumps(("refused", error.to_document()), protocol=5)
+        return packed([number, REFUSED, error.to_document()])
     except Exception as error:  # whatever the model's own code raises; its class may not exist in the parent
-        return pickle.dumps(("failed", f"{type(error).__name__}: {error}"), protocol=5)
+        return packed([number, FAILED, f"{type(error).__name__}: {error}"])
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
+import slipway
 from slipway.registry.errors import InvalidInput, NotApproved
 from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
 from slipway.registry.profile import Profile, profile_columns
@@ -556,6 +557,59 @@ def test_a_process_that_died_is_started_anew(isolated: Ready):
     os.waitid(os.P_PID, died, os.WEXITED | os.WNOWAIT)
     assert runner.predict(Table(np.array([[1.0]])), "predict", None).tolist() == [1.25]
     assert runner.pid != died
+
+
+HOSTILE = """
+import os, pickle, socket, struct, sys
+import mlflow
+
+
+class Runs:
+    def __reduce__(self):
+        return exec, ("import slipway; slipway.was_here = 1",)
+
+
+def written(content):
+    os.write(int(sys.argv[1]), struct.pack("!i", len(content)) + content)
+
+
+class Hostile(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        asked = int(model_input["a"].iloc[0])
+        if asked == 1:
+            return [Runs()]
+        if asked == 2:
+            written(pickle.dumps(("answered", Runs())))
+        if asked == 3:
+            written(bytes.fromhex("93ce00ffffffa8616e737765726564a6666f72676564"))
+        if asked == 4:
+            written(b"x" * 100)
+        return model_input["a"].to_numpy()
+
+
+mlflow.models.set_model(Hostile())
+"""
+
+
+def test_nothing_that_a_models_process_sends_runs_here(tmp_path: Path):
+    """Neither an object in its answer, nor what it writes beside it; its next answer is one to the next question."""
+    (tmp_path / "hostile.py").write_text(HOSTILE)
+    example = pd.DataFrame({"a": [0.0]})
+    mlflow.pyfunc.save_model(
+        str(tmp_path / "model"),
+        python_model=str(tmp_path / "hostile.py"),
+        signature=infer_signature(example, np.array([1.0])),
+        input_example=example,
+        pip_requirements=["mlflow"],
+    )
+    ready = prepared(tmp_path / "model")
+    assert ready.report.kind == "isolated"
+    for asked, said in [(1, "TypeError: .*Runs"), (2, "no answer"), (3, "no answer"), (4, "no answer")]:
+        with pytest.raises(ModelProcessError, match=said):
+            ready.runner.predict(Table(np.array([[float(asked)]])), "predict", None)
+        assert ready.runner.predict(Table(np.array([[7.0]])), "predict", None).tolist() == [7.0]
+    assert not hasattr(slipway, "was_here")
+    ready.runner.close()
 
 
 def test_a_pytorch_model_goes_through_its_flavor(tmp_path: Path):
