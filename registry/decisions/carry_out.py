@@ -174,16 +174,17 @@ def _changes(situation: Situation, ledger: Ledger) -> Projected:
 def repaired(situation: Situation, ledger: Ledger) -> Situation:
     """Apply decisions that were recorded and not applied; the caller holds the model's lock.
 
-    Whoever decided did not live to look whether the files were changed meanwhile: what enters a stage only now is read
-    first, and the decision is undone where they are not as registered.
+    What is to have a stage's alias, and has it not, is read first, and the decision is undone where its files are not
+    as registered. Whoever decided did not live to look whether they were changed meanwhile; or the alias was moved
+    behind the ledger, and the number may be another version's by now: after a deletion, or a restored database.
     """
-    if is_applied(situation, ledger):
-        return situation
     for stage in situation.policy.names:
         event = undoing_what_was_changed(situation, stage, ledger)
         if event is not None:
             ledger.history.append(event, after_seq=situation.seq)
             situation = look(situation.name, ledger)
+    if is_applied(situation, ledger):
+        return situation
     projected = apply_state(situation, ledger)
     return replace(look(situation.name, ledger), unapplied=tuple(map(str, projected.refused)))
 

@@ -19,7 +19,7 @@ from slipway.registry.versions.file_integrity import recorded_manifest, require_
 
 
 def undoing_what_was_changed(situation: Situation, stage: str, ledger: Ledger) -> Event | None:
-    """Return the event that undoes a decision that is not applied, where its version is not stored as registered.
+    """Return the event that undoes a decision whose version has not the alias, and is not stored as registered.
 
     It is recorded under whoever decided: their own command would have undone it. `None` where the stage's alias is
     where the ledger has it, or nothing is wrong; a version that was deleted gets no alias.
@@ -39,7 +39,7 @@ def undoing_what_was_changed(situation: Situation, stage: str, ledger: Ledger) -
             _as_chosen(situation, version, folder, "promote another version")
     except (Conflict, Corrupt, NotFound) as error:
         decided = next(each.event for each in situation.moves if each.seq == situation.state.stages[stage].seq)
-        said = cleaned(f"undone, since it was not applied before: {error.message}", REASON_CHARACTERS)
+        said = cleaned(f"undone, since its alias was elsewhere and: {error.message}", REASON_CHARACTERS)
         who = Who(actor=decided.actor, authenticated=decided.actor_authenticated, at=datetime.now(UTC), reason=said)
         aliases = {**situation.model.aliases, stage: number}  # as if it were applied: nobody moved it behind the ledger
         undone = undoing(situation.model_uid, version, stage, who, ledger)

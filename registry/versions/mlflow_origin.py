@@ -12,6 +12,7 @@ from slipway.registry.model_registry import Origin
 
 # Where MLflow (3.17) keeps the files of a logged model and of a run, below an experiment's folder.
 ROOT = re.compile(r"/(?:models/(?P<model>m-[0-9a-f]{32})|(?P<run>[0-9a-f]{32}))/artifacts(?=/|$)")
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 # Set by a guarded server, and by nobody else there.
 LOGGED_BY = "slipway.logged_by"
 # A logged model that was deleted is denied to everybody but administrators, by MLflow's own users (3.17). Who stored
@@ -67,5 +68,19 @@ def _of_run(run_id: str, client: MlflowClient) -> tuple[Origin, str]:
 
 def _is_at(location: str, root: str) -> bool:
     """Return whether a location is a root or lies below it; one that leads out of it again is not."""
-    path, above = location.removeprefix("file://"), root.removeprefix("file://").rstrip("/")
+    path, above = _as_compared(location), _as_compared(root).rstrip("/")
     return ".." not in path.split("/") and (path.rstrip("/") == above or path.startswith(f"{above}/"))
+
+
+def _as_compared(location: str) -> str:
+    """Return a location in the one of its spellings that is compared.
+
+    >>> _as_compared("MLFLOW-ARTIFACTS:///1/a"), _as_compared("file:///data/1"), _as_compared("s3://b/1")
+    ('mlflow-artifacts:/1/a', '/data/1', 's3://b/1')
+    """
+    written = SCHEME.match(location)
+    if written is None:
+        return location
+    scheme, rest = written[1].lower(), location[written.end() :]
+    path = rest[2:] if rest.startswith("///") else rest
+    return path if scheme == "file" else f"{scheme}:{path}"

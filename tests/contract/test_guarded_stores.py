@@ -247,7 +247,40 @@ def test_an_experiment_is_guarded_however_its_number_is_written(url: str, tmp_pa
     assert tracking.get_experiment(experiment).lifecycle_stage == "active"
 
 
-@pytest.mark.parametrize("source", ["models:/{id}", "{place}", "{place}/", "{place}/sub", "{place}/sub/deeper"])
+@pytest.mark.parametrize("at", ["run", "experiment"])
+@pytest.mark.parametrize(
+    "written", ["{place}/model", "mlflow-artifacts:///1/{id}/artifacts", "MLFLOW-ARTIFACTS:/1/{id}/artifacts/m"]
+)
+def test_a_run_is_guarded_whose_files_a_version_has_without_naming_it(url: str, tmp_path: Path, at: str, written: str):
+    """And its experiment: what is in production comes from there."""
+    tracking, registry = open_tracking(url, f"{tmp_path}/artifacts"), open_registry(url)
+    experiment = tracking.create_experiment("mine")
+    run = tracking.create_run(experiment, "ann", 0, [], "r").info
+    other = tracking.create_run(tracking.create_experiment("other"), "ann", 0, [], "r").info
+    registry.create_registered_model("m")
+    source = written.format(place=run.artifact_uri, id=run.run_id)
+    SqlAlchemyRegistry.create_model_version(registry, "m", source)
+    SqlAlchemyRegistry.set_registered_model_alias(registry, "m", "production", "1")  # as a promotion does
+    delete = {"run": tracking.delete_run, "experiment": tracking.delete_experiment}[at]
+    with pytest.raises(MlflowException, match="m/1") as caught:
+        delete({"run": run.run_id, "experiment": experiment}[at])
+    assert caught.value.get_http_status_code() == 403
+    delete({"run": other.run_id, "experiment": other.experiment_id}[at])
+
+
+LOGGED_AT = [
+    "models:/{id}",
+    "{place}",
+    "{place}/",
+    "{place}/sub",
+    "{place}/sub/deeper",
+    "mlflow-artifacts:///1/models/{id}/artifacts",
+    "MLFLOW-ARTIFACTS:/1/models/{id}/artifacts",
+    "mlflow-artifacts:/1/models/{id}/artifacts/sub",
+]
+
+
+@pytest.mark.parametrize("source", LOGGED_AT)
 def test_a_logged_model_is_guarded_wherever_in_it_a_versions_files_lie(
     url: str, tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ):

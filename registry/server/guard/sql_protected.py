@@ -4,6 +4,7 @@ One statement for each question, in whatever workspace: MLflow's stores answer f
 every version of a model to tell its aliases.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -35,6 +36,8 @@ RUNS = _table("runs", "run_uuid", "experiment_id", "artifact_uri")
 LOGGED = _table("logged_models", "model_id", "experiment_id", "source_run_id", "artifact_location")
 # So many logged models are asked for in one statement: SQLite takes some thousand conditions, and no more.
 AT_ONCE = 100
+# Where MLflow (3.17) keeps a run's files.
+AMONG_RUN = re.compile(r"/([0-9a-f]{32})/artifacts(?=[/ ]|$)")
 
 
 STORED = (
@@ -111,8 +114,8 @@ class ProtectedTables:
             return tuple(connection.scalars(sa.select(MODELS.c.name).where(MODELS.c.workspace == workspace)))
 
     def versions_of_run(self, run_id: str) -> tuple[VersionKey, ...]:
-        """Return the versions that a run made, or whose stored model it made."""
-        return self._versions(run_id, VERSIONS.c.run_id == run_id, LOGGED.c.source_run_id == run_id)
+        """Return the versions that a run made, whose files lie among its own, or whose stored model it made."""
+        return self._versions(run_id, RUNS.c.run_uuid == run_id, LOGGED.c.source_run_id == run_id)
 
     def versions_of_logged_model(self, model_id: str) -> tuple[VersionKey, ...]:
         """Return the versions, copies among them, whose files are a logged model's, or lie among them."""
@@ -177,7 +180,10 @@ class ProtectedTables:
     def _versions(
         self, asked: str, by_run: sa.ColumnElement[bool], of_logged: sa.ColumnElement[bool]
     ) -> tuple[VersionKey, ...]:
-        """Return the versions of these runs, and those whose files are in the place of one of these logged models."""
+        """Return the versions of these runs, and those whose files are in the place of one of these logged models.
+
+        A version that names no run may have its files among one's all the same.
+        """
         if not can_be_asked_for(asked):
             return ()
         logged = sa.select(LOGGED.c.model_id, LOGGED.c.artifact_location).where(of_logged)
@@ -188,7 +194,19 @@ class ProtectedTables:
             chunks = [places[start : start + AT_ONCE] for start in range(0, len(places), AT_ONCE)]
             conditions = [by_run, *(sa.or_(*chunk) for chunk in chunks)]
             found = {_key(row) for each in conditions for row in connection.execute(_here(each))}
+            for key, run_id in self._among_runs(connection):
+                of_run = sa.select(sa.literal(1)).where(RUNS.c.run_uuid == run_id, by_run)
+                if connection.scalar(of_run) is not None:
+                    found.add(key)
         return tuple(sorted(found))
+
+    def _among_runs(self, connection: sa.Connection) -> Iterator[tuple[VersionKey, str]]:
+        """Yield the versions that name no run and have files among one's, each with every such run."""
+        is_nameless = sa.func.coalesce(VERSIONS.c.run_id, "") == ""
+        query = sa.select(*STORED).select_from(WITH_RUNS).where(is_nameless, VERSIONS.c.current_stage != DELETED)
+        for row in connection.execute(query).all():
+            locations = f"{row.source or ''} {row.storage_location or ''}"
+            yield from ((_key(row), run_id) for run_id in dict.fromkeys(AMONG_RUN.findall(locations)))
 
     def _tags(self, connection: sa.Connection, workspace: str, name: str) -> dict[str, str]:
         """Return the tags that tell what a model is: a prompt, or one with a history."""
@@ -205,8 +223,13 @@ def _here(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 
 def _among(model_id: str, location: str | None) -> Iterator[sa.ColumnElement[bool]]:
-    """Yield what tells that a version's files are a logged model's, or lie among them."""
+    """Yield what tells that a version's files are a logged model's, or lie among them, however that is written.
+
+    MLflow (3.17) keeps them below a folder with the model's identifier, which no other has.
+    """
     yield VERSIONS.c.source == f"models:/{model_id}"
+    for column in (VERSIONS.c.storage_location, VERSIONS.c.source):
+        yield column.contains(f"/models/{model_id}/artifacts", autoescape=True)
     if location:
         for column in (VERSIONS.c.storage_location, VERSIONS.c.source):
             yield column == location

@@ -1,5 +1,7 @@
 """A promotion whose files are changed meanwhile, by whoever has keys to the store, is undone and on record."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -84,7 +86,44 @@ def test_what_was_changed_before_a_decision_was_applied_enters_nowhere(office: O
     promoted, undone = [each for each in office.events() if each.version in (1, 2) and each.stage == "production"][-2:]
     assert (promoted.kind, promoted.version) == ("VersionPromoted", 2)
     assert (undone.kind, undone.version, undone.actor) == ("VersionRolledBack", 1, promoted.actor)
-    assert "undone, since it was not applied before: m/2 is not stored as it was registered" in undone.reason
+    assert "undone, since its alias was elsewhere and: m/2 is not stored as it was registered" in undone.reason
+
+
+AGAIN = {"version": "m/2", "stage": "production", "reason": "it belongs there"}
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda office: office.post("/promotions", AGAIN), lambda office: office.moved(3, "staging")]
+)
+@pytest.mark.parametrize("anew", [True, False])
+def test_an_alias_that_was_moved_behind_the_history_is_put_back_to_what_was_chosen_alone(
+    office: Office, ask, anew: bool
+):
+    """The number may be another version's by now: it was deleted and made again, or MLflow's database restored."""
+    assert office.moved(1, "production").status == 200
+    assert office.moved(2, "production").status == 200
+    office.registry.set_alias("m", "production", 1)
+    if anew:
+        before = office.registry.known["m"][2]
+        other = replace(before, source="models:/m-3", created_at=before.created_at + timedelta(days=1))
+        office.registry.known["m"][2] = other
+    else:
+        (office.registry.folders["models:/m-2"] / "MLmodel").write_text("flavors: {other: {}}")
+    ask(office)
+    assert office.registry.model("m").aliases["production"] == 1
+    undone = next(each for each in reversed(office.events()) if each.stage == "production")
+    assert (undone.kind, undone.version) == ("VersionRolledBack", 1)
+    assert "undone, since its alias was elsewhere and: m/2 is " in undone.reason
+
+
+def test_an_alias_that_was_moved_behind_the_history_is_put_back(office: Office):
+    """Where its version is what was chosen."""
+    assert office.moved(1, "production").status == 200
+    assert office.moved(2, "production").status == 200
+    office.registry.set_alias("m", "production", 1)
+    assert office.moved(2, "production").status == 200
+    assert office.registry.model("m").aliases["production"] == 2
+    assert office.events()[-1].version == 2
 
 
 def test_what_is_whole_when_a_decision_is_finished_stays(office: Office):
