@@ -96,8 +96,12 @@ class Placing:
         self._mending: dict[tuple[StartedWorker, Variant], asyncio.Task[None]] = {}
         self._was_ready = False
 
-    async def move(self, variant: Variant, prepared: Prepared, *, is_recorded: bool) -> None:
+    async def move(
+        self, variant: Variant, prepared: Prepared, *, is_recorded: bool, placed: Callable[[Prepared], None]
+    ) -> None:
         """Have every worker serve a version.
+
+        `placed` is called in the moment from which on it should serve: whoever breaks this off finds both, or neither.
 
         Raises
         ------
@@ -110,6 +114,7 @@ class Placing:
             wanted = replace(wanted, prepared=await self._prove(variant, prepared))
         await self._open_everywhere(variant, wanted)
         self.wanted[variant] = wanted
+        placed(wanted.prepared)
         self._troubles = {case: each for case, each in self._troubles.items() if case[0] != variant}
         self._deaths = {case: count for case, count in self._deaths.items() if case[0] != variant}
         await asyncio.gather(*(self._put_or_mend(worker, variant) for worker in self.pool.accepting))

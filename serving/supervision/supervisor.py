@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -90,7 +90,7 @@ class Supervisor:
             had_history=self._knows_history,
         )
         self._files = ArtifactCache(settings.cache / FILES, max_bytes=settings.cache_max_mb * 2**20)
-        self._held: dict[Variant, deque[AbstractContextManager[Path]]] = {}
+        self._held: dict[Variant, deque[AbstractContextManager[Any]]] = {}
         self._wake = asyncio.Event()
         self._preparations = Preparations(self._index, settings, registry=registry, wake=self._wake.set)
         self._placing = Placing(self._preparations.prove)
@@ -280,19 +280,19 @@ class Supervisor:
             self._followed[variant] = followed
             if variant.name == STABLE and seen.sighting is None and seen.trouble is None and followed.in_place is None:
                 self._index.forget(variant.target)
-            await self._tell(variant)
-            if step is NextStep.TAKE_OUT:
+            if step is NextStep.TAKE_OUT:  # before anything is waited for: a turn may be broken off
                 log.warning("%s is not served any more: no decision put it there", variant)
                 await self._placing.take_out(variant)
+            await self._tell(variant)
             if step is NextStep.PREPARE and seen.sighting is not None:
-                self._followed[variant] = await self._move(followed, seen.sighting, is_recorded=seen.is_recorded)
+                await self._move(variant, seen.sighting, is_recorded=seen.is_recorded)
         await self._tell(variant)
 
     async def _start_from_memory(self, variant: Variant) -> None:
         """Serve what was there before, from the cache alone."""
         if variant.name != STABLE:
             return
-        followed, target = self._followed[variant], variant.target
+        target = variant.target
         sighting = self._index.remembered(target)
         is_recorded = self._index.was_recorded(target)
         if sighting is None or not (is_recorded or self._watch.may_be_unrecorded()):
@@ -301,37 +301,41 @@ class Supervisor:
             prepared = await asyncio.to_thread(self._index.find, sighting)
             if prepared is not None:
                 await self._put_in_place(variant, prepared, is_recorded=is_recorded)
-                self._followed[variant] = replace(succeeded(followed, prepared), is_recorded=is_recorded)
         except SlipwayError as error:
             log.error("%s cannot be started from the cache: %s", target, error.message)
 
-    async def _move(self, followed: Followed, seen: Sighting, *, is_recorded: bool) -> Followed:
+    async def _move(self, variant: Variant, seen: Sighting, *, is_recorded: bool) -> None:
         """Put a version in place where it is prepared; else have it prepared, and leave all as it is."""
-        variant, model = followed.variant, followed.variant.target.model
         try:
             prepared = await self._preparations.prepared(variant, seen)
-            if prepared is None:
-                return followed
-            await self._put_in_place(variant, prepared, is_recorded=is_recorded)
+            if prepared is not None:
+                await self._put_in_place(variant, prepared, is_recorded=is_recorded)
         except SlipwayError as error:
             if error.code == "no-worker":  # no fault of the version's: as soon as there is one
-                return followed
-            log.error("%s/%d cannot be served: %s", model, seen.number, error.message)
+                return
+            log.error("%s/%d cannot be served: %s", variant.target.model, seen.number, error.message)
             why = f"{error.message} ({error.hint})" if error.hint else error.message
-            return failed(followed, seen, why, time.monotonic())
-        before = f" in place of {followed.in_place.number}" if followed.in_place else ""
-        log.info("%s: version %d answers%s", variant, seen.number, before)
-        return replace(succeeded(followed, prepared), is_recorded=is_recorded)
+            self._followed[variant] = failed(self._followed[variant], seen, why, time.monotonic())
 
     async def _put_in_place(self, variant: Variant, prepared: Prepared, *, is_recorded: bool) -> None:
         """Have every worker serve a version; that no decision put it there is said with its first answer."""
-        held = self._hold_files(Path(prepared.folder))
-        try:
-            await self._placing.move(variant, prepared, is_recorded=is_recorded)
-        except BaseException:
-            held.__exit__(None, None, None)
-            raise
-        self._hold(variant, held)
+        with contextlib.ExitStack() as files:
+            files.enter_context(self._hold_files(Path(prepared.folder)))
+
+            def placed(prepared: Prepared) -> None:
+                self._note_placed(variant, prepared, files.pop_all(), is_recorded=is_recorded)
+
+            await self._placing.move(variant, prepared, is_recorded=is_recorded, placed=placed)
+
+    def _note_placed(
+        self, variant: Variant, prepared: Prepared, files: AbstractContextManager[Any], *, is_recorded: bool
+    ) -> None:
+        """Note what serves from this moment on, in every place that says so: nothing may be waited for in between."""
+        followed = self._followed[variant]
+        before = f" in place of {followed.in_place.number}" if followed.in_place else ""
+        log.info("%s: version %d answers%s", variant, prepared.number, before)
+        self._followed[variant] = replace(succeeded(followed, prepared), is_recorded=is_recorded)
+        self._hold(variant, files)
         self._since[variant] = datetime.now(UTC)
         self._remember(variant, prepared.sighting, is_recorded=is_recorded)
         self._said.pop(variant, None)
@@ -346,17 +350,17 @@ class Supervisor:
         except OSError as error:
             log.error("what serves %s cannot be noted for a start without the registry: %s", variant, error)
 
-    def _hold_files(self, folder: Path) -> AbstractContextManager[Path]:
+    @contextlib.contextmanager
+    def _hold_files(self, folder: Path) -> Iterator[None]:
         """Keep files from being evicted; on a disk that takes no lock, nothing evicts them either."""
-        held = self._files.hold(folder)
-        try:
-            held.__enter__()
-        except OSError as error:
-            log.error("%s cannot be held in the cache: %s", folder, error)
-            return contextlib.nullcontext(folder)
-        return held
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self._files.hold(folder))
+            except OSError as error:
+                log.error("%s cannot be held in the cache: %s", folder, error)
+            yield
 
-    def _hold(self, variant: Variant, held: AbstractContextManager[Path]) -> None:
+    def _hold(self, variant: Variant, held: AbstractContextManager[Any]) -> None:
         """Keep the files of the version that is serving, and of the one before it, from being evicted."""
         holds = self._held.setdefault(variant, deque())
         holds.append(held)

@@ -49,7 +49,7 @@ def run(scenario: Coroutine[Any, Any, Any]) -> Any:
 
 async def have(placing: Placing, variant: Variant, number: int) -> None:
     """Put a version in place that a decision chose."""
-    await placing.move(variant, version(number), is_recorded=True)
+    await placing.move(variant, version(number), is_recorded=True, placed=lambda prepared: None)
 
 
 async def settle(placing: Placing) -> None:

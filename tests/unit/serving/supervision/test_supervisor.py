@@ -115,9 +115,8 @@ def test_one_models_trouble_stops_no_other_and_leaves_its_own_in_place(tmp_path:
     employ(supervisor)
     moved = []
 
-    async def move(followed: Followed, seen: Sighting, *, is_recorded: bool) -> Followed:
-        moved.append((followed.variant.target.model, seen.number))
-        return followed
+    async def move(variant: Variant, seen: Sighting, *, is_recorded: bool) -> None:
+        moved.append((variant.target.model, seen.number))
 
     supervisor._move = move
     before = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
@@ -344,3 +343,88 @@ def test_an_outage_brings_back_no_model_that_is_in_the_stage_no_more(tmp_path: P
     asyncio.run(poll(supervisor))
     assert worker.serves == {}
     assert supervisor._index.targets("production") == ()
+
+
+class Meddling(FakeWorker):
+    """A worker that takes a while over each word, and while it is asked for the nth time, something happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_asked, self.at, self.meddle = 0, -1, lambda: None
+
+    async def ask(self, word: str, fields: dict[str, Any], *, within_s: float) -> Any:
+        self.n_asked += 1
+        if self.n_asked == self.at:
+            self.meddle()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return await super().ask(word, fields, within_s=within_s)
+
+
+def shown(number: int | None, *, is_recorded: bool = True) -> StageView:
+    """Return a stage with a version in it; one that no decision put there has an alias alone."""
+    held = AliasHolder(number=number, identity=f"default/{number}") if number is not None else None
+    if not is_recorded:
+        return StageView(holder=held)
+    return StageView(holder=held, occupant=held, number=number, is_recorded=True)
+
+
+AWAY = ConnectionError("away")
+TURNS = {
+    "a promotion that is taken back": (shown(1), shown(2), shown(1)),
+    "a promotion, and another": (shown(1), shown(2), shown(3)),
+    "one that no decision chose is taken out, and promoted": (
+        shown(2, is_recorded=False),
+        shown(3, is_recorded=False),
+        shown(3),
+    ),
+    "a start from memory, and a decision": (None, AWAY, shown(2)),
+    "a start from memory, and a stage that is empty": (None, AWAY, shown(None)),
+}
+
+
+@pytest.mark.parametrize("at", range(1, 13))
+@pytest.mark.parametrize("case", TURNS)
+def test_a_turn_may_be_broken_off_at_any_moment(case: str, at: int, tmp_path: Path):
+    """Then what it had begun is done or undone: what is said to serve does, and it is what the registry shows."""
+    before, first, then = TURNS[case]
+    target, registry, worker = Target("m", "production"), Blinking(), Meddling()
+    supervisor = supervisor_of((target,), tmp_path, stage_views=registry, require_history=None)
+    supervisor.employ(FakePool(worker))  # type: ignore[arg-type]
+    supervisor._files = NoLocks()
+    made = {
+        number: Prepared(
+            identity=f"default/{number}", number=number, digest=f"d{number}", folder="f", runner="r", runner_digest="d"
+        )
+        for number in (1, 2, 3)
+    }
+    supervisor._index.find = lambda sighting: made[sighting.number]
+    supervisor._index.remember(target, made[1].sighting)
+    polls: set[asyncio.Task[None]] = set()
+
+    def meddle() -> None:
+        registry.shows = then
+        polls.add(asyncio.create_task(supervisor.poll(within_s=10)))
+
+    async def run() -> None:
+        await supervisor._placing.expect([target])
+        if before is not None:
+            registry.shows = before
+            registry.has_history = before.is_recorded
+            await supervisor.poll(within_s=10)
+        registry.has_history = True
+        registry.shows = first
+        worker.at, worker.n_asked, worker.meddle = at, 0, meddle
+        await supervisor.poll(within_s=10)
+        registry.shows = then
+        await asyncio.gather(*polls)
+        for _ in range(3):
+            await supervisor.poll(within_s=10)
+            await supervisor._placing.settled()
+
+    asyncio.run(run())
+    in_place = supervisor._described(target)["version"]
+    assert worker.serves == ({} if in_place is None else {"m": in_place})
+    if then.number is not None:
+        assert in_place == then.number
+    assert supervisor._index.remembered(target) == (made[in_place].sighting if in_place else None)
