@@ -76,13 +76,12 @@ class PreparedVersions:
         found = Prepared(**noted)
         if not found.is_what(sighting):
             return None
-        for folder, digest in ((found.folder, found.digest), (found.runner, found.runner_digest)):
-            if _digest_of(Path(folder)) != digest:
-                with contextlib.suppress(OSError):  # else it is found again, and compared again
-                    path.unlink()
-                raise Corrupt(
-                    f"{folder} is not as it was when it was prepared", code="cache-changed", hint="it is made anew"
-                )
+        try:
+            require_as_prepared(found)
+        except Corrupt:
+            with contextlib.suppress(OSError):  # else it is found again, and compared again
+                path.unlink()
+            raise
         self.need(found)
         return found
 
@@ -163,6 +162,21 @@ class PreparedVersions:
     def _path(self, kind: str, name: str) -> Path:
         digest = hashlib.sha256(f"{self._registry}\n{name}".encode()).hexdigest()[:32]
         return self._root / "index" / kind / f"{digest}.json"
+
+
+def require_as_prepared(prepared: Prepared) -> None:
+    """Refuse a version whose files, or whose runner's, are not those that were prepared.
+
+    Raises
+    ------
+    Corrupt
+        They are not.
+    """
+    for folder, digest in ((prepared.folder, prepared.digest), (prepared.runner, prepared.runner_digest)):
+        if _digest_of(Path(folder)) != digest:
+            raise Corrupt(
+                f"{folder} is not as it was when it was prepared", code="cache-changed", hint="it is made anew"
+            )
 
 
 def _digest_of(folder: Path) -> str | None:

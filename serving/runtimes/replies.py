@@ -10,6 +10,7 @@ Dates in lists become ISO 8601, `Decimal` a float and pydantic's models dictiona
 import datetime
 import importlib
 import math
+import re
 import sys
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,7 @@ ANSWERED, REFUSED, FAILED = REPLIES = ("answered", "refused", "failed")
 ARRAY, OBJECTS, FRAME, SERIES, INTEGER, TEXT, PAIRS = range(7)
 # Kinds of arrays whose bytes are their values: numbers, texts, bytes, times.
 KINDS = frozenset("biufcUSMm")
+DTYPE = re.compile(rf"[<>|=][{''.join(sorted(KINDS))}][0-9]{{1,9}}(\[[0-9]{{0,9}}[A-Za-z]{{1,2}}\])?")
 # An array without values may have any shape: one of so many rows is none of a model's.
 MOST_EMPTY_ROWS = 1_000_000
 WORD_MIN, WORD_MAX = -(2**63), 2**64 - 1
@@ -145,9 +147,9 @@ _decode = msgspec.msgpack.Decoder(ext_hook=_read).decode
 
 
 def _read_array(kind: str, shape: list[int], content: bytes) -> npt.NDArray[Any]:
-    dtype = np.dtype(kind)
-    if dtype.kind not in KINDS or dtype.str != kind:
+    if not DTYPE.fullmatch(kind):  # numpy reads anything as a type, Python's own syntax too
         raise ValueError(f"no type of an array: {kind}")
+    dtype = np.dtype(kind)
     _require_size(shape, len(content))
     return np.frombuffer(content, dtype).reshape(shape) if content else np.zeros(shape, dtype)
 

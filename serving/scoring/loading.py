@@ -4,7 +4,7 @@ from pathlib import Path
 
 from slipway.registry.signature import stored_signature
 from slipway.serving.engine.loaded import Loaded
-from slipway.serving.preparation.prepared import Prepared
+from slipway.serving.preparation.prepared import Prepared, require_as_prepared
 from slipway.serving.protocols.mlflow.forms import compile_decoder
 from slipway.serving.runtimes.open import open_runner
 from slipway.serving.scoring.mlflow_protocol import MLFLOW
@@ -14,8 +14,20 @@ EXAMPLE = "serving_input_example.json"
 WARM_UP_TIMES = 3
 
 
+def load_prepared(target: Target, prepared: Prepared, *, variant: str = STABLE) -> Loaded:
+    """Open a version that was prepared, from files that are what they were then.
+
+    Raises
+    ------
+    Corrupt
+        They are not.
+    """
+    require_as_prepared(prepared)
+    return load(target, prepared, variant=variant)
+
+
 def load(target: Target, prepared: Prepared, *, variant: str = STABLE) -> Loaded:
-    """Open a prepared version; what it costs is paid here, not by the first request."""
+    """Open a version from its folders; what that costs is paid here, not by the first request."""
     folder = Path(prepared.folder)
     signature = stored_signature(folder)
     loaded = Loaded(

@@ -32,7 +32,8 @@ class Followed:
     `is_recorded` is false while it serves what only an alias says. `dispute` is where alias and history disagree, and
     `is_disputed` whether they did at the poll before, too: between a decision and its alias they differ for a moment.
     `is_known` says that this engine has read what the registry has there, or was told that it may not: from then on
-    what was served long ago is of no use. `failed` is the version that could not be served, `failures` how often in a
+    what was served long ago is of no use. `is_from_memory` says that what serves was served long ago, and that nobody
+    has shown it since. `failed` is the version that could not be served, `failures` how often in a
     row, `retry_at` when (on the monotonic clock, in seconds) it is tried again.
     """
 
@@ -43,6 +44,7 @@ class Followed:
     retry_at: float = 0.0
     problem: str | None = None
     is_known: bool = False
+    is_from_memory: bool = False
     is_recorded: bool = True
     dispute: str | None = None
     is_disputed: bool = False
@@ -53,8 +55,9 @@ class Seen:
     """What polling registry and history leads to: the version to serve, if any, and what is to be said of it.
 
     `withheld` is why what is there is not served; with `is_undecided` since no decision put it there, which is asked
-    for: then it is not kept either. `trouble` is why this model could not be read: what is serving goes on, as in an
-    outage. `is_denied` says that this engine may not read it: then nothing is started from memory either.
+    for: then it is not kept either. `is_emptied` says that by the history nothing is there. `trouble` is why this model
+    could not be read: what is serving goes on, as in an outage. `is_denied` says that this engine may not read it: then
+    nothing is started from memory either.
     """
 
     sighting: Sighting | None
@@ -62,6 +65,7 @@ class Seen:
     dispute: str | None = None
     withheld: str | None = None
     is_undecided: bool = False
+    is_emptied: bool = False
     trouble: str | None = None
     is_denied: bool = False
 
@@ -89,7 +93,8 @@ def seen_of(target: Target, placed: StageView | None, *, require_history: bool) 
     points = f"points at {held.number}" if held else "is gone"
     alias = f"the alias {target.stage} of {target.model} {points}"
     if placed.number is None:
-        return Seen(sighting=None, dispute=f"{alias}, and the history has nothing there" if held else None)
+        said = f"{alias}, and the history has nothing there" if held else None
+        return Seen(sighting=None, dispute=said, is_emptied=True)
     if placed.occupant is None:
         why = f"the history has {placed.number} in {target.stage}, and that version of {target.model} is gone"
         return Seen(sighting=None, withheld=f"{why}; slipway status says what to do")
@@ -129,10 +134,10 @@ def next_step(followed: Followed, polled: Seen, now: float) -> tuple[NextStep, F
         return NextStep.KEEP, replace(followed, problem=f"{polled.trouble}; {there}")
     followed, seen = polled_again(followed, polled), polled.sighting
     if seen is None:
-        if polled.is_undecided and followed.in_place is not None and not followed.is_recorded:
-            withheld = f"{polled.withheld}; nothing is served"
-            return NextStep.TAKE_OUT, replace(followed, in_place=None, failed=None, failures=0, problem=withheld)
         empty = f"no version of {followed.variant.target.model} is in {followed.variant.target.stage} in the registry"
+        if followed.in_place is not None and _is_nobodys(followed, polled):
+            problem = f"{polled.withheld or polled.dispute or empty}; nothing is served"
+            return NextStep.TAKE_OUT, replace(followed, in_place=None, failed=None, failures=0, problem=problem)
         problem = f"{polled.withheld or polled.dispute or empty}; {there}"
         return NextStep.KEEP, replace(followed, failed=None, failures=0, problem=problem)
     if followed.in_place is not None and followed.in_place.is_what(seen):
@@ -142,9 +147,16 @@ def next_step(followed: Followed, polled: Seen, now: float) -> tuple[NextStep, F
     return NextStep.PREPARE, followed
 
 
+def _is_nobodys(followed: Followed, polled: Seen) -> bool:
+    """Return whether what serves is what no decision put there, where one is asked for, or what memory alone has."""
+    return (polled.is_undecided and not followed.is_recorded) or (polled.is_emptied and followed.is_from_memory)
+
+
 def succeeded(followed: Followed, prepared: Prepared) -> Followed:
     """Return what is known after a version began to serve."""
-    return replace(followed, in_place=prepared, failed=None, failures=0, retry_at=0.0, problem=None)
+    return replace(
+        followed, in_place=prepared, is_from_memory=False, failed=None, failures=0, retry_at=0.0, problem=None
+    )
 
 
 def problem_of(followed: Followed) -> str | None:

@@ -278,15 +278,20 @@ class Supervisor:
                 self._preparations.break_off_unless(variant, seen.sighting)
             step, followed = next_step(followed, seen, time.monotonic())
             self._followed[variant] = followed
-            if variant.name == STABLE and seen.sighting is None and seen.trouble is None and followed.in_place is None:
+            if variant.name == STABLE and self._is_of_the_past(followed, seen):
                 self._index.forget(variant.target)
             if step is NextStep.TAKE_OUT:  # before anything is waited for: a turn may be broken off
-                log.warning("%s is not served any more: no decision put it there", variant)
+                log.warning("%s is not served any more: %s", variant, followed.problem)
                 await self._placing.take_out(variant)
             await self._tell(variant)
             if step is NextStep.PREPARE and seen.sighting is not None:
                 await self._move(variant, seen.sighting, is_recorded=seen.is_recorded)
         await self._tell(variant)
+
+    def _is_of_the_past(self, followed: Followed, seen: Seen) -> bool:
+        """Return whether a later start has nothing to begin with: the history took it out, or nothing is there."""
+        is_empty = seen.sighting is None and seen.trouble is None
+        return is_empty and (seen.is_emptied or followed.in_place is None)
 
     async def _start_from_memory(self, variant: Variant) -> None:
         """Serve what was there before, from the cache alone."""
@@ -300,7 +305,7 @@ class Supervisor:
         try:
             prepared = await asyncio.to_thread(self._index.find, sighting)
             if prepared is not None:
-                await self._put_in_place(variant, prepared, is_recorded=is_recorded)
+                await self._put_in_place(variant, prepared, is_recorded=is_recorded, is_from_memory=True)
         except SlipwayError as error:
             log.error("%s cannot be started from the cache: %s", target, error.message)
 
@@ -317,13 +322,16 @@ class Supervisor:
             why = f"{error.message} ({error.hint})" if error.hint else error.message
             self._followed[variant] = failed(self._followed[variant], seen, why, time.monotonic())
 
-    async def _put_in_place(self, variant: Variant, prepared: Prepared, *, is_recorded: bool) -> None:
+    async def _put_in_place(
+        self, variant: Variant, prepared: Prepared, *, is_recorded: bool, is_from_memory: bool = False
+    ) -> None:
         """Have every worker serve a version; that no decision put it there is said with its first answer."""
         with contextlib.ExitStack() as files:
             files.enter_context(self._hold_files(Path(prepared.folder)))
 
             def placed(prepared: Prepared) -> None:
                 self._note_placed(variant, prepared, files.pop_all(), is_recorded=is_recorded)
+                self._followed[variant] = replace(self._followed[variant], is_from_memory=is_from_memory)
 
             await self._placing.move(variant, prepared, is_recorded=is_recorded, placed=placed)
 

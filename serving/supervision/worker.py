@@ -27,7 +27,7 @@ from slipway.serving.engine.metrics import Snapshot
 from slipway.serving.engine.routing import Chooser, stable_only
 from slipway.serving.logs import set_up_logs
 from slipway.serving.preparation.prepared import Prepared
-from slipway.serving.scoring.loading import load
+from slipway.serving.scoring.loading import load_prepared
 from slipway.serving.scoring.mlflow_protocol import protocols_of
 from slipway.serving.slow_lane.lane import Lane
 from slipway.serving.supervision.control import Peer
@@ -73,7 +73,7 @@ class Worker:
         *,
         choose: Chooser = stable_only,
         recorder: Recorder | None = None,
-        open_version: Opener = load,
+        open_version: Opener = load_prepared,
         transports: Transports = http_alone,
     ) -> None:
         self._plan = plan

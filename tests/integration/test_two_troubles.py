@@ -183,3 +183,20 @@ def test_two_variants_of_a_stage_share_its_requests_by_the_chooser(start: Starts
     engine.candidates.clear()
     wait_for(lambda: {engine.score("churn").variant for _ in range(20)} == {"stable"}, within_s=10)
     wait_for(lambda: said() == stable, within_s=2)
+
+
+def test_a_runner_that_was_changed_in_the_cache_is_not_opened(start: Starts, versions: Mapping[int, Prepared]):
+    """Whoever may write there: what a new worker opens is what was prepared, and it says what it lacks."""
+    engine = start()
+    changed = max(Path(versions[1].runner).iterdir(), key=lambda path: path.stat().st_size)
+    content = changed.read_bytes()
+    changed.write_bytes(bytes(each ^ 1 for each in content))
+    try:
+        engine.kill(0)
+        wait_for(lambda: len(engine.workers()) == 2 and len(engine.served()) == 2, within_s=WITHIN_S)
+        assert sorted(engine.served(), key=len) == [{"iris": 11}, engine.registry.holds]
+        assert {label for _, label in ask_all(engine, "churn")} <= {1, None}
+        wait_for(lambda: b"is not as it was when it was prepared" in engine.get("/ready")[1], within_s=WITHIN_S)
+    finally:
+        changed.write_bytes(content)
+    settle(engine)

@@ -15,7 +15,7 @@ from typing import Any
 from slipway.registry.errors import Unavailable
 from slipway.serving.engine.routing import Choice, Placement, RoutingContext
 from slipway.serving.preparation.prepared import Prepared
-from slipway.serving.scoring.loading import load
+from slipway.serving.scoring.loading import load_prepared
 from slipway.serving.supervision.worker import Worker, http_alone, planned, run
 from slipway.serving.supervision.worker_plan import WorkerPlan
 from slipway.serving.transports.transport import Transport, WorkerServices
@@ -43,7 +43,7 @@ def open_as_told(target: Any, prepared: Prepared, *, variant: str) -> Any:
     while found == "hangs":
         time.sleep(0.05)
         found = fault(prepared.number)
-    return load(target, prepared, variant=variant)
+    return load_prepared(target, prepared, variant=variant)
 
 
 def half(placement: Placement, context: RoutingContext) -> Choice:

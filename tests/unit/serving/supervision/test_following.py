@@ -144,7 +144,20 @@ def test_an_alias_puts_nothing_into_a_stage_that_the_history_emptied():
     step, followed = step_after(in_place(ONE), found, 0.0)
     assert (step, followed.in_place) == (NextStep.KEEP, prepared(ONE))
     assert "points at 2, and the history has nothing there; keeping 1" in str(problem_of(followed))
-    assert seen(StageView(holder=None, is_recorded=True)) == Seen(sighting=None)
+    assert seen(StageView(holder=None, is_recorded=True)) == Seen(sighting=None, is_emptied=True)
+
+
+@pytest.mark.parametrize("holder", [None, held(2)])
+def test_what_memory_alone_has_goes_when_the_history_has_nothing_there(holder: AliasHolder | None):
+    """It was taken out before this engine began; what a decision had put there since goes on."""
+    emptied = seen(StageView(holder=holder, is_recorded=True))
+    remembered = replace(in_place(ONE), is_from_memory=True)
+    step, followed = step_after(remembered, emptied, 0.0)
+    assert (step, followed.in_place) == (NextStep.TAKE_OUT, None)
+    assert str(problem_of(followed)).endswith("nothing is served")
+    confirmed = step_after(remembered, Seen(sighting=ONE), 0.0)[1]
+    assert step_after(confirmed, emptied, 0.0)[0] == NextStep.KEEP
+    assert step_after(remembered, Seen(sighting=None), 0.0)[0] == NextStep.KEEP
 
 
 def test_a_version_that_is_gone_is_replaced_by_no_other():

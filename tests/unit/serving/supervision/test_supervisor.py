@@ -428,3 +428,42 @@ def test_a_turn_may_be_broken_off_at_any_moment(case: str, at: int, tmp_path: Pa
     if then.number is not None:
         assert in_place == then.number
     assert supervisor._index.remembered(target) == (made[in_place].sighting if in_place else None)
+
+
+def test_what_the_history_took_out_does_not_come_back_from_memory(tmp_path: Path):
+    """An engine keeps what it has; the next one, which may start while the registry is away, does not begin with it."""
+    target, registry = Target("m", "production"), Blinking()
+    then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
+
+    def engine() -> tuple[Supervisor, FakeWorker]:
+        supervisor = supervisor_of((target,), tmp_path, stage_views=registry)
+        supervisor._index.find, supervisor._files = lambda sighting: then, NoLocks()
+        return supervisor, employ(supervisor)
+
+    first, worker = engine()
+    registry.shows = shown(1)
+    asyncio.run(poll(first))
+    registry.shows = shown(None)
+    asyncio.run(poll(first))
+    assert worker.serves == {"m": 1}
+    registry.shows = AWAY
+    second, worker = engine()
+    asyncio.run(poll(second))
+    assert worker.serves == {}
+
+
+def test_what_was_taken_out_while_no_engine_ran_is_not_kept(tmp_path: Path):
+    """Memory has it, and the registry was away at the start; when that is back, it says that nothing is there."""
+    target, registry = Target("m", "production"), Blinking()
+    then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
+    supervisor = supervisor_of((target,), tmp_path, stage_views=registry)
+    supervisor._index.find, supervisor._files = lambda sighting: then, NoLocks()
+    supervisor._index.remember(target, then.sighting)
+    worker = employ(supervisor)
+    registry.shows = AWAY
+    asyncio.run(poll(supervisor))
+    assert worker.serves == {"m": 1}
+    registry.shows = shown(None)
+    asyncio.run(poll(supervisor))
+    assert worker.serves == {}
+    assert supervisor._index.remembered(target) is None
