@@ -121,6 +121,14 @@ class Troubled(RuleBasedStateMachine):
         self.kill_over_broken(model, "slow", worker, seconds)
         self.move(model, which)
 
+    @rule(model=NAMED, which=st.integers(0, 2), back=st.integers(0, 2), seconds=st.sampled_from([0.1, 0.15, 0.2]))
+    def move_and_back(self, model: str, which: int, back: int, seconds: float) -> None:
+        """Move a version that takes a while to begin to serve, and another one meanwhile."""
+        self._break(MODELS[model][which], "lingers")
+        self.move(model, which)
+        time.sleep(seconds)
+        self.move(model, back)
+
     def _break(self, number: int, way: str) -> None:
         self.may_end += DEATHS_OVER_ONE if way == "dies" else 0
         self.engine.fault(**{f"v{number}": way})

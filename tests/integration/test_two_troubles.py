@@ -185,6 +185,24 @@ def test_two_variants_of_a_stage_share_its_requests_by_the_chooser(start: Starts
     wait_for(lambda: said() == stable, within_s=2)
 
 
+def test_a_rollback_while_a_promotion_takes_effect_is_no_half_one(start: Starts):
+    """Workers take a while to begin to serve; what is polled meanwhile is what counts."""
+    engine = start()
+    engine.registry.holds["churn"] = 2
+    settle(engine)
+    engine.registry.holds["churn"] = 1
+    settle(engine)
+    engine.fault(v2="lingers")
+    for polled_within_s in (0.1, 0.15, 0.2, 0.25):
+        engine.registry.holds["churn"] = 2
+        time.sleep(polled_within_s)
+        engine.registry.holds["churn"] = 1
+        time.sleep(3)
+        settle(engine)
+    assert ask_all(engine, "churn") == {(200, 1)}
+    assert b'"version": 2' not in engine.get("/models")[1]
+
+
 def test_a_runner_that_was_changed_in_the_cache_is_not_opened(start: Starts, versions: Mapping[int, Prepared]):
     """Whoever may write there: what a new worker opens is what was prepared, and it says what it lacks."""
     engine = start()

@@ -2,7 +2,8 @@
 
 It is asked by HTTP, and by lines beside it.
 
-The file is JSON, version number → `slow`, `hangs`, `fails` or `dies`. Run as a program, with a worker's plan.
+The file is JSON, version number → `slow`, `hangs`, `fails`, `dies`, or `lingers`: it opens, and takes a while to
+begin to serve. Run as a program, with a worker's plan.
 """
 
 import json
@@ -22,6 +23,7 @@ from slipway.serving.transports.transport import Transport, WorkerServices
 from tests.doubles.lines_transport import LinesTransport
 
 SLOW_S = 0.7
+LINGER_S = 1.2
 
 
 def fault(number: int) -> str | None:
@@ -46,6 +48,15 @@ def open_as_told(target: Any, prepared: Prepared, *, variant: str) -> Any:
     return load_prepared(target, prepared, variant=variant)
 
 
+class FaultyWorker(Worker):
+    """A worker that stands still while a version that lingers begins to serve."""
+
+    def _put(self, target: Sequence[str], variant: str, key: Sequence[Any], is_recorded: bool) -> None:
+        if fault(key[1]) == "lingers":
+            time.sleep(LINGER_S)
+        super()._put(target, variant, key, is_recorded)
+
+
 def half(placement: Placement, context: RoutingContext) -> Choice:
     """Have half of the requests answered by the candidate, where there is one."""
     if context.request_id.startswith("wrong"):
@@ -62,4 +73,4 @@ def http_and_lines(plan: WorkerPlan, services: WorkerServices) -> Sequence[Trans
 
 
 if __name__ == "__main__":
-    run(Worker(planned(), choose=half, open_version=open_as_told, transports=http_and_lines))
+    run(FaultyWorker(planned(), choose=half, open_version=open_as_told, transports=http_and_lines))
