@@ -1,4 +1,4 @@
-"""The verb rollback: the version that was in a stage before is put back. Pure."""
+"""The verb rollback: the version that was in a stage before is put back, also where nothing is in it. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ from slipway.registry.decisions.archive import archived
 from slipway.registry.decisions.who import Who, event_by
 from slipway.registry.errors import Conflict, NotFound
 from slipway.registry.ledger.events import Event, EventKind
-from slipway.registry.ledger.model_state import MOVES_IN
+from slipway.registry.ledger.model_state import MOVES_IN, last_out_of
 from slipway.registry.ledger.situation import Situation, require_not_above, require_ours
 from slipway.registry.manifest import Manifest
 from slipway.registry.text import one_line
@@ -23,8 +23,8 @@ def rollback_target(
 ) -> int | None:
     """Return the version to put back, `None` where nothing is to be done.
 
-    It is the last one that was in the stage and was not itself rolled back, or `to_version`. `from_version` says which
-    version is to be left: where another is there, nothing is done, so that a repeat is harmless.
+    It is the last one that was in the stage and was not itself rolled back or demoted, or `to_version`. `from_version`
+    says which version is to be left: where another is there, or none, nothing is done, so that a repeat is harmless.
 
     Raises
     ------
@@ -32,32 +32,34 @@ def rollback_target(
         A rollback has just been decided and `from_version` is not given; the alias was moved; or `to_version` was never
         in the stage, or was archived: no gate was ever passed for it, or somebody ruled it out.
     NotFound
-        Nothing is in the stage, or there is nothing to go back to.
+        There is nothing to go back to.
     """
     there = situation.state.stages.get(stage)
-    if there is None:
-        require_ours(situation, stage)
-        raise NotFound(
-            f"nothing of {situation.name} is in {stage}, and a rollback takes another's place",
-            code="empty-stage",
-            hint=f"slipway history {situation.name} shows what was there; slipway promote puts it back",
-        )
-    if from_version is not None and there.version != from_version:
+    if from_version is not None and (there is None or there.version != from_version):
         return None
     require_ours(situation, stage)
-    if from_version is None and to_version is None:
+    if there is not None and from_version is None and to_version is None:
         _require_no_recent_rollback(situation, stage, there.seq, now)
     number = to_version if to_version is not None else situation.state.before(stage)
     if number is None:
-        raise NotFound(
-            f"no version of {situation.name} was in {stage} before {there.version}",
-            code="nothing-to-go-back-to",
-            hint=f"slipway history {situation.name} shows what was there",
-        )
-    if number == there.version:
+        raise _nothing_to_go_back_to(situation, stage)
+    if there is not None and number == there.version:
         return None
     _require_was_there(situation, stage, number)
     return number
+
+
+def _nothing_to_go_back_to(situation: Situation, stage: str) -> NotFound:
+    """Return what to say where no version is good to go back to; one that was demoted may be named all the same."""
+    there, out = situation.state.stages.get(stage), last_out_of(situation.moves, stage)
+    before = f" before {there.version}" if there else ", or all were taken out of it again"
+    demoted = out[0] if out is not None and archived(situation, out[0]) is None else None
+    by_name = f"; to undo the demotion: slipway rollback {situation.name} --to-version {demoted}" if demoted else ""
+    return NotFound(
+        f"no version of {situation.name} was in {stage}{before}",
+        code="nothing-to-go-back-to",
+        hint=f"slipway history {situation.name} shows what was there{by_name}",
+    )
 
 
 def targets_below(situation: Situation, stage: str, number: int) -> tuple[int, ...]:
@@ -123,8 +125,8 @@ def rollback(
         It went on to a later stage and is there: it would be taken out of that one.
     """
     require_not_above(situation, version.number, stage)
-    left = situation.state.stages[stage]
-    details: dict[str, Any] = {"rolled_back": left.version, "rolled_back_seq": left.seq}
+    left = situation.state.stages.get(stage)
+    details: dict[str, Any] = {"rolled_back": left.version, "rolled_back_seq": left.seq} if left else {}
     if skipped:
         details["skipped"] = {str(number): why for number, why in skipped.items()}
     event = event_by(EventKind.VERSION_ROLLED_BACK, situation, version, stage, who, details=details)

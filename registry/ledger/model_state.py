@@ -37,8 +37,8 @@ class Occupancy:
 class ModelState:
     """What the events add up to.
 
-    `stages` is stage → who is in it. `stacks` is stage → versions that were in it and are good to go back to, the
-    current one last. `moved` has the versions that the last move took in, out or along.
+    `stages` is stage → who is in it. `stacks` is stage → versions that were in it and are good to go back to, and at
+    the end who is in it. `moved` has the versions that the last move took in, out or along.
     """
 
     moved: frozenset[int] = frozenset()
@@ -49,10 +49,15 @@ class ModelState:
         """Return the stage that a version is in."""
         return next((stage for stage, there in self.stages.items() if there.version == version), None)
 
+    def earlier(self, stage: str) -> tuple[int, ...]:
+        """Return the versions to go back to, the last one last: who is in the stage is none of them."""
+        stack = self.stacks.get(stage, ())
+        return stack[:-1] if stage in self.stages else stack
+
     def before(self, stage: str) -> int | None:
         """Return the version to go back to: the last that was in the stage and was not itself rolled back."""
-        stack = self.stacks.get(stage, ())
-        return stack[-2] if len(stack) > 1 else None
+        earlier = self.earlier(stage)
+        return earlier[-1] if earlier else None
 
 
 def fold(records: Iterable[Record]) -> ModelState:
@@ -115,7 +120,7 @@ def _moved_in(state: ModelState, stage: str, event: Event, seq: int, *, chosen: 
     stack = [version for version in state.stacks.get(stage, ()) if version != event.version]
     if event.kind == EventKind.VERSION_ROLLED_BACK:
         stack = list(state.stacks.get(stage, ()))
-        stack = stack[: stack.index(event.version)] if event.version in stack else stack[:-1]
+        stack = stack[: stack.index(event.version)] if event.version in stack else list(state.earlier(stage))
     return replace(state, stages=stages, stacks={**state.stacks, stage: (*stack, event.version)})
 
 

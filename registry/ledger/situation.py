@@ -68,8 +68,7 @@ class Situation:
 
     def before(self, stage: str) -> int | None:
         """Return the version to go back to that is not known to be deleted."""
-        earlier = self.state.stacks.get(stage, ())[:-1]
-        return next((number for number in reversed(earlier) if number not in self.gone), None)
+        return next((number for number in reversed(self.state.earlier(stage)) if number not in self.gone), None)
 
 
 def look(model: str, ledger: Ledger) -> Situation:
@@ -106,7 +105,7 @@ def with_deleted(situation: Situation, stage: str, ledger: Ledger) -> Situation:
     To ask for that each time would cost every decision a question.
     """
     gone = situation.gone
-    for number in reversed(situation.state.stacks.get(stage, ())[:-1]):
+    for number in reversed(situation.state.earlier(stage)):
         deleted = _deleted(situation.model, {number}, ledger)
         if not deleted:
             break

@@ -41,7 +41,7 @@ def test_a_model_that_was_made_again_begins_anew(place: Place, capsys: pytest.Ca
     assert call("status") == 0
     assert "cancer" not in capsys.readouterr().out
     assert call("rollback", MODEL, "--reason", "x") == 1
-    assert "nothing of cancer is in production" in capsys.readouterr().err
+    assert "no version of cancer was in production" in capsys.readouterr().err
     assert call("promote", "cancer/1", "--to", "staging", "--reason", "anew") == 0
     capsys.readouterr()
     assert call("history", MODEL) == 0

@@ -363,6 +363,50 @@ def test_archiving_twice_records_once():
     assert archive().event is not None
 
 
+def demote(desk: Desk, number: int) -> None:
+    """Take a version out of its stage."""
+    version = desk.registry.version(VersionRef(model="m", number=number))
+    carry_out("m", lambda situation: demotion(situation, version, desk.who(), to=None), desk.ledger)
+
+
+def test_a_stage_that_was_emptied_is_filled_again_by_a_rollback():
+    """By the last one that was not taken out of it itself, and then as from a full one."""
+    desk = Desk()
+    for number in (1, 2, 3):
+        desk.promote(number, "production")
+    demote(desk, 3)
+    done = desk.rollback()
+    assert (done.event.kind, done.event.version, done.previous) == ("VersionRolledBack", 2, None)
+    assert done.event.details == {}
+    assert desk.shown()[2] == (["production"], "Production")
+    assert desk.rollback(from_version=2).event.version == 1
+    assert desk.rollback(from_version=2).event is None
+
+
+def test_a_demotion_by_mistake_is_undone_by_name():
+    """Where nothing else was there, the error says how; what was archived stays out."""
+    desk = Desk()
+    desk.promote(1, "production")
+    demote(desk, 1)
+    assert desk.rollback(from_version=1).event is None
+    with pytest.raises(NotFound, match="or all were taken out of it again") as refused:
+        desk.rollback()
+    assert "slipway rollback m --to-version 1" in str(refused.value.hint)
+    assert desk.rollback(to_version=1).event.version == 1
+    assert desk.shown()[1] == (["production"], "Production")
+
+
+def test_a_rollback_by_name_into_an_empty_stage_keeps_the_others_to_go_back_to():
+    """Nobody is left by it."""
+    desk = Desk()
+    for number in (1, 2):
+        desk.promote(number, "production")
+    demote(desk, 2)
+    desk.rollback(to_version=2)
+    desk.now += timedelta(minutes=11)
+    assert desk.rollback().event.version == 1
+
+
 def test_what_to_do_next_follows_from_the_verdict():
     """A PASS leads to the promotion, a want of rows to more of them, a refusal to the report."""
     desk = Desk(1)
