@@ -25,6 +25,7 @@ from slipway.registry.text import one_line
 
 EXIT_CODES = {"verdict-fail": 3, "verdict-inconclusive": 4, "verdict-error": 4}
 HELP = {"-h", "--help"}
+STORE, SERVER = "a store that is there", "a server that answers, where one is named"
 # Importing MLflow and its SQL store makes very many objects and next to no garbage: at Python's own 700 the collector
 # looks through them again and again.
 COLLECT_AFTER_OBJECTS = 10_000
@@ -33,68 +34,94 @@ COLLECT_AFTER_OBJECTS = 10_000
 class LazyCommand(NamedTuple):
     """Where a command lives, and its one line of help, known without importing it.
 
-    One that `judges` models does so in processes of a server that imports as much as the command itself.
+    One that `judges` models does so in processes of a server that imports as much as the command itself. `needs` is
+    what has to be there: a store, or a server that answers where one is named.
     """
 
     module: str
     attribute: str
     help: str
     judges: bool = False
+    needs: str | None = None
 
 
 COMMANDS: dict[str, LazyCommand] = {
     "train": LazyCommand(
-        "slipway.training.commands", "train", "Train one estimator, log its run and register the version."
+        "slipway.training.commands", "train", "Train one estimator, log its run and register the version.", needs=SERVER
     ),
     "tune": LazyCommand(
-        "slipway.training.commands", "tune", "Search an estimator's parameters, then train and register the best."
+        "slipway.training.commands",
+        "tune",
+        "Search an estimator's parameters, then train and register the best.",
+        needs=SERVER,
     ),
-    "evaluate": LazyCommand("slipway.training.commands", "evaluate", "Measure a registered version on a dataset."),
+    "evaluate": LazyCommand(
+        "slipway.training.commands", "evaluate", "Measure a registered version on a dataset.", needs=STORE
+    ),
     "versions": LazyCommand(
-        "slipway.registry.versions.commands", "versions", "List a model's versions: stages, metrics, age, run."
+        "slipway.registry.versions.commands",
+        "versions",
+        "List a model's versions: stages, metrics, age, run.",
+        needs=STORE,
     ),
     "compare": LazyCommand(
-        "slipway.registry.versions.commands", "compare", "Show two versions side by side, the better marked."
+        "slipway.registry.versions.commands",
+        "compare",
+        "Show two versions side by side, the better marked.",
+        needs=STORE,
     ),
     "register": LazyCommand(
         "slipway.registry.decisions.stage_commands",
         "register",
         "Record a version that was registered elsewhere, with its files as they are now.",
+        needs=STORE,
     ),
     "gate": LazyCommand(
         "slipway.registry.decisions.gate_commands",
         "gate",
         "Make the checks that the policy asks for, and move nothing.",
         judges=True,
+        needs=STORE,
     ),
     "approve": LazyCommand(
         "slipway.registry.decisions.gate_commands",
         "approve",
         "Approve a version for a stage, as it is and under the policy as it is.",
+        needs=STORE,
     ),
     "promote": LazyCommand(
         "slipway.registry.decisions.gate_commands",
         "promote",
         "Move a version into a stage, if the gate lets it.",
         judges=True,
+        needs=STORE,
     ),
     "rollback": LazyCommand(
-        "slipway.registry.decisions.stage_commands", "rollback", "Put back the version that was in production before."
+        "slipway.registry.decisions.stage_commands",
+        "rollback",
+        "Put back the version that was in production before.",
+        needs=STORE,
     ),
     "status": LazyCommand(
         "slipway.registry.decisions.stage_commands",
         "status",
         "Show what is in every stage, since when, and what was moved behind the history.",
+        needs=STORE,
     ),
     "history": LazyCommand(
-        "slipway.registry.ledger.history_commands", "history", "Tell who decided what, when and why."
+        "slipway.registry.ledger.history_commands", "history", "Tell who decided what, when and why.", needs=STORE
     ),
     "adopt": LazyCommand(
-        "slipway.registry.decisions.stage_commands", "adopt", "Take over a version that has a stage's alias already."
+        "slipway.registry.decisions.stage_commands",
+        "adopt",
+        "Take over a version that has a stage's alias already.",
+        needs=STORE,
     ),
-    "demote": LazyCommand("slipway.registry.decisions.stage_commands", "demote", "Take a version out of its stage."),
+    "demote": LazyCommand(
+        "slipway.registry.decisions.stage_commands", "demote", "Take a version out of its stage.", needs=STORE
+    ),
     "archive": LazyCommand(
-        "slipway.registry.decisions.stage_commands", "archive", "Rule that nothing goes back to a version."
+        "slipway.registry.decisions.stage_commands", "archive", "Rule that nothing goes back to a version.", needs=STORE
     ),
     "policy": LazyCommand(
         "slipway.registry.policy.policy_commands", "policy", "Check the policy, or show what it says of a model."
@@ -185,10 +212,16 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is called; what it will judge in imports beside it, on another processor."""
+        """Find the command that is called, and see that what it needs is there, before it is imported.
+
+        What it will judge in imports beside it, on another processor.
+        """
         name, *words = args
-        if name in COMMANDS and COMMANDS[name].judges and not HELP.intersection(words):
-            call("slipway.registry.gate.check_server", "warm_up")
+        if name not in COMMANDS:
+            near = call("slipway.registry.nearest", "did_you_mean", name, COMMANDS)
+            raise click.UsageError(f"no such command '{name}'{near}", ctx)
+        if not HELP.intersection(words):
+            _require_needed(COMMANDS[name])
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -203,6 +236,16 @@ class LazyGroup(click.Group):
         """Write the command list from the table, importing nothing."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+def _require_needed(command: LazyCommand) -> None:
+    """Refuse a command at once whose store is not there, and warm up what another one judges in."""
+    if command.needs == STORE:
+        call("slipway.registry.reachable", "require_store", os.environ, Path.cwd())
+    if command.needs == SERVER:
+        call("slipway.registry.reachable", "require_answer", os.environ)
+    if command.judges:
+        call("slipway.registry.gate.check_server", "warm_up")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": sorted(HELP)})

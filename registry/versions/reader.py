@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from slipway.registry.model_registry import ModelRegistry, RegistryReader
+from slipway.registry.reachable import has_plain_files
 from slipway.registry.settings import registry_uri
 from slipway.registry.versions.sql_registry import SqlRegistry
 
@@ -26,16 +27,11 @@ def sql_reader(environ: Mapping[str, str], folder: Path, *, whole: Callable[[], 
     uris = (registry_uri(environ), environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
     if any(not uri.startswith(("sqlite:", "postgresql")) or uri in IN_MEMORY for uri in uris):
         return None
-    if any(environ.get(name) for name in WORKSPACES) or _has_plain_files(environ, folder):
+    is_named = bool(environ.get("MLFLOW_TRACKING_URI"))
+    if any(environ.get(name) for name in WORKSPACES) or (not is_named and has_plain_files(folder)):
         return None
     found = SqlRegistry(*uris, whole=whole)
     return found if found.is_known() else None
-
-
-def _has_plain_files(environ: Mapping[str, str], folder: Path) -> bool:
-    """Return whether MLflow (3.17) would take the folder for a store of plain files, where none is named."""
-    named = environ.get("MLFLOW_TRACKING_URI")
-    return not named and any(path.parent.name.isdigit() for path in folder.glob("mlruns/*/meta.yaml"))
 
 
 def _mlflow() -> ModelRegistry:
