@@ -4,13 +4,14 @@ A command's module is imported when that command is invoked, never before: impor
 over a second, which `slipway --help` must not pay.
 """
 
+import copy
 import functools
 import gc
 import importlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,7 +110,7 @@ COMMANDS: dict[str, LazyCommand] = {
         needs=STORE,
     ),
     "history": LazyCommand(
-        "slipway.registry.ledger.history_commands", "history", "Tell who decided what, when and why.", needs=STORE
+        "slipway.registry.ledger.history_commands", "history", "Tell who decided what, when and why.", needs=SERVER
     ),
     "adopt": LazyCommand(
         "slipway.registry.decisions.stage_commands",
@@ -212,16 +213,13 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is called, and see that what it needs is there, before it is imported.
-
-        What it will judge in imports beside it, on another processor.
-        """
+        """Find the command that is called; what it will judge in imports beside it, on another processor."""
         name, *words = args
         if name not in COMMANDS:
             near = call("slipway.registry.nearest", "did_you_mean", name, COMMANDS)
             raise click.UsageError(f"no such command '{name}'{near}", ctx)
-        if not HELP.intersection(words):
-            _require_needed(COMMANDS[name])
+        if COMMANDS[name].judges and not HELP.intersection(words):
+            call("slipway.registry.gate.check_server", "warm_up")
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -229,7 +227,9 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         entry = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
+        command: click.Command = copy.copy(getattr(importlib.import_module(entry.module), entry.attribute))
+        if entry.needs and command.callback:
+            command.callback = functools.partial(_run_where_needed_is_there, entry.needs, command.callback)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -238,14 +238,13 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
 
-def _require_needed(command: LazyCommand) -> None:
-    """Refuse a command at once whose store is not there, and warm up what another one judges in."""
-    if command.needs == STORE:
+def _run_where_needed_is_there(needs: str, run: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Run a command that was understood, unless what it needs is not there: that is told at once."""
+    if needs == STORE:
         call("slipway.registry.reachable", "require_store", os.environ, Path.cwd())
-    if command.needs == SERVER:
+    else:
         call("slipway.registry.reachable", "require_answer", os.environ)
-    if command.judges:
-        call("slipway.registry.gate.check_server", "warm_up")
+    return run(*arguments, **named)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": sorted(HELP)})

@@ -103,6 +103,13 @@ def _add_edges(api: FastAPI, access: Access) -> None:
     api.add_middleware(BoundedBody)
 
     @api.middleware("http")
+    async def never_kept(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Have nobody between keep an answer: what was true a while ago would be served."""
+        response = await call_next(request)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @api.middleware("http")
     async def known(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         try:
             await run_in_threadpool(access.user, request)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from slipway.registry.errors import SlipwayError, is_denied
+from slipway.registry.errors import SlipwayError, Unavailable, is_denied
 from slipway.registry.ledger.chain import HEAD_TAG, Head
+from slipway.registry.ledger.events import first_hash, next_hash
 from slipway.registry.ledger.history import History
 from slipway.registry.ledger.identity import uid_of
-from slipway.registry.ledger.model_state import ModelState, fold
+from slipway.registry.ledger.model_state import ModelState, after, fold
 from slipway.registry.one_by_one import each_for_itself
 from slipway.registry.registered_model import RegisteredModel
 from slipway.registry.versions.aliases import Aliases, AliasHolder, Wanted, model_named
@@ -62,6 +63,33 @@ class _Known:
     head: Head | None
     state: ModelState | None
     trouble: SlipwayError | None = None
+
+
+def state_at(head: Head, model_uid: str, history: History, *, model: str) -> ModelState:
+    """Return what a model's records add up to at the end of its chain.
+
+    End and records are asked apart, and what lies between may answer with what was true a while ago. So the moves are
+    gone on from, record by record, and have to lead to that very end.
+
+    Raises
+    ------
+    Unavailable
+        They do not.
+    """
+    moves = [record for record in history.moves(model_uid) if record.seq <= head.seq]
+    state, end = fold(moves), moves[-1].head if moves else Head(seq=0, hash=first_hash(model_uid))
+    for record in history.walk(model_uid, after_seq=end.seq):
+        if record.seq > head.seq or record.hash != next_hash(end.hash, record.text):
+            break
+        state, end = after(state, record), record.head
+    if end != head:
+        raise Unavailable(
+            f"the records of {model} lead to event {end.seq}, and its history ends with {head.seq}: they were not read "
+            "in one moment, or were changed",
+            code="history-behind",
+            hint=f"slipway history {model} --verify",
+        )
+    return state
 
 
 class StageViews:
@@ -199,7 +227,7 @@ class StageViews:
         if before is not None and (before.model_uid, before.head) == (uid, head):
             state = before.state
         else:
-            state = fold(history.moves(uid)) if uid and head else None
+            state = state_at(head, uid, history, model=model) if uid and head else None
         return _Known(now, holders, uid, head, state)
 
     def _is_fresh(self, model: str, holders: Mapping[str, AliasHolder | None], now: float) -> bool:

@@ -124,9 +124,16 @@ class PreparedVersions:
         _write(self._path("versions", name), asdict(prepared))
 
     def remember(self, target: Target, sighting: Sighting, *, is_recorded: bool = True) -> None:
-        """Note what is serving for a target, and whether a recorded decision put it there."""
+        """Note what is serving for a target, and whether a recorded decision put it there.
+
+        Where that cannot be written, nothing is noted: what was serving before does not any more.
+        """
         document = {"target": str(target), **asdict(sighting), "is_recorded": is_recorded}
-        _write(self._path("targets", str(target)), document)
+        try:
+            _write(self._path("targets", str(target)), document)
+        except OSError:
+            self.forget(target)
+            raise
 
     def note_history(self) -> None:
         """Note that the registry has a history of decisions."""

@@ -39,4 +39,4 @@ def ask(app: Any, method: str, path: str, body: Any = None, headers: Mapping[str
 
     asyncio.run(app(scope, receive, send))
     text = b"".join(message.get("body", b"") for message in sent).decode()
-    return Answer(sent[0]["status"], text)
+    return Answer(sent[0]["status"], text, dict(sent[0]["headers"]).get(b"cache-control", b"").decode())

@@ -29,10 +29,11 @@ STARTS_WITHIN_S = 240
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said."""
+    """What a server said; `kept` is its `Cache-Control`."""
 
     status: int
     text: str
+    kept: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def document(self) -> Any:
@@ -80,7 +81,7 @@ class GuardedServer:
         )
         try:
             with urllib.request.urlopen(request, timeout=120) as response:
-                return Answer(response.status, response.read().decode())
+                return Answer(response.status, response.read().decode(), response.headers.get("cache-control"))
         except HTTPError as error:
             with error:
                 return Answer(error.code, error.read().decode())

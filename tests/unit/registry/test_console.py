@@ -1,6 +1,8 @@
 """What people see of tables."""
 
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -72,3 +74,51 @@ def test_the_options_that_take_text_are_found():
     assert ["history", "--at="] in EMPTY
     assert ["history", "--head="] in EMPTY
     assert ["demote", "--to="] in EMPTY
+
+
+def test_a_command_that_is_none_is_told_with_the_nearest(capsys: pytest.CaptureFixture[str]):
+    """People mistype them."""
+    assert command_line.run(["trian"]) == 2
+    assert "no such command 'trian' (did you mean 'train'?)" in capsys.readouterr().err
+
+
+REASON = ["--reason", "x"]
+NEED_A_STORE = [
+    ["versions", "m"],
+    ["compare", "m/1", "m/2"],
+    ["register", "m/1", *REASON],
+    ["gate", "m/1", "--to", "staging"],
+    ["approve", "m/1", "--to", "staging", *REASON],
+    ["promote", "m/1", "--to", "staging", *REASON],
+    ["rollback", "m", *REASON],
+    ["status"],
+    ["adopt", "m@production", *REASON],
+    ["demote", "m/1", *REASON],
+    ["archive", "m/1", *REASON],
+    ["evaluate", "m/1", "--data", "sklearn:iris", "--target", "target"],
+]
+NEED_AN_ANSWER = [["train", "--data", "sklearn:iris", "--target", "target", "--model", "m"], ["history", "m"]]
+
+
+@pytest.mark.parametrize("words", NEED_A_STORE, ids=lambda words: words[0])
+def test_commands_that_read_make_no_store(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """An empty one would be in the wrong folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert command_line.run(words) == 1
+    assert "there is no store here" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [*NEED_A_STORE, *NEED_AN_ANSWER], ids=lambda words: words[0])
+def test_a_server_that_is_not_there_is_told_at_once(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """MLflow's client would try for minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    assert command_line.run(words) == 1
+    assert f"nothing answers at http://127.0.0.1:{port}" in capsys.readouterr().err

@@ -22,7 +22,7 @@ def listener() -> Iterator[socket.socket]:
 def test_a_store_that_is_not_there_is_named_and_not_made(tmp_path: Path, uri: str):
     """With what to do."""
     environ = {"MLFLOW_TRACKING_URI": uri} if uri else {}
-    with pytest.raises(NotFound, match="there is no store here: .*mlflow.db is not there") as refused:
+    with pytest.raises(NotFound, match=r"there is no store here: .*mlflow.db is not there") as refused:
         require_store(environ, tmp_path)
     assert "slipway train" in str(refused.value.hint)
     assert list(tmp_path.iterdir()) == []
@@ -44,7 +44,7 @@ def test_stores_that_are_there_are_taken(tmp_path: Path):
 def test_each_store_has_to_be_there(tmp_path: Path):
     """Runs and models may be kept apart."""
     (tmp_path / "mlflow.db").touch()
-    with pytest.raises(NotFound, match="models.db is not there"):
+    with pytest.raises(NotFound, match=r"models.db is not there"):
         require_store({"MLFLOW_REGISTRY_URI": "sqlite:///models.db"}, tmp_path)
 
 
@@ -54,14 +54,14 @@ def test_where_nobody_listens_it_is_said(scheme: str, listener: socket.socket, t
     uri = f"{scheme}://ann:secret@127.0.0.1:{listener.getsockname()[1]}/db"
     require_answer({"MLFLOW_TRACKING_URI": uri})
     listener.close()
-    with pytest.raises(Unavailable, match="nothing answers at .*127.0.0.1.*: Connection refused") as refused:
+    with pytest.raises(Unavailable, match=r"nothing answers at .*127.0.0.1.*: Connection refused") as refused:
         require_store({"MLFLOW_TRACKING_URI": uri}, tmp_path)
     assert "secret" not in refused.value.message
 
 
 def test_a_host_without_a_name_is_said():
     """The resolver's own words."""
-    with pytest.raises(Unavailable, match="nothing answers at http://nowhere.invalid"):
+    with pytest.raises(Unavailable, match=r"nothing answers at http://nowhere.invalid"):
         require_answer({"MLFLOW_TRACKING_URI": "http://nowhere.invalid:5000"})
 
 
@@ -74,7 +74,7 @@ def test_a_host_that_is_silent_is_given_up_soon(monkeypatch: pytest.MonkeyPatch)
         raise TimeoutError("timed out")
 
     monkeypatch.setattr(reachable.socket, "create_connection", connect)
-    with pytest.raises(Unavailable, match="timed out"):
+    with pytest.raises(Unavailable, match=r"timed out"):
         require_answer({"MLFLOW_TRACKING_URI": "https://quiet"})
     assert asked == [(("quiet", 443), reachable.ANSWERS_WITHIN_S)]
     assert reachable.ANSWERS_WITHIN_S < 5

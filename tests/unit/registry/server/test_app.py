@@ -716,3 +716,12 @@ def test_a_server_finds_itself_whether_files_run_code(office: Office):
     assert office.post("/verdicts", office.judged(1, "staging", "FAIL")).status == 200
     office.files_found = [Finding(check="artifact", outcome=Outcome.PASS, reason="safe")]
     assert office.moved(1, "staging").status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/status", "/ledger/models?prefix=-", "/ledger/head?model_uid=x", "/nothing", "/docs"]
+)
+def test_nobody_between_keeps_an_answer(office: Office, path: str):
+    """A proxy's page of a while ago beside a new one would make an engine serve what was rolled back."""
+    assert office.get(path).kept == "no-store"
+    assert office.post("/promotions", {}).kept == "no-store"

@@ -189,6 +189,54 @@ def test_a_history_is_folded_when_it_grew():
     assert history.asked.count("moves") == 1
 
 
+@pytest.mark.parametrize("stale", ["promoted", "first", "none"])
+def test_moves_that_are_older_than_the_end_of_the_history_are_gone_on_from(stale: str):
+    """What lies between may answer one question from a while ago, and the next one anew."""
+    desk = Desk()
+    moves_then = {"none": ()}
+    for name, number in (("first", 1), ("promoted", 2)):
+        desk.promote(number, "production")
+        moves_then[name] = desk.history.moves(look_at("m", desk.ledger).model_uid)
+    desk.rollback(from_version=2)
+    found, history, _ = stage_views(desk)
+    history.moves = lambda uid: moves_then[stale]
+    assert look(found).number == 1
+
+
+def test_records_that_do_not_lead_to_the_end_of_the_history_are_not_served_from():
+    """The end is of another moment than all of them: it is asked again, and what serves goes on."""
+    desk, other = Desk(), Desk()
+    for each, number in ((desk, 2), (other, 3)):
+        each.promote(1, "production")
+        each.promote(number, "production")
+    found, history, _ = stage_views(desk)
+    then = desk.history.chains
+    older, newer = {uid: some[:-1] for uid, some in then.items()}, other.history.chains
+    for chains in (older, newer):
+        history.moves = lambda uid, chains=chains: chains[uid]
+        history.walk = lambda uid, after_seq=0, chains=chains: iter(chains[uid][after_seq:])
+        with pytest.raises(Unavailable, match="were not read in one moment"):
+            look(found)
+
+
+def test_moves_that_came_after_the_end_was_read_wait_for_the_next_time():
+    """Somebody decides in between."""
+    desk = Desk()
+    desk.promote(1, "production")
+    found, history, _ = stage_views(desk)
+    ends = history.heads
+
+    def heads(uids: Collection[str]) -> dict[str, Head]:
+        read = ends(uids)
+        if len(desk.history.moves(next(iter(read)))) == 1:
+            desk.promote(2, "production")
+        return read
+
+    history.heads = heads
+    assert look(found).number == 1
+    assert look(found).number == 2
+
+
 def test_a_server_is_asked_when_an_alias_moved_or_time_went_by():
     """Each question costs a check of a password there."""
     desk, now = Desk(), [0.0]

@@ -130,3 +130,16 @@ def test_a_runner_that_could_not_be_made_leaves_nothing(tmp_path: Path):
     with pytest.raises(ZeroDivisionError):
         fail_half_way(tmp_path)
     assert list((tmp_path / "runners").iterdir()) == []
+
+
+def test_what_cannot_be_noted_leaves_no_note_of_what_was_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An engine that starts later would begin with a version that was replaced, and maybe ruled out since."""
+    index(tmp_path).remember(TARGET, Sighting(identity="default/17", number=1))
+
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("slipway.serving.preparation.prepared.os.replace", no_room)
+    with pytest.raises(OSError, match="No space left"):
+        index(tmp_path).remember(TARGET, Sighting(identity="default/17", number=2))
+    assert index(tmp_path).remembered(TARGET) is None
