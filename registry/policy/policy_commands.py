@@ -8,11 +8,9 @@ import click
 import yaml
 
 from slipway.registry.console import json_option, print_document, say
-from slipway.registry.http_client import SlipwayServer
-from slipway.registry.policy.http_policy import policies_of
-from slipway.registry.policy.policy import Policy, PolicyBook
+from slipway.registry.policy.in_force import place_of_policy, policies_in_force
+from slipway.registry.policy.policy import Policy
 from slipway.registry.policy.policy_file import load_policy
-from slipway.registry.settings import RegistrySettings, decided_at_server, load_settings, policy_place, registry_uri
 from slipway.registry.yaml_files import is_there
 
 
@@ -26,7 +24,7 @@ def policy() -> None:
 @json_option
 def check(file: Path | None, as_json: bool) -> None:
     """Read the policy and say whether it is one."""
-    place = file or _place()
+    place = file or place_of_policy(os.environ, Path.cwd())
     book = load_policy(place)
     if as_json:
         print_document({"source": book.source, "stages": list(book.default.names), "models": list(book.models)})
@@ -45,7 +43,7 @@ def check(file: Path | None, as_json: bool) -> None:
 @json_option
 def show(model: str, as_json: bool) -> None:
     """Show the effective policy of a model: defaults and its own settings as one."""
-    book = _in_force()
+    book = policies_in_force(os.environ, Path.cwd())
     found = book.of(model)
     document = {"model": model, "source": book.source, "digest": found.digest, "stages": _stages(found)}
     if as_json:
@@ -69,15 +67,3 @@ def _missing_files(policies: Sequence[Policy]) -> set[str]:
 
 def _stages(policy: Policy) -> object:
     return policy.model_dump(mode="json", exclude_none=True)["stages"]
-
-
-def _in_force() -> PolicyBook:
-    """Return the policies under which decisions are made: a server's are its own."""
-    if decided_at_server(os.environ, Path.cwd()):
-        return policies_of(SlipwayServer(registry_uri(os.environ), os.environ))
-    return load_policy(_place())
-
-
-def _place() -> Path:
-    settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
-    return policy_place(settings, Path.cwd())

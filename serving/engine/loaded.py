@@ -42,10 +42,11 @@ class Loaded:
 
     def __post_init__(self) -> None:
         """Tell whether a plain request may be answered on the event loop, and together with others."""
-        self.is_quick = self.runner.report.one_row_s <= INLINE_ROW_S
+        # A model in a process of its own answers one call at a time, when it likes to: nobody else waits for it.
+        is_isolated = self.runner.report.kind == "isolated"
+        self.is_quick = self.runner.report.one_row_s <= INLINE_ROW_S and not is_isolated
         self.is_rowwise = self.runner.report.is_rowwise
-        # A model in a process of its own answers one call at a time.
-        count = 1 if self.runner.report.kind == "isolated" else PREDICTING_THREADS
+        count = 1 if is_isolated else PREDICTING_THREADS
         self.threads = ModelThreads(f"{self.target.model}/{self.number}", count=count, break_off=self.runner.break_off)
         self.say_recorded(self.is_recorded)
 

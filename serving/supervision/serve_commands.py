@@ -16,11 +16,15 @@ from slipway.registry.addresses import http_address
 from slipway.registry.console import json_option, print_document, some_text
 from slipway.registry.engines.heartbeats import Heartbeats
 from slipway.registry.errors import SlipwayError
+from slipway.registry.policy.in_force import policies_in_force
 from slipway.registry.settings import decided_at_server, load_settings, registry_view
+from slipway.registry.versions.occupants import StageViews
 from slipway.serving.logs import set_up_logs
+from slipway.serving.preparation.prepared import PreparedVersions
 from slipway.serving.registry_doors import open_heartbeats, open_stage_views
 from slipway.serving.settings import ServingSettings
 from slipway.serving.stop_signals import stop_signals
+from slipway.serving.supervision.first_look import There, first_look
 from slipway.serving.supervision.listener import listening, stop_listening
 from slipway.serving.supervision.supervisor import Supervisor
 from slipway.serving.supervision.worker_plan import plan_of
@@ -49,14 +53,16 @@ def serve(targets: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Answer for what is in a stage, and follow it as it moves."""
     settings = settings_of(targets, flags, os.environ, Path.cwd())
     set_up_logs(as_json=settings.log_json)
+    views = open_stage_views(os.environ, Path.cwd())
     with listening(settings.host, settings.port) as listener:
-        port = listener.getsockname()[1]
-        address = http_address(settings.host, port)
+        there = _look(settings, views)
+        address = http_address(settings.host, listener.getsockname()[1])
         if as_json:
-            print_document({"address": address, "models": list(settings.targets)})
+            versions = None if there is None else {str(target): number for target, number in there.items()}
+            print_document({"address": address, "models": list(settings.targets), "versions": versions})
         else:
-            _show(address, settings)
-        asyncio.run(_serve(settings, listener, address))
+            _show(address, settings, there)
+        asyncio.run(_serve(settings, views, listener, address))
 
 
 def settings_of(
@@ -69,7 +75,21 @@ def settings_of(
     return settings.model_copy(update={"targets": targets}) if targets else settings
 
 
-async def _serve(settings: ServingSettings, listener: socket.socket, address: str) -> None:
+def _look(settings: ServingSettings, views: StageViews) -> There | None:
+    """Look at what is there; raises NotFound where a name is probably mistyped."""
+    memory = PreparedVersions(
+        settings.cache.absolute(), registry=registry_view(os.environ, Path.cwd()), accelerate=settings.accelerate
+    )
+    return first_look(
+        tuple(map(parse_target, settings.targets)),
+        stage=settings.stage,
+        views=views,
+        stages_of=lambda model: policies_in_force(os.environ, Path.cwd()).of(model).names,
+        served_before=lambda target: memory.remembered(target) is not None,
+    )
+
+
+async def _serve(settings: ServingSettings, views: StageViews, listener: socket.socket, address: str) -> None:
     engine = f"{socket.gethostname()}:{listener.getsockname()[1]}:{os.getpid()}"
     heartbeats = open_heartbeats(os.environ, Path.cwd())
     supervisor = Supervisor(
@@ -78,7 +98,7 @@ async def _serve(settings: ServingSettings, listener: socket.socket, address: st
         engine=engine,
         address=address,
         registry=registry_view(os.environ, Path.cwd()),
-        stage_views=open_stage_views(os.environ, Path.cwd()),
+        stage_views=views,
         heartbeats=heartbeats,
         decided_at_server=decided_at_server(os.environ, Path.cwd()),
     )
@@ -113,10 +133,17 @@ def _end() -> None:
     os._exit(0)
 
 
-def _show(address: str, settings: ServingSettings) -> None:
-    names = settings.targets or (f"MODEL@{settings.stage}",)
+def _show(address: str, settings: ServingSettings, there: There | None) -> None:
+    """Say what is served where, as far as it is known."""
+    numbers = {} if there is None else {str(target): number for target, number in there.items()}
+    names = settings.targets or tuple(numbers)
     for name in names:
-        click.echo(f"{name}  {address}/models/{name}/invocations")
+        number = numbers.get(name)
+        version = f"version {number}" if number else "no version yet" if name in numbers else "the registry is away"
+        click.echo(f"{name}  {address}/models/{name}/invocations  {version}")
+    if not settings.targets:
+        now = "" if names else f"nothing is in {settings.stage} now; "
+        click.echo(f"{now}whatever comes into it is served at {address}/models/MODEL@{settings.stage}/invocations")
     if len(names) == 1:
         click.echo(f"the only model  {address}/invocations and {address}/predict")
     click.echo(f"health {address}/ready  metrics {address}/metrics  models {address}/models")

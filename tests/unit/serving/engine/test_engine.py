@@ -109,6 +109,13 @@ def test_a_slow_model_is_never_asked_on_the_loop():
     """One row of it takes longer than all others would wait."""
     engine, _ = engine_with(loaded(one_row_s=0.01))
     assert engine.score_now([request(engine, PLAIN)]) == [None]
+
+
+def test_the_event_loop_waits_for_no_other_process():
+    """However quick a model in a process of its own was on its example: every other model would wait with it."""
+    engine, _ = engine_with(loaded(runner=Runner(lambda: np.array([7]), 1e-9, "isolated")))
+    assert engine.score_now([request(engine, PLAIN)]) == [None]
+    assert asyncio.run(engine.score(request(engine, PLAIN))).payload == b'{"predictions":[7]}'
     assert ask(engine, PLAIN).status == 200
 
 
