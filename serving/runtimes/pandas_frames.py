@@ -9,7 +9,7 @@ import pandas as pd
 def frame(n_rows: int, names: list[Any], columns: list[npt.NDArray[Any]]) -> pd.DataFrame:
     """Return a frame; columns are told apart by place, since several may have one name."""
     made = pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(n_rows))
-    made.columns = pd.Index([_hashable(name) for name in names], dtype=object)
+    made.columns = pd.Index([_hashable(name) for name in names])
     return made
 
 

@@ -21,7 +21,7 @@ from slipway.serving.scoring.mlflow_protocol import MlflowProtocol, protocols_of
 from slipway.serving.table import Table, joined, split
 from slipway.serving.target import Target
 from slipway.serving.transports.http.answers import Answer, answer_to, header_lines
-from tests.doubles.serving_stand_ins import PLAIN, TARGET, Adding, EngineWithLane, engine_with, loaded
+from tests.doubles.serving_stand_ins import PLAIN, TARGET, Adding, EngineWithLane, Runner, engine_with, loaded
 
 JSON = b"application/json"
 
