@@ -36,6 +36,9 @@ class Aliases(Protocol):
     def models_with(self, alias: str) -> tuple[str, ...]:
         """Return the models that have a version with the alias, ordered by name; prompts are none."""
 
+    def model_names(self) -> tuple[str, ...]:
+        """Return the names of all models, in their order; prompts are none."""
+
     def models(self, names: Collection[str]) -> Mapping[str, RegisteredModel]:
         """Return the models that have these names, without their aliases; a prompt is none."""
 

@@ -32,6 +32,10 @@ class MlflowAliases:
         """Return the models that have a version with the alias."""
         return tuple(model.name for model in MlflowRegistry().models() if alias in model.aliases)
 
+    def model_names(self) -> tuple[str, ...]:
+        """Return the names of all models."""
+        return tuple(model.name for model in MlflowRegistry().models())
+
     def models(self, names: Collection[str]) -> Mapping[str, RegisteredModel]:
         """Return the models that have these names."""
         found = {name: self._model(name) for name in names}

@@ -124,9 +124,9 @@ class StageViews:
         """Return the models that have a version with the alias."""
         return self._aliases.models_with(alias)
 
-    def has_model(self, name: str) -> bool:
-        """Return whether a model has a name."""
-        return name in self._aliases.models([name])
+    def model_names(self) -> tuple[str, ...]:
+        """Return the names of all models."""
+        return self._aliases.model_names()
 
     def look(self, wanted: Collection[Wanted]) -> Mapping[Wanted, StageView]:
         """Return each (model, stage) as it is now. The aliases come first: a decision is recorded before its alias.

@@ -23,6 +23,9 @@ MODELS = sa.text(
     "SELECT a.name FROM registered_model_aliases a WHERE a.workspace = 'default' AND a.alias = :alias "
     f"AND {IS_NO_PROMPT} ORDER BY a.name"
 )
+NAMES = sa.text(
+    f"SELECT a.name FROM registered_models a WHERE a.workspace = 'default' AND {IS_NO_PROMPT} ORDER BY a.name"
+)
 NAMED = sa.text(
     "SELECT a.name, a.workspace, a.creation_time, t.value AS head FROM registered_models a "
     f"LEFT JOIN registered_model_tags t ON t.workspace = a.workspace AND t.name = a.name AND t.key = '{HEAD_TAG}' "
@@ -58,6 +61,11 @@ class SqlAliases:
         """Return the models that have a version with the alias."""
         with translated(self._url), self._engine.connect() as connection:
             return tuple(connection.scalars(MODELS, {"alias": alias}))
+
+    def model_names(self) -> tuple[str, ...]:
+        """Return the names of all models."""
+        with translated(self._url), self._engine.connect() as connection:
+            return tuple(connection.scalars(NAMES))
 
     def models(self, names: Collection[str]) -> Mapping[str, RegisteredModel]:
         """Return the models that have these names, without their aliases; of tags that which notes a chain's head."""

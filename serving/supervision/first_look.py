@@ -75,8 +75,9 @@ def _number(view: StageView | None) -> int | None:
 
 def _require_meant(target: Target, views: StageViews, stages_of: Callable[[str], Collection[str]]) -> None:
     """Refuse a name that is probably another one."""
-    if not views.has_model(target.model):
-        near = did_you_mean(target.model, views.models_with(target.stage))
+    names = views.model_names()
+    if target.model not in names:
+        near = did_you_mean(target.model, names)
         raise NotFound(
             f"there is no model '{target.model}' to serve{near}",
             code="unknown-model",

@@ -82,6 +82,7 @@ def test_models_with_an_alias_are_told_without_prompts(client: MlflowClient, ali
     client.register_prompt("greeting", "hello {{name}}")
     client.set_prompt_alias("greeting", "production", 1)
     assert aliases.models_with("production") == ("cancer", "iris")
+    assert aliases.model_names() == ("cancer", "iris", "wine")
 
 
 def test_a_prompt_holds_no_stage(client: MlflowClient, aliases: Aliases):

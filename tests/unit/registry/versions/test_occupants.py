@@ -39,6 +39,9 @@ class FakeAliases:
     def models_with(self, alias: str) -> tuple[str, ...]:
         return tuple(name for name, of in self.names.items() if alias in self.desk.registry.model(of).aliases)
 
+    def model_names(self) -> tuple[str, ...]:
+        return tuple(self.names)
+
     def models(self, names: Collection[str]) -> Mapping[str, RegisteredModel]:
         return {
             name: replace(self.desk.registry.model(self.names[name]), name=name) for name in names if name in self.names

@@ -21,8 +21,8 @@ class Views:
     def models_with(self, alias: str) -> tuple[str, ...]:
         return ("churn",) if alias == "production" else ()
 
-    def has_model(self, name: str) -> bool:
-        return name in ("churn", "iris")
+    def model_names(self) -> tuple[str, ...]:
+        return "churn", "iris"
 
     def look(self, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], StageView]:
         view = StageView(holder=AliasHolder(number=1, identity="1"), number=3, is_recorded=True)
