@@ -23,13 +23,12 @@ import msgspec
 
 from slipway.registry.errors import SlipwayError, error_from
 from slipway.registry.programs import program
-from slipway.serving.runtimes.replies import FAILED, REFUSED, REPLIES, unpacked
+from slipway.serving.runtimes.replies import FAILED, MOST_REPLY_BYTES, REFUSED, REPLIES, unpacked
 from slipway.serving.runtimes.runner import RunnerReport
 from slipway.serving.runtimes.stored import StoredRunner
 from slipway.serving.table import Table
 
 STOP_WITHIN_S = 5.0
-MOST_REPLY_BYTES = 2**30
 PROGRAM = program("slipway.serving.runtimes.mlflow_isolated_child")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from slipway.registry.errors import SlipwayError
 from slipway.serving.runtimes.mlflow_runner import MlflowRunner, columns_of, load, methods_of
-from slipway.serving.runtimes.replies import ANSWERED, FAILED, REFUSED, packed
+from slipway.serving.runtimes.replies import ANSWERED, FAILED, MOST_REPLY_BYTES, REFUSED, packed
 from slipway.serving.runtimes.runner import RunnerReport
 from slipway.serving.runtimes.verification.measure import resident_bytes
 from slipway.serving.table import Table
@@ -71,7 +71,11 @@ def _calls(folder: Path) -> Mapping[str, Callable[..., Any]]:
 
 def _reply(number: int, call: Callable[..., Any], arguments: list[Any]) -> bytes:
     try:
-        return packed([number, ANSWERED, call(*arguments)])
+        reply = packed([number, ANSWERED, call(*arguments)])
+        if len(reply) > MOST_REPLY_BYTES:
+            said = f"its answer has {len(reply) / 2**20:,.0f} MiB, and {MOST_REPLY_BYTES // 2**20} are read of one"
+            return packed([number, FAILED, said])
+        return reply
     except SlipwayError as error:
         return packed([number, REFUSED, error.to_document()])
     except Exception as error:  # whatever the model's own code raises; its class may not exist in the parent

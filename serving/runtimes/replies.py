@@ -19,6 +19,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+# What is read of one reply, in a process that answers for other models too: numbers take several times as much there.
+MOST_REPLY_BYTES = 64 * 2**20
 ANSWERED, REFUSED, FAILED = REPLIES = ("answered", "refused", "failed")
 ARRAY, OBJECTS, FRAME, SERIES, INTEGER, TEXT, PAIRS = range(7)
 # Kinds of arrays whose bytes are their values: numbers, texts, bytes, times.

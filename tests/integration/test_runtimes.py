@@ -562,6 +562,7 @@ def test_a_process_that_died_is_started_anew(isolated: Ready):
 HOSTILE = """
 import os, pickle, socket, struct, sys
 import mlflow
+import numpy as np
 
 
 class Runs:
@@ -584,6 +585,8 @@ class Hostile(mlflow.pyfunc.PythonModel):
             written(bytes.fromhex("93ce00ffffffa8616e737765726564a6666f72676564"))
         if asked == 4:
             written(b"x" * 100)
+        if asked == 5:
+            return np.zeros(9 * 2**20)
         return model_input["a"].to_numpy()
 
 
@@ -604,7 +607,13 @@ def test_nothing_that_a_models_process_sends_runs_here(tmp_path: Path):
     )
     ready = prepared(tmp_path / "model")
     assert ready.report.kind == "isolated"
-    for asked, said in [(1, "TypeError: .*Runs"), (2, "no answer"), (3, "no answer"), (4, "no answer")]:
+    for asked, said in [
+        (1, "TypeError: .*Runs"),
+        (2, "no answer"),
+        (3, "no answer"),
+        (4, "no answer"),
+        (5, "its answer has 72 MiB, and 64"),
+    ]:
         with pytest.raises(ModelProcessError, match=said):
             ready.runner.predict(Table(np.array([[float(asked)]])), "predict", None)
         assert ready.runner.predict(Table(np.array([[7.0]])), "predict", None).tolist() == [7.0]
