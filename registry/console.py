@@ -12,6 +12,9 @@ from rich.text import Text
 from slipway.registry.standard_output import DOCUMENTS
 from slipway.registry.text import shown
 
+PIPE_WIDTH = 120
+BETWEEN = 3  # a line and two spaces
+
 json_option: Callable[..., Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output."
 )
@@ -35,14 +38,35 @@ def print_document(document: Any) -> None:
 
 
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a title and rows under headers on standard output, as wide as the content in a pipe."""
-    table = Table()
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(shown(cell)) for cell in row))  # what people write is no markup: "[cloudpickle]" is shown
+    """Print a title and rows under headers on standard output.
+
+    The box is no wider than the terminal, in a pipe than `PIPE_WIDTH`: the longest texts stand below it, whole, in
+    a line for each row that begins with what the row is called, the first cell under a header.
+    """
     console = Console()
     if not console.is_terminal:
-        console = Console(width=400)
+        console = Console(width=PIPE_WIDTH)
+    name = next(place for place, header in enumerate(headers) if header)
+    inside, below = _parted(headers, rows, name=name, width=console.width)
+    table = Table()
+    for place in inside:
+        table.add_column(headers[place], overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(shown(row[place])) for place in inside))  # no markup: "[cloudpickle]" is shown
     console.print(Text(shown(title), style="bold"))
     console.print(table)
+    for row in rows:
+        if said := "; ".join(f"{headers[place]}: {row[place]}" for place in below if row[place]):
+            console.print(Text(shown(f"{row[name]}: {said}")), soft_wrap=True)
+
+
+def _parted(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, name: int, width: int
+) -> tuple[list[int], list[int]]:
+    """Return which columns a box of a width holds, and which stand below it: the widest of those behind the name."""
+    widths = [max(len(shown(cell)) for cell in column) for column in zip(headers, *rows, strict=True)]
+    inside, below = list(range(len(headers))), list[int]()
+    while len(inside) > name + 1 and sum(widths[place] + BETWEEN for place in inside) + 1 > width:
+        below.append(max(inside[name + 1 :], key=lambda place: widths[place]))
+        inside.remove(below[-1])
+    return inside, sorted(below)

@@ -122,3 +122,26 @@ def test_a_server_that_is_not_there_is_told_at_once(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     assert command_line.run(words) == 1
     assert f"nothing answers at http://127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_no_box_is_wider_than_a_pipe_takes_and_long_texts_stand_below_it_whole(capsys: pytest.CaptureFixture[str]):
+    """So that they can be read, and found by whoever searches."""
+    reason = "because " * 40
+    rows = [["1", "trained", "x" * 60, ""], ["2", reason, "y" * 60, "short"]]
+    print_table("events", ["#", "why", "digest", "note"], rows)
+    lines = capsys.readouterr().out.splitlines()
+    box = [line for line in lines if line[:1] in "┏┃┡│└"]
+    assert max(map(len, box)) <= 120
+    assert f"2: why: {reason}".rstrip() in [line.rstrip() for line in lines]
+    assert "1: why: trained" in lines
+    assert any("y" * 60 in line and "short" in line for line in box)
+
+
+def test_what_names_a_row_stays_in_the_box(capsys: pytest.CaptureFixture[str]):
+    """However long it is; a column without a header marks, and names none."""
+    print_table(
+        "parameters", ["", "parameter", "m/1", "m/2"], [["≠", "p" * 40, "1" * 100, "2" * 100], ["", "q", "", ""]]
+    )
+    said = capsys.readouterr().out
+    assert f"{'p' * 40}: m/1: {'1' * 100}; m/2: {'2' * 100}" in said
+    assert "│ ≠ │" in said
