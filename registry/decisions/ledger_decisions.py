@@ -363,7 +363,7 @@ class LedgerDecisions:
             previous=done.previous,
             dry_run=dry_run,
             changes=[str(change) for change in done.changes],
-            served=self._served(named_now(self.beats(), self.ledger), event.model, event.stage, str(event.version))
+            served=self._served(named_now(self._alive(), self.ledger), event.model, event.stage, str(event.version))
             if event
             else (),
             notes=[
@@ -371,6 +371,10 @@ class LedgerDecisions:
                 *(f"the registry does not take what the history says: {each}" for each in done.unapplied),
             ],
         )
+
+    def _alive(self) -> list[Heartbeat]:
+        now = self.now()
+        return [beat for beat in self.beats() if beat.is_alive(now)]
 
     def _served(self, beats: Sequence[Heartbeat], model: str, stage: str | None, version: str) -> tuple[str, ...]:
         following = [beat for beat in beats if beat.variant == STABLE]

@@ -84,7 +84,7 @@ def status_of_models(
     read_once = replace(ledger, policies=lambda: book)
     shown = [model for model in ledger.registry.models() if seen(model.name)]
     found = [status_of(model, read_once) for model in shown]
-    heard, silent = _heard(beats, ledger)
+    heard, silent = _heard(beats, ledger, now)
     rows = [row for each in found for row in each.stages]
     in_use = {(row.model, row.stage) for row in rows} | {(each.name, alias) for each in shown for alias in each.aliases}
     return Status(
@@ -98,10 +98,12 @@ def status_of_models(
     )
 
 
-def _heard(beats: Callable[[], Sequence[Heartbeat]], ledger: Ledger) -> tuple[Sequence[Heartbeat], tuple[Problem, ...]]:
-    """Return what engines say; where that cannot be read, what is in the stages is told all the same."""
+def _heard(
+    beats: Callable[[], Sequence[Heartbeat]], ledger: Ledger, now: datetime
+) -> tuple[Sequence[Heartbeat], tuple[Problem, ...]]:
+    """Return what living engines say; where that cannot be read, what is in the stages is told all the same."""
     try:
-        return named_now(beats(), ledger), ()
+        return named_now([beat for beat in beats() if beat.is_alive(now)], ledger), ()
     except SlipwayError as error:
         said = f"what engines say cannot be read: {error.message}"
         return (), (Problem(model=None, problem=said, hint=error.hint),)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from slipway.registry.text import REASON_CHARACTERS, cleaned
 
 ALIVE_WITHIN = timedelta(seconds=20)
+FORGOTTEN_AFTER = timedelta(hours=1)  # an engine that was killed says no goodbye
 STABLE = "stable"  # the variant that is what the registry has in the stage
 
 
@@ -58,7 +59,9 @@ class Heartbeats(Protocol):
     """Where engines leave their word."""
 
     def beat(self, beats: Sequence[Heartbeat]) -> None:
-        """Write an engine's word over its earlier one; raises Unavailable when that cannot be written.
+        """Write an engine's word over its earlier one, and forget those who have long been silent.
+
+        Raises Unavailable when that cannot be written.
 
         Raises NotApproved where it may speak of some models only: its word on those is written.
         """

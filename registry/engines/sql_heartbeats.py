@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from slipway.registry.engines.heartbeats import Heartbeat, heartbeat_from
+from slipway.registry.engines.heartbeats import FORGOTTEN_AFTER, Heartbeat, heartbeat_from
 from slipway.registry.ledger.sql_history import translated
 from slipway.registry.ledger.sql_tables import ENGINES, HEARTBEATS
 from slipway.registry.sql_connection import existing_engine
@@ -20,8 +20,10 @@ class SqlHeartbeats:
         self._engine = existing_engine(self._url)
 
     def beat(self, beats: Sequence[Heartbeat]) -> None:
-        """Write an engine's word over its earlier one, in one transaction."""
+        """Write an engine's word over its earlier one, and forget the silent, in one transaction."""
+        silent_since = max(beat.at for beat in beats) - FORGOTTEN_AFTER
         with translated(self._url), self._engine.begin() as connection:
+            connection.execute(sa.delete(HEARTBEATS).where(HEARTBEATS.c.at < silent_since.isoformat()))
             for engine in {beat.engine for beat in beats}:
                 connection.execute(sa.delete(HEARTBEATS).where(HEARTBEATS.c.engine == engine))
             connection.execute(sa.insert(HEARTBEATS), [beat.to_document() for beat in beats])

@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def keeper(access: Access) -> Keeper:
     """Return what the API is built on: the ledger that this server guards."""
     protection = server_protection()
     settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
-    files = cached_files(settings, Path.cwd())
+    files = replace(cached_files(settings, Path.cwd()), parts_anew=True)
 
     @contextmanager
     def ledger() -> Iterator[Ledger]:

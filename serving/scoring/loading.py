@@ -35,7 +35,7 @@ def load(target: Target, prepared: Prepared, *, variant: str = STABLE) -> Loaded
         number=prepared.number,
         digest=prepared.digest,
         folder=folder,
-        runner=open_runner(Path(prepared.runner), folder),
+        runner=open_runner(Path(prepared.runner), folder, among_others=True),
         decoders={MLFLOW: compile_decoder(signature)},
         columns=tuple(field.name for field in signature.inputs) if signature else (),
         variant=variant,

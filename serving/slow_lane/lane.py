@@ -8,6 +8,7 @@ loop.
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from slipway.serving.slow_lane.lane_process import LaneProcess, LaneRequest, Rep
 
 PROGRAM = program("slipway.serving.slow_lane.mlflow_lane")
 MOST_WAITING = 64
+log = logging.getLogger("slipway.serve")
 RETRY = "send the request again; plain ones are not concerned"
 
 
@@ -102,7 +104,10 @@ class Lane:
     async def _run(self) -> None:
         """Keep a process; one that dies before it is ready is followed by another only when there is work."""
         while True:
-            await self._run_one()
+            try:
+                await self._run_one()
+            except Exception:  # whatever it is, such as no room for a process: who asks next may have one
+                log.exception("the process that reads requests that are not plain could not be kept")
             if not self._was_ready:
                 self._refuse_waiting(_died("did not start"))
                 await self._work()

@@ -270,6 +270,8 @@ class Supervisor:
         denied = self._polled.is_denied if seen is None else seen.is_denied
         if denied:
             followed = self._followed[variant] = replace(followed, is_known=True)
+            if followed.is_from_memory:
+                followed = await self._give_up_memory(variant)
         if (seen is None or seen.trouble is not None) and followed.in_place is None and not followed.is_known:
             await self._start_from_memory(variant)
             followed = self._followed[variant]
@@ -287,6 +289,15 @@ class Supervisor:
             if step is NextStep.PREPARE and seen.sighting is not None:
                 await self._move(variant, seen.sighting, is_recorded=seen.is_recorded)
         await self._tell(variant)
+
+    async def _give_up_memory(self, variant: Variant) -> Followed:
+        """Serve no more what memory alone had: this engine may not know what is there."""
+        given_up = replace(self._followed[variant], in_place=None, is_from_memory=False)
+        self._followed[variant] = given_up
+        self._index.forget(variant.target)
+        log.warning("%s is not served any more: this engine may not read it", variant)
+        await self._placing.take_out(variant)
+        return given_up
 
     def _is_of_the_past(self, followed: Followed, seen: Seen) -> bool:
         """Return whether a later start has nothing to begin with: the history took it out, or nothing is there."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.registry.engines.heartbeats import ALIVE_WITHIN, Claims, Heartbeat, Heartbeats
+from slipway.registry.engines.heartbeats import ALIVE_WITHIN, FORGOTTEN_AFTER, Claims, Heartbeat, Heartbeats
 from slipway.registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
 from slipway.registry.ledger.sql_migrate import open_history
 from slipway.registry.text import REASON_CHARACTERS
@@ -71,6 +71,15 @@ def test_an_engine_speaks_of_each_variant(heartbeats: Heartbeats):
     assert heartbeats.all() == (candidate, BEAT)
     heartbeats.beat([BEAT])
     assert heartbeats.all() == (BEAT,)
+
+
+def test_who_has_long_been_silent_is_forgotten(heartbeats: Heartbeats):
+    """Engines that are killed say no goodbye, and begin again under other names."""
+    old = replace(BEAT, engine="old", at=NOW - FORGOTTEN_AFTER - timedelta(seconds=1))
+    quiet = replace(BEAT, engine="quiet", at=NOW - FORGOTTEN_AFTER / 2)
+    for each in (old, quiet, BEAT):
+        heartbeats.beat([each])
+    assert heartbeats.all() == (BEAT, quiet)
 
 
 def test_an_engine_belongs_to_the_first_until_it_is_released(claims: Claims):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from slipway.registry.artifacts.locations import Place
-from slipway.registry.engines.heartbeats import Heartbeat, heartbeat_from
+from slipway.registry.engines.heartbeats import FORGOTTEN_AFTER, Heartbeat, heartbeat_from
 from slipway.registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from slipway.registry.ledger.chain import Head, Record, record_of
 from slipway.registry.ledger.events import Event, first_hash
@@ -262,6 +262,8 @@ class FakeHeartbeats:
 
     def beat(self, beats: Sequence[Heartbeat]) -> None:
         kept = [heartbeat_from(beat.to_document()) for beat in beats]
+        silent_since = max(beat.at for beat in kept) - FORGOTTEN_AFTER
+        self.said = {name: some for name, some in self.said.items() if all(beat.at >= silent_since for beat in some)}
         self.said |= {beat.engine: [each for each in kept if each.engine == beat.engine] for beat in kept}
 
     def leave(self, engine: str) -> None:

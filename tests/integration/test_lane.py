@@ -242,9 +242,12 @@ def test_a_process_that_dies_idle_is_replaced_before_it_is_missed():
     made.end()
 
 
-def test_a_process_that_cannot_start_is_an_error_and_no_endless_loop(folder: Path):
-    """Without a process each request is refused, and each tries once more."""
-    made = Running(program=(sys.executable, "-c", "raise SystemExit('no MLflow here')"))
+@pytest.mark.parametrize(
+    "program", [(sys.executable, "-c", "raise SystemExit('no MLflow here')"), ("/nowhere/python",)]
+)
+def test_a_process_that_cannot_start_is_an_error_and_no_endless_loop(folder: Path, program: tuple[str, ...]):
+    """Without a process, or where the system has no room for one, each request is refused, and each tries once more."""
+    made = Running(program=program)
     made.run(made.lane.start())
     for _ in range(2):
         with pytest.raises(Unavailable, match="did not start"):

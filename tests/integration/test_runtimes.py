@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcessError
 from slipway.serving.runtimes.open import open_runner
 from slipway.serving.runtimes.prepare import prepare_runner
 from slipway.serving.runtimes.runner import Runner, RunnerReport
+from slipway.serving.runtimes.stored import read_stored, write_stored
 from slipway.serving.runtimes.verification.verify import differs
 from slipway.serving.table import Table
 from slipway.training.dataset import ColumnSchema, kind_of
@@ -619,6 +620,20 @@ def test_nothing_that_a_models_process_sends_runs_here(tmp_path: Path):
         assert ready.runner.predict(Table(np.array([[7.0]])), "predict", None).tolist() == [7.0]
     assert not hasattr(slipway, "was_here")
     ready.runner.close()
+
+
+@pytest.mark.parametrize("opener", ["mlflow", "sklearn"])
+def test_a_model_that_could_run_code_is_loaded_nowhere_among_others(tmp_path: Path, opener: str):
+    """Whatever its preparation says: its code ran where that was written."""
+    rows = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
+    model = LogisticRegression().fit(rows, [0, 0, 1, 1])
+    mlflow.sklearn.save_model(
+        model, tmp_path / "model", input_example=rows, serialization_format="cloudpickle", pip_requirements=[]
+    )
+    prepare_runner(tmp_path / "model", tmp_path / "runner", accelerate=True, rows=None)
+    write_stored(replace(read_stored(tmp_path / "runner"), opener=opener), tmp_path / "runner")
+    with pytest.raises(NotApproved, match="belongs in a process of its own"):
+        open_runner(tmp_path / "runner", tmp_path / "model", among_others=True)
 
 
 def test_a_pytorch_model_goes_through_its_flavor(tmp_path: Path):

@@ -30,6 +30,7 @@ from slipway.registry.server.mlflow_server import server_protection
 
 INCOMING = ".slipway-incoming"
 LONGEST_PATH = 4096  # Linux takes no longer one, and S3 one of 1,024
+DEEPEST_PATH = 64  # a lock is taken for each folder of it, and a database has a bound for the locks of everybody
 GUARDED = frozenset(
     {
         "abort_multipart_upload",
@@ -106,6 +107,10 @@ class ArtifactGuard(ArtifactRepository):
         if len(whole) > LONGEST_PATH:
             raise MlflowException.invalid_parameter_value(
                 f"a path of {len(whole):,} characters is longer than any store takes; at most {LONGEST_PATH:,}"
+            )
+        if whole.count("/") >= DEEPEST_PATH:
+            raise MlflowException.invalid_parameter_value(
+                f"a path of {whole.count('/') + 1:,} names lies too deep; at most {DEEPEST_PATH} are taken"
             )
         return place and place.below(whole)
 

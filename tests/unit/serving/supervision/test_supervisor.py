@@ -467,3 +467,21 @@ def test_what_was_taken_out_while_no_engine_ran_is_not_kept(tmp_path: Path):
     asyncio.run(poll(supervisor))
     assert worker.serves == {}
     assert supervisor._index.remembered(target) is None
+
+
+@pytest.mark.parametrize("refusal", [DENIED, ALL_DENIED])
+def test_what_memory_had_goes_when_the_engine_may_not_read_it(refusal: Any, tmp_path: Path):
+    """Whether the refusal or an outage came first."""
+    target, registry = Target("m", "production"), Blinking()
+    then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
+    supervisor = supervisor_of((target,), tmp_path, stage_views=registry)
+    supervisor._index.find, supervisor._files = lambda sighting: then, NoLocks()
+    supervisor._index.remember(target, then.sighting)
+    worker = employ(supervisor)
+    registry.shows = AWAY
+    asyncio.run(poll(supervisor))
+    assert worker.serves == {"m": 1}
+    registry.shows = refusal
+    asyncio.run(poll(supervisor))
+    assert worker.serves == {}
+    assert supervisor._index.remembered(target) is None
