@@ -38,26 +38,24 @@ def first_look(
     NotFound
         A model is none, or a stage is not in the policy and nothing is in it; the nearest is named.
     """
-    found: list[There | NotFound] = []
+    found: list[There] = []
+    mistyped: list[NotFound] = []
 
     def look() -> None:
         try:
             there = _there(targets, stage, views)
-            for target in there:
-                if there[target] is None and not served_before(target):
-                    _require_meant(target, views, stages_of)
+            new = [target for target in there if there[target] is None and not served_before(target)]
+            mistyped.extend(filter(None, (_mistyped(target, views, stages_of) for target in new)))
             found.append(there)
-        except NotFound as error:
-            found.append(error)
         except Exception as error:  # the supervisor tries again, and says what is wrong
             log.debug("what is there could not be looked at: %s", why_not(error, within_s=within_s))
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     thread.join(within_s)
-    if found and isinstance(found[0], NotFound):
-        raise found[0]
-    return found[0] if found and not isinstance(found[0], NotFound) else None
+    if found and mistyped:
+        raise mistyped[0]
+    return found[0] if found else None
 
 
 def _there(targets: Sequence[Target], stage: str, views: StageViews) -> There:
@@ -73,12 +71,12 @@ def _number(view: StageView | None) -> int | None:
     return view.holder.number
 
 
-def _require_meant(target: Target, views: StageViews, stages_of: Callable[[str], Collection[str]]) -> None:
-    """Refuse a name that is probably another one."""
+def _mistyped(target: Target, views: StageViews, stages_of: Callable[[str], Collection[str]]) -> NotFound | None:
+    """Return what to say where a name is probably meant to be another one."""
     names = views.model_names()
     if target.model not in names:
         near = did_you_mean(target.model, names)
-        raise NotFound(
+        return NotFound(
             f"there is no model '{target.model}' to serve{near}",
             code="unknown-model",
             hint="register a version of it first, or correct the name",
@@ -86,11 +84,12 @@ def _require_meant(target: Target, views: StageViews, stages_of: Callable[[str],
     try:
         stages = stages_of(target.model)
     except SlipwayError:
-        return
-    if target.stage not in stages:
-        raise NotFound(
-            f"nothing of {target.model} is in '{target.stage}', and the policy has no such stage"
-            f"{did_you_mean(target.stage, stages)}; it has: {', '.join(stages)}",
-            code="unknown-stage",
-            hint="correct the stage, or declare it in promotion.yaml",
-        )
+        return None
+    if target.stage in stages:
+        return None
+    return NotFound(
+        f"nothing of {target.model} is in '{target.stage}', and the policy has no such stage"
+        f"{did_you_mean(target.stage, stages)}; it has: {', '.join(stages)}",
+        code="unknown-stage",
+        hint="correct the stage, or declare it in promotion.yaml",
+    )

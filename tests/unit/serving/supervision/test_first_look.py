@@ -88,12 +88,13 @@ def test_a_policy_that_cannot_be_read_refuses_no_stage():
     assert found == {other: None}
 
 
-def test_a_registry_that_fails_or_is_slow_keeps_no_engine_from_starting():
+@pytest.mark.parametrize("error", [ConnectionError("away"), NotFound("a proxy's 404", code="no-route", hint=None)])
+def test_a_registry_that_fails_or_is_slow_keeps_no_engine_from_starting(error: Exception):
     """It is followed when it is there."""
     failing, slow = Views(), Views()
 
     def fails(wanted: object) -> Any:
-        raise ConnectionError("away")
+        raise error
 
     def hangs(wanted: object) -> Any:
         time.sleep(5)
