@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,12 +82,13 @@ def store(folder: Path, stored: Stored) -> None:
 
 
 def on_get(proxy: CuttingProxy, number: int, act: Callable[[], object], *, of: str = "weights") -> None:
-    """Do something once, before the n-th request for a file's bytes reaches the server."""
-    numbers = itertools.count(1)
+    """Do something once, before the n-th request for a file's bytes reaches the server; no other does meanwhile."""
+    numbers, turn = itertools.count(1), threading.Lock()
 
     def look_at(line: str) -> None:
-        if line.startswith("GET") and of in line and next(numbers) == number:
-            act()
+        with turn:
+            if line.startswith("GET") and of in line and next(numbers) == number:
+                act()
 
     proxy.on_request = look_at
 
