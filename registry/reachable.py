@@ -11,11 +11,10 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from slipway.registry.errors import NotFound, Unavailable
-from slipway.registry.settings import registry_uri
+from slipway.registry.settings import DEFAULT_STORE, registry_uri, tracking_uri
 
 ANSWERS_WITHIN_S = 4.0
 PORTS = {"http": 80, "https": 443, "postgresql": 5432}
-DEFAULT_STORE = "sqlite:///mlflow.db"
 
 
 def require_answer(environ: Mapping[str, str]) -> None:
@@ -59,7 +58,7 @@ def require_store(environ: Mapping[str, str], folder: Path) -> None:
 
 def _stores(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return where MLflow keeps runs and models, each once."""
-    return tuple(dict.fromkeys((environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE, registry_uri(environ))))
+    return tuple(dict.fromkeys((tracking_uri(environ), registry_uri(environ))))
 
 
 def _file_of(uri: str) -> str | None:

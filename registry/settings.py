@@ -22,6 +22,7 @@ from slipway.registry.yaml_files import document_of, is_there, parsed
 FILE = "slipway.yaml"
 PREFIX = "SLIPWAY_"
 SECTIONS = ("training", "registry", "serving")
+DEFAULT_STORE = "sqlite:///mlflow.db"
 
 
 class Section(BaseModel):
@@ -49,9 +50,14 @@ class RegistrySettings(Section):
     server: Any = None
 
 
+def tracking_uri(environ: Mapping[str, str]) -> str:
+    """Return where MLflow keeps runs, by MLflow's own rules and without importing it."""
+    return environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+
+
 def registry_uri(environ: Mapping[str, str]) -> str:
-    """Return where MLflow's registry is, by MLflow's own rules and without importing it."""
-    return environ.get("MLFLOW_REGISTRY_URI") or environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    """Return where MLflow's registry is, by the same rules."""
+    return environ.get("MLFLOW_REGISTRY_URI") or tracking_uri(environ)
 
 
 def registry_view(environ: Mapping[str, str], folder: Path) -> str:

@@ -110,7 +110,7 @@ COMMANDS: dict[str, LazyCommand] = {
         needs=STORE,
     ),
     "history": LazyCommand(
-        "slipway.registry.ledger.history_commands", "history", "Tell who decided what, when and why.", needs=SERVER
+        "slipway.registry.ledger.history_commands", "history", "Tell who decided what, when and why."
     ),
     "adopt": LazyCommand(
         "slipway.registry.decisions.stage_commands",
@@ -154,6 +154,11 @@ def at_server() -> bool:
     return found
 
 
+def require_answer() -> None:
+    """Refuse at once where nobody listens at the address of MLflow's server or database."""
+    call("slipway.registry.reachable", "require_answer", os.environ)
+
+
 def decisions() -> Any:
     """Open the decisions of the working folder's ledger, or of its server."""
     return call(
@@ -172,6 +177,7 @@ def status() -> Any:
 def history() -> Any:
     """Open the working folder's ledger, or its server's, to be read."""
     if at_server():
+        require_answer()
         return call("slipway.registry.ledger.http_history", "open_to_read")
     return call(
         "slipway.registry.ledger.sql_history",
@@ -181,10 +187,14 @@ def history() -> Any:
 
 
 def identity(model: str, ledger: Any) -> str:
-    """Return which identity in the ledger a name means: that of the model that has it now in the registry."""
+    """Return which identity in the ledger a name means: that of the model that has it now in the registry.
+
+    A registry that is away is told at once: a ledger of its own database is read without it.
+    """
     if at_server():
         found: str = ledger.identity_of(model)
         return found
+    require_answer()
     aliases = call("slipway.serving.registry_doors", "open_aliases", os.environ)
     find = functools.partial(call, "slipway.registry.versions.aliases", "model_named", aliases=aliases)
     named: str = call("slipway.registry.ledger.identity", "uid_named", model, ledger, find)
@@ -243,7 +253,7 @@ def _run_where_needed_is_there(needs: str, run: Callable[..., Any], *arguments: 
     if needs == STORE:
         call("slipway.registry.reachable", "require_store", os.environ, Path.cwd())
     else:
-        call("slipway.registry.reachable", "require_answer", os.environ)
+        require_answer()
     return run(*arguments, **named)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from slipway.registry.model_registry import ModelRegistry, RegistryReader
 from slipway.registry.reachable import has_plain_files
-from slipway.registry.settings import registry_uri
+from slipway.registry.settings import registry_uri, tracking_uri
 from slipway.registry.versions.sql_registry import SqlRegistry
 
 WORKSPACES = ("MLFLOW_ENABLE_WORKSPACES", "MLFLOW_WORKSPACE")
@@ -24,7 +24,7 @@ def sql_reader(environ: Mapping[str, str], folder: Path, *, whole: Callable[[], 
     So it is at a server, in workspaces, in MLflow's old store of plain files, and in tables of another version of
     MLflow's, which it may have to migrate first. `whole` is asked for all that is not read so.
     """
-    uris = (registry_uri(environ), environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
+    uris = (registry_uri(environ), tracking_uri(environ))
     if any(not uri.startswith(("sqlite:", "postgresql")) or uri in IN_MEMORY for uri in uris):
         return None
     is_named = bool(environ.get("MLFLOW_TRACKING_URI"))

@@ -1,5 +1,6 @@
 """history through the command line: fast because it reads the ledger alone, and it makes no tables."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,20 @@ def test_reading_begins_no_history(url: str, capsys: pytest.CaptureFixture[str])
         assert "there is no history in sqlite:///" in shown
         assert "hint: slipway status begins one" in shown
     assert sa.inspect(sa.create_engine(url)).get_table_names() == []
+
+
+def test_a_history_of_its_own_database_is_read_without_its_registry(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """At once, and with a word on what could not be asked."""
+    open_history(url, beside_mlflow=False).append(event(), after_seq=0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert command_line.run(["history", "m"]) == 0
+    shown = capsys.readouterr()
+    assert "m: 1 events" in shown.out
+    assert f"which model is called m now cannot be told: nothing answers at {uri}" in shown.err
 
 
 def test_tables_of_another_slipway_are_not_read(url: str, capsys: pytest.CaptureFixture[str]):
