@@ -22,7 +22,7 @@ from slipway.registry.decisions.rollback import rollback_target, targets_below
 from slipway.registry.decisions.status import Status, everybody, status_of_models
 from slipway.registry.decisions.undone_promotion import back_to, undoing
 from slipway.registry.decisions.who import Who
-from slipway.registry.engines.heartbeats import STABLE, Heartbeat
+from slipway.registry.engines.heartbeats import STABLE, Heartbeat, alive
 from slipway.registry.engines.named_beats import named_now
 from slipway.registry.engines.served import served_by
 from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound
@@ -363,22 +363,17 @@ class LedgerDecisions:
             previous=done.previous,
             dry_run=dry_run,
             changes=[str(change) for change in done.changes],
-            served=self._served(named_now(self._alive(), self.ledger), event.model, event.stage, str(event.version))
-            if event
-            else (),
+            served=self._served(event.model, event.stage, str(event.version)) if event else (),
             notes=[
                 *(f"skipped: {why}" for why in (event.details.get("skipped", {}).values() if event else ())),
                 *(f"the registry does not take what the history says: {each}" for each in done.unapplied),
             ],
         )
 
-    def _alive(self) -> list[Heartbeat]:
-        now = self.now()
-        return [beat for beat in self.beats() if beat.is_alive(now)]
-
-    def _served(self, beats: Sequence[Heartbeat], model: str, stage: str | None, version: str) -> tuple[str, ...]:
-        following = [beat for beat in beats if beat.variant == STABLE]
-        return served_by(following, model=model, stage=stage or "", version=version, now=self.now())
+    def _served(self, model: str, stage: str | None, version: str) -> tuple[str, ...]:
+        """Return which engines are to follow a decision: a candidate follows none."""
+        following = [beat for beat in alive(self.beats(), self.now()) if beat.variant == STABLE]
+        return served_by(named_now(following, self.ledger), model=model, stage=stage or "", version=version)
 
     def _noted(self, version: str, stage: str | None, seq: int, who: Who) -> Noted:
         model = version.rpartition("/")[0]

@@ -10,7 +10,7 @@ from shlex import quote
 from typing import Any
 
 from slipway.registry.decisions.carry_out import is_applied, settle
-from slipway.registry.engines.heartbeats import Heartbeat
+from slipway.registry.engines.heartbeats import Heartbeat, alive
 from slipway.registry.engines.named_beats import named_now
 from slipway.registry.engines.served import served_by, still_served
 from slipway.registry.errors import SlipwayError
@@ -88,12 +88,12 @@ def status_of_models(
     rows = [row for each in found for row in each.stages]
     in_use = {(row.model, row.stage) for row in rows} | {(each.name, alias) for each in shown for alias in each.aliases}
     return Status(
-        stages=tuple(replace(row, served=_served(row, heard, now)) for row in rows),
+        stages=tuple(replace(row, served=_served(row, heard)) for row in rows),
         problems=(
             *(Problem(model=None, problem=note, hint="slipway policy check") for note in notes),
             *silent,
             *(problem for each in found for problem in each.problems),
-            *still_served([beat for beat in heard if seen(beat.model)], in_use, now),
+            *still_served([beat for beat in heard if seen(beat.model)], in_use),
         ),
     )
 
@@ -103,14 +103,14 @@ def _heard(
 ) -> tuple[Sequence[Heartbeat], tuple[Problem, ...]]:
     """Return what living engines say; where that cannot be read, what is in the stages is told all the same."""
     try:
-        return named_now([beat for beat in beats() if beat.is_alive(now)], ledger), ()
+        return named_now(alive(beats(), now), ledger), ()
     except SlipwayError as error:
         said = f"what engines say cannot be read: {error.message}"
         return (), (Problem(model=None, problem=said, hint=error.hint),)
 
 
-def _served(row: StageStatus, beats: Sequence[Heartbeat], now: datetime) -> tuple[str, ...]:
-    return served_by(beats, model=row.model, stage=row.stage, version=row.version, now=now)
+def _served(row: StageStatus, beats: Sequence[Heartbeat]) -> tuple[str, ...]:
+    return served_by(beats, model=row.model, stage=row.stage, version=row.version)
 
 
 def status_of(model: RegisteredModel, ledger: Ledger) -> Status:

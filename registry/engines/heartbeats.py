@@ -3,7 +3,7 @@
 Plain rows, overwritten by each beat: no part of the ledger, and nothing that serving depends on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -44,6 +44,11 @@ class Heartbeat:
         since = self.since.isoformat() if self.since else None
         problem = cleaned(self.problem, REASON_CHARACTERS) if self.problem else None
         return {**asdict(self), "since": since, "at": self.at.isoformat(), "problem": problem}
+
+
+def alive(beats: Iterable["Heartbeat"], now: datetime) -> tuple["Heartbeat", ...]:
+    """Return what engines said lately."""
+    return tuple(beat for beat in beats if beat.is_alive(now))
 
 
 def heartbeat_from(document: Mapping[str, Any]) -> Heartbeat:

@@ -1,24 +1,22 @@
 """Who serves what: the engines' own words, put beside what the history says."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 
 from slipway.registry.engines.heartbeats import STABLE, Heartbeat
 from slipway.registry.problem import Problem
 
 
-def served_by(beats: Sequence[Heartbeat], *, model: str, stage: str, version: str, now: datetime) -> tuple[str, ...]:
-    """Return one text for each engine that serves a stage now: where, since when, and what is not as it should be."""
-    mine = [beat for beat in beats if (beat.model, beat.stage) == (model, stage) and beat.is_alive(now)]
-    return tuple(_said(beat, version) for beat in mine)
+def served_by(beats: Sequence[Heartbeat], *, model: str, stage: str, version: str) -> tuple[str, ...]:
+    """Return one text for each living engine of a stage: where, since when, and what is not as it should be."""
+    return tuple(_said(beat, version) for beat in beats if (beat.model, beat.stage) == (model, stage))
 
 
-def still_served(beats: Sequence[Heartbeat], in_use: Collection[tuple[str, str]], now: datetime) -> tuple[Problem, ...]:
-    """Return a problem for each engine that still serves a version whose stage stands empty; `in_use` are the others.
+def still_served(beats: Sequence[Heartbeat], in_use: Collection[tuple[str, str]]) -> tuple[Problem, ...]:
+    """Return a problem for each living engine that goes on in a stage that stands empty; `in_use` are the others.
 
     An engine keeps what it has, also when a decision took that out of the stage: to answer nothing is for people.
     """
-    left = [beat for beat in beats if beat.version is not None and beat.is_alive(now)]
+    left = [beat for beat in beats if beat.version is not None]
     return tuple(_goes_on(beat) for beat in left if (beat.model, beat.stage) not in in_use)
 
 
