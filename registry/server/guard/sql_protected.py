@@ -5,8 +5,8 @@ every version of a model to tell its aliases.
 """
 
 import re
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -34,10 +34,11 @@ VERSIONS = _table(
 )
 RUNS = _table("runs", "run_uuid", "experiment_id", "artifact_uri")
 LOGGED = _table("logged_models", "model_id", "experiment_id", "source_run_id", "artifact_location")
-# So many logged models are asked for in one statement: SQLite takes some thousand conditions, and no more.
+# So many logged models or runs are asked for in one statement: SQLite takes some thousand conditions, and no more.
 AT_ONCE = 100
 # Where MLflow (3.17) keeps a run's files.
-AMONG_RUN = re.compile(r"/([0-9a-f]{32})/artifacts(?=[/ ]|$)")
+AMONG_RUN = re.compile(r"/([0-9a-f]{32})/artifacts(?=/|$)")
+Asked = TypeVar("Asked")
 
 
 STORED = (
@@ -115,11 +116,11 @@ class ProtectedTables:
 
     def versions_of_run(self, run_id: str) -> tuple[VersionKey, ...]:
         """Return the versions that a run made, whose files lie among its own, or whose stored model it made."""
-        return self._versions(run_id, RUNS.c.run_uuid == run_id, LOGGED.c.source_run_id == run_id)
+        return self._versions(run_id, LOGGED.c.source_run_id == run_id, of_runs=RUNS.c.run_uuid == run_id)
 
     def versions_of_logged_model(self, model_id: str) -> tuple[VersionKey, ...]:
         """Return the versions, copies among them, whose files are a logged model's, or lie among them."""
-        return self._versions(model_id, sa.false(), LOGGED.c.model_id == model_id)
+        return self._versions(model_id, LOGGED.c.model_id == model_id)
 
     def versions_of_experiment(self, experiment_id: str) -> tuple[VersionKey, ...]:
         """Return the versions whose run or logged model is in an experiment, however its number is written.
@@ -132,7 +133,8 @@ class ProtectedTables:
             return ()
         if not 0 <= number <= LARGEST_NUMBER:
             return ()
-        return self._versions(str(experiment_id), RUNS.c.experiment_id == number, LOGGED.c.experiment_id == number)
+        of_runs = RUNS.c.experiment_id == number
+        return self._versions(str(experiment_id), LOGGED.c.experiment_id == number, of_runs=of_runs)
 
     def stored(self, stages: Collection[str]) -> tuple[LocatedVersion, ...]:
         """Return the versions that have the alias or the MLflow stage of one of these stages, and where they lie."""
@@ -178,7 +180,7 @@ class ProtectedTables:
             return tuple(root for root in connection.scalars(sa.union(of_runs, of_models)) if root)
 
     def _versions(
-        self, asked: str, by_run: sa.ColumnElement[bool], of_logged: sa.ColumnElement[bool]
+        self, asked: str, of_logged: sa.ColumnElement[bool], *, of_runs: sa.ColumnElement[bool] | None = None
     ) -> tuple[VersionKey, ...]:
         """Return the versions of these runs, and those whose files are in the place of one of these logged models.
 
@@ -191,22 +193,30 @@ class ProtectedTables:
             places = [
                 each for row in connection.execute(logged) for each in _among(row.model_id, row.artifact_location)
             ]
-            chunks = [places[start : start + AT_ONCE] for start in range(0, len(places), AT_ONCE)]
-            conditions = [by_run, *(sa.or_(*chunk) for chunk in chunks)]
+            conditions = [sa.or_(*chunk) for chunk in _chunks(places)]
+            conditions += [] if of_runs is None else [of_runs]
             found = {_key(row) for each in conditions for row in connection.execute(_here(each))}
-            for key, run_id in self._among_runs(connection):
-                of_run = sa.select(sa.literal(1)).where(RUNS.c.run_uuid == run_id, by_run)
-                if connection.scalar(of_run) is not None:
-                    found.add(key)
+            if of_runs is not None:
+                found |= self._nameless(connection, of_runs)
         return tuple(sorted(found))
 
-    def _among_runs(self, connection: sa.Connection) -> Iterator[tuple[VersionKey, str]]:
-        """Yield the versions that name no run and have files among one's, each with every such run."""
-        is_nameless = sa.func.coalesce(VERSIONS.c.run_id, "") == ""
-        query = sa.select(*STORED).select_from(WITH_RUNS).where(is_nameless, VERSIONS.c.current_stage != DELETED)
-        for row in connection.execute(query).all():
-            locations = f"{row.source or ''} {row.storage_location or ''}"
-            yield from ((_key(row), run_id) for run_id in dict.fromkeys(AMONG_RUN.findall(locations)))
+    @staticmethod
+    def _nameless(connection: sa.Connection, of_runs: sa.ColumnElement[bool]) -> set[VersionKey]:
+        """Return the versions that name no run, and have files among those of one of these."""
+        names_none = sa.func.coalesce(VERSIONS.c.run_id, "") == ""
+        query = sa.select(*STORED).select_from(WITH_RUNS).where(names_none, VERSIONS.c.current_stage != DELETED)
+        among = {
+            (_key(row), run_id)
+            for row in connection.execute(query)
+            for location in (row.source, row.storage_location)
+            for run_id in AMONG_RUN.findall(location or "")
+        }
+        asked = [
+            sa.select(RUNS.c.run_uuid).where(of_runs, RUNS.c.run_uuid.in_(chunk))
+            for chunk in _chunks(sorted({run_id for _, run_id in among}))
+        ]
+        meant = {run_id for each in asked for run_id in connection.scalars(each)}
+        return {key for key, run_id in among if run_id in meant}
 
     def _tags(self, connection: sa.Connection, workspace: str, name: str) -> dict[str, str]:
         """Return the tags that tell what a model is: a prompt, or one with a history."""
@@ -234,6 +244,10 @@ def _among(model_id: str, location: str | None) -> Iterator[sa.ColumnElement[boo
         for column in (VERSIONS.c.storage_location, VERSIONS.c.source):
             yield column == location
             yield column.startswith(f"{location.rstrip('/')}/", autoescape=True)
+
+
+def _chunks(whole: Sequence[Asked]) -> Iterator[Sequence[Asked]]:
+    return (whole[start : start + AT_ONCE] for start in range(0, len(whole), AT_ONCE))
 
 
 def _key(row: Any) -> VersionKey:
