@@ -15,8 +15,9 @@ import click
 from slipway.registry.addresses import http_address
 from slipway.registry.console import json_option, print_document, some_text
 from slipway.registry.engines.heartbeats import Heartbeats
-from slipway.registry.errors import SlipwayError
+from slipway.registry.errors import SlipwayError, Unavailable
 from slipway.registry.policy.in_force import policies_in_force
+from slipway.registry.reachable import require_answer
 from slipway.registry.settings import decided_at_server, load_settings, registry_view
 from slipway.registry.versions.occupants import StageViews
 from slipway.serving.logs import set_up_logs
@@ -77,6 +78,10 @@ def settings_of(
 
 def _look(settings: ServingSettings, views: StageViews) -> There | None:
     """Look at what is there; raises NotFound where a name is probably mistyped."""
+    try:
+        require_answer(os.environ)
+    except Unavailable:  # it is followed when it is there
+        return None
     memory = PreparedVersions(
         settings.cache.absolute(), registry=registry_view(os.environ, Path.cwd()), accelerate=settings.accelerate
     )

@@ -452,8 +452,9 @@ def test_what_the_history_took_out_does_not_come_back_from_memory(tmp_path: Path
     assert worker.serves == {}
 
 
-def test_what_was_taken_out_while_no_engine_ran_is_not_kept(tmp_path: Path):
-    """Memory has it, and the registry was away at the start; when that is back, it says that nothing is there."""
+@pytest.mark.parametrize("then_shown", [EMPTY, DENIED, ALL_DENIED], ids=["empty", "denied", "all denied"])
+def test_what_memory_alone_had_goes_when_the_registry_is_back_and_shows_none_of_it(then_shown: Any, tmp_path: Path):
+    """It was taken out while no engine ran, or this one may not read it: whether that or an outage came first."""
     target, registry = Target("m", "production"), Blinking()
     then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
     supervisor = supervisor_of((target,), tmp_path, stage_views=registry)
@@ -463,25 +464,7 @@ def test_what_was_taken_out_while_no_engine_ran_is_not_kept(tmp_path: Path):
     registry.shows = AWAY
     asyncio.run(poll(supervisor))
     assert worker.serves == {"m": 1}
-    registry.shows = shown(None)
-    asyncio.run(poll(supervisor))
-    assert worker.serves == {}
-    assert supervisor._index.remembered(target) is None
-
-
-@pytest.mark.parametrize("refusal", [DENIED, ALL_DENIED])
-def test_what_memory_had_goes_when_the_engine_may_not_read_it(refusal: Any, tmp_path: Path):
-    """Whether the refusal or an outage came first."""
-    target, registry = Target("m", "production"), Blinking()
-    then = Prepared(identity="default/1", number=1, digest="d", folder="f", runner="r", runner_digest="d")
-    supervisor = supervisor_of((target,), tmp_path, stage_views=registry)
-    supervisor._index.find, supervisor._files = lambda sighting: then, NoLocks()
-    supervisor._index.remember(target, then.sighting)
-    worker = employ(supervisor)
-    registry.shows = AWAY
-    asyncio.run(poll(supervisor))
-    assert worker.serves == {"m": 1}
-    registry.shows = refusal
+    registry.shows = then_shown
     asyncio.run(poll(supervisor))
     assert worker.serves == {}
     assert supervisor._index.remembered(target) is None
