@@ -117,6 +117,9 @@ class ModelRegistry(RegistryReader, Protocol):
     def location(self, version: Version) -> str:
         """Return where MLflow reads a version's files from now, as a storage location."""
 
+    def logged_location(self, version: Version) -> str:
+        """Return where a version's files were logged, also where MLflow reads a server's own copy of them."""
+
     def require_fixed(self, version: Version) -> None:
         """Raise `Conflict` where what MLflow reads for a version rests on a name that may come to mean something else.
 

@@ -28,10 +28,6 @@ class ReadableFolder(Protocol):
         """Return a name of its content: other bytes have another. What was written just now has none."""
 
     @property
-    def came_in_parts(self) -> bool:
-        """Return whether a file was sent in parts, so that a twin may have come since under the same name."""
-
-    @property
     def size_bytes(self) -> int:
         """Return the size of its files."""
 
@@ -44,14 +40,10 @@ class ReadableFolder(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cached:
-    """Where files that are not on this disk are kept, and how to look into S3.
-
-    A server decides about what others store, who may have made twins of it: it reads `parts_anew`.
-    """
+    """Where files that are not on this disk are kept, and how to look into S3."""
 
     cache: ArtifactCache
     look_in_s3: Callable[[str], ReadableFolder]
-    parts_anew: bool = False
 
 
 class MlflowFiles:
@@ -74,9 +66,9 @@ class MlflowFiles:
             return _in_place(uri)
         if location.startswith(S3):
             stored = self._cached.look_in_s3(location)
-            is_read_anew = self._cached.parts_anew and stored.came_in_parts
-            known = None if is_read_anew else stored.fingerprint
-            _, folder = self._cached.cache.adopt(stored.download, source=known, size_bytes=stored.size_bytes)
+            _, folder = self._cached.cache.adopt(
+                stored.download, source=stored.fingerprint, size_bytes=stored.size_bytes
+            )
         else:
             _, folder = self._cached.cache.adopt(partial(_downloaded, location))
         return self._hold(folder, self._cached.cache)

@@ -5,6 +5,7 @@ import re
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from slipway.registry.artifacts.kept_copies import is_copy
 from slipway.registry.artifacts.locations import names_no_place
 from slipway.registry.errors import Conflict, NotFound
 from slipway.registry.version import Version
@@ -47,6 +48,7 @@ def require_fixed_location(version: Version, client: MlflowClient) -> None:
 
     MLflow resolves `models:/m-…` and `models:/name/3` when a version is created, and keeps the location; it keeps
     `runs:/…` as it is and resolves that with each download, when another model of that name may have been logged.
+    A server's own copy is what it is.
 
     Raises
     ------
@@ -54,6 +56,8 @@ def require_fixed_location(version: Version, client: MlflowClient) -> None:
         MLflow keeps a reference, or the version's source has come to lead elsewhere than MLflow reads.
     """
     kept = str(client.get_model_version_download_uri(version.model, str(version.number)))
+    if is_copy(kept):
+        return
     hint = f'register its files by themselves: mlflow.register_model("models:/m-…", "{version.model}")'
     if names_no_place(kept) or location_of(kept, client) != kept:
         raise Conflict(

@@ -27,11 +27,6 @@ class StoredFolder:
         return self.listing.fingerprint
 
     @property
-    def came_in_parts(self) -> bool:
-        """Return whether a file was sent in parts, so that a twin may have come since under the same name."""
-        return self.listing.came_in_parts
-
-    @property
     def size_bytes(self) -> int:
         """Return the size of its files."""
         return self.listing.size_bytes

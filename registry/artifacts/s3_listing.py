@@ -44,11 +44,6 @@ class Listing:
         return sum(file.size_bytes for file in self.files)
 
     @property
-    def came_in_parts(self) -> bool:
-        """Return whether a file was sent in parts: Amazon tells when that was begun, however long before its end."""
-        return any("-" in file.etag for file in self.files)
-
-    @property
     def fingerprint(self) -> str | None:
         """Return a name of this content at this place: whoever overwrites a file, even by itself, changes it.
 

@@ -155,7 +155,7 @@ class LedgerDecisions:
         """
         require_same(version, situation, self.ledger)
         known_before, known = ((recorded_manifest(each), recorded_provenance(each) is None) for each in (before, about))
-        if known_before != known or self.ledger.registry.location(version) != made.location:
+        if known_before != known or self.ledger.registry.logged_location(version) != made.location:
             raise Conflict(
                 f"what {version} is was changed while its files were read", code="overtaken", hint="register it again"
             )
@@ -169,7 +169,7 @@ class LedgerDecisions:
         before = recorded_manifest(about)
         if before is None:
             registry.require_fixed(version)
-        location = registry.location(version)
+        location = registry.logged_location(version)
         files = manifest_of(registry.stored_files(location))
         if before is None and manifest is not None and (differing := differences(manifest, files)):
             raise Conflict(
@@ -285,7 +285,6 @@ class LedgerDecisions:
                 return None
             found = self.ledger.registry.version(VersionRef(model=ref.model, number=number))
             about = self.ledger.history.about(situation.model_uid, number)
-            self.ledger.hold(found)
             return adoption(situation, found, stage, why, self._recorded(found, about))
 
         return self._act(ref.model, decision, dry_run=dry_run)
@@ -407,7 +406,6 @@ def deciding(version: Version, stage: str, why: Who, grounds: Grounds | None, le
             require_last_word(about, stage, now.policy.stages[stage].verdict_by, seq=grounds.seq)
         require_known_place(version, about, ledger.registry)
         ledger.require_kept(version)
-        ledger.hold(version)
         folder = require_whole(version, about, ledger.registry, else_do="promote another version")
         if recorded_manifest(about) is None:
             require_judged(version, stage, grounds.verdict, manifest_of(folder))

@@ -11,6 +11,7 @@ from slipway.registry.decisions.who import Who
 from slipway.registry.errors import Conflict, Corrupt, NotFound
 from slipway.registry.ledger.events import Event
 from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.ledger.model_state import chosen_files
 from slipway.registry.ledger.situation import Situation
 from slipway.registry.manifest import Manifest, manifest_of
 from slipway.registry.text import REASON_CHARACTERS, cleaned
@@ -31,7 +32,6 @@ def undoing_what_was_changed(situation: Situation, stage: str, ledger: Ledger) -
         version = ledger.registry.version(VersionRef(model=situation.name, number=number))
     except NotFound:
         return None
-    ledger.hold(version)
     about = ledger.history.about(situation.model_uid, number)
     try:
         folder = require_whole(version, about, ledger.registry, else_do="promote another version")
@@ -89,7 +89,6 @@ def back_to(
     except NotFound as error:
         raise NotFound(error.message, code=error.code, hint=instead) from error
     about = ledger.history.about(situation.model_uid, number)
-    ledger.hold(version)
     folder = require_whole(version, about, ledger.registry, else_do=instead)
     manifest = recorded_manifest(about) or _as_chosen(situation, version, folder, instead)
     return roll_back(situation, version, stage, why, manifest, skipped=skipped)
@@ -103,8 +102,7 @@ def _as_chosen(situation: Situation, version: Version, folder: Path, instead: st
     Corrupt
         They are not those that the last decision for it named.
     """
-    events = [record.event for record in reversed(situation.moves) if record.event.version == version.number]
-    chosen = next((event.digests["manifest"] for event in events if "manifest" in event.digests), None)
+    chosen = chosen_files(situation.moves, version.number)
     if chosen is None:
         return None
     stored = manifest_of(folder)

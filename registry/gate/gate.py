@@ -32,7 +32,12 @@ from slipway.registry.model_registry import Measured
 from slipway.registry.policy.policy import OwnRule, RowsRule, Rule
 from slipway.registry.rows import content_digest, row_ids
 from slipway.registry.version import Version, deleted_version
-from slipway.registry.versions.file_integrity import place_to_read, recorded_manifest, require_known_place
+from slipway.registry.versions.file_integrity import (
+    place_to_read,
+    recorded_location,
+    recorded_manifest,
+    require_known_place,
+)
 from slipway.registry.versions.provenance import holdout_digest, origin_of, recorded_provenance
 
 # Named, since they are made in processes that have imported what they need.
@@ -277,9 +282,9 @@ def _subject(version: Version, situation: Situation, gate: Gate, into: Path) -> 
     about = gate.ledger.history.about(situation.model_uid, version.number)
     origin, folder = None, None
     try:
-        location = place_to_read(version, about, registry)
-        origin = origin_of(version, location, registry)
-        folder = copied(registry.stored_files(location), into / "files")
+        logged_at = recorded_location(about) or registry.logged_location(version)
+        origin = origin_of(version, logged_at, registry)
+        folder = copied(registry.stored_files(place_to_read(version, about, registry)), into / "files")
     except NotFound:
         pass  # that nothing is stored is for the checks to tell
     stored = registry.run_files(version.run_id, "holdout") if version.run_id else None

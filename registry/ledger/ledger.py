@@ -10,8 +10,8 @@ from slipway.registry.policy.policy import PolicyBook, default_policy
 from slipway.registry.version import Version
 
 
-def hold_nothing(version: Version) -> None:
-    """Leave a version's files to those who store them: nobody passes through here."""
+def copy_nothing(version: Version, manifest: str) -> None:
+    """Leave a version's files where they were logged: nobody passes through here who could be kept from them."""
 
 
 def trust_every_place(version: Version) -> None:
@@ -23,8 +23,8 @@ class Ledger:
     """What a decision needs: the registry, the history, the policies, and whether MLflow's label is mirrored.
 
     `policies` reads them anew with each call, so that a decision sees what holds when it is made; `last_policies` are
-    those that were read last, for what is not to wait until they can be read again. `hold` keeps the
-    files of a version as they are until the ledger is closed, where a server passes on what others store, and
+    those that were read last, for what is not to wait until they can be read again. Where a server
+    passes on what others store, `keep_copy` makes its own copy of a version's files, whose manifest has the digest, and
     `require_kept` refuses a version whose files it does not keep.
     """
 
@@ -33,7 +33,7 @@ class Ledger:
     policies: Callable[[], PolicyBook]
     mirror_stages: bool
     last_policies: Callable[[], PolicyBook] = default_policy
-    hold: Callable[[Version], None] = hold_nothing
+    keep_copy: Callable[[Version, str], None] = copy_nothing
     require_kept: Callable[[Version], None] = trust_every_place
 
 

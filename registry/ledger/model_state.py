@@ -3,7 +3,7 @@
 State is a fold over the events in the order of their sequence numbers; no clock decides anything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -81,6 +81,12 @@ def last_out_of(records: Iterable[Record], stage: str) -> tuple[int, str | None]
         elif was is not None:
             out = was.version, state.stage_of(was.version)
     return out
+
+
+def chosen_files(records: Sequence[Record], version: int) -> str | None:
+    """Return the digest of the files that the last decision for a version named; `None` where none named any."""
+    named = (record.event.digests.get("manifest") for record in reversed(records) if record.version == version)
+    return next(filter(None, named), None)
 
 
 def after(state: ModelState, record: Record) -> ModelState:

@@ -10,14 +10,13 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from flask import Flask, g
+from flask import Flask
 from flask import request as flask_request
 from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
@@ -101,7 +100,6 @@ def with_slipway(app: FastAPI, flask: Flask, made: Callable[[], Keeper]) -> Fast
         raise SystemExit(1) from error
     flask.before_request(refuse_two_meanings)
     flask.before_request(guard_direct_uploads)
-    flask.teardown_request(end_direct_upload)
     prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
     api = build_api(made(), version=importlib.metadata.version("slipway"))
     app.add_middleware(StaysHttp)
@@ -114,31 +112,38 @@ def keeper(access: Access) -> Keeper:
     """Return what the API is built on: the ledger that this server guards."""
     protection = server_protection()
     settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
-    files = replace(cached_files(settings, Path.cwd()), parts_anew=True)
+    files = cached_files(settings, Path.cwd())
 
     @contextmanager
     def ledger() -> Iterator[Ledger]:
-        with ExitStack() as held:
+        def served_location(version: Version, logged: str) -> str:
+            return protection.served_location(workspace(), version.model, version.number, logged)
 
-            def hold(version: Version) -> None:
-                held.enter_context(protection.files_stay(workspace(), version.model, version.number))
+        def keep_copy(version: Version, manifest: str) -> None:
+            logged = registry.logged_location(version)
+            copy = protection.copy_location(logged, manifest)
+            if copy is not None and not protection.copies.has(copy):
+                protection.copies.make(copy, manifest, registry.stored_files(logged), registry.stored_files)
 
-            def require_kept(version: Version) -> None:
-                location = registry.location(version)
-                protection.require_kept_here(workspace(), f"{version} enters no stage", location)
+        def require_kept(version: Version) -> None:
+            logged = registry.logged_location(version)
+            protection.require_kept_here(workspace(), f"{version} enters no stage", logged)
 
-            registry = ServerRegistry(
-                database_of_server(), files, require_outside_versions=protection.require_outside_versions
-            )
-            yield Ledger(
-                registry=registry,
-                history=protection.history,
-                policies=protection.policies,
-                last_policies=protection.last_policies,
-                mirror_stages=settings.mirror_stages,
-                hold=hold,
-                require_kept=require_kept,
-            )
+        registry = ServerRegistry(
+            database_of_server(),
+            files,
+            require_outside_versions=protection.require_outside_versions,
+            served_location=served_location,
+        )
+        yield Ledger(
+            registry=registry,
+            history=protection.history,
+            policies=protection.policies,
+            last_policies=protection.last_policies,
+            mirror_stages=settings.mirror_stages,
+            keep_copy=keep_copy,
+            require_kept=require_kept,
+        )
 
     place, _ = history_place(settings, {"MLFLOW_REGISTRY_URI": database_of_server()})
     return Keeper(
@@ -191,21 +196,12 @@ def _one_name(name: str) -> str:
 def guard_direct_uploads() -> None:
     """Guard the two routes by which MLflow's server writes, or lets write, where a run says that its artifacts are.
 
-    The first is held until its request is done; of the second nothing could be held. Which file is meant MLflow (3.17)
-    finds by decoding the path once more.
+    Which file is meant MLflow (3.17) finds by decoding the path once more.
     """
     if flask_request.endpoint == PRESIGNED_UPLOAD:
         raise no_presigned_uploads()
     run_id = flask_request.args.get("run_uuid")
     if flask_request.endpoint == RUN_UPLOAD and run_id:
-        g.slipway_held = ExitStack()
         with refusing():
             path = validate_path_is_safe(flask_request.args.get("path", ""))  # type: ignore[no-untyped-call]
-            g.slipway_held.enter_context(server_protection().run_file_may_change(run_id, path))
-
-
-def end_direct_upload(error: BaseException | None) -> None:
-    """Give back what was held for a request."""
-    held = g.pop("slipway_held", None)
-    if held is not None:
-        held.close()
+            server_protection().run_file_may_change(run_id, path)

@@ -7,6 +7,7 @@ afterwards reads them there, whatever the version's source has come to mean.
 from collections.abc import Sequence
 from pathlib import Path
 
+from slipway.registry.artifacts.kept_copies import is_copy, is_copy_of
 from slipway.registry.errors import Conflict, Corrupt, NotFound
 from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.events import EventKind
@@ -62,8 +63,12 @@ def require_whole(
 
 
 def place_to_read(version: Version, about: Sequence[Record], registry: ModelRegistry) -> str:
-    """Return where a version's files are read: where the ledger has them, else where MLflow reads them now."""
-    return recorded_location(about) or registry.location(version)
+    """Return where a version's files are read: a server's own copy, where it has one of what the ledger recorded.
+
+    Else where the ledger has them, or where MLflow reads them now.
+    """
+    served = registry.location(version)
+    return served if _is_copy_of_recorded(served, about) else recorded_location(about) or served
 
 
 def require_known_place(version: Version, about: Sequence[Record], registry: ModelRegistry) -> None:
@@ -92,12 +97,17 @@ def require_served(version: Version, about: Sequence[Record], registry: ModelReg
     """
     recorded = recorded_location(about)
     served = registry.location(version) if recorded else None
-    if served != recorded:
+    if served != recorded and not (served and _is_copy_of_recorded(served, about)):
         raise Conflict(
             f"{version} is recorded with its files at {recorded}, and MLflow serves it from {served}",
             code="served-from-elsewhere",
             hint=f'slipway register {version} --reason "…" records where they were moved, if they are the same files',
         )
+
+
+def _is_copy_of_recorded(served: str, about: Sequence[Record]) -> bool:
+    recorded = recorded_manifest(about)
+    return is_copy_of(served, recorded.digest) if recorded else is_copy(served)
 
 
 def records_about(version: Version, ledger: Ledger) -> Sequence[Record]:

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from slipway.registry.artifacts.kept_copies import is_copy
 from slipway.registry.artifacts.mlflow_errors import translated
 from slipway.registry.artifacts.mlflow_files import Cached, MlflowFiles
 from slipway.registry.artifacts.mlflow_location import location_of, require_fixed_location
@@ -216,6 +217,12 @@ class MlflowRegistry:
     def location(self, version: Version) -> str:
         """Return where MLflow reads a version's files from now."""
         return location_of(f"models:/{version.model}/{version.number}", self._client)
+
+    @translated()
+    def logged_location(self, version: Version) -> str:
+        """Return where a version's files were logged; of a copy only its source says that to a server's clients."""
+        served = self.location(version)
+        return location_of(version.source, self._client) if is_copy(served) else served
 
     @translated()
     def require_fixed(self, version: Version) -> None:

@@ -1,13 +1,12 @@
 """Stand-ins for the ports; they pass the same contract tests as the real doors."""
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from slipway.registry.artifacts.locations import Place
 from slipway.registry.engines.heartbeats import FORGOTTEN_AFTER, Heartbeat, heartbeat_from
 from slipway.registry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from slipway.registry.ledger.chain import Head, Record, record_of
@@ -136,6 +135,9 @@ class FakeModelRegistry:
 
     def location(self, version: Version) -> str:
         return self.moved.get(str(version), version.source)
+
+    def logged_location(self, version: Version) -> str:
+        return self.location(version)
 
     def require_fixed(self, version: Version) -> None:
         if str(version) in self.doubtful:
@@ -303,16 +305,17 @@ def logged_model(**changes: object) -> LoggedModel:
     return LoggedModel(**{**fields, **changes})
 
 
-class NoWriteLocks:
-    """Where no server stands between those who store files and those who decide."""
+@dataclass
+class FakeCopies:
+    """A server's own `Copies`, of which only where they lie is known."""
 
-    def shared(self, place: Place) -> AbstractContextManager[None]:
-        """Hold nothing."""
-        return nullcontext()
+    made: set[str] = field(default_factory=set)
 
-    def alone(self, places: Iterable[Place]) -> AbstractContextManager[None]:
-        """Hold nothing."""
-        return nullcontext()
+    def has(self, location: str) -> bool:
+        return location in self.made
+
+    def make(self, location: str, digest: str, files: Path, read_back: Callable[[str], Path]) -> None:
+        self.made.add(location)
 
 
 def as_mlflow_does(folder: Path) -> AbstractContextManager[tuple[()]]:

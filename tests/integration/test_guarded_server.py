@@ -408,14 +408,6 @@ def test_a_path_that_no_store_takes_is_refused_at_once(server: GuardedServer, he
     assert (answer.status, "characters is longer than any store takes" in answer.text) == (400, True)
 
 
-def test_a_path_that_is_very_deep_is_refused_at_once(server: GuardedServer, other: Made):
-    """Each folder of it is a lock, of which the whole database has some thousand: others would lose theirs."""
-    root = f"api/2.0/mlflow-artifacts/artifacts/{other.experiment_id}/{other.run_id}/artifacts"
-    assert server.ask("PUT", f"{root}{'/a' * 61}", b"x").status == 200
-    answer = server.ask("PUT", f"{root}{'/b' * 62}", b"x")
-    assert (answer.status, "a path of 65 names lies too deep" in answer.text) == (400, True)
-
-
 def test_mlflows_client_works_for_everything_else(
     server: GuardedServer, held: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

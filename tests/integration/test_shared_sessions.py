@@ -6,15 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from slipway.registry.artifacts.locations import Place
 from slipway.registry.errors import InvalidInput
 from slipway.registry.ledger.sql_history import SqlHistory
 from slipway.registry.ledger.sql_migrate import open_history
-from slipway.registry.server.guard.sql_write_locks import AdvisoryLocks
 from tests.conftest import missing
 from tests.servers.postgres import PostgresServer, pooled
-
-PLACE = Place("s3://bucket", ("models", "m"))
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -24,15 +20,14 @@ def test_where_sessions_are_shared_nothing_is_locked(postgres: PostgresServer, s
         missing("PgBouncer is not installed (Debian: apt-get install pgbouncer): shared sessions are NOT tested")
     database = postgres.create_database()
     history = open_history(database, beside_mlflow=False)
-    with history.lock("default/1/m"), AdvisoryLocks(database).alone([PLACE]):
+    with history.lock("default/1/m"):
         pass
     folder = Path(tempfile.mkdtemp(prefix="slipway-pool-"))  # PgBouncer's user may not read what is below pytest's
     try:
         with pooled(postgres, database, size=size, folder=folder) as url:
-            locks = AdvisoryLocks(url)
-            for held in (SqlHistory(url).lock("default/1/m"), locks.alone([PLACE]), locks.shared(PLACE)):
-                with pytest.raises(InvalidInput, match="connections share its sessions") as caught, held:
-                    pass
-                assert caught.value.code == "sessions-shared"
+            held = SqlHistory(url).lock("default/1/m")
+            with pytest.raises(InvalidInput, match="connections share its sessions") as caught, held:
+                pass
+            assert caught.value.code == "sessions-shared"
     finally:
         shutil.rmtree(folder)

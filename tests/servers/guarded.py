@@ -105,14 +105,11 @@ class GuardedServer:
         policy = self.ask("GET", f"slipway/models/{made.model}/policy").document
         known = self.ask("GET", f"slipway/models/{made.model}/history")
         events = known.document["events"] if known.status == 200 else []
-        manifest = next(
-            (
-                event["digests"]["manifest"]
-                for event in events
-                if event["kind"] in ("VersionRegistered", "VersionAdopted") and event["version"] == made.number
-            ),
-            None,
-        )
+        recorded = {
+            event["version"]: event["digests"]["manifest"]
+            for event in events
+            if event["kind"] in ("VersionRegistered", "VersionAdopted")
+        }
         there = [row for row in self.ask("GET", "slipway/status").document["stages"] if row["model"] == made.model]
         occupant = next((int(row["version"]) for row in there if row["stage"] == stage and row["since"]), None)
         names = policy["stages"][stage]["checks"]
@@ -122,7 +119,11 @@ class GuardedServer:
             "stage": stage,
             "at": "2026-01-01T00:00:00+00:00",
             "champion": occupant,
-            "digests": {"policy": policy["digest"], "manifest": manifest or self._stored_digest(made)},
+            "digests": {
+                "policy": policy["digest"],
+                "manifest": recorded.get(made.number) or self._stored_digest(made),
+                **({"champion_manifest": recorded[occupant]} if occupant in recorded else {}),
+            },
             "findings": findings,
             **changes,
         }

@@ -7,6 +7,8 @@ through. A refusal says what holds the thing and the command that does it proper
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from slipway.registry.artifacts.kept_copies import KEPT, is_for_copies
+from slipway.registry.artifacts.locations import Place
 from slipway.registry.decisions.projection import PROJECTED_TAGS
 from slipway.registry.errors import NotApproved
 from slipway.registry.ledger.model_state import ModelState
@@ -191,6 +193,21 @@ def refuse_to_label(model: str, number: int, label: str, stage: str) -> NotAppro
         f"{asked}: it belongs to the protected stage {stage}",
         f'slipway promote {model}/{number} --to {stage} --reason "…"',
     )
+
+
+def require_none_of_ours(asked: str, target: Place) -> None:
+    """Refuse to write or delete where a server keeps its own copies, of whatever version.
+
+    Raises
+    ------
+    NotApproved
+        A part of the path is called as their folder is.
+    """
+    if is_for_copies(target):
+        raise _refusal(
+            f"{asked}: {KEPT} is where the server keeps its own copies of what was put into stages",
+            "store it under another name",
+        )
 
 
 def require_unheld(asked: str, holds: Sequence[Hold]) -> None:

@@ -7,7 +7,7 @@ from slipway.registry.ledger.sql_migrate import open_history
 from slipway.registry.policy.policy_file import PolicyFile
 from slipway.registry.server.guard.kept import Kept
 from slipway.registry.server.guard.protection import GuardedTables, Protection
-from slipway.registry.server.guard.sql_write_locks import open_write_locks
+from slipway.registry.server.mlflow_kept_copies import KeptCopies
 from slipway.registry.settings import RegistrySettings, history_place, load_settings, policy_place
 
 DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # where `mlflow server` (3.17) tells its workers
@@ -37,6 +37,6 @@ def open_protection(url: str, tables: GuardedTables, environ: Mapping[str, str],
         policies=policies,
         last_policies=policies.last,
         destination=destination,
-        writes=open_write_locks(url),
+        copies=KeptCopies(),
         others=settings.artifact_places,
     )

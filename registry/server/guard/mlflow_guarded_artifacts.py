@@ -1,15 +1,18 @@
 """The door that guards the artifacts that a server passes on: `slipway+s3://…` as its artifacts destination.
 
-Whatever route writes or deletes, it ends in this repository, in one piece or as a stream. Bytes of versions in
-protected stages stay as they are, and nothing is stored while one of them is decided about.
+Whatever route writes or deletes, it ends in this repository, in one piece or as a stream. Nobody touches the server's
+own copies of what was put into stages, which MLflow serves; what they were made of stays as it is as well, unless
+somebody decides in the very moment in which it is written.
 """
 
 import asyncio
 import os
+import posixpath
 import tempfile
-from collections.abc import AsyncIterable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
 from mimetypes import guess_type
+from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -23,6 +26,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
+from slipway.registry.artifacts.kept_copies import KEPT
 from slipway.registry.artifacts.locations import Place, place_of, unguarded
 from slipway.registry.errors import InvalidInput
 from slipway.registry.server.guard.mlflow_refusal import refusing
@@ -30,7 +34,6 @@ from slipway.registry.server.mlflow_server import server_protection
 
 INCOMING = ".slipway-incoming"
 LONGEST_PATH = 4096  # Linux takes no longer one, and S3 one of 1,024
-DEEPEST_PATH = 64  # a lock is taken for each folder of it, and a database has a bound for the locks of everybody
 GUARDED = frozenset(
     {
         "abort_multipart_upload",
@@ -55,48 +58,41 @@ class ArtifactGuard(ArtifactRepository):
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Store a file."""
-        with self._file(artifact_path, os.path.basename(local_file)):
-            super().log_artifact(local_file, artifact_path)  # type: ignore[safe-super]  # the repository beside has it
+        self._require_free(artifact_path, os.path.basename(local_file))
+        super().log_artifact(local_file, artifact_path)  # type: ignore[safe-super]  # the repository beside has it
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
         """Store the files of a folder."""
-        with self._folder(artifact_path):
-            super().log_artifacts(local_dir, artifact_path)  # type: ignore[safe-super]  # the repository beside has it
+        self._require_free(artifact_path)
+        super().log_artifacts(local_dir, artifact_path)  # type: ignore[safe-super]  # the repository beside has it
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
-        """Delete a file or a folder with all that is in it."""
-        with self._folder(artifact_path):
-            super().delete_artifacts(artifact_path)
+        """Delete a file, or a folder with all that is in it but the server's own copies: one may be made just now."""
+        self._require_free(artifact_path)
+        self._delete_but_copies(artifact_path or "")
 
     def upload_trace_data(self, trace_data: str) -> None:
         """Store a trace."""
-        with self._folder():
-            super().upload_trace_data(trace_data)
+        self._require_free()
+        super().upload_trace_data(trace_data)
 
     def upload_archived_trace_data(self, trace_data: Any) -> None:
         """Store an archived trace."""
-        with self._folder():
-            super().upload_archived_trace_data(trace_data)
+        self._require_free()
+        super().upload_archived_trace_data(trace_data)
 
     def upload_archived_trace_data_bytes(self, data: bytes) -> None:
         """Store an archived trace."""
-        with self._folder():
-            super().upload_archived_trace_data_bytes(data)
+        self._require_free()
+        super().upload_archived_trace_data_bytes(data)
 
     def upload_attachment(self, attachment_id: str, content_bytes: bytes) -> None:
         """Store what is attached to a trace."""
-        with self._folder():
-            super().upload_attachment(attachment_id, content_bytes)
+        self._require_free()
+        super().upload_attachment(attachment_id, content_bytes)
 
-    @contextmanager
-    def _file(self, *path: str | None) -> Iterator[None]:
-        with refusing(), server_protection().file_may_change(self._place(*path)):
-            yield
-
-    @contextmanager
-    def _folder(self, *path: str | None) -> Iterator[None]:
-        with refusing(), server_protection().folder_may_change(self._place(*path)):
-            yield
+    def _delete_but_copies(self, path: str) -> None:
+        raise NotImplementedError
 
     def _require_free(self, *path: str | None) -> None:
         with refusing():
@@ -107,10 +103,6 @@ class ArtifactGuard(ArtifactRepository):
         if len(whole) > LONGEST_PATH:
             raise MlflowException.invalid_parameter_value(
                 f"a path of {len(whole):,} characters is longer than any store takes; at most {LONGEST_PATH:,}"
-            )
-        if whole.count("/") >= DEEPEST_PATH:
-            raise MlflowException.invalid_parameter_value(
-                f"a path of {whole.count('/') + 1:,} names lies too deep; at most {DEEPEST_PATH} are taken"
             )
         return place and place.below(whole)
 
@@ -152,8 +144,20 @@ class GuardedFolder(ArtifactGuard, LocalArtifactRepository):
         destination_file_path: str,
         finalize_temp_path: Callable[[str], None] | None = None,
     ) -> None:
-        with self._file(os.path.relpath(destination_file_path, self.artifact_dir)):
-            super()._publish_staged_artifact(temp_file_path, destination_file_path, finalize_temp_path)
+        self._require_free(os.path.relpath(destination_file_path, self.artifact_dir))
+        super()._publish_staged_artifact(temp_file_path, destination_file_path, finalize_temp_path)
+
+    def _delete_but_copies(self, path: str) -> None:
+        there = Path(self.artifact_dir, path)
+        if there.is_file() or there.is_symlink():
+            there.unlink()
+        for folder, folders, files in os.walk(there, topdown=False):
+            if KEPT not in Path(folder).relative_to(self.artifact_dir).parts:
+                links = [name for name in folders if Path(folder, name).is_symlink()]
+                for name in (*files, *links):
+                    Path(folder, name).unlink(missing_ok=True)
+                with suppress(OSError):  # a copy is in it
+                    os.rmdir(folder)
 
 
 class GuardedBucket(ArtifactGuard, S3ArtifactRepository):
@@ -169,6 +173,18 @@ class GuardedBucket(ArtifactGuard, S3ArtifactRepository):
         if kind := guess_type(local_file)[0]:
             given = {"ContentType": kind, **given}
         s3_client.upload_file(Filename=local_file, Bucket=bucket, Key=key, ExtraArgs=given)
+
+    def _delete_but_copies(self, path: str) -> None:
+        bucket, key = self.parse_s3_compliant_uri(self.artifact_uri)
+        key = posixpath.join(key, path).rstrip("/")
+        client = self._get_s3_client()
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key, **self._bucket_owner_params)
+        for page in pages:
+            found = [each["Key"] for each in page.get("Contents", [])]
+            inside = [each for each in found if each == key or each.startswith(f"{key}/" if key else "")]
+            doomed = [{"Key": each} for each in inside if KEPT not in each.split("/")]
+            if doomed:
+                client.delete_objects(Bucket=bucket, Delete={"Objects": doomed}, **self._bucket_owner_params)
 
     def create_multipart_upload(self, local_file: str, num_parts: int = 1, artifact_path: str | None = None) -> Any:
         """Refuse addresses for the parts of a file."""

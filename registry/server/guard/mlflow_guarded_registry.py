@@ -7,6 +7,7 @@ itself writes through MLflow's plain store.
 
 import logging
 import os
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ from slipway.registry.server.mlflow_caller import caller
 from slipway.registry.versions.provenance import REGISTERED_BY
 
 logger = logging.getLogger(__name__)
+# MLflow (3.17) asks its store where the files of `models:/NAME/N` lie when it makes a version of them. They are those
+# that were logged: by where they lie, it is told who made them.
+_is_copying: ContextVar[bool] = ContextVar("_is_copying", default=False)
 GUARDED = frozenset(
     {
         "create_model_version",
@@ -119,10 +123,23 @@ class RegistryGuard(SqlAlchemyStore):
         with refusing():
             here, keys = self._get_active_workspace(), [tag.key for tag in tags or []]
             self.protection.version_may_have(here, name, source, keys, run_id=run_id, model_id=model_id)
-        noted = _by_caller(_new(name, tags))
-        return super().create_model_version(
-            name, source, run_id, noted, run_link, description, local_model_path, model_id
-        )
+        noted, made = _by_caller(_new(name, tags)), _is_copying.set(True)
+        try:
+            return super().create_model_version(
+                name, source, run_id, noted, run_link, description, local_model_path, model_id
+            )
+        finally:
+            _is_copying.reset(made)
+
+    def get_model_version_download_uri(self, name: str, version: str) -> str:
+        """Return where a version's files are read: of one that was put into a stage, the server's own copy."""
+        logged = str(super().get_model_version_download_uri(name, version))
+        if _is_copying.get():
+            return logged
+        with refusing():
+            return self.protection.served_location(
+                self._get_active_workspace(), name, _validate_model_version(version), logged
+            )
 
     def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
         """Set a tag that is not Slipway's."""

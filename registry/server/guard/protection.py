@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from slipway.registry.artifacts.kept_copies import copy_location
 from slipway.registry.artifacts.locations import (
     DEFAULT_WORKSPACE,
     FOLDERS,
@@ -27,7 +29,7 @@ from slipway.registry.artifacts.unclear_locations import require_plain
 from slipway.registry.errors import Conflict, NotApproved, NotFound
 from slipway.registry.ledger.history import History
 from slipway.registry.ledger.identity import uid_of
-from slipway.registry.ledger.model_state import fold
+from slipway.registry.ledger.model_state import chosen_files, fold
 from slipway.registry.policy.policy import PolicyBook
 from slipway.registry.registered_model import RegisteredModel
 from slipway.registry.server.guard.guard import (
@@ -48,6 +50,7 @@ from slipway.registry.server.guard.guard import (
     refuse_to_label,
     refuse_to_move_alias,
     require_no_prompt_tag,
+    require_none_of_ours,
     require_not_ours,
     require_nothing_becomes_protected,
     require_same_rules,
@@ -57,7 +60,6 @@ from slipway.registry.server.guard.guard import (
     stage_of_label,
     with_formers,
 )
-from slipway.registry.server.guard.write_locks import WriteLocks
 from slipway.registry.stages import mlflow_stage_of
 from slipway.registry.text import can_be_asked_for, require_new_name
 
@@ -129,6 +131,19 @@ class KeptVersions(Protocol):
         """Return them by their places; the word of each is the stage on whose stack it is."""
 
 
+class Copies(Protocol):
+    """The server's own copies of what was put into stages, each named by its location."""
+
+    def has(self, location: str) -> bool:
+        """Return whether there is a whole copy."""
+
+    def make(self, location: str, digest: str, files: Path, read_back: Callable[[str], Path]) -> None:
+        """Copy the files of a folder, whose manifest has a digest, and read them back.
+
+        Raises `Corrupt` where they are others, `Unavailable` where they cannot be stored.
+        """
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Protection:
     """Asks what is protected, and refuses what would harm it.
@@ -143,7 +158,7 @@ class Protection:
     policies: Callable[[], PolicyBook]
     last_policies: Callable[[], PolicyBook]
     destination: Callable[[], str | None]
-    writes: WriteLocks
+    copies: Copies
     others: tuple[str, ...] = ()
 
     @contextmanager
@@ -305,41 +320,20 @@ class Protection:
             require_not_ours(f"logged model {model_id}", keys)
 
     def require_free(self, target: Place | None) -> None:
-        """Refuse to write or delete what a version in a protected stage consists of, or what its verdicts rest on."""
-        if target is not None:
-            held = self._held_where(target.touches, self.kept.index().touched_by(target))
-            require_unheld(f"nothing is written or deleted at {'/'.join(target.parts)}", held)
+        """Refuse to write or delete what a version in a protected stage consists of, or what its verdicts rest on.
 
-    @contextmanager
-    def file_may_change(self, target: Place | None) -> Iterator[None]:
-        """Refuse to store a file that is part of a version in a protected stage, or of what its verdicts rest on.
-
-        Nobody decides about such a version while it is stored: asked before the lock, the answer could be overtaken.
+        Whoever promotes it in this moment may be overtaken: MLflow serves the server's own copy, where nobody writes.
         """
         if target is None:
-            yield
             return
-        with self.writes.shared(target):
-            self.require_free(target)
-            yield
+        asked = f"nothing is written or deleted at {'/'.join(target.parts)}"
+        require_none_of_ours(asked, target)
+        require_unheld(asked, self._held_where(target.touches, self.kept.index().touched_by(target)))
 
-    @contextmanager
-    def folder_may_change(self, target: Place | None) -> Iterator[None]:
-        """Refuse to remove or fill a folder that touches such files, and have it alone meanwhile."""
-        if target is None:
-            yield
-            return
-        with self.writes.alone([target]):
-            self.require_free(target)
-            yield
-
-    @contextmanager
-    def run_file_may_change(self, run_id: str, path: str) -> Iterator[None]:
+    def run_file_may_change(self, run_id: str, path: str) -> None:
         """Refuse to store a run's artifact where that is part of a version in a protected stage."""
-        with ExitStack() as held:
-            for root in sorted(self._places(self.tables.run_root(run_id))):
-                held.enter_context(self.file_may_change(root.below(path)))
-            yield
+        for root in self._places(self.tables.run_root(run_id)):
+            self.require_free(root.below(path))
 
     def require_outside_versions(self, run_id: str, path: str) -> None:
         """Refuse a run's artifact that would lie among the files of a version in a protected stage, or a former one.
@@ -351,13 +345,27 @@ class Protection:
             held = self._held_where(target.is_in, self.kept.index().around(target), files_only=True)
             require_unheld(f"{path} of run {run_id} is not stored", held)
 
-    @contextmanager
-    def files_stay(self, workspace: str, name: str, number: int) -> Iterator[None]:
-        """Have a version's files as they are: what is being stored is waited for, and what comes next waits."""
+    def served_location(self, workspace: str, name: str, number: int, logged: str) -> str:
+        """Return where MLflow is to read a version's files, which were logged at a location.
+
+        That is the server's own copy of the files that the last decision chose, of a version that is in a stage or may
+        be given back to one. A copy is there from before the decision is recorded; what was decided before servers kept
+        any has none.
+        """
         shown = self.tables.model(workspace, name)
-        found = self.tables.stored_numbers(workspace, shown.model.created_ms, [number]) if shown else ()
-        with self.writes.alone(place for each in found for place in places_of(each, self.destination())):
-            yield
+        if shown is None or shown.is_prompt:
+            return logged
+        moves = self.history.moves(self._uid(shown))
+        chosen = chosen_files(moves, number)
+        if chosen is None or not any(number in stack for stack in fold(moves).stacks.values()):
+            return logged
+        copy = self.copy_location(logged, chosen)
+        return copy if copy is not None and self.copies.has(copy) else logged
+
+    def copy_location(self, logged: str, digest: str) -> str | None:
+        """Return where the server's own copy of what was logged lies; `None` for what it does not keep."""
+        own = self.destination()
+        return copy_location(logged, digest, destination=own) if own is not None else None
 
     def require_kept_here(self, workspace: str, asked: str, location: str) -> None:
         """Refuse a version of files that the server does not keep itself: whoever has their keys may change them.
@@ -386,6 +394,7 @@ class Protection:
             )
         own = self.destination()
         for target in self._places(location, workspace):
+            require_none_of_ours(f"{asked} at {location}", target)
             if own is not None and target.store == FOLDERS and not self._is_kept(target):
                 raise refuse_elsewhere(asked, location, own)  # the server writes there for whoever uploads to a run
             held = self._held_where(target.is_in, self.kept.index().around(target))

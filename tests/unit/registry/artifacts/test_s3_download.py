@@ -1,7 +1,6 @@
 """What a broken download may count on, and how long a transfer goes on."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -159,10 +158,3 @@ def test_what_was_written_just_before_it_was_listed_has_no_name():
     assert [name is None for name in names.values()] == [True, True, True, False, False]
     assert names[3] == names[100]
     assert Listing(place=place_of("s3://b/m"), files=files).fingerprint is None
-
-
-def test_what_came_in_parts_is_told():
-    """By its tag; the time that goes with it may be long before its end."""
-    one, parts = stored(), replace(stored(), etag=f"{'a' * 32}-2")
-    assert not Listing(place=place_of("s3://b/m"), files=(one,)).came_in_parts
-    assert Listing(place=place_of("s3://b/m"), files=(one, parts)).came_in_parts

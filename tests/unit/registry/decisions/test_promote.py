@@ -20,7 +20,7 @@ from slipway.registry.decisions.record_files import RecordedFiles
 from slipway.registry.decisions.rollback import left_by_rollback, rollback, rollback_target
 from slipway.registry.decisions.status import status_of
 from slipway.registry.decisions.who import Who, say_why
-from slipway.registry.errors import Conflict, InvalidInput, NotApproved, NotFound
+from slipway.registry.errors import Conflict, InvalidInput, NotApproved, NotFound, Unavailable
 from slipway.registry.gate.grounds import Grounds
 from slipway.registry.gate.verdict import Finding, Outcome, Verdict
 from slipway.registry.ledger.chain import verify
@@ -30,7 +30,7 @@ from slipway.registry.ledger.situation import Situation, look
 from slipway.registry.manifest import Manifest, manifest_of
 from slipway.registry.policy.policy import PolicyBook
 from slipway.registry.policy.roles import anybody
-from slipway.registry.version import VersionRef
+from slipway.registry.version import Version, VersionRef, parse_ref
 from tests.doubles.fakes import FakeHistory, FakeModelRegistry, logged_model
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -111,6 +111,35 @@ class Desk:
     def shown(self) -> dict[int, tuple[list[str], str | None]]:
         """Return aliases and MLflow stage by version."""
         return {v.number: (sorted(v.aliases), v.mlflow_stage) for v in self.registry.versions("m")}
+
+
+def test_a_copy_is_kept_before_a_version_is_put_anywhere():
+    """Of the files that the decision names, or of those that an earlier one did; out of all stages needs none."""
+    desk, kept = Desk(), list[tuple[str, str, int]]()
+
+    def keep(version: Version, manifest: str) -> None:
+        kept.append((str(version), manifest, sum(map(len, desk.history.chains.values()))))
+
+    desk.ledger = replace(desk.ledger, keep_copy=keep)
+    desk.promote(1, "production")
+    desk.promote(2, "production")
+    desk.rollback()
+    for stage in ("staging", None):
+        desk.decisions.demote(parse_ref("m/1"), "down", to=stage, dry_run=False)
+    assert kept == [(f"m/{number}", CHOSEN, before) for before, number in enumerate((1, 2, 1, 1))]
+
+
+def test_what_cannot_be_copied_is_put_nowhere():
+    """Nothing is recorded of it, and no alias is moved."""
+    desk = Desk()
+
+    def fail(version: Version, manifest: str) -> None:
+        raise Unavailable("no room", code="s3", hint=None)
+
+    desk.ledger = replace(desk.ledger, keep_copy=fail)
+    with pytest.raises(Unavailable, match="no room"):
+        desk.promote(1, "production")
+    assert (desk.registry.writes, desk.history.chains) == ([], {})
 
 
 def test_a_move_looks_as_the_table_in_the_design_says():

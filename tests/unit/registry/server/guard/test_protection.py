@@ -16,8 +16,8 @@ from slipway.registry.server.guard.guard import PROMPT_TAG, ShownModel
 from slipway.registry.server.guard.kept import Kept
 from slipway.registry.server.guard.protection import LocatedVersion, Protection, VersionKey
 from slipway.registry.version import parse_ref
-from tests.doubles.fakes import NoWriteLocks, logged_model
-from tests.unit.registry.decisions.test_promote import LOOSE, Desk
+from tests.doubles.fakes import FakeCopies, logged_model
+from tests.unit.registry.decisions.test_promote import CHOSEN, LOOSE, Desk
 
 HERE = "default"
 DOCUMENT = {
@@ -119,7 +119,7 @@ def guarded() -> Guarded:
         policies=lambda: PolicyBook(DOCUMENT, source="test"),
         last_policies=lambda: PolicyBook(DOCUMENT, source="test"),
         destination=lambda: "s3://bucket",
-        writes=NoWriteLocks(),
+        copies=FakeCopies(),
     )
     return Guarded(desk, tables, protection)
 
@@ -502,8 +502,39 @@ def test_other_bytes_are_free(guarded: Guarded, path: str):
 def test_uploads_past_the_proxy_are_held_to_the_same(guarded: Guarded):
     """Where the server writes by what a run says of itself."""
     may = guarded.protection.run_file_may_change
-    refused(lambda: enter(may("run2", "holdout/rows.parquet")), "m/2")
-    enter(may("run2", "plots/a.png"))
+    refused(lambda: may("run2", "holdout/rows.parquet"), "m/2")
+    may("run2", "plots/a.png")
+
+
+@pytest.mark.parametrize("path", ["0/models/m-3/slipway-kept/ab/x", "0/models/m-3/slipway-kept", "slipway-kept/x"])
+def test_nobody_writes_where_the_server_keeps_its_copies(guarded: Guarded, path: str):
+    """Of whatever version, there or not: nor does a run have its artifacts there."""
+    place = place_of(f"mlflow-artifacts:/{path}", destination="s3://bucket")
+    refused(lambda: guarded.protection.require_free(place), "slipway-kept is where")
+    refused(lambda: guarded.protection.location_may_be_used(f"s3://bucket/{path}", HERE), "slipway-kept is where")
+    guarded.tables.root = f"s3://bucket/{path}"
+    refused(lambda: guarded.protection.run_file_may_change("run9", "x.txt"), "slipway-kept is where")
+
+
+LOGGED_AT = "mlflow-artifacts:/0/models/m-2/artifacts"
+
+
+def test_what_is_served_is_the_copy_of_what_was_chosen(guarded: Guarded):
+    """In a stage and where a rollback may go back to it; what is in none, or has no copy, is where it was logged."""
+    at = guarded.protection.served_location
+    copy = guarded.protection.copy_location(LOGGED_AT, CHOSEN)
+    assert [at(HERE, "m", number, LOGGED_AT) for number in (1, 2, 3)] == [LOGGED_AT] * 3
+    guarded.protection.copies.made.add(copy)
+    assert [at(HERE, "m", number, LOGGED_AT) for number in (1, 2, 3)] == [copy, copy, LOGGED_AT]
+    guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
+    assert at(HERE, "m", 2, LOGGED_AT) == LOGGED_AT, "its number may be another version's tomorrow"
+    assert at(HERE, "none", 2, LOGGED_AT) == LOGGED_AT
+
+
+def test_there_is_no_copy_of_what_lies_elsewhere(guarded: Guarded):
+    """A place beside, that its team trusts; and none at all where the server passes nothing on."""
+    assert guarded.protection.copy_location("s3://team/models/m-1", "sha256:ab") is None
+    assert replace(guarded.protection, destination=lambda: None).copy_location(LOGGED_AT, "sha256:ab") is None
 
 
 def test_no_experiment_writes_into_a_version(guarded: Guarded):
@@ -562,7 +593,7 @@ def test_an_upload_is_guarded_wherever_its_run_may_lead(guarded: Guarded):
     may = guarded.protection.run_file_may_change
     for root in ("s3://bucket/0/m%6fdels/m-2", "s3://bucket/0/models/m-2/../../zzz", "s3://bucket/9/../0/models/m-2"):
         guarded.tables.root = root
-        refused(lambda: enter(may("run9", "x.txt")), "m/2")
+        refused(lambda: may("run9", "x.txt"), "m/2")
 
 
 @pytest.mark.parametrize(
