@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from tests.servers.ceph import CephServer
@@ -63,6 +64,26 @@ def test_another_workspace_does_not_reach_it_by_its_path(shared: GuardedServer, 
         assert answer.status in (400, 403), answer
     stored = shared.ask("GET", f"api/2.0/mlflow-artifacts/artifacts/{held.files}/MLmodel")
     assert (stored.status, stored.text) == (200, "flavors: {}")
+
+
+def test_what_it_serves_is_its_own_copy(
+    shared: GuardedServer, held: Made, ceph: CephServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """By the alias, for whoever is in the workspace; whatever comes late to where it was logged."""
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", shared.url)
+    buckets = [each["Name"] for each in ceph.client().list_buckets()["Buckets"] if each["Name"].startswith("w-")]
+    found = [
+        (bucket, each["Key"])
+        for bucket in buckets
+        for each in ceph.client().list_objects_v2(Bucket=bucket).get("Contents", [])
+        if each["Key"].endswith(f"{held.files}/MLmodel")
+    ]
+    ((bucket, key),) = found
+    ceph.client().put_object(Bucket=bucket, Key=key, Body=b"late")
+    folder = Path(mlflow.artifacts.download_artifacts("models:/m@production", dst_path=str(tmp_path)))
+    assert (folder / "MLmodel").read_text() == "flavors: {}"
+    ceph.client().put_object(Bucket=bucket, Key=key, Body=b"flavors: {}")
 
 
 def test_the_workspace_is_not_deleted_under_it(shared: GuardedServer, held: Made):
