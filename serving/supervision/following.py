@@ -29,7 +29,8 @@ class NextStep(enum.Enum):
 class Followed:
     """A variant of a target as the supervisor knows it.
 
-    `is_recorded` is false while it serves what only an alias says. `dispute` is where alias and history disagree, and
+    `is_recorded` is false while it serves what only an alias says, and what a decision chose that the history does not
+    have any more: that one `is_lost`, as after a restore, and goes on. `dispute` is where alias and history disagree, and
     `is_disputed` whether they did at the poll before, too: between a decision and its alias they differ for a moment.
     `is_known` says that this engine has read what the registry has there, or was told that it may not: from then on
     what was served long ago is of no use. `is_from_memory` says that what serves was served long ago, and that nobody
@@ -46,6 +47,7 @@ class Followed:
     is_known: bool = False
     is_from_memory: bool = False
     is_recorded: bool = True
+    is_lost: bool = False
     dispute: str | None = None
     is_disputed: bool = False
 
@@ -55,7 +57,8 @@ class Seen:
     """What polling registry and history leads to: the version to serve, if any, and what is to be said of it.
 
     `withheld` is why what is there is not served; with `is_undecided` since no decision put it there, which is asked
-    for: then it is not kept either. `is_emptied` says that by the history nothing is there. `trouble` is why this model
+    for: then it is not kept either. `is_emptied` says that by the history nothing is there, `is_unspoken` that it never
+    spoke of the stage. `trouble` is why this model
     could not be read: what is serving goes on, as in an outage. `is_denied` says that this engine may not read it: then
     nothing is started from memory either.
     """
@@ -66,6 +69,7 @@ class Seen:
     withheld: str | None = None
     is_undecided: bool = False
     is_emptied: bool = False
+    is_unspoken: bool = False
     trouble: str | None = None
     is_denied: bool = False
 
@@ -81,15 +85,15 @@ def seen_of(target: Target, placed: StageView | None, *, require_history: bool) 
     Where the history has spoken of the stage, an alias alone puts nothing into it.
     """
     if placed is None:
-        return Seen(sighting=None)
+        return Seen(sighting=None, is_unspoken=True)
     if placed.trouble is not None:
         trouble = f"{target.model} cannot be read: {placed.trouble}"
         return Seen(sighting=None, trouble=trouble, is_denied=placed.is_denied)
     held = placed.holder
     if not placed.is_recorded:
         if held is None or not require_history:
-            return Seen(sighting=_sighting(held), is_recorded=held is None)
-        return Seen(sighting=None, withheld=_unrecorded(target, held.number), is_undecided=True)
+            return Seen(sighting=_sighting(held), is_recorded=held is None, is_unspoken=True)
+        return Seen(sighting=None, withheld=_unrecorded(target, held.number), is_undecided=True, is_unspoken=True)
     points = f"points at {held.number}" if held else "is gone"
     alias = f"the alias {target.stage} of {target.model} {points}"
     if placed.number is None:
@@ -123,8 +127,11 @@ def polled_again(followed: Followed, seen: Seen) -> Followed:
     again = seen.dispute is not None and seen.dispute == followed.dispute
     there = followed.in_place
     is_it = there is None or (seen.sighting is not None and there.is_what(seen.sighting))
-    is_recorded = seen.is_recorded if is_it else followed.is_recorded
-    return replace(followed, is_known=True, is_recorded=is_recorded, dispute=seen.dispute, is_disputed=again)
+    is_lost = there is not None and seen.is_unspoken and (followed.is_recorded or followed.is_lost)
+    is_recorded = (seen.is_recorded if is_it else followed.is_recorded) and not is_lost
+    return replace(
+        followed, is_known=True, is_recorded=is_recorded, is_lost=is_lost, dispute=seen.dispute, is_disputed=again
+    )
 
 
 def next_step(followed: Followed, polled: Seen, now: float) -> tuple[NextStep, Followed]:
@@ -149,7 +156,8 @@ def next_step(followed: Followed, polled: Seen, now: float) -> tuple[NextStep, F
 
 def _is_nobodys(followed: Followed, polled: Seen) -> bool:
     """Return whether what serves is what no decision put there, where one is asked for, or what memory alone has."""
-    return (polled.is_undecided and not followed.is_recorded) or (polled.is_emptied and followed.is_from_memory)
+    was_chosen = followed.is_recorded or followed.is_lost
+    return (polled.is_undecided and not was_chosen) or (polled.is_emptied and followed.is_from_memory)
 
 
 def succeeded(followed: Followed, prepared: Prepared) -> Followed:

@@ -147,6 +147,21 @@ def test_an_alias_puts_nothing_into_a_stage_that_the_history_emptied():
     assert seen(StageView(holder=None, is_recorded=True)) == Seen(sighting=None, is_emptied=True)
 
 
+@pytest.mark.parametrize("require_history", [False, True])
+@pytest.mark.parametrize("placed", [None, StageView(holder=None), StageView(holder=held(1))])
+def test_what_was_chosen_by_a_lost_decision_goes_on_and_is_marked(placed: StageView | None, require_history: bool):
+    """After a restore to before it; when the history has it again, or another, all is as ever."""
+    found = seen(placed, require_history=require_history)
+    step, followed = step_after(in_place(ONE), found, 0.0)
+    for _ in range(2):
+        assert (step, followed.in_place, followed.is_recorded) == (NextStep.KEEP, prepared(ONE), False)
+        step, followed = step_after(followed, found, 0.0)
+    back = step_after(followed, seen(StageView(holder=held(1), occupant=held(1), number=1, is_recorded=True)), 0.0)[1]
+    assert (back.is_recorded, back.is_lost) == (True, False)
+    alone = replace(in_place(ONE), is_recorded=False)
+    assert not step_after(alone, found, 0.0)[1].is_lost
+
+
 @pytest.mark.parametrize("holder", [None, held(2)])
 def test_what_memory_alone_has_goes_when_the_history_has_nothing_there(holder: AliasHolder | None):
     """It was taken out before this engine began; what a decision had put there since goes on."""
