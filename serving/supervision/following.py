@@ -30,12 +30,12 @@ class Followed:
     """A variant of a target as the supervisor knows it.
 
     `is_recorded` is false while it serves what only an alias says, and what a decision chose that the history does not
-    have any more: that one `is_lost`, as after a restore, and goes on. `dispute` is where alias and history disagree, and
-    `is_disputed` whether they did at the poll before, too: between a decision and its alias they differ for a moment.
-    `is_known` says that this engine has read what the registry has there, or was told that it may not: from then on
-    what was served long ago is of no use. `is_from_memory` says that what serves was served long ago, and that nobody
-    has shown it since. `failed` is the version that could not be served, `failures` how often in a
-    row, `retry_at` when (on the monotonic clock, in seconds) it is tried again.
+    have any more: that one `is_lost`, as after a restore, and goes on. `dispute` is where alias and history disagree,
+    and `is_disputed` whether they did at the poll before, too: between a decision and its alias they differ for a
+    moment. `is_known` says that this engine has read what the registry has there, or was told that it may not: from
+    then on what was served long ago is of no use. `is_from_memory` says that what serves was served long ago, and that
+    nobody has shown it since. `failed` is the version that could not be served, `failures` how often in a row,
+    `retry_at` when (on the monotonic clock, in seconds) it is tried again.
     """
 
     variant: Variant
