@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from slipway.registry.decisions.keep_copy import keep_copy
 from slipway.registry.decisions.projection import (
     Change,
     NotWritten,
@@ -25,10 +26,9 @@ from slipway.registry.ledger.chain import HEAD_TAG, Record, record_of
 from slipway.registry.ledger.events import Event, first_hash
 from slipway.registry.ledger.identity import uid_of
 from slipway.registry.ledger.ledger import Ledger
-from slipway.registry.ledger.model_state import after, chosen_files
+from slipway.registry.ledger.model_state import after
 from slipway.registry.ledger.situation import Situation, look
 from slipway.registry.text import require_storable
-from slipway.registry.version import VersionRef
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,16 +87,19 @@ def carry_out(model: str, decision: Decision, ledger: Ledger) -> Decided:
     """Decide under the model's lock, record the decision, and apply what follows from it.
 
     Consequences of earlier decisions that were not applied are applied first. Where the decision is `None`, what the
-    ledger says is applied once more: that puts back what was moved behind it.
+    ledger says is applied once more: that puts back what was moved behind it, and has copies made that were lost.
     """
     with held(model, ledger) as found:
         situation = repaired(found, ledger)
         event = decision(situation)
         if event is None:
             done = _as_it_was(situation, apply_state(situation, ledger))
+            for there in situation.state.stages.values():
+                keep_copy(there.version, situation, ledger)
         else:
             require_recordable(event)
-            _keep_copy(event, situation, ledger)
+            if event.stage is not None:
+                keep_copy(event.version, situation, ledger, event.digests.get("manifest"))
             record = ledger.history.append(event, after_seq=situation.seq)
             done = _decided(situation, event, record, apply=lambda then: apply_state(then, ledger))
     head = ledger.history.head(situation.model_uid)
@@ -117,13 +120,6 @@ def propose(model: str, decision: Decision, ledger: Ledger) -> Decided:
     before = situation.head.hash if situation.head else first_hash(situation.model_uid)
     record = record_of(event, seq=situation.seq + 1, before=before)
     return _decided(situation, event, record, apply=lambda then: _changes(then, ledger))
-
-
-def _keep_copy(event: Event, situation: Situation, ledger: Ledger) -> None:
-    """Have a copy of what is put into a stage kept before that is recorded: by its name, MLflow serves the copy."""
-    chosen = event.digests.get("manifest") or chosen_files(situation.moves, event.version)
-    if event.stage is not None and chosen is not None:
-        ledger.keep_copy(ledger.registry.version(VersionRef(model=situation.name, number=event.version)), chosen)
 
 
 def require_recordable(event: Event) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from slipway.registry.decisions.demote import demotion
+from slipway.registry.decisions.keep_copy import keep_copy
 from slipway.registry.decisions.rollback import rollback as roll_back
 from slipway.registry.decisions.who import Who
 from slipway.registry.errors import Conflict, Corrupt, NotFound
@@ -89,6 +90,10 @@ def back_to(
     except NotFound as error:
         raise NotFound(error.message, code=error.code, hint=instead) from error
     about = ledger.history.about(situation.model_uid, number)
+    try:
+        keep_copy(number, situation, ledger)
+    except (Corrupt, NotFound) as error:
+        raise type(error)(error.message, code=error.code, hint=instead) from error
     folder = require_whole(version, about, ledger.registry, else_do=instead)
     manifest = recorded_manifest(about) or _as_chosen(situation, version, folder, instead)
     return roll_back(situation, version, stage, why, manifest, skipped=skipped)

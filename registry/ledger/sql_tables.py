@@ -3,7 +3,7 @@
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
 
 VERSION_TABLE = "slipway_alembic_version"
-REVISION = "0004"
+REVISION = "0005"
 METADATA = MetaData()
 VERSION = Table(VERSION_TABLE, METADATA, Column("version_num", String(32), primary_key=True))
 EVENTS = Table(
@@ -44,4 +44,10 @@ ENGINES = Table(
     METADATA,
     Column("engine", String(200), primary_key=True),
     Column("owner", String(256), nullable=False),
+)
+COPIES = Table(
+    "slipway_copies",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("location", Text, nullable=False),
 )

@@ -121,14 +121,15 @@ def keeper(access: Access) -> Keeper:
 
         def keep_copy(version: Version, manifest: str) -> None:
             logged = registry.logged_location(version)
-            copy = protection.copy_location(logged, manifest)
-            if copy is not None and not protection.copies.has(copy):
-                protection.copies.make(copy, manifest, registry.stored_files(logged), registry.stored_files)
+            if (logged, manifest) not in kept:
+                protection.copies.keep(logged, manifest, str(version), registry.stored_files)
+                kept.add((logged, manifest))
 
         def require_kept(version: Version) -> None:
             logged = registry.logged_location(version)
             protection.require_kept_here(workspace(), f"{version} enters no stage", logged)
 
+        kept = set[tuple[str, str]]()
         registry = ServerRegistry(
             database_of_server(),
             files,

@@ -1,77 +1,100 @@
-"""The door to a server's own copies of what was put into stages: made once, read back, and marked as whole at the end.
+"""The door to a server's own copies of what was put into stages: made once, read back, and only then noted.
 
-They lie among the artifacts that the server passes on, and are written past its guard, which lets nobody else.
+They lie among the artifacts that the server passes on, and are written past its guard, which lets nobody else. What
+lies there and was not noted was not made here.
 """
 
+import hashlib
 import os
 import posixpath
+import secrets
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.workspace_context import get_request_workspace
 
+from slipway.registry.artifacts.kept_copies import copy_location
 from slipway.registry.artifacts.locations import DEFAULT_WORKSPACE, in_workspace, proxied_path, unguarded
 from slipway.registry.artifacts.mlflow_errors import translated
-from slipway.registry.errors import Corrupt, Unavailable
+from slipway.registry.errors import Corrupt, NotFound, Unavailable
 from slipway.registry.manifest import copied, manifest_of
 
-WHOLE = ".json"  # beside a copy, its manifest: written when the copy was read back
+
+class Notes(Protocol):
+    """Where copies lie, which only the server can write down."""
+
+    def find(self, key: str) -> str | None:
+        """Return where a copy lies; `None` where none is noted."""
+
+    def note(self, key: str, location: str) -> None:
+        """Note where a copy lies, in place of where one lay before."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptCopies:
-    """The copies of a server, each named by its location."""
+    """The copies of a server, each of the files at a location, whose manifest has a digest.
 
-    _known: set[str] = field(default_factory=set)
+    `stored_files` gives the local folder of what the server finds at a location, `NotFound` where there is none.
+    """
 
-    @translated()
-    def has(self, location: str) -> bool:
-        """Return whether there is a whole copy; what was found once is not looked for again."""
-        place = passed_on(location)
-        if place not in self._known:
-            above, name = posixpath.split(place)
-            beside = get_artifact_repository(above).list_artifacts()
-            if name + WHOLE not in (posixpath.basename(each.path) for each in beside):
-                return False
-            self._known.add(place)
-        return True
+    notes: Notes
+
+    def find(self, logged: str, digest: str) -> str | None:
+        """Return where the copy of what was logged lies; `None` where the server made none, or keeps nothing."""
+        return self.notes.find(_key(logged, digest)) if os.environ.get(ARTIFACTS_DESTINATION_ENV_VAR) else None
 
     @translated()
-    def make(self, location: str, digest: str, files: Path, read_back: Callable[[str], Path]) -> None:
-        """Copy the files of a folder, whose manifest has a digest; a copy that broke off is written over.
+    def keep(self, logged: str, digest: str, what: str, stored_files: Callable[[str], Path]) -> None:
+        """Have a whole copy of what was logged; one that was lost or changed is made anew, elsewhere.
 
         Raises
         ------
         Corrupt
-            The folder has other files.
+            Other files were logged; `what` is the version in words.
+        NotFound
+            Nothing is there any more.
         Unavailable
             What is read back is not what was written.
         """
-        place = passed_on(location)
+        there = self.find(logged, digest)
+        destination = os.environ.get(ARTIFACTS_DESTINATION_ENV_VAR, "")
+        location = copy_location(logged, digest, secrets.token_hex(16), destination=destination)
+        if not destination or location is None or (there is not None and _is_whole(there, digest, stored_files)):
+            return
         with tempfile.TemporaryDirectory(prefix="slipway-copy-") as scratch:
-            folder = copied(files, Path(scratch) / "files")
+            folder = copied(stored_files(logged), Path(scratch) / "files")
             manifest = manifest_of(folder)
             if manifest.digest != digest:
                 raise Corrupt(
-                    "the files were changed while a copy of them was made: they are not those that the decision names",
+                    f"{what} is not stored as it was registered: its files are not those that were chosen",
                     code="artifacts-changed",
-                    hint="find who changes them, then decide again",
+                    hint="find who changes them, and restore them or choose another version",
                 )
-            get_artifact_repository(place).log_artifacts(str(folder))  # type: ignore[no-untyped-call]
-            if manifest_of(read_back(place)) != manifest:
+            get_artifact_repository(passed_on(location)).log_artifacts(str(folder))  # type: ignore[no-untyped-call]
+            if manifest_of(stored_files(location)) != manifest:
                 raise Unavailable(
-                    f"the copy that was written to {location} is not there as it was written",
+                    f"the copy of {what} that was written to {location} is not there as it was written",
                     code="copy-not-whole",
                     hint="see who else writes to the server's store, then decide again",
                 )
-            above, name = posixpath.split(place)
-            mark = Path(scratch) / (name + WHOLE)
-            mark.write_text(manifest.to_json())
-            get_artifact_repository(above).log_artifact(str(mark))  # type: ignore[no-untyped-call]
+        self.notes.note(_key(logged, digest), location)
+
+
+def _is_whole(location: str, digest: str, stored_files: Callable[[str], Path]) -> bool:
+    try:
+        return manifest_of(stored_files(location)).digest == digest
+    except NotFound:
+        return False
+
+
+def _key(logged: str, digest: str) -> str:
+    """Return by what a copy is noted: a store that was moved, or another workspace, has none of it."""
+    return hashlib.sha256(f"{passed_on(logged)}\n{digest}".encode()).hexdigest()
 
 
 def passed_on(location: str) -> str:

@@ -182,6 +182,7 @@ def test_tables_of_an_earlier_slipway_keep_their_history(database):
     """Heartbeats alone are made anew: engines write them within seconds."""
     history, execute = database
     history.append(event(), after_seq=0)
+    execute("DROP TABLE slipway_copies")
     execute("DROP TABLE slipway_heartbeats")
     execute("CREATE TABLE slipway_heartbeats (engine VARCHAR(200) PRIMARY KEY)")
     execute("UPDATE slipway_alembic_version SET version_num = '0003'")
@@ -225,6 +226,7 @@ def without_tables(database) -> SqlHistory:
         "slipway_applied",
         "slipway_heartbeats",
         "slipway_engines",
+        "slipway_copies",
         "slipway_alembic_version",
     ):
         execute(f"DROP TABLE {table}")

@@ -309,13 +309,13 @@ def logged_model(**changes: object) -> LoggedModel:
 class FakeCopies:
     """A server's own `Copies`, of which only where they lie is known."""
 
-    made: set[str] = field(default_factory=set)
+    made: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def has(self, location: str) -> bool:
-        return location in self.made
+    def find(self, logged: str, digest: str) -> str | None:
+        return self.made.get((logged, digest))
 
-    def make(self, location: str, digest: str, files: Path, read_back: Callable[[str], Path]) -> None:
-        self.made.add(location)
+    def keep(self, logged: str, digest: str, what: str, stored_files: Callable[[str], Path]) -> None:
+        self.made.setdefault((logged, digest), f"{logged}/copy")
 
 
 def as_mlflow_does(folder: Path) -> AbstractContextManager[tuple[()]]:

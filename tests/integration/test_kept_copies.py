@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
 
-from slipway.registry.errors import Corrupt, Unavailable
+from slipway.registry.errors import Corrupt, NotFound, Unavailable
+from slipway.registry.ledger.sql_migrate import open_history
 from slipway.registry.manifest import manifest_of
-from slipway.registry.server.mlflow_kept_copies import KeptCopies
+from slipway.registry.server.guard.sql_copies import SqlCopies
+from slipway.registry.server.mlflow_kept_copies import KeptCopies, passed_on
 
-COPY = "mlflow-artifacts:/1/models/m-1/slipway-kept/ab"
+LOGGED = "mlflow-artifacts:/1/models/m-1/artifacts"
 
 
 @pytest.fixture
@@ -20,64 +22,108 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Path:
-    """Return a version's files."""
-    (tmp_path / "files" / "code").mkdir(parents=True)
-    (tmp_path / "files" / "MLmodel").write_text("flavors: {}")
-    (tmp_path / "files" / "code" / "x.py").write_text("1")
-    return tmp_path / "files"
+def logged(store: Path) -> Path:
+    """Return a version's files, as they were logged."""
+    folder = store / "1/models/m-1/artifacts"
+    (folder / "code").mkdir(parents=True)
+    (folder / "MLmodel").write_text("flavors: {}")
+    (folder / "code" / "x.py").write_text("1")
+    return folder
 
 
-def as_stored(place: str) -> Path:
-    """Return the folder that a server finds at a place."""
-    return Path(place.removeprefix("file://"))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def copies(request: pytest.FixtureRequest, tmp_path: Path) -> KeptCopies:
+    """Return a server's copies, noted in either database."""
+    sqlite = f"sqlite:///{tmp_path}/ledger.db"
+    url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres").create_database()
+    open_history(url, beside_mlflow=False)
+    return KeptCopies(SqlCopies(url))
 
 
-def test_a_copy_is_there_when_it_is_whole(store: Path, files: Path):
-    """Another worker finds it as well."""
-    assert not KeptCopies().has(COPY)
-    made = KeptCopies()
-    made.make(COPY, manifest_of(files).digest, files, as_stored)
-    assert made.has(COPY)
-    assert KeptCopies().has(COPY)
-    assert manifest_of(store / "1/models/m-1/slipway-kept/ab") == manifest_of(files)
+def stored(location: str) -> Path:
+    """Return the folder that a server finds at a location."""
+    folder = Path(passed_on(location).removeprefix("file://"))
+    if not folder.is_dir():
+        raise NotFound("nothing is stored there", code="artifacts-gone", hint=None)
+    return folder
 
 
-def test_one_that_broke_off_is_written_over(store: Path, files: Path):
-    """Half of it is no copy, nor is one with half a file."""
-    half = store / "1/models/m-1/slipway-kept/ab"
-    half.mkdir(parents=True)
-    (half / "MLmodel").write_text("fla")
-    copies = KeptCopies()
-    assert not copies.has(COPY)
-    copies.make(COPY, manifest_of(files).digest, files, as_stored)
-    assert manifest_of(half) == manifest_of(files)
+def test_a_copy_is_found_when_it_is_whole(copies: KeptCopies, logged: Path):
+    """Of that very content at that very place; kept once, it stays where it is."""
+    digest = manifest_of(logged).digest
+    assert copies.find(LOGGED, digest) is None
+    copies.keep(LOGGED, digest, "m/1", stored)
+    found = copies.find(LOGGED, digest)
+    assert found is not None
+    assert manifest_of(stored(found)) == manifest_of(logged)
+    (logged / "MLmodel").write_text("late")
+    copies.keep(LOGGED, digest, "m/1", stored)
+    assert copies.find(LOGGED, digest) == found
+    assert copies.find(LOGGED, "sha256:other") is copies.find(f"{LOGGED}-2", digest) is None
 
 
-def test_other_files_than_were_chosen_are_not_copied(store: Path, files: Path):
+@pytest.mark.parametrize("harm", ["changed", "extra", "gone"])
+def test_a_copy_that_was_harmed_is_made_anew(copies: KeptCopies, logged: Path, harm: str):
+    """By whoever has keys to the store, or a rule of it that removes what is old: elsewhere, from what was logged."""
+    digest = manifest_of(logged).digest
+    copies.keep(LOGGED, digest, "m/1", stored)
+    before = copies.find(LOGGED, digest) or ""
+    there = stored(before)
+    match harm:
+        case "changed":
+            (there / "MLmodel").write_text("changed")
+        case "extra":
+            (there / "extra.py").write_text("1")
+        case "gone":
+            there.rename(there.parent / "elsewhere")
+    copies.keep(LOGGED, digest, "m/1", stored)
+    found = copies.find(LOGGED, digest) or ""
+    assert found != before
+    assert manifest_of(stored(found)).digest == digest
+
+
+def test_what_lies_there_and_was_not_made_here_is_no_copy(copies: KeptCopies, logged: Path):
+    """It may have been stored before the server kept any copies, by anybody."""
+    digest = manifest_of(logged).digest
+    planted = logged.parent / "slipway-kept" / digest.removeprefix("sha256:")
+    planted.mkdir(parents=True)
+    (planted / "MLmodel").write_text("planted")
+    planted.with_suffix(".json").write_text("{}")
+    assert copies.find(LOGGED, digest) is None
+    copies.keep(LOGGED, digest, "m/1", stored)
+    assert manifest_of(stored(copies.find(LOGGED, digest) or "")).digest == digest
+
+
+def test_other_files_than_were_chosen_are_not_copied(copies: KeptCopies, logged: Path):
     """They were changed since they were compared."""
-    chosen = manifest_of(files).digest
-    (files / "MLmodel").write_text("changed")
-    with pytest.raises(Corrupt) as refused:
-        KeptCopies().make(COPY, chosen, files, as_stored)
-    assert refused.value.code == "artifacts-changed"
-    assert not KeptCopies().has(COPY)
-    assert not store.exists()
+    chosen = manifest_of(logged).digest
+    (logged / "MLmodel").write_text("changed")
+    with pytest.raises(Corrupt, match="m/1 is not stored as it was registered"):
+        copies.keep(LOGGED, chosen, "m/1", stored)
+    assert copies.find(LOGGED, chosen) is None
+    assert not (logged.parent / "slipway-kept").exists()
 
 
-def test_what_is_read_back_otherwise_is_no_copy(store: Path, files: Path, tmp_path: Path):
+def test_what_is_read_back_otherwise_is_no_copy(copies: KeptCopies, logged: Path, tmp_path: Path):
     """A store that loses or changes something is told, before anything rests on it."""
-    lost = tmp_path / "lost"
-    lost.mkdir()
+    chosen = manifest_of(logged).digest
+    (tmp_path / "lost").mkdir()
     with pytest.raises(Unavailable) as refused:
-        KeptCopies().make(COPY, manifest_of(files).digest, files, lambda place: lost)
+        copies.keep(LOGGED, chosen, "m/1", lambda at: stored(at) if at == LOGGED else tmp_path / "lost")
     assert refused.value.code == "copy-not-whole"
-    assert not KeptCopies().has(COPY)
+    assert copies.find(LOGGED, chosen) is None
 
 
-def test_a_server_that_passes_nothing_on_says_so(files: Path, monkeypatch: pytest.MonkeyPatch):
-    """With the option that it lacks."""
-    monkeypatch.delenv(ARTIFACTS_DESTINATION_ENV_VAR, raising=False)
+def test_there_is_no_copy_of_what_the_server_does_not_keep(
+    copies: KeptCopies, store: Path, logged: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A place beside, that its team trusts; and nothing where the server passes nothing on."""
+    digest = manifest_of(logged).digest
+    copies.keep("s3://team/models/m-1", digest, "m/1", stored)
+    assert copies.find("s3://team/models/m-1", digest) is None
+    monkeypatch.delenv(ARTIFACTS_DESTINATION_ENV_VAR)
+    copies.keep(LOGGED, digest, "m/1", stored)
+    assert copies.find(LOGGED, digest) is None
     with pytest.raises(Unavailable, match="does not") as refused:
-        KeptCopies().has(COPY)
+        passed_on(LOGGED)
     assert refused.value.hint == "start it with --serve-artifacts"

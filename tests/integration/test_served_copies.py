@@ -100,6 +100,10 @@ def test_what_comes_late_is_not_served(asked: Store):
     assert asked.served(f"models:/{one}") == asked.served(f"models:/{one.model}@production") == {"MLmodel": LOGGED}
     asked.server.in_stage(two, "production")
     assert asked.served(f"models:/{one}") == {"MLmodel": LOGGED}
+    body = {"model": one.model, "stage": "production", "reason": "x"}
+    assert asked.server.ask("POST", "slipway/rollbacks", body).status == 200
+    asked.overwrite(f"{two.files}/MLmodel")
+    assert asked.served(f"models:/{two}") == {"MLmodel": LOGGED}, "its alias was asked for just before"
     in_none = fresh(asked)
     asked.overwrite(f"{in_none.files}/MLmodel")
     assert asked.served(f"models:/{in_none}") == {"MLmodel": OTHER}
@@ -112,6 +116,20 @@ def test_a_rollback_needs_nothing_but_the_copy(asked: Store):
     asked.remove(f"{one.files}/MLmodel")
     back = asked.server.ask("POST", "slipway/rollbacks", {"model": one.model, "stage": "production", "reason": "x"})
     assert (back.status, back.document["version"]) == (200, str(one)), back
+    assert asked.served(f"models:/{one.model}@production") == {"MLmodel": LOGGED}
+
+
+def test_a_copy_that_was_lost_is_made_anew(asked: Store):
+    """By the same decision once more, or by a rollback: from what was logged."""
+    one = asked.server.in_stage(fresh(asked), "production")
+    asked.remove(f"{asked.place(one).removeprefix('mlflow-artifacts:/')}/MLmodel")
+    again = {"version": str(one), "stage": "production", "reason": "its copy is gone"}
+    assert asked.server.ask("POST", "slipway/promotions", again).document["kind"] is None
+    assert asked.served(f"models:/{one.model}@production") == {"MLmodel": LOGGED}
+    asked.server.in_stage(recorded(asked, asked.server.make(one.model)), "production")
+    asked.overwrite(f"{asked.place(one).removeprefix('mlflow-artifacts:/')}/extra.py")
+    back = asked.server.ask("POST", "slipway/rollbacks", {"model": one.model, "stage": "production", "reason": "x"})
+    assert back.status == 200, back
     assert asked.served(f"models:/{one.model}@production") == {"MLmodel": LOGGED}
 
 
@@ -142,7 +160,7 @@ def test_nobody_writes_or_deletes_where_copies_lie(asked: Store, is_archived: bo
     for path in (
         f"{copy}/MLmodel",
         f"{copy}/new",
-        f"{copy}.json",
+        f"{copy}-2",
         f"{around}/slipway-kept",
         f"{around}/slipway-kept/x/MLmodel",
     ):

@@ -7,6 +7,7 @@ from slipway.registry.ledger.sql_migrate import open_history
 from slipway.registry.policy.policy_file import PolicyFile
 from slipway.registry.server.guard.kept import Kept
 from slipway.registry.server.guard.protection import GuardedTables, Protection
+from slipway.registry.server.guard.sql_copies import SqlCopies
 from slipway.registry.server.mlflow_kept_copies import KeptCopies
 from slipway.registry.settings import RegistrySettings, history_place, load_settings, policy_place
 
@@ -37,6 +38,6 @@ def open_protection(url: str, tables: GuardedTables, environ: Mapping[str, str],
         policies=policies,
         last_policies=policies.last,
         destination=destination,
-        copies=KeptCopies(),
+        copies=KeptCopies(SqlCopies(place)),
         others=settings.artifact_places,
     )

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from slipway.registry.artifacts.kept_copies import copy_location
 from slipway.registry.artifacts.locations import (
     DEFAULT_WORKSPACE,
     FOLDERS,
@@ -132,15 +131,15 @@ class KeptVersions(Protocol):
 
 
 class Copies(Protocol):
-    """The server's own copies of what was put into stages, each named by its location."""
+    """The server's own copies of what was put into stages."""
 
-    def has(self, location: str) -> bool:
-        """Return whether there is a whole copy."""
+    def find(self, logged: str, digest: str) -> str | None:
+        """Return where the copy of what was logged at a location lies; `None` where there is none."""
 
-    def make(self, location: str, digest: str, files: Path, read_back: Callable[[str], Path]) -> None:
-        """Copy the files of a folder, whose manifest has a digest, and read them back.
+    def keep(self, logged: str, digest: str, what: str, stored_files: Callable[[str], Path]) -> None:
+        """Have a whole copy of what was logged at a location, whose manifest has a digest.
 
-        Raises `Corrupt` where they are others, `Unavailable` where they cannot be stored.
+        Raises `Corrupt` where it has another, `NotFound` where it is gone, `Unavailable` where it cannot be stored.
         """
 
 
@@ -348,24 +347,15 @@ class Protection:
     def served_location(self, workspace: str, name: str, number: int, logged: str) -> str:
         """Return where MLflow is to read a version's files, which were logged at a location.
 
-        That is the server's own copy of the files that the last decision chose, of a version that is in a stage or may
-        be given back to one. A copy is there from before the decision is recorded; what was decided before servers kept
-        any has none.
+        That is the server's own copy of the files that the last decision chose, from before that is recorded, and for
+        good: whoever asked what is in a stage may come for it after the next decision. What was decided before servers
+        kept copies has none.
         """
         shown = self.tables.model(workspace, name)
         if shown is None or shown.is_prompt:
             return logged
-        moves = self.history.moves(self._uid(shown))
-        chosen = chosen_files(moves, number)
-        if chosen is None or not any(number in stack for stack in fold(moves).stacks.values()):
-            return logged
-        copy = self.copy_location(logged, chosen)
-        return copy if copy is not None and self.copies.has(copy) else logged
-
-    def copy_location(self, logged: str, digest: str) -> str | None:
-        """Return where the server's own copy of what was logged lies; `None` for what it does not keep."""
-        own = self.destination()
-        return copy_location(logged, digest, destination=own) if own is not None else None
+        chosen = chosen_files(self.history.moves(self._uid(shown)), number)
+        return (chosen and self.copies.find(logged, chosen)) or logged
 
     def require_kept_here(self, workspace: str, asked: str, location: str) -> None:
         """Refuse a version of files that the server does not keep itself: whoever has their keys may change them.

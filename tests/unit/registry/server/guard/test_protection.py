@@ -520,21 +520,14 @@ LOGGED_AT = "mlflow-artifacts:/0/models/m-2/artifacts"
 
 
 def test_what_is_served_is_the_copy_of_what_was_chosen(guarded: Guarded):
-    """In a stage and where a rollback may go back to it; what is in none, or has no copy, is where it was logged."""
+    """In a stage and when it has left it; what has no copy is where it was logged."""
     at = guarded.protection.served_location
-    copy = guarded.protection.copy_location(LOGGED_AT, CHOSEN)
     assert [at(HERE, "m", number, LOGGED_AT) for number in (1, 2, 3)] == [LOGGED_AT] * 3
-    guarded.protection.copies.made.add(copy)
+    copy = guarded.protection.copies.made[LOGGED_AT, CHOSEN] = f"{LOGGED_AT}/copy"
     assert [at(HERE, "m", number, LOGGED_AT) for number in (1, 2, 3)] == [copy, copy, LOGGED_AT]
     guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
-    assert at(HERE, "m", 2, LOGGED_AT) == LOGGED_AT, "its number may be another version's tomorrow"
+    assert at(HERE, "m", 2, LOGGED_AT) == copy
     assert at(HERE, "none", 2, LOGGED_AT) == LOGGED_AT
-
-
-def test_there_is_no_copy_of_what_lies_elsewhere(guarded: Guarded):
-    """A place beside, that its team trusts; and none at all where the server passes nothing on."""
-    assert guarded.protection.copy_location("s3://team/models/m-1", "sha256:ab") is None
-    assert replace(guarded.protection, destination=lambda: None).copy_location(LOGGED_AT, "sha256:ab") is None
 
 
 def test_no_experiment_writes_into_a_version(guarded: Guarded):
