@@ -76,6 +76,7 @@ class KeptCopies:
                     hint="find who changes them, and restore them or choose another version",
                 )
             get_artifact_repository(passed_on(location)).log_artifacts(str(folder))  # type: ignore[no-untyped-call]
+            os.sync()  # where it is kept in a folder: a note that outlives a power cut is of files that do
             if manifest_of(stored_files(location)) != manifest:
                 raise Unavailable(
                     f"the copy of {what} that was written to {location} is not there as it was written",

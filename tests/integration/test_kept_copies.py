@@ -1,5 +1,7 @@
 """A server's own copies, in a folder: whole or not there, and never of other files than were asked for."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,21 @@ def test_a_copy_that_was_harmed_is_made_anew(copies: KeptCopies, logged: Path, h
     found = copies.find(LOGGED, digest) or ""
     assert found != before
     assert manifest_of(stored(found)).digest == digest
+
+
+def test_two_that_are_made_at_once_are_both_whole(copies: KeptCopies, logged: Path):
+    """Of a logged model that is two models' version: neither writes where the other does, and one is found."""
+    digest, start = manifest_of(logged).digest, threading.Barrier(4)
+
+    def keep(number: int) -> None:
+        start.wait()
+        copies.keep(LOGGED, digest, f"m-{number}/1", stored)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(keep, range(4)))
+    made = list((logged.parent / "slipway-kept").iterdir())
+    assert {manifest_of(each).digest for each in made} == {digest}
+    assert stored(copies.find(LOGGED, digest) or "") in made
 
 
 def test_what_lies_there_and_was_not_made_here_is_no_copy(copies: KeptCopies, logged: Path):

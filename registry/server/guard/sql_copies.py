@@ -1,6 +1,9 @@
 """The table of a server's own copies, beside the ledger: a copy that is not noted there was not made by the server."""
 
+import contextlib
+
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from slipway.registry.ledger.sql_history import translated
 from slipway.registry.ledger.sql_tables import COPIES
@@ -20,7 +23,7 @@ class SqlCopies:
             return connection.scalar(sa.select(COPIES.c.location).where(COPIES.c.key == key))
 
     def note(self, key: str, location: str) -> None:
-        """Note where a copy lies, in place of where one lay before."""
-        with translated(self._url), self._engine.begin() as connection:
+        """Note where a copy lies, in place of where one lay before; of two at once, either is a whole one."""
+        with translated(self._url), contextlib.suppress(IntegrityError), self._engine.begin() as connection:
             connection.execute(sa.delete(COPIES).where(COPIES.c.key == key))
             connection.execute(sa.insert(COPIES).values(key=key, location=location))
