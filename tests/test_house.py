@@ -1,5 +1,6 @@
 """Files that must agree with each other do: lock, conda.yaml, MLproject, the command table, the docs."""
 
+import configparser
 import importlib
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from slipway import command_line
+from slipway.registry.distribution import DISTRIBUTION, install_with
 from slipway.training.spec import TrainSpec
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +44,20 @@ def test_conda_yaml_names_every_direct_dependency():
     required = re.search(r"install_requires =\n((?:    .+\n)+)", (ROOT / "setup.cfg").read_text())[1]
     names = {re.match(r"[\w-]+", line.strip())[0] for line in required.splitlines()}
     assert names <= {re.split(r"==", line)[0] for line in (ROOT / "conda.yaml").read_text().replace("- ", "").split()}
+
+
+def test_installers_are_told_one_name():
+    """`pip install slipway` would bring another project: no text says it, and setup.cfg has the name that code has."""
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    assert metadata["metadata"]["name"] == DISTRIBUTION
+    texts = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    texts += [path for top in ("training", "registry", "serving") for path in (ROOT / top).rglob("*.py")]
+    wrong = re.compile(r"slipway\[|install (?:-\S+ )*'?slipway(?![-\w/])")
+    assert {str(path) for path in texts if wrong.search(path.read_text())} == set()
+    assert wrong.search("pip install -U slipway")
+    assert wrong.search("pip install 'slipway[auth]'")
+    assert not wrong.search(install_with("auth"))
 
 
 @pytest.mark.parametrize("entry_point", ["main", "train", "tune"])

@@ -30,6 +30,7 @@ from starlette.routing import Mount
 
 from slipway.registry.artifacts.locations import DEFAULT_WORKSPACE
 from slipway.registry.decisions.wiring import cached_files
+from slipway.registry.distribution import DISTRIBUTION
 from slipway.registry.engines.sql_heartbeats import SqlClaims, SqlHeartbeats
 from slipway.registry.errors import SlipwayError
 from slipway.registry.gate.judged_files import judged_files
@@ -101,7 +102,7 @@ def with_slipway(app: FastAPI, flask: Flask, made: Callable[[], Keeper]) -> Fast
     flask.before_request(refuse_two_meanings)
     flask.before_request(guard_direct_uploads)
     prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
-    api = build_api(made(), version=importlib.metadata.version("slipway"))
+    api = build_api(made(), version=importlib.metadata.version(DISTRIBUTION))
     app.add_middleware(StaysHttp)
     app.router.routes.insert(0, Mount(f"{prefix}{ASSISTANT}", NO_ASSISTANT))
     app.router.routes.insert(len(app.router.routes) - 1, Mount(f"{prefix}/slipway", api))

@@ -1,4 +1,4 @@
-"""The door through which MLflow makes its users' tables and the first of them; it needs `slipway[auth]`."""
+"""The door through which MLflow makes its users' tables and the first of them; it needs `slipway-ml[auth]`."""
 
 from dataclasses import dataclass
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from slipway.registry.distribution import install_with
 from slipway.registry.errors import InvalidInput
 from slipway.registry.settings import RegistrySettings, history_place, load_settings
 from slipway.registry.setup.auth_config import auth_config
@@ -76,7 +77,7 @@ def _administrator(server: ServerSettings, url: str) -> Part:
         raise InvalidInput(
             f"a server that knows its users needs more packages: {error}",
             code="no-auth-packages",
-            hint="pip install 'slipway[auth]'",
+            hint=install_with("auth"),
         ) from error
     password = server.admin_password.get_secret_value() if server.admin_password else None
     made: Part = kind(url=url, user=server.admin_name, password=password)

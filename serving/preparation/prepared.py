@@ -18,13 +18,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from slipway.registry.distribution import DISTRIBUTION
 from slipway.registry.errors import Corrupt
 from slipway.registry.manifest import manifest_of
 from slipway.serving.target import Sighting, Target
 
 MOST_RUNNERS = 200
 NEEDED_S = 600.0
-MADE_WITH = ("slipway", "mlflow", "numpy", "scikit-learn", "skops", "onnxruntime")
+MADE_WITH = (DISTRIBUTION, "mlflow", "numpy", "scikit-learn", "skops", "onnxruntime")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

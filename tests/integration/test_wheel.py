@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from slipway import command_line
+from slipway.registry.distribution import DISTRIBUTION
 from tests.servers.clones import ROOT, copied
 from tests.servers.processes import answers, environment, free_port, process, wait_for
 
@@ -51,9 +52,10 @@ REFUSED = [
 def test_a_wheel_holds_one_package_and_all_of_it(wheel: Path):
     """Nothing lies beside it in site-packages, and no module is left out."""
     inside = {Path(name) for name in zipfile.ZipFile(wheel).namelist()}
-    assert {path.parts[0].partition("-")[0] for path in inside} == {"slipway"}
+    assert {path.parts[0].partition("-")[0] for path in inside} == {"slipway", DISTRIBUTION.replace("-", "_")}
     modules = {Path("slipway") / path.relative_to(ROOT) for name in OURS for path in (ROOT / name).rglob("*.py")}
     assert {path for path in inside if path.suffix == ".py" and len(path.parts) > 2} == modules
+    assert Path("slipway/py.typed") in inside, "type checkers of whoever calls it would not read its annotations"
 
 
 def test_every_command_works_beside_a_project_with_our_folders(installed: Path, project: Path):
