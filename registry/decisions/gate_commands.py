@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from slipway.registry.gate.gate_wiring import open_gate
 from slipway.registry.gate.grounds import Grounds
 from slipway.registry.gate.verdict import Outcome, Verdict
 from slipway.registry.ledger.situation import Situation, look
+from slipway.registry.policy.in_force import folder_of_policy
 from slipway.registry.settings import others_write_runs
 from slipway.registry.stages import find_stage
 from slipway.registry.text import one_line
@@ -114,7 +116,9 @@ def approve(context: CommandContext, version: str, to: str, reason: str, as_json
 
 def _opened(context: CommandContext) -> tuple[Gate, Decisions]:
     ledger, decisions = open_all()
-    return open_gate(ledger, context, runs_are_ours=not others_write_runs(os.environ)), decisions
+    own_checks = folder_of_policy(os.environ, Path.cwd())
+    gate = open_gate(ledger, context, runs_are_ours=not others_write_runs(os.environ), own_checks=own_checks)
+    return gate, decisions
 
 
 def grounds_for(

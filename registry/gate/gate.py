@@ -71,7 +71,7 @@ class Gate:
 
     `read_rows` takes a source, a target and the words that mean missing, and returns the frame and its content digest.
     A source that a run names is read where `runs_are_ours`: else whoever writes a run would read files and databases
-    with the rights of whoever judges it.
+    with the rights of whoever judges it. `own_checks` is the policy's folder, where functions of one's own may lie.
     """
 
     ledger: Ledger
@@ -79,6 +79,7 @@ class Gate:
     read_rows: Callable[[str, str, Sequence[str]], tuple[pd.DataFrame, str]]
     run_checks: Callable[[Sequence[CheckJob]], list[Finding]]
     runs_are_ours: bool = True
+    own_checks: Path | None = None
 
 
 def assess(version: Version, stage: str, situation: Situation, gate: Gate, *, promoter: str, now: datetime) -> Verdict:
@@ -169,6 +170,7 @@ def gathered(
             promoter=promoter,
             now=now,
             tools=gate.tools,
+            own_checks=gate.own_checks,
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from slipway.registry.gate.check_runner import run_checks
@@ -31,10 +32,13 @@ class ModelAccess(Protocol):
         """Return what reads a source with its target, certain words being missing: a frame and its content digest."""
 
 
-def open_gate(ledger: Ledger, context: ModelAccess, *, runs_are_ours: bool = True) -> Gate:
+def open_gate(
+    ledger: Ledger, context: ModelAccess, *, runs_are_ours: bool = True, own_checks: Path | None = None
+) -> Gate:
     """Return the gate on a ledger, with checks in processes of their own.
 
-    `runs_are_ours` says that nobody else writes the runs that are judged, as others do at a server.
+    `runs_are_ours` says that nobody else writes the runs that are judged, as others do at a server; `own_checks` is the
+    folder in which functions of one's own are found.
     """
     tools = Tools(
         load=partial(call, MODELS, "load_steady_model"),
@@ -45,5 +49,10 @@ def open_gate(ledger: Ledger, context: ModelAccess, *, runs_are_ours: bool = Tru
         untrusted=partial(call, UNTRUSTED_TYPES, "untrusted_types"),
     )
     return Gate(
-        ledger=ledger, tools=tools, read_rows=context.read_rows, run_checks=run_checks, runs_are_ours=runs_are_ours
+        ledger=ledger,
+        tools=tools,
+        read_rows=context.read_rows,
+        run_checks=run_checks,
+        runs_are_ours=runs_are_ours,
+        own_checks=own_checks,
     )

@@ -17,6 +17,11 @@ def policies_in_force(environ: Mapping[str, str], folder: Path) -> PolicyBook:
     return load_policy(place_of_policy(environ, folder))
 
 
+def folder_of_policy(environ: Mapping[str, str], folder: Path) -> Path:
+    """Return the folder of a working folder's policy, whether or not it has one: a server's policy may hold there."""
+    return (folder / load_settings(RegistrySettings, "registry", environ=environ, folder=folder).policy).parent
+
+
 def place_of_policy(environ: Mapping[str, str], folder: Path) -> Path:
     """Return where the policy of a working folder is, by the settings."""
     settings = load_settings(RegistrySettings, "registry", environ=environ, folder=folder)

@@ -305,6 +305,17 @@ def test_policy_is_shown_and_checked(store: Path, capsys: pytest.CaptureFixture[
     policy(store, {"champoin": {}})
     assert call("policy", "check") == 1
     assert "did you mean 'champion'?" in capsys.readouterr().err
+    own = {"fair": {"entry_point": "fairness_of_ours:jugde"}, "quick": {"command": ["no-such-program"]}}
+    policy(store, {"own": own})
+    assert call("policy", "check") == 1
+    said = "stages.production.checks.own.fair: there is no function fairness_of_ours:jugde: no module"
+    assert said in capsys.readouterr().err
+    (store / "fairness_of_ours.py").write_text("def judge(asked): return {}\n")
+    assert call("policy", "check") == 1
+    assert "has no function 'jugde' (did you mean 'judge'?)" in capsys.readouterr().err
+    policy(store, {"own": {**own, "fair": {"entry_point": "fairness_of_ours:judge"}}})
+    assert call("policy", "check") == 0
+    assert "warning: there is no program no-such-program" in capsys.readouterr().err
     policy(store, {"champion": {"margin": 0.5, "data": "nowhere.csv", "target": "y"}})
     assert call("policy", "check") == 0
     assert "there is no file nowhere.csv" in capsys.readouterr().err

@@ -1,6 +1,5 @@
 """One's own check: a program or a function that is given what the others read, and answers in the same shape."""
 
-import importlib
 import json
 import subprocess
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from slipway.registry.errors import InvalidInput
 from slipway.registry.gate.evidence import Evidence, Rows
 from slipway.registry.gate.verdict import Finding, Outcome
 from slipway.registry.metrics import is_measurement
+from slipway.registry.policy.own_functions import own_function
 from slipway.registry.policy.policy import OwnRule
 from slipway.registry.text import DETAILS_CHARACTERS, require_reason, require_storable
 
@@ -38,7 +38,10 @@ def check(evidence: Evidence, rule: OwnRule, *, name: str) -> tuple[Finding, ...
         finding holds, or its words cannot be recorded.
     """
     asked = question(evidence, rule)
-    answer = _ask_program(rule.command, asked, rule) if rule.command else _ask_function(rule, asked)
+    if rule.command:
+        answer = _ask_program(rule.command, asked, rule)
+    else:
+        answer = own_function(str(rule.entry_point), evidence.own_checks)(asked)
     try:
         found = OwnAnswer.model_validate(answer)
     except ValidationError as error:
@@ -110,14 +113,3 @@ def _without(rule: OwnRule) -> str:
     variables = f"environment: [{', '.join(rule.environment)}]" if rule.environment else "none of your variables"
     network = "the network" if rule.network else "no network (network: true)"
     return f"; it had {network} and {variables} (environment: [NAME, …])"
-
-
-def _ask_function(rule: OwnRule, asked: Mapping[str, Any]) -> Any:
-    module, _, attribute = str(rule.entry_point).partition(":")
-    try:
-        function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InvalidInput(
-            f"there is no function {rule.entry_point}: {error}", code="no-such-check", hint="write module:function"
-        ) from error
-    return function(asked)

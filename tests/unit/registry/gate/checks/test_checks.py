@@ -684,6 +684,16 @@ def crash(asked: dict) -> dict:
     return {"outcome": "PASS", "reason": 1 / 0}
 
 
+def test_ones_own_function_is_found_beside_the_policy(evidence: Evidence, tmp_path: Path):
+    """Wherever the command is started from."""
+    (tmp_path / "beside_the_policy.py").write_text(
+        "def judge(asked):\n    return dict(outcome='PASS', reason='here')\n"
+    )
+    rule = OwnRule(entry_point="beside_the_policy:judge")
+    assert only(own.check(replace(evidence, own_checks=tmp_path), rule, name="fair")).reason == "here"
+    sys.path.remove(str(tmp_path))
+
+
 def test_ones_own_function_is_asked_the_same(evidence: Evidence):
     """A missing one is an error of the policy's; what it answers has to fit into JSON."""
     here = "tests.unit.registry.gate.checks.test_checks"
