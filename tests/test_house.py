@@ -11,6 +11,7 @@ import click
 import pytest
 import yaml
 
+import slipway
 from slipway import command_line
 from slipway.registry.distribution import DISTRIBUTION, install_with
 from slipway.training.spec import TrainSpec
@@ -95,6 +96,21 @@ def test_the_command_table_says_what_the_command_says(name: str):
 def test_every_command_is_documented(name: str):
     """What the docs do not name does not exist for its users."""
     assert any(f"slipway {name}" in path.read_text() for path in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("name", slipway.PUBLIC)
+def test_public_python_is_documented(name: str):
+    """Each function has a docstring with an example, and a page shows how it is called."""
+    module = getattr(slipway, name)
+    for function in module.__all__:
+        assert "Examples\n" in getattr(module, function).__doc__
+        assert any(f"slipway.{name}.{function}(" in path.read_text() for path in (ROOT / "docs").glob("*.md"))
+
+
+def test_what_is_not_public_is_no_attribute():
+    """A misspelt name is an error, as of every module."""
+    with pytest.raises(AttributeError, match="module 'slipway' has no attribute 'holdouts'"):
+        _ = slipway.holdouts
 
 
 def test_help_imports_no_vendor():

@@ -41,7 +41,8 @@ class StoredVersion:
 
     def train_ids(self) -> tuple[npt.NDArray[np.uint64], tuple[str, ...]] | None:
         """Return the ids of the rows it was trained on, from its run; `None` where that does not say."""
-        return (self._holdout.train_ids, self._holdout.columns) if self._holdout else None
+        holdout = self._holdout
+        return (holdout.train_ids, holdout.columns) if holdout and holdout.train_ids is not None else None
 
     def missing_words(self) -> tuple[str, ...]:
         """Return the words that meant missing in its training data; none where its run does not say."""

@@ -39,11 +39,14 @@ class _Document(BaseModel):
     data_digest: str = ""
     missing_words: list[str] = []
     scheme: _Scheme = _Scheme()
+    train_is_known: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HoldoutRecord:
     """A run's word on its rows: `train_ids` are sorted, `columns` those that they were made from.
+
+    `train_ids` is `None` where it tells the held-out rows alone: any other row may be one that it was trained on.
 
     The rows are in `folder`, where they were stored, and else in `data`, whose content `data_digest` names.
     `missing_words` meant missing in it, and `key` is the column that rows were held out by.
@@ -57,7 +60,7 @@ class HoldoutRecord:
     data_digest: str
     missing_words: tuple[str, ...]
     key: str | None
-    train_ids: Ids
+    train_ids: Ids | None
     holdout_ids: Ids
 
     def stored_rows(self) -> pd.DataFrame | None:
@@ -106,7 +109,8 @@ def read_holdout(folder: Path | None) -> HoldoutRecord | None:
         document = _Document.model_validate_json((folder / "holdout.json").read_bytes())
         _require_few_bytes(folder / "row_ids.npz")
         with np.load(folder / "row_ids.npz") as ids:
-            train_ids, holdout_ids = _ids(ids["train"]), _ids(ids["holdout"])
+            holdout_ids = _ids(ids["holdout"])
+            train_ids = _ids(ids["train"]) if document.train_is_known else None
     except ValidationError as error:
         first = error.errors()[0]
         raise _unreadable(f"holdout.json: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}") from error

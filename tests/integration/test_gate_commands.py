@@ -7,16 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 import yaml
 from mlflow import MlflowClient
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+import slipway
 from slipway import command_line
 from slipway.registry.engines.heartbeats import Heartbeat
 from slipway.registry.engines.sql_heartbeats import SqlHeartbeats
+from slipway.registry.errors import Conflict, InvalidInput
 from slipway.registry.manifest import manifest_of
 from slipway.registry.settings import history_url
 from tests.generators.datasets import customers
@@ -348,3 +351,45 @@ def test_what_nobody_registered_is_promoted_as_it_was_judged(store: Path, capsys
     assert (promoted[0], str(promoted[1])) == ("staging", "1")
     first, second = (each["digests"]["manifest"] for each in verdicts)
     assert first != second == manifest_of(stored("iris/1")).digest
+
+
+def notebook(model, train: pd.DataFrame, held_out: pd.DataFrame, *, tells_data: bool = True) -> str:
+    """Train and register as a notebook does, with MLflow's calls and one of ours; return the run's id."""
+    features = train.drop(columns="target")
+    with mlflow.start_run() as run:
+        if tells_data:
+            mlflow.log_input(mlflow.data.from_pandas(train, targets="target"), context="training")
+        mlflow.set_tag("slipway.data_digest", "sha256:of-nothing")
+        slipway.holdout.log(held_out, target="target", train=features)
+        mlflow.sklearn.log_model(
+            model.fit(features, train.target),
+            name="model",
+            input_example=features.head(2),
+            registered_model_name="tumour",
+            serialization_format="skops",
+            pip_requirements=["scikit-learn"],
+        )
+    return run.info.run_id
+
+
+def test_a_notebook_brings_its_own_held_out_rows_and_data(store: Path, capsys: pytest.CaptureFixture[str]):
+    """`slipway.holdout.log` for the champion, `mlflow.log_input` for lineage; a tag alone is no lineage."""
+    policy(store, {"champion": {}})
+    rows = load_breast_cancer(as_frame=True).frame[["mean radius", "mean texture", "mean area", "target"]]
+    train, held_out = rows.iloc[:269], rows.iloc[269:]
+    model = LogisticRegression(max_iter=500)
+    run_ids = [notebook(model, train, held_out, tells_data=tells) for tells in (True, True, False)]
+    assert into("staging", "tumour/1") == 0
+    assert into("production", "tumour/1") == 0
+    assert into("staging", "tumour/2") == 0
+    capsys.readouterr()
+    assert call("gate", "tumour/2", "--to", "production", "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (found["check"], found["n"], found["details"]["dropped"]) == ("champion", len(held_out), 0)
+    assert call("gate", "tumour/3", "--to", "staging") == 4
+    assert "the data that it was trained on is not recorded; a tag proves nothing" in capsys.readouterr().out
+    slipway.holdout.log(held_out, target="target", train=train.drop(columns="target"), run_id=run_ids[1])
+    with pytest.raises(Conflict, match="has other held-out rows already"):
+        slipway.holdout.log(held_out.head(50), target="target", run_id=run_ids[1])
+    with pytest.raises(InvalidInput, match="no MLflow run is active"):
+        slipway.holdout.log(held_out, target="target")

@@ -64,7 +64,8 @@ def trained_on(
     """
     if len(ours) != len(theirs):
         raise CannotCompare(f"{champion.version} reads {len(theirs)} rows, and {candidate.version} {len(ours)}")
-    by_candidate, by_champion = _known(candidate, ours), _known(champion, theirs)
+    by_candidate = _known(candidate, ours, held_out=rows.held_out)
+    by_champion = _known(champion, theirs, held_out=rows.held_out)
     untold = [
         str(subject.version) for subject, known in ((candidate, by_candidate), (champion, by_champion)) if known is None
     ]
@@ -77,17 +78,32 @@ def trained_on(
     return TrainedOn(
         by_candidate=none if by_candidate is None else by_candidate,
         by_champion=none if by_champion is None else by_champion,
-        notes=tuple(
-            f"what {name} was trained on is not recorded: the policy vouches for these rows" for name in untold
-        ),
+        notes=tuple(f"what {name} was trained on is not recorded: the policy vouches for these rows" for name in untold)
+        + (_only_held_out(champion) if rows.held_out else ()),
     )
 
 
-def _known(subject: Subject, frame: pd.DataFrame) -> Flags | None:
+def _known(subject: Subject, frame: pd.DataFrame, *, held_out: bool) -> Flags | None:
+    """Return which rows a version was trained on, or may have been; `None` where nothing tells.
+
+    Of a run that tells its held-out rows alone, any other row may be a training row. Of rows that the policy names its
+    author answers for that.
+    """
     record = record_of(subject)
     if record is None or not set(record.columns) <= set(frame.columns):
         return None
-    return np.isin(row_ids(frame[list(record.columns)]), record.train_ids)
+    ids = row_ids(frame[list(record.columns)])
+    if record.train_ids is not None:
+        return np.isin(ids, record.train_ids)
+    return ~np.isin(ids, record.holdout_ids) if held_out else None
+
+
+def _only_held_out(champion: Subject) -> tuple[str, ...]:
+    record = record_of(champion)
+    if record is None or record.train_ids is not None:
+        return ()
+    said = "did not say which rows it was trained on: those count that it held out, too"
+    return (f"the run of {champion.version} {said} (slipway.holdout.log(…, train=…) says it)",)
 
 
 def clusters_of(features: pd.DataFrame, candidate: Subject, champion: Subject) -> tuple[Clusters, str | None]:

@@ -861,3 +861,40 @@ def test_a_candidate_is_measured_without_what_the_champions_callers_do_not_send(
     found = champion.check(given, ChampionRule(metric="mae"))
     assert max(each.outcome for each in found) is outcome
     assert any(words in each.reason for each in found)
+
+
+def held_out_alone(version: Subject, rows: pd.DataFrame) -> Subject:
+    """Return a version whose run told the rows that it held out, and not those that it was trained on."""
+    holdout = version.holdout.with_name(f"told-{version.version.number}-{len(rows)}")
+    holdout.mkdir()
+    np.savez(holdout / "row_ids.npz", holdout=row_ids(rows[["id", "x"]]))
+    document = {"id_columns": ["id", "x"], "target": "y", "train_is_known": False}
+    (holdout / "holdout.json").write_text(json.dumps(document))
+    return replace(version, holdout=holdout)
+
+
+def test_rows_that_a_champion_did_not_hold_out_may_be_those_that_it_was_trained_on(tmp_path: Path):
+    """Of one whose run does not tell its training rows, those count that both held out; none is taken for new."""
+    frame = ids(1000)
+    given = evidence_of(tmp_path, frame, above(0.5), above(0.5))
+    told = replace(given, champion=held_out_alone(given.champion, frame.head(600)))
+    found = only(champion.check(told, ChampionRule()))
+    assert (found.outcome, found.n, found.details["dropped"]) == (Outcome.PASS, 600, 400)
+    assert "the run of m/1 did not say which rows it was trained on" in found.reason
+    both = replace(told, candidate=held_out_alone(given.candidate, frame))
+    assert only(champion.check(both, ChampionRule())).n == 600
+    other = replace(given, champion=held_out_alone(given.champion, frame.head(0)))
+    found = only(champion.check(other, ChampionRule()))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "0 rows are left to compare on" in found.reason
+
+
+def test_of_rows_that_the_policy_names_its_author_answers(tmp_path: Path):
+    """A run that tells its held-out rows alone says nothing of others."""
+    frame = ids(1000)
+    given = evidence_of(tmp_path, frame, above(0.5), above(0.5))
+    named = {names: replace(rows, held_out=False) for names, rows in given.rows.items()}
+    told = replace(given, champion=held_out_alone(given.champion, frame.head(600)), rows=named)
+    found = only(champion.check(told, ChampionRule()))
+    assert (found.outcome, found.n) == (Outcome.PASS, 1000)
+    assert "what m/1 was trained on is not recorded: the policy vouches for these rows" in found.reason
