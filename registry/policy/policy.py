@@ -150,7 +150,7 @@ class ChampionRule(RowsRule):
 
     `metric` is chosen by the task where it is not given, `margin` by the metric; `relative_margin` is a share of the
     champion's own value. `confidence` is that of each end of the interval. `quantile` is what the metric `pinball`
-    measures.
+    measures. `output` names the column that is compared of models that answer with a table.
     """
 
     metric: Metric | None = None
@@ -159,7 +159,8 @@ class ChampionRule(RowsRule):
     superiority: bool = False
     confidence: float = Field(default=0.95, gt=0.5, le=0.9999)
     quantile: float | None = Field(default=None, gt=0, lt=1)
-    added: ClassVar[frozenset[str]] = Rule.added | {"quantile"}
+    output: Name | None = None
+    added: ClassVar[frozenset[str]] = Rule.added | {"quantile", "output"}
 
     @model_validator(mode="after")
     def _one_margin(self) -> Self:
@@ -180,7 +181,8 @@ class SlicesRule(RowsRule):
     confidence: float = Field(default=0.95, gt=0.5, le=0.9999)
     metric: Metric | None = None
     quantile: float | None = Field(default=None, gt=0, lt=1)
-    added: ClassVar[frozenset[str]] = Rule.added | {"metric", "quantile"}
+    output: Name | None = None
+    added: ClassVar[frozenset[str]] = Rule.added | {"metric", "quantile", "output"}
 
     @model_validator(mode="after")
     def _one_margin(self) -> Self:

@@ -393,3 +393,45 @@ def test_a_notebook_brings_its_own_held_out_rows_and_data(store: Path, capsys: p
         slipway.holdout.log(held_out.head(50), target="target", run_id=run_ids[1])
     with pytest.raises(InvalidInput, match="no MLflow run is active"):
         slipway.holdout.log(held_out, target="target")
+
+
+PRICES = """
+import mlflow
+import pandas as pd
+
+class Prices(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        price = FACTOR * model_input["size"]
+        return pd.DataFrame({"price": price, "low": price - 1})
+
+mlflow.models.set_model(Prices())
+"""
+
+
+def test_a_pyfunc_that_answers_with_a_table_is_compared_by_a_column(store: Path, capsys: pytest.CaptureFixture[str]):
+    """Named in the policy; without that, the verdict says which columns there are."""
+    rows = pd.DataFrame({"size": [float(n) for n in range(400)]})
+    rows["paid"] = 2 * rows["size"] + [n % 7 for n in range(400)]
+    for factor in (2, 1):
+        (store / "model.py").write_text(PRICES.replace("FACTOR", str(factor)))
+        with mlflow.start_run():
+            slipway.holdout.log(rows, target="paid")
+            mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(store / "model.py"),
+                input_example=rows[["size"]].head(2),
+                registered_model_name="prices",
+                pip_requirements=["pandas"],
+            )
+    policy(store, {"contract": {}}, staging={"contract": {}})
+    for stage in ("staging", "production"):
+        assert into(stage, "prices/1") == 0
+    assert into("staging", "prices/2") == 0
+    policy(store, {"champion": {"metric": "mae"}}, staging={"contract": {}})
+    capsys.readouterr()
+    assert call("gate", "prices/2", "--to", "production") == 4
+    assert "prices/1 answers each row with price, low" in " ".join(capsys.readouterr().out.split())
+    policy(store, {"champion": {"metric": "mae", "output": "price"}}, staging={"contract": {}})
+    assert call("gate", "prices/2", "--to", "production", "--json") == 3
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (found["outcome"], found["n"], found["details"]["metric"]) == ("FAIL", 400, "mae")

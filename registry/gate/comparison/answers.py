@@ -1,6 +1,6 @@
 """What a version answers on rows: one label a row, maybe one score a row and class; anything else is no answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -317,7 +317,20 @@ def require_finite(values: Scores, what: str) -> None:
         raise CannotCompare(f"{strange} {what} are not finite numbers")
 
 
+def columns_of(answered: Any) -> tuple[str, ...]:
+    """Return the columns of an answer that is a table: a frame, a mapping of columns, or rows as mappings."""
+    if isinstance(answered, pd.DataFrame | Mapping):
+        return tuple(map(str, answered))
+    first = answered[0] if isinstance(answered, list) and answered else None
+    return tuple(map(str, first)) if isinstance(first, Mapping) else ()
+
+
 def _labels(answered: Any, n: int, version: str) -> npt.NDArray[Any]:
+    if len(names := columns_of(answered)) > 1:
+        raise WrongAnswers(
+            f"{version} answers each row with {', '.join(names)}, and one value a row can be compared: name one in "
+            f"the policy (output: {names[0]})"
+        )
     labels = np.asarray(answered)
     if labels.shape == (n, 1):
         labels = labels[:, 0]

@@ -24,6 +24,7 @@ from slipway.registry.gate.comparison.answers import (
 )
 from slipway.registry.gate.comparison.disputed import doubts
 from slipway.registry.gate.comparison.fresh_rows import clusters_of, trained_on
+from slipway.registry.gate.comparison.named_output import tools_for
 from slipway.registry.gate.comparison.random_weights import Clusters
 from slipway.registry.gate.evidence import Evidence, Rows, Subject, Tools
 from slipway.registry.gate.json_forms import json_form
@@ -101,6 +102,9 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
         raise CannotCompare(f"nothing is in {evidence.stage} to compare with")
     if candidate.folder is None or champion.folder is None:
         raise CannotCompare(candidate.absence if candidate.folder is None else champion.absence)
+    if rule.output:
+        versions = {each.folder: str(each.version) for each in (candidate, champion) if each.folder}
+        evidence = replace(evidence, tools=tools_for(rule.output, evidence.tools, versions))
     ours, theirs = pd.read_parquet(rows.path), pd.read_parquet(rows.champions_path)
     known = trained_on(ours, theirs, rows, candidate, champion)
     has_target = theirs[rows.target].notna().to_numpy()
