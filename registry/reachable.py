@@ -44,7 +44,7 @@ def require_store(environ: Mapping[str, str], folder: Path) -> None:
     """
     for uri in _stores(environ):
         file = _file_of(uri)
-        if file is None or (folder / file).exists() or (uri == DEFAULT_STORE and has_plain_files(folder)):
+        if file is None or _is_there(uri, folder / file):
             continue
         named = "MLFLOW_TRACKING_URI names no other" if uri == DEFAULT_STORE else f"{uri} names it"
         raise NotFound(
@@ -54,6 +54,16 @@ def require_store(environ: Mapping[str, str], folder: Path) -> None:
             "MLFLOW_TRACKING_URI",
         )
     require_answer(environ)
+
+
+def has_store(environ: Mapping[str, str], folder: Path) -> bool:
+    """Return whether a store is named, or there is one in the folder; whether a server answers is not asked."""
+    files = {uri: _file_of(uri) for uri in _stores(environ)}
+    return all(file is None or _is_there(uri, folder / file) for uri, file in files.items())
+
+
+def _is_there(uri: str, file: Path) -> bool:
+    return file.exists() or (uri == DEFAULT_STORE and has_plain_files(file.parent))
 
 
 def _stores(environ: Mapping[str, str]) -> tuple[str, ...]:

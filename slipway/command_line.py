@@ -137,6 +137,11 @@ COMMANDS: dict[str, LazyCommand] = {
         "doctor",
         "Examine what Slipway stands on here; exit 1 where something is wrong.",
     ),
+    "clean": LazyCommand(
+        "slipway.registry.setup.clean_commands",
+        "clean",
+        "Show what may go of what lies on this disk, with sizes; remove it with --apply.",
+    ),
     "serve": LazyCommand(
         "slipway.serving.supervision.serve_commands",
         "serve",
@@ -209,6 +214,7 @@ CONTEXT = CommandContext(
     status=status,
     history=history,
     identity=identity,
+    prepared_leftovers=functools.partial(call, "slipway.serving.preparation.leftovers", "leftovers"),
     serving_cache=lambda: call("slipway.serving.settings", "cache_place", os.environ, Path.cwd()),
 )
 

@@ -27,8 +27,8 @@ def make_room(root: Path, needed_bytes: int, *, max_bytes: int, spare_s: float, 
     Unavailable
         The disk has no room, and nothing is left that could be evicted.
     """
-    _sweep(root)
-    entries = sorted(_entries(root), key=CacheEntry.last_used_s)
+    sweep(root)
+    entries = sorted(entries_in(root), key=CacheEntry.last_used_s)
     sizes = {entry.key: entry.size_bytes() for entry in entries}
     needed_bytes = max(0, needed_bytes - sizes.get(keep, 0))
     over_bytes = sum(sizes.values()) + needed_bytes - max_bytes
@@ -37,7 +37,7 @@ def make_room(root: Path, needed_bytes: int, *, max_bytes: int, spare_s: float, 
     for entry in entries:
         spared = entry.last_used_s() > just_now
         wanted = lacking_bytes > 0 or (over_bytes > 0 and not spared)
-        if wanted and entry.key != keep and _gave_way(entry):
+        if wanted and entry.key != keep and gave_way(entry):
             over_bytes -= sizes[entry.key]
             lacking_bytes -= sizes[entry.key]
     if lacking_bytes > 0:
@@ -55,12 +55,13 @@ def disk_full(root: Path, needed_bytes: int = 0) -> Unavailable:
     )
 
 
-def _entries(root: Path) -> Iterator[CacheEntry]:
+def entries_in(root: Path) -> Iterator[CacheEntry]:
+    """Return the entries of a cache, whole ones and those that are being fetched."""
     keys = {path.name.removesuffix(PARTIAL) for path in root.iterdir() if path.is_dir()}
     return (CacheEntry(root, key) for key in keys if not key.startswith(TRASH))
 
 
-def _gave_way(entry: CacheEntry) -> bool:
+def gave_way(entry: CacheEntry) -> bool:
     """Remove an entry that nobody holds; return whether it is gone."""
     try:
         with held_alone(entry.lock, wait_s=0), held_alone(entry.held, wait_s=0):
@@ -73,7 +74,7 @@ def _gave_way(entry: CacheEntry) -> bool:
     return True
 
 
-def _sweep(root: Path) -> None:
+def sweep(root: Path) -> None:
     """Remove what dead processes left, and the names of sources whose files were evicted."""
     for path in root.glob(f"{TRASH}*"):
         shutil.rmtree(path, ignore_errors=True)
@@ -81,7 +82,7 @@ def _sweep(root: Path) -> None:
     for path in root.glob(f"*{PARTIAL}"):
         entry = CacheEntry(root, path.name.removesuffix(PARTIAL))
         if entry.key.startswith(ONCE) or (entry.last_used_s() < long_ago and not entry.folder.exists()):
-            _gave_way(entry)
+            gave_way(entry)
     for link in root.glob(f"{SOURCE}*{LINK}"):
         _forget(link)
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import 
     from slipway.registry.decisions.decisions import Decisions
     from slipway.registry.decisions.status import Status
     from slipway.registry.ledger.history import History
+    from slipway.registry.leftover import Leftover
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +23,8 @@ class CommandContext:
     `decisions` opens the decisions of the ledger here or of a server, `status` tells what is in its stages without all
     that decisions need, `history` opens it for reading, without its tables being made. `identity` returns which
     identity in that history a model's name means now. `serving_cache` returns where the engine's cache is and how many
-    bytes it may hold. All are functions of a module, and import what they need when they are called.
+    bytes it may hold; `prepared_leftovers` which runners in a cache may go, and which stored files engines need. All
+    are functions of a module, and import what they need when they are called.
     """
 
     serve: Callable[..., Any]
@@ -33,3 +35,4 @@ class CommandContext:
     history: "Callable[[], History]"
     identity: "Callable[[str, History], str]"
     serving_cache: "Callable[[], tuple[Path, int]]"
+    prepared_leftovers: "Callable[[Path], tuple[list[Leftover], frozenset[Path]]]"

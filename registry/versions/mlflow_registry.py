@@ -90,7 +90,7 @@ class MlflowRegistry:
             max_results=min(PAGE, at_most or PAGE),
             order_by=["version_number DESC"],
         )
-        found = islice(_all_of(search), at_most)
+        found = islice(all_of(search), at_most)
         return tuple(_version(each, registered.aliases) for each in found if each.name == model)
 
     @translated()
@@ -129,11 +129,11 @@ class MlflowRegistry:
         ids = sorted({version.run_id for version in versions if version.run_id and PLAIN_ID.fullmatch(version.run_id)})
         found: dict[str, Measured] = {}
         if ids:
-            experiments = _all_of(partial(self._client.search_experiments, max_results=PAGE))
+            experiments = all_of(partial(self._client.search_experiments, max_results=PAGE))
             search = partial(self._client.search_runs, [each.experiment_id for each in experiments], max_results=PAGE)
             for begin in range(0, len(ids), PAGE):
                 named = ", ".join(_quoted(run_id) for run_id in ids[begin : begin + PAGE])
-                runs = _all_of(partial(search, filter_string=f"attributes.run_id IN ({named})"))
+                runs = all_of(partial(search, filter_string=f"attributes.run_id IN ({named})"))
                 found.update((run.info.run_id, _measured(run)) for run in runs)
         return tuple(found.get(version.run_id or "", Measured(metrics={}, params={})) for version in versions)
 
@@ -290,7 +290,7 @@ class MlflowRegistry:
             raise is_a_prompt(name)
 
     def _models(self) -> list[MlflowModel]:
-        return list(_all_of(partial(self._client.search_registered_models, max_results=PAGE)))
+        return list(all_of(partial(self._client.search_registered_models, max_results=PAGE)))
 
     def _create_model(self, name: str) -> bool:
         try:
@@ -326,7 +326,7 @@ def require_no_model_around(path: str, files_of: Callable[[str | None], Iterable
             )
 
 
-def _all_of(search: Callable[..., PagedList[Found]]) -> Iterator[Found]:
+def all_of(search: Callable[..., PagedList[Found]]) -> Iterator[Found]:
     """Yield what a search of MLflow finds, page after page as it is asked for."""
     token: str | None = None
     while True:

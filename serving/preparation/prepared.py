@@ -25,6 +25,7 @@ from slipway.serving.target import Sighting, Target
 
 MOST_RUNNERS = 200
 NEEDED_S = 600.0
+DRAFT = "draft-"
 MADE_WITH = (DISTRIBUTION, "mlflow", "numpy", "scikit-learn", "skops", "onnxruntime")
 
 
@@ -93,7 +94,7 @@ class PreparedVersions:
         """
         runners = self._root / "runners"
         runners.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix="draft-", dir=runners))
+        draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=runners))
         try:
             write(draft)
             made = manifest_of(draft).digest

@@ -38,6 +38,7 @@ RUNS = [
     "promote iris/2 --to production --reason better",
     "status",
     "history iris --verify",
+    "clean",
 ]
 # These find functions beside the policy where nothing else has put its folder on the path, as for the script `slipway`.
 FINDS_BESIDE = ("policy", "gate")
