@@ -10,7 +10,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-long check format docs bench lock clean
+.PHONY: help install demo test test-long check format docs bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -24,6 +24,8 @@ help:  ## list the targets
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
 	touch $@
+
+install: .venv/.installed  ## the environment alone: .venv with the tested versions of everything
 
 demo: .venv/.installed  ## the main job, out loud: train twice, compare, promote, serve, score
 	docs/demo.sh

@@ -68,3 +68,15 @@ def commands_in(page: Path) -> Iterator[list[str]]:
 def test_the_commands_are_found():
     """Else the test above would see to nothing."""
     assert sum(len(list(commands_in(page))) for page in PAGES) > 60
+
+
+def test_messages_in_the_troubleshooting_are_the_codes():
+    """Whoever searches the page for what they see finds it: names and numbers in a message are the reader's own."""
+    sources = [path for top in ("slipway", "training", "registry", "serving") for path in (ROOT / top).rglob("*.py")]
+    code = re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in sources))
+    known = {"promotion.yaml", "checks.size:small", "iris@production", "a, b"}
+    own = re.compile("|".join(["…", "'[^']*'", r"\d+", r"\(did you mean |\)", *map(re.escape, known)]))
+    rows = [line.split("|")[1] for line in (DOCS / "troubleshooting.md").read_text().splitlines() if line[:2] == "| "]
+    parts = [part.strip(" ?:") for row in rows for said in re.findall("`([^`]+)`", row) for part in own.split(said)]
+    assert len(parts) > 20
+    assert [part for part in parts if part not in code] == []
