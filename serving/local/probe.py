@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from slipway.registry.gate.evidence import Served
@@ -51,8 +52,7 @@ def serve_once(folder: Path, body: str, *, server: str, requests: int, load_with
                 if time.monotonic() - started > load_within_s:
                     return _failed(f"the scoring server did not answer within {load_within_s:g} s")
                 time.sleep(LOOK_EVERY_S)
-            load_s = time.monotonic() - started
-            return _ask(there, body, requests=requests, load_s=load_s)
+            return _ask(there, body, requests=requests, started=started)
 
 
 def _started(server: str, folder: Path, log: int) -> AbstractContextManager[Started]:
@@ -79,17 +79,22 @@ def stop_group(leader: int, wait: Callable[[float], bool]) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def _ask(server: Started, body: str, *, requests: int, load_s: float) -> Served:
-    bodies, latencies = [], []
-    for _ in range(requests):
-        before = time.monotonic()
+def _ask(server: Started, body: str, *, requests: int, started: float) -> Served:
+    """Ask once more often than is measured: the first answer ends the loading.
+
+    A request that is not plain, such as one with a missing value, waits once for the process that reads it.
+    """
+    bodies, answered_at = [], list[float]()
+    for _ in range(1 + requests):
         status, text = _post(server.port, body)
-        latencies.append(time.monotonic() - before)
+        answered_at.append(time.monotonic())
         if status != 200:
             return _failed(f"the scoring server answers the input example with {status}: {text[:SAID_CHARACTERS]}")
         bodies.append(json.loads(text))
+    latencies = tuple(after - before for before, after in pairwise(answered_at))
+    load_s = answered_at[0] - started
     peak = _peak_memory(server.leader)
-    return Served(load_s=load_s, latencies_s=tuple(latencies), bodies=tuple(bodies), peak_memory_bytes=peak)
+    return Served(load_s=load_s, latencies_s=latencies, bodies=tuple(bodies[1:]), peak_memory_bytes=peak)
 
 
 def _failed(problem: str) -> Served:

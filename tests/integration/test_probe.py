@@ -9,12 +9,15 @@ import mlflow.sklearn
 import pandas as pd
 import pytest
 from mlflow.models import infer_signature
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from slipway.serving.local.probe import serve_once
 
 ROWS = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "z": [1.0, 0.0, 1.0, 0.0]})
 MODEL = LogisticRegression().fit(ROWS, [0, 0, 1, 1])
+TYPES = ["numpy.dtype", "sklearn.compose._column_transformer._RemainderColsList"]
 SIGNATURE = infer_signature(ROWS, MODEL.predict(ROWS))
 
 
@@ -66,6 +69,28 @@ def test_a_model_is_served_and_nothing_is_left_of_its_server(server: str, tmp_pa
     assert found.load_s > 0
     assert found.peak_memory_bytes is not None
     assert found.peak_memory_bytes > 10_000_000
+
+
+def test_what_is_started_for_the_first_request_is_loading(tmp_path: Path):
+    """An example with a missing value is read by another process, which is started when one is asked for."""
+    rows = ROWS.assign(city=["Oslo", None, "Rome", None])
+    model = make_pipeline(make_column_transformer(("passthrough", ["x", "z"])), LogisticRegression())
+    model.fit(rows, [0, 0, 1, 1])
+    signature = infer_signature(rows, MODEL.predict(ROWS))
+    mlflow.sklearn.save_model(
+        model,
+        tmp_path / "model",
+        signature=signature,
+        input_example=rows,
+        pip_requirements=[],
+        skops_trusted_types=TYPES,
+    )
+    body = (tmp_path / "model" / "serving_input_example.json").read_text()
+    assert "NaN" in body
+    found = serve_once(tmp_path / "model", body, server="engine", requests=5, load_within_s=120)
+    assert found.problem is None
+    assert len(found.latencies_s) == 5
+    assert max(found.latencies_s) < found.load_s / 2
 
 
 def test_the_engine_serves_what_ships_code(tmp_path: Path):
