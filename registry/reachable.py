@@ -5,7 +5,7 @@ address, or the wrong folder, is to be told at once.
 """
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -54,6 +54,12 @@ def require_store(environ: Mapping[str, str], folder: Path) -> None:
             "MLFLOW_TRACKING_URI",
         )
     require_answer(environ)
+
+
+def name_default_store(environ: MutableMapping[str, str], folder: Path) -> None:
+    """Name the store that MLflow would take here if none is named, but for an old one of plain files."""
+    if not has_plain_files(folder):
+        environ["MLFLOW_TRACKING_URI"] = DEFAULT_STORE
 
 
 def has_store(environ: Mapping[str, str], folder: Path) -> bool:

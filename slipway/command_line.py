@@ -11,9 +11,10 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import click
 
@@ -280,11 +281,22 @@ def report(error: SlipwayError, *, as_json: bool) -> None:
         click.echo(f"hint: {one_line(error.hint)}", err=True)
 
 
+def name_own_store(environ: MutableMapping[str, str], folder: Path) -> None:
+    """Name MLflow's default store where its own name for it would leave something beside the folder.
+
+    MLflow (3.17) names the database by the folder's path in percent-encoding where no store is named, and makes the
+    folder that is called so.
+    """
+    if quote(str(folder)) != str(folder) and not environ.get("MLFLOW_TRACKING_URI"):
+        call("slipway.registry.reachable", "name_default_store", environ, folder)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 error, 2 usage, 3 verdict FAIL, 4 verdict INCONCLUSIVE or ERROR."""
     # MLflow draws a progress bar for every download, also into a pipe.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", str(sys.stderr.isatty()).lower())
     gc.set_threshold(COLLECT_AFTER_OBJECTS)
+    name_own_store(os.environ, Path.cwd())
     words = list(sys.argv[1:] if arguments is None else arguments)
     code = run(words)
     gc.freeze()  # what is left goes with the process: it need not be looked through once more

@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from slipway.registry.artifacts.file_locks import held_alone
-from slipway.registry.errors import Unavailable
+from slipway.registry.errors import InvalidInput, Unavailable
 from slipway.registry.versions.sql_examined import MLFLOW, ExaminedDatabase, revisions_of
 
 LOCK_WITHIN_S = 300.0
@@ -30,13 +30,34 @@ def made_once(url: str, make: Callable[[], object], *, with_runs: bool) -> None:
 
     Raises
     ------
+    InvalidInput
+        The folder has a name that MLflow cannot record.
     Unavailable
         The database does not answer, or its tables are half made and nobody goes on making them.
     """
     database = ExaminedDatabase(url)
     if not _is_ready(database, with_runs=with_runs):
+        if with_runs:
+            require_recordable(Path.cwd())
         with _held(url, database):
             _make(database, make, with_runs=with_runs)
+
+
+def require_recordable(folder: Path) -> None:
+    """Refuse a folder whose path MLflow (3.17) would record otherwise: it writes it into SQL as Python shows it.
+
+    Raises
+    ------
+    InvalidInput
+        The path has quotes of both kinds, a backslash, or what cannot be seen.
+    """
+    if repr(str(folder))[1:-1] != str(folder):
+        raise InvalidInput(
+            f"MLflow cannot record the folder {str(folder)!r}: its path has quotes of both kinds, a backslash, or a "
+            "character that cannot be seen",
+            code="folder-not-recordable",
+            hint="rename the folder, or work in another one",
+        )
 
 
 def _make(database: ExaminedDatabase, make: Callable[[], object], *, with_runs: bool) -> None:

@@ -12,13 +12,14 @@ from threading import Barrier
 import mlflow
 import pytest
 
-from slipway.registry.errors import Unavailable
-from slipway.registry.versions.sql_first_use import made_once
+from slipway.registry.errors import InvalidInput, Unavailable
+from slipway.registry.versions.sql_first_use import made_once, require_recordable
 from slipway.training.data import load
 from slipway.training.dataset import Dataset
 from slipway.training.mlflow_run import open_run
 from tests.generators.datasets import sources
 from tests.servers.postgres import PostgresServer
+from tests.servers.processes import environment
 
 pytestmark = pytest.mark.slow
 TRAIN = ["train", "--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", "ridge", "--json"]
@@ -108,3 +109,26 @@ def log_together(together: Barrier, dataset: Dataset) -> str:
         together.wait(60)
         run.log_dataset(dataset)
     return run.run_id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a team's churn, 50%25 #1?", 'the "new" one'])
+def test_a_folder_of_any_name_gets_a_store_and_leaves_none_beside(name: str, tmp_path: Path):
+    """MLflow's own name for the default store makes a folder called `a%20team%27s…` beside it."""
+    folder = tmp_path / "all" / name
+    folder.mkdir(parents=True)
+    words = [sys.executable, "-P", "-m", "slipway", "init"]
+    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in folder.parent.iterdir()] == [name]
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        ((location,),) = database.execute("SELECT artifact_location FROM experiments").fetchall()
+    assert location == f"{folder}/mlruns/0"
+
+
+@pytest.mark.parametrize("name", ["a 'quoted' \"folder\"", "back\\slash", "bell\a"])
+def test_a_folder_that_mlflow_cannot_record_is_refused(name: str, tmp_path: Path):
+    """It would be a syntax error of SQL, or files in another place than the one that is recorded."""
+    with pytest.raises(InvalidInput, match="MLflow cannot record the folder"):
+        require_recordable(tmp_path / name)
+    require_recordable(tmp_path / "a team's churn")
