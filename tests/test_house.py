@@ -40,6 +40,14 @@ def test_conda_yaml_installs_what_the_lock_says():
     assert pinned == {name: locked()[name] for name in pinned}
 
 
+def test_conda_yaml_offers_the_boosters_at_the_versions_of_the_lock():
+    """As comments: taking the # away adds them to the environment of `mlflow run`."""
+    offered = dict(re.findall(r"^      # - ([\w-]+)==(.+)$", (ROOT / "conda.yaml").read_text(), re.MULTILINE))
+    assert offered == {name: locked()[name] for name in ("xgboost-cpu", "lightgbm", "catboost")}
+    with_them = yaml.safe_load((ROOT / "conda.yaml").read_text().replace("# - ", "- "))
+    assert {f"{name}=={version}" for name, version in offered.items()} <= set(with_them["dependencies"][-1]["pip"])
+
+
 def test_conda_yaml_names_every_direct_dependency():
     """Nothing that setup.cfg requires is left to chance."""
     required = re.search(r"install_requires =\n((?:    .+\n)+)", (ROOT / "setup.cfg").read_text())[1]

@@ -5,12 +5,15 @@ interface. Modules are imported when their estimator is asked for: importing all
 than a small fit.
 """
 
+import difflib
 import importlib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.ensemble import VotingClassifier
 
 from slipway.registry.errors import InvalidInput
 from slipway.registry.nearest import did_you_mean
@@ -19,13 +22,18 @@ from slipway.training.spec import Task
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """A short name's classes and needs; trees take neither scaling nor one-hot columns."""
+    """A short name's classes and needs; trees take neither scaling nor one-hot columns.
+
+    `extra` is what of Slipway has to be installed with it, where that is an option.
+    """
 
     classifier: str | None
     regressor: str | None
     trees: bool = False
     takes_missing: bool = False
+    takes_infinite: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    extra: str | None = None
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -48,6 +56,31 @@ RECIPES: Mapping[str, Recipe] = {
         regressor="sklearn.ensemble.HistGradientBoostingRegressor",
         trees=True,
         takes_missing=True,
+        takes_infinite=True,
+    ),
+    "xgboost": Recipe(
+        classifier="xgboost.XGBClassifier",
+        regressor="xgboost.XGBRegressor",
+        trees=True,
+        takes_missing=True,
+        extra="xgboost",
+    ),
+    "lightgbm": Recipe(
+        classifier="lightgbm.LGBMClassifier",
+        regressor="lightgbm.LGBMRegressor",
+        trees=True,
+        takes_missing=True,
+        # Without the second, its sums depend on the number of cores; the third is what it asks for beside it.
+        defaults={"verbose": -1, "deterministic": True, "force_col_wise": True},
+        extra="lightgbm",
+    ),
+    "catboost": Recipe(
+        classifier="catboost.CatBoostClassifier",
+        regressor="catboost.CatBoostRegressor",
+        trees=True,
+        takes_missing=True,
+        defaults={"verbose": False, "allow_writing_files": False},
+        extra="catboost",
     ),
     "svm": Recipe(classifier="sklearn.svm.SVC", regressor="sklearn.svm.SVR"),
     "knn": Recipe(
@@ -59,8 +92,13 @@ RECIPES: Mapping[str, Recipe] = {
         defaults={"max_iter": 1000},
     ),
 }
+JOBS = ("n_jobs", "nthread", "num_threads", "thread_count")
 MOST_JOBS = 1024  # more than the cores of any one machine that trains; joblib starts as many as it is told to
 TREE_PACKAGES = ("sklearn.tree.", "sklearn.ensemble.", "xgboost.", "lightgbm.", "catboost.")
+# Their classifiers take whole numbers from 0 alone, or answer many classes in another shape than scikit-learn's.
+WITHOUT_LABELS = ("xgboost", "catboost")
+ALIKE = 0.85  # of two names: what is so near to a parameter is taken for a typing error of it
+SAME_SEED = ("random_state", "random_seed", "seed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +108,7 @@ class ChosenEstimator:
     estimator: BaseEstimator
     trees: bool
     takes_missing: bool
+    takes_infinite: bool
 
 
 def choose_estimator(name: str, params: Mapping[str, Any], *, task: Task, seed: int) -> ChosenEstimator:
@@ -90,9 +129,33 @@ def choose_estimator(name: str, params: Mapping[str, Any], *, task: Task, seed: 
             code="estimator-not-for-task",
             hint="choose another estimator, or set task if it was inferred wrongly",
         )
-    estimator = _instance(_class_at(path), {**recipe.defaults, **params}, name=name, seed=seed)
+    estimator = _instance(_class_at(path, recipe.extra), {**recipe.defaults, **params}, name=name, seed=seed)
     _require_task(estimator, name, task)
-    return ChosenEstimator(estimator=estimator, trees=recipe.trees, takes_missing=recipe.takes_missing)
+    return ChosenEstimator(
+        estimator=_with_labels(estimator) if task is Task.CLASSIFICATION else estimator,
+        trees=recipe.trees,
+        takes_missing=recipe.takes_missing,
+        takes_infinite=recipe.takes_infinite,
+    )
+
+
+def _with_labels(estimator: BaseEstimator) -> BaseEstimator:
+    """Return a classifier that takes and answers labels of every type.
+
+    A vote of one is scikit-learn's own way to that: it codes the labels, hands on the one's probabilities as they are,
+    and answers the likeliest label. A wrapper of ours would have to be installed wherever the model is loaded.
+    """
+    if type(estimator).__module__.partition(".")[0] not in WITHOUT_LABELS:
+        return estimator
+    return VotingClassifier([("model", estimator)], voting="soft")
+
+
+def without_labels(estimator: BaseEstimator) -> BaseEstimator:
+    """Return the estimator that was named, from what `choose_estimator` made of it, fitted or not."""
+    if isinstance(estimator, VotingClassifier) and len(estimator.estimators) == 1:
+        inner: BaseEstimator = getattr(estimator, "estimators_", [estimator.estimators[0][1]])[0]
+        return inner
+    return estimator
 
 
 def _does(recipe: Recipe, task: Task) -> bool:
@@ -110,7 +173,7 @@ def _recipe_of_path(path: str) -> Recipe:
     return Recipe(classifier=path, regressor=path, trees=path.startswith(TREE_PACKAGES))
 
 
-def _class_at(path: str) -> type:
+def _class_at(path: str, extra: str | None = None) -> type:
     module_name, _, class_name = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
@@ -118,7 +181,9 @@ def _class_at(path: str) -> type:
         raise InvalidInput(
             f"estimator '{path}' cannot be imported: {error}",
             code="unknown-estimator",
-            hint="install its package into the environment that trains, or correct the path",
+            hint=f"pip install 'slipway[{extra}]'"
+            if extra
+            else "install its package where you train, or correct the path",
         ) from error
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and hasattr(found, "get_params") and hasattr(found, "predict")):
@@ -139,24 +204,37 @@ def _instance(kind: type, params: Mapping[str, Any], *, name: str, seed: int) ->
             code="unknown-estimator",
             hint="name an estimator whose constructor has a default for everything",
         ) from error
-    known = estimator.get_params(deep=False)
+    known, takes_more = _parameters_of(estimator)
     for param in params:
-        if param not in known:
+        if param not in known and not (takes_more and not difflib.get_close_matches(param, known, n=1, cutoff=ALIKE)):
             raise InvalidInput(
                 f"estimator '{name}' has no parameter '{param}'{did_you_mean(param, known)}; "
                 f"it has: {', '.join(sorted(known))}",
                 code="unknown-estimator-parameter",
                 hint=None,
             )
-    if isinstance(jobs := params.get("n_jobs"), int) and jobs > MOST_JOBS:
-        raise InvalidInput(
-            f"n_jobs={jobs} asks for more threads or processes than can be started; at most {MOST_JOBS:,} are",
-            code="too-many-jobs",
-            hint="leave n_jobs out, or give -1: one for each core",
-        )
-    seeded = {"random_state": seed} if "random_state" in known else {}
+    for jobs in JOBS:
+        if isinstance(params.get(jobs), int) and params[jobs] > MOST_JOBS:
+            raise InvalidInput(
+                f"{jobs}={params[jobs]} asks for more threads or processes than can be started; at most "
+                f"{MOST_JOBS:,} are",
+                code="too-many-jobs",
+                hint=f"leave {jobs} out, or give -1: one for each core",
+            )
+    is_seeded = "random_state" not in known or any(name in params for name in SAME_SEED)
+    seeded = {} if is_seeded else {"random_state": seed}
     estimator.set_params(**{**seeded, **params})
     return estimator
+
+
+def _parameters_of(estimator: BaseEstimator) -> tuple[set[str], bool]:
+    """Return the parameters that an estimator names, and whether it hands on others to its library (`**kwargs`)."""
+    found = inspect.signature(type(estimator).__init__).parameters
+    kinds = {parameter.kind for parameter in found.values()}
+    named = {name for name, each in found.items() if each.kind is not each.VAR_KEYWORD} - {"self"}
+    # CatBoost tells by `get_params` what was set alone, and XGBoost's constructor names what its classes add alone.
+    takes_more = inspect.Parameter.VAR_KEYWORD in kinds
+    return named | set(estimator.get_params(deep=False)), takes_more
 
 
 def _require_task(estimator: BaseEstimator, name: str, task: Task) -> None:

@@ -3,10 +3,12 @@
 import warnings
 
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import BaseEnsemble
 from sklearn.pipeline import Pipeline
 
 from slipway.registry.errors import InvalidInput
+from slipway.training.estimators import without_labels
 
 
 def fit(pipeline: Pipeline, features: pd.DataFrame, y: pd.Series) -> tuple[str, ...]:
@@ -30,12 +32,14 @@ def fit(pipeline: Pipeline, features: pd.DataFrame, y: pd.Series) -> tuple[str, 
         raise _refused(estimator, f"{type(first).__name__}: {first_line(first)}") from error
     if parallel:
         pipeline.set_params(estimator__n_jobs=None)
+    # The same estimators again, under their names, which no method reads: stored, they would be there twice.
+    vars(estimator).pop("named_estimators_", None)
     return tuple(dict.fromkeys(first_line(warning.message) for warning in caught))
 
 
-def _refused(estimator: object, why: str) -> InvalidInput:
+def _refused(estimator: BaseEstimator, why: str) -> InvalidInput:
     return InvalidInput(
-        f"{type(estimator).__name__} cannot be fitted: {why}",
+        f"{type(without_labels(estimator)).__name__} cannot be fitted: {why}",
         code="fit-refused",
         hint="correct params, or choose another estimator",
     )

@@ -27,6 +27,7 @@ from slipway.registry.errors import InvalidInput, NotApproved, SlipwayError
 from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
 from slipway.registry.mlflow_races import repeated_after_races
 from slipway.training.dataset import Dataset
+from slipway.training.estimators import without_labels
 from slipway.training.log import ModelToStore
 
 DIGEST_CHARACTERS = 36
@@ -153,7 +154,7 @@ def _start(*, nested: bool) -> mlflow.ActiveRun:
 
 def requirements_of(pipeline: Any, serialization: str) -> list[str]:
     """Return `name==version` of what loading and calling the model needs, as installed here."""
-    package = type(pipeline.named_steps["estimator"]).__module__.split(".")[0]
+    package = type(without_labels(pipeline.named_steps["estimator"])).__module__.split(".")[0]
     # The map from package to distribution takes a third of a second to make.
     more = [] if package == "sklearn" else importlib.metadata.packages_distributions().get(package, [])
     return [f"{name}=={importlib.metadata.version(name)}" for name in dict.fromkeys([*REQUIRED, serialization, *more])]

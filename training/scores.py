@@ -16,6 +16,7 @@ from sklearn.preprocessing import label_binarize
 from slipway.training.spec import Task
 
 Floats = npt.NDArray[np.float64]
+SINGLE = 1e-5  # as far from 1 as sums of probabilities in single precision may be
 
 
 def scores(
@@ -47,8 +48,14 @@ def scores(
     if class_scores is not None:
         found |= _rankings(np.asarray(y), class_scores, classes)
         if probabilities:
-            found["log_loss"] = metrics.log_loss(y, class_scores, labels=list(classes))
+            found["log_loss"] = metrics.log_loss(y, _summing_to_one(class_scores), labels=list(classes))
     return {name: float(value) for name, value in found.items()}
+
+
+def _summing_to_one(probabilities: Floats) -> Floats:
+    """Return probabilities whose sums are 1 in double: XGBoost's are so in single, of which scikit-learn warns."""
+    total = probabilities.sum(axis=1, keepdims=True)
+    return np.where(np.abs(total - 1) < SINGLE, probabilities / total, probabilities)
 
 
 def _regression(y: Floats, predicted: Floats) -> dict[str, float]:

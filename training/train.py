@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from slipway.registry.errors import InvalidInput
 from slipway.training.cross_validation import cross_validate, make_folds
 from slipway.training.dataset import ColumnKind, ColumnSchema, Dataset
-from slipway.training.estimators import choose_estimator
+from slipway.training.estimators import choose_estimator, without_labels
 from slipway.training.fit import fit
 from slipway.training.holdout import HoldoutScheme, Split, split
 from slipway.training.identifiers import group_notes
@@ -84,7 +84,7 @@ def prepare(dataset: Dataset, spec: TrainSpec) -> PreparedTraining:
             code="no-features",
             hint=None,
         )
-    if not choose_estimator(spec.estimator, spec.params, task=task, seed=spec.seed).takes_missing:
+    if not choose_estimator(spec.estimator, spec.params, task=task, seed=spec.seed).takes_infinite:
         refuse_features(dataset.frame[[column.name for column in columns]])
     scheme = HoldoutScheme(
         fraction=spec.holdout, key=spec.key, time_column=spec.time_column, time_format=spec.time_format
@@ -162,7 +162,7 @@ def _time_order(sides: Split) -> npt.NDArray[np.intp]:
 def describe_params(trained: TrainedModel) -> dict[str, Any]:
     """Return the parameters that a run records: the spec's, the task, row counts, and the estimator's own."""
     spec = trained.spec.model_dump(by_alias=True, exclude={"params", "task", "missing"}, exclude_none=True, mode="json")
-    own = trained.pipeline.named_steps["estimator"].get_params(deep=False)
+    own = without_labels(trained.pipeline.named_steps["estimator"]).get_params(deep=False)
     return {
         **spec,
         "missing": ",".join(trained.spec.missing),

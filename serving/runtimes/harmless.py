@@ -1,13 +1,16 @@
 """Whether a model may be loaded in a process that answers for other models: by its own files, and nobody's word."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from slipway.registry.errors import NotApproved
-from slipway.registry.gate.safety.risky_parts import risky_parts
+from slipway.registry.gate.safety.boosters import BOOSTER_TYPES
+from slipway.registry.gate.safety.risky_parts import RiskyPart, risky_parts
 from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from slipway.registry.mlmodel import PYFUNC, read_mlmodel
 
 LOOKED_THROUGH = "mlflow.sklearn"  # its arrays are, and no other flavor's
+UNSEEN = "its numbers are read by a library that looks at none of them"
 
 
 def require_harmless(model_folder: Path) -> None:
@@ -19,11 +22,27 @@ def require_harmless(model_folder: Path) -> None:
         It belongs in a process of its own.
     """
     risky = risky_parts(model_folder, untrusted_types)
-    loader = read_mlmodel(model_folder)["flavors"].get(PYFUNC, {}).get("loader_module")
-    if risky or loader != LOOKED_THROUGH:
-        why = risky[0].what if risky else f"it is loaded by {loader}"
+    why = risky[0].what if risky else why_unseen(model_folder, risky)
+    if why:
         raise NotApproved(
             f"the model was prepared to be loaded among others, and belongs in a process of its own: {why}",
             code="not-harmless",
             hint="whoever prepared it was led astray by the model's code: look at its author",
         )
+
+
+def why_unseen(model_folder: Path, risky: tuple[RiskyPart, ...]) -> str | None:
+    """Return why nobody looked through the numbers of a model; `None` where somebody did, or what is risky says more.
+
+    Of a pipeline of scikit-learn's that has a booster inside, the booster's are not.
+    """
+    flavors = read_mlmodel(model_folder)["flavors"]
+    loader = flavors.get(PYFUNC, {}).get("loader_module")
+    if loader != LOOKED_THROUGH:
+        return f"{UNSEEN} ({loader})"
+    held = [] if risky else sorted(_boosters(model_folder / str(flavors[PYFUNC].get("model_path"))))
+    return f"{UNSEEN} ({', '.join(held)})" if held else None
+
+
+def _boosters(file: Path) -> Iterator[str]:
+    yield from {each.partition(".")[0] for each in untrusted_types(file) if each in BOOSTER_TYPES}

@@ -20,13 +20,13 @@ from slipway.registry.gate.safety.risky_parts import risky_parts
 from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from slipway.serving.runtimes.acceleration import Acceleration
 from slipway.serving.runtimes.columns import Columns
+from slipway.serving.runtimes.harmless import why_unseen
 from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcessError
 from slipway.serving.runtimes.mlflow_loaded import (
     Example,
     LoadedByMlflow,
     answer_example,
     example_of,
-    is_sklearn,
     load_model,
     ships_code,
 )
@@ -63,8 +63,8 @@ def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd
         return _prepare_isolated(place, "it ships code, whose modules may have the names of others")
     risky = risky_parts(model_folder, untrusted_types)
     apart = f"it could run code: {risky[0].what}" if risky else None
-    if not is_sklearn(model_folder):
-        return _prepare_isolated(place, apart or "its numbers are read by a library that looks at none of them")
+    if unseen := why_unseen(model_folder, risky):
+        return _prepare_isolated(place, apart or unseen)
     before = resident_bytes()
     loaded = load_model(model_folder)
     # One thread: on a busy machine, the threads of histogram gradient boosting wait for each other a hundred times

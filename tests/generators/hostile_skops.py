@@ -273,11 +273,20 @@ def nested_too_deeply(schema: Document) -> None:
 
 
 def default_factory(schema: Document) -> None:
-    """Have a mapping that calls a type for the keys that it lacks."""
-    node = kind(schema, "FunctionNode", "log1p")
+    """Have a mapping that calls a type for the keys that it lacks, where functions are."""
+    _with_default(schema, kind(schema, "FunctionNode", "log1p"))
+
+
+def default_factory_of_data(schema: Document) -> None:
+    """Have such a mapping where data is."""
+    _with_default(schema, attributes(schema)["verbose"])
+
+
+def _with_default(schema: Document, node: Document) -> None:
     main = {**attributes(schema)["steps"]["content"][0], "__id__": 7}
     factory = {**kind(schema, "TypeNode", "str"), "__class__": "list", "__id__": 8}
-    node.update({"__loader__": "DefaultDictNode", "__module__": "collections", "__class__": "defaultdict"})
+    node.pop("is_json", None)
+    node.update({"__loader__": "DefaultDictNode", "__module__": "collections", "__class__": "defaultdict", "__id__": 9})
     node["content"] = {"main": main, "default_factory": factory}
 
 
@@ -312,7 +321,8 @@ REWRITTEN: tuple[tuple[str, Callable[[Document], None]], ...] = (
     ("nested deeper", nested_too_deeply),
 )
 STRANGE: tuple[tuple[str, Callable[[Document], None]], ...] = (
-    ("steps[1][1].func would be called and is a DefaultDictNode", default_factory),
+    ("steps[1][1].func would be called and is a value of the type collections.defaultdict", default_factory),
+    ("verbose has a default that is not an empty mapping", default_factory_of_data),
     ("steps[1][1].func would be called and is a ConstructorFromReduceNode", constructor),
     ("and not an estimator", no_estimator),
 )

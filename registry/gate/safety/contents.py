@@ -26,6 +26,9 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 SKOPS_MEMBER = re.compile(r"schema\.json|[\w-]+\.(npy|npz|bin)")
 # UBJSON: an object whose first key, with its length in one of the integer types, is a part of an XGBoost model.
 XGBOOST_UBJ = re.compile(rb"\{(?:L.{8}|l.{4}|I.{2}|[iU].)(?:learner|version)", re.DOTALL)
+XGBOOST_PICKLED = re.compile(rb"\{(?:L.{8}|l.{4}|I.{2}|[iU].)(?:Config|Model)\{", re.DOTALL)
+LIGHTGBM_TEXT = re.compile(rb"tree\r?\nversion=v\d")
+HEAD_BYTES = 32
 ONNX_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 ONNX_NAMES_CODE = ("PyOp",)
 # Their generator goes on from request to request: what was measured is not what callers get.
@@ -98,14 +101,24 @@ def is_skops(path: Path) -> bool:
 def is_xgboost(path: Path) -> bool:
     """Return whether a file is a model in XGBoost's JSON or UBJSON."""
     with path.open("rb") as stream:
-        head = stream.read(32)
+        head = stream.read(HEAD_BYTES)
     return bool(XGBOOST_UBJ.match(head)) or _is_json_with(path, "learner")
+
+
+def is_xgboost_model(content: bytes) -> bool:
+    """Return whether bytes begin as what XGBoost writes where it is pickled: its model and its settings in UBJSON."""
+    return XGBOOST_PICKLED.match(content[:HEAD_BYTES]) is not None
 
 
 def is_lightgbm(path: Path) -> bool:
     """Return whether a file is a model in LightGBM's text format."""
     with path.open("rb") as stream:
-        return re.match(rb"tree\r?\nversion=v\d", stream.read(32)) is not None
+        return is_lightgbm_model(stream.read(HEAD_BYTES))
+
+
+def is_lightgbm_model(content: bytes) -> bool:
+    """Return whether bytes begin as a model in LightGBM's text format."""
+    return LIGHTGBM_TEXT.match(content) is not None
 
 
 def is_catboost(path: Path, save_format: object) -> bool:
@@ -113,7 +126,12 @@ def is_catboost(path: Path, save_format: object) -> bool:
     if save_format == "json":
         return _is_json_with(path, "model_info")
     with path.open("rb") as stream:
-        return save_format == "cbm" and stream.read(4) == b"CBM1"
+        return save_format == "cbm" and is_catboost_model(stream.read(HEAD_BYTES))
+
+
+def is_catboost_model(content: bytes) -> bool:
+    """Return whether bytes begin as a model in CatBoost's format cbm."""
+    return content.startswith(b"CBM1")
 
 
 def onnx_files(path: Path) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slipway.registry.gate.safety.boosters import XGBOOST_ESTIMATORS
 from slipway.registry.gate.safety.contents import is_catboost, is_lightgbm, is_xgboost, onnx_files
 
 Conf = Mapping[str, Any]
@@ -31,10 +32,7 @@ PYFUNC_KEYS = frozenset(
     }
 )
 PREDICT_FNS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
-XGBOOST_CLASSES = (
-    "xgboost.core.Booster",
-    *(f"xgboost.sklearn.XGB{kind}" for kind in ("Classifier", "Regressor", "Ranker", "RFClassifier", "RFRegressor")),
-)
+XGBOOST_CLASSES = ("xgboost.core.Booster", *XGBOOST_ESTIMATORS)
 CATBOOST_TYPES = ("CatBoost", "CatBoostClassifier", "CatBoostRegressor", "CatBoostRanker")
 ONNX_PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider")
 ONNX_OPTIONS = ("inter_op_num_threads", "intra_op_num_threads", "execution_mode", "graph_optimization_level")

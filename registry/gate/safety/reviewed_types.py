@@ -1,9 +1,13 @@
 """The types beyond those that skops knows which somebody has read: loading them runs no code, whatever is in them."""
 
+from slipway.registry.gate.safety.boosters import BOOSTER_TYPES
+
 # Types that skops cannot know to be harmless and that were read for this list: data holders of scikit-learn in Cython,
-# without code that runs on loading. Nothing is added because a model has it.
+# without code that runs on loading; and the boosters, whose own formats are judged by their content. Nothing is added
+# because a model has it.
 REVIEWED_TYPES = (
     "numpy.dtype",
+    "collections.OrderedDict",
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.neighbors._kd_tree.KDTree",
@@ -13,4 +17,5 @@ REVIEWED_TYPES = (
     "sklearn.metrics._dist_metrics.MinkowskiDistance64",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    *BOOSTER_TYPES,
 )

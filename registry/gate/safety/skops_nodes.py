@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slipway.registry.gate.safety.boosters import form_of
+
 PROTOCOLS = (0, 1, 2)
 DEEPEST = 80
 MOST_SCHEMA_BYTES = 200_000_000  # of some ten thousand trees
@@ -28,6 +30,9 @@ OWN_KEYS: Mapping[str, frozenset[str]] = {
     "TreeNode": frozenset({"content", "__reduce__"}),
     "LossNode": frozenset({"content", "__reduce__"}),
     "DictNode": frozenset({"content", "key_types"}),
+    "DefaultDictNode": frozenset({"content"}),
+    "BytesNode": frozenset({"file"}),
+    "BytearrayNode": frozenset({"file"}),
     "ListNode": frozenset({"content"}),
     "TupleNode": frozenset({"content"}),
     "SetNode": frozenset({"content"}),
@@ -43,6 +48,9 @@ OWN_KEYS: Mapping[str, frozenset[str]] = {
 MADE_AS: Mapping[str, tuple[str, ...]] = {
     "TreeNode": ("sklearn.tree._tree.Tree",),
     "DictNode": ("builtins.dict", "collections.OrderedDict"),
+    "DefaultDictNode": ("collections.defaultdict",),
+    "BytesNode": ("builtins.bytes",),
+    "BytearrayNode": ("builtins.bytearray",),
     "ListNode": ("builtins.list",),
     "TupleNode": ("builtins.tuple",),
     "SetNode": ("builtins.set",),
@@ -66,7 +74,8 @@ class NotAsWrittenError(Exception):
 class Node:
     """A node: the kind of skops's loader, the type that it makes, and what it is made of.
 
-    `value` is the text of a JSON value; of an array's numbers nothing is kept. `parts` are the parts with their keys or
+    `value` is the text of a JSON value, and of bytes the form that they have (`slipway.registry.gate.safety.boosters`);
+    of an array's numbers nothing is kept. `parts` are the parts with their keys or
     places: the state of an object is its part "state". Of a kind or a type that nobody reviewed, nothing is read.
     """
 
@@ -114,6 +123,8 @@ class _Reader:
         _require(not extra and not missing, where, f"has other keys than a {kind} of skops")
         if kind == "JsonNode":
             return Node(kind=kind, type=made, value=_json(found, where))
+        if kind in ("BytesNode", "BytearrayNode"):
+            return Node(kind=kind, type=made, value=self._form(found["file"], where))
         if kind == "SliceNode":
             return Node(kind=kind, type=made, value=_slice(found["content"], where))
         return Node(kind=kind, type=made, parts=tuple(self._parts(found, kind, where, depth)))
@@ -125,6 +136,10 @@ class _Reader:
         elif kind == "DictNode":
             yield from self._keyed(content, where, depth)
             self._require_key_types(found["key_types"], content, where, depth)
+        elif kind == "DefaultDictNode":
+            is_one = isinstance(content, dict) and content.keys() == {"main", "default_factory"}
+            _require(is_one, where, "is no mapping with a default")
+            yield from self._keyed(content, where, depth)
         elif kind == "RandomGeneratorNode":
             _require(
                 isinstance(content, dict) and content.keys() == {"bit_generator", "seed_seq"}, where, "is no state"
@@ -157,6 +172,10 @@ class _Reader:
         for _, each in listed.parts:
             known = each.kind == "TypeNode" and KEY_TYPE.fullmatch(each.type)
             _require(known, where, f"has keys that would be made by {each.type!r}")
+
+    def _form(self, name: Any, where: str) -> str:
+        _require(isinstance(name, str) and name in self.names, where, "names no bytes of the file")
+        return form_of(self.archive.read(name))
 
     def _array(self, found: dict[str, Any], made: str, where: str, depth: int) -> Node:
         stored, own = found.get("type"), found.keys() - KEYS - {"type"}

@@ -9,6 +9,7 @@ listed here with what each may hold. Read from scikit-learn 1.9; what is not lis
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from slipway.registry.gate.safety.boosters import BOOSTER_ESTIMATORS, BOOSTERS, CATBOOST_ESTIMATORS, OF_BYTES, OF_TEXT
 from slipway.registry.gate.safety.reviewed_estimators import REVIEWED_ESTIMATORS
 from slipway.registry.gate.safety.skops_nodes import UNREVIEWED, Node, inside
 
@@ -53,6 +54,7 @@ HOLDERS: Mapping[str, tuple[str, ...]] = {
     "sklearn.neighbors._kd_tree.": ("_tree", "tree_"),
     "sklearn.neural_network._stochastic_optimizers.": ("_optimizer",),
     "sklearn.tree._tree.": ("tree_",),
+    **dict.fromkeys(BOOSTERS, ("_Booster",)),
 }
 ESTIMATORS = (
     *("base_estimator", "base_estimator_", "best_estimator_", "estimator", "estimator_", "estimators", "estimators_"),
@@ -78,7 +80,7 @@ def strange_values(model: Node) -> Strange:
 
 def _object(node: Node, where: str) -> Strange:
     """Judge what an object is made of: its attributes, or the state of one that is written in C."""
-    if _is_estimator(node) and node.type not in REVIEWED_ESTIMATORS:
+    if _is_estimator(node) and node.type not in (*REVIEWED_ESTIMATORS, *BOOSTER_ESTIMATORS):
         yield f"{where} is {_named(node)}, of which nobody has looked at what it does with any numbers"
     arguments, state = node.part("args"), node.part("state")
     if arguments is not None:
@@ -87,7 +89,7 @@ def _object(node: Node, where: str) -> Strange:
         yield from _state(node, state, where)
         return
     for name, value in state.parts:
-        if name.startswith("__"):
+        if name.startswith("__") and not (name in OF_BYTES and node.type in CATBOOST_ESTIMATORS):
             yield f"{inside(where, name)} is no attribute of a stored object"
         else:
             yield from _rule_of(name)(value, inside(where, name))
@@ -113,6 +115,11 @@ def _data(node: Node, where: str) -> Strange:
     if node.kind in CONTAINERS:
         for key, part in node.parts:
             yield from _data(part, _at(node, where, key))
+    elif node.kind == "DefaultDictNode":
+        made_by, main = node.part("default_factory"), node.part("main")
+        if made_by is None or made_by.type != "collections.OrderedDict" or made_by.kind != "TypeNode":
+            yield f"{where} has a default that is not an empty mapping"
+        yield from () if main is None else _data(main, where)
     elif node.kind == "DTypeNode":
         # skops writes it as an array of that type without a value.
         if not all(part.kind == "NdArrayNode" or part == NO_OBJECTS for _, part in node.parts):
@@ -206,6 +213,20 @@ def _data_type(node: Node, where: str) -> Strange:
         yield from _data(node, where)
 
 
+def _model_of(name: str) -> Rule:
+    """Return the rule of a place for a booster's trees: bytes or a text in the format that its library writes."""
+
+    def rule(node: Node, where: str) -> Strange:
+        if name in OF_TEXT:
+            is_model = _is_text(node) and OF_TEXT[name](node.plain.encode())
+        else:
+            is_model = node.kind in ("BytesNode", "BytearrayNode") and node.value == name
+        if not is_model:
+            yield f"{where} is {_named(node)}, where a model in its library's own format is known"
+
+    return rule
+
+
 def _random(node: Node, where: str) -> Strange:
     if node.kind not in ("RandomStateNode", "RandomGeneratorNode"):
         yield from _data(node, where)
@@ -226,6 +247,8 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("stack_method", "stack_method_", "chain_method", "chain_method_"), _words(*METHODS)),
     **dict.fromkeys(("response_method", "_response_method"), _words(*METHODS)),
     **dict.fromkeys(("metric_params", "effective_metric_params_"), _settings("p", "w", "V", "VI", of=_numbers)),
+    **{name: _model_of(name) for name in (*OF_BYTES, *OF_TEXT)},
+    **dict.fromkeys(("_test_eval", "_test_evals", "callbacks"), _nothing),
     "kernel_params": _settings("gamma", "degree", "coef0", of=_numbers),
     "init": _object_or_data,
     "dtype": _data_type,

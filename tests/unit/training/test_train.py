@@ -11,7 +11,7 @@ from slipway.registry.errors import InvalidInput
 from slipway.training.data import load
 from slipway.training.dataset import Dataset
 from slipway.training.spec import Task, TrainSpec, parse_spec
-from slipway.training.train import infer_task, train
+from slipway.training.train import describe_params, infer_task, train
 from tests.generators.datasets import customers, dataset_of, sources
 
 
@@ -36,7 +36,19 @@ ESTIMATORS = [
     ("knn", {}),
     ("mlp", {"hidden_layer_sizes": [8], "max_iter": 50}),
     ("sklearn.naive_bayes.GaussianNB", {}),
+    ("xgboost", {"n_estimators": 20}),
+    ("lightgbm", {"n_estimators": 20}),
+    ("catboost", {"n_estimators": 20}),
 ]
+BOOSTERS = ("xgboost", "lightgbm", "catboost")
+TARGETS = {
+    "text": ["no", "yes"],
+    "three texts": ["Basic", "gold", "plus"],
+    "truth values": [False, True],
+    "0 and 1": [0, 1],
+    "other whole numbers": [3, 7],
+    "whole doubles": [1.0, 2.0, 5.0],
+}
 
 
 @pytest.mark.parametrize(("estimator", "params"), ESTIMATORS, ids=[name for name, _ in ESTIMATORS])
@@ -50,13 +62,53 @@ def test_every_estimator_takes_raw_rows_and_unseen_categories(dataset: Dataset, 
 
 
 @pytest.mark.parametrize(
-    "estimator", ["ridge", "random_forest", "hist_gradient_boosting", "svm", "knn", "mlp", "extra_trees"]
+    "estimator", ["ridge", "random_forest", "hist_gradient_boosting", "svm", "knn", "mlp", "extra_trees", *BOOSTERS]
 )
 def test_every_estimator_predicts_numbers_too(estimator: str):
     """Diabetes progression is a number; every error metric is there."""
     trained = train(load("sklearn:diabetes", "target", sources=sources()), spec_for(estimator=estimator))
     assert trained.prepared.task is Task.REGRESSION
     assert trained.on_holdout.scores()["rmse"] > 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("estimator", [*BOOSTERS, "xgboost.XGBRFClassifier", "catboost.CatBoostClassifier"])
+def test_boosters_answer_the_labels_that_they_were_given(estimator: str, target: str, tmp_path: Path):
+    """Coded and decoded inside of the pipeline, whatever the type, with probabilities in the order of the classes."""
+    frame, labels = customers(), TARGETS[target]
+    frame["churned"] = pd.Series(labels).reindex(frame["age"] * len(labels) // 91).to_numpy()
+    params = {"n_estimators": 9} | ({"verbose": 0, "allow_writing_files": False} if "catboost." in estimator else {})
+    spec = spec_for(estimator=estimator, params=params, key="id")
+    trained = train(dataset_of(frame, "churned", tmp_path), spec)
+    answered = trained.pipeline.predict(trained.prepared.holdout_rows()[0])
+    assert answered.shape == trained.on_holdout.y.shape
+    assert set(answered.tolist()) == set(labels)
+    assert {type(each) for each in answered.tolist()} <= {type(each) for each in trained.on_holdout.y.tolist()}
+    assert list(trained.pipeline.classes_) == labels
+    assert trained.on_holdout.scores()["accuracy"] > 0.9
+    assert trained.on_holdout.scores()["log_loss"] < 1.2
+    assert describe_params(trained)["estimator.n_estimators"] == 9
+
+
+@pytest.mark.parametrize("estimator", BOOSTERS)
+def test_boosters_take_no_infinite_values(estimator: str, tmp_path: Path):
+    """Named by their column, as for any other estimator; a missing value is left to the trees."""
+    frame = customers()
+    frame["income"] = frame["income"].fillna(np.inf)
+    with pytest.raises(InvalidInput, match="income"):
+        train(dataset_of(frame, "churned", tmp_path), spec_for(estimator=estimator, key="id"))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "params"),
+    [("xgboost", {"learning_rate": -3}), ("lightgbm", {"learning_rate": -3}), ("catboost", {"max_depth": 40})],
+)
+def test_what_a_booster_refuses_is_said_in_one_line(estimator: str, params: dict, dataset: Dataset):
+    """By the name of its class, not of what codes its labels."""
+    with pytest.raises(InvalidInput, match=r"^(XGB|LGBM|CatBoost)Classifier cannot be fitted: .+$") as refused:
+        train(dataset, spec_for(estimator=estimator, params={"n_estimators": 5, **params}, key="id"))
+    assert "\n" not in refused.value.message
 
 
 @pytest.mark.parametrize("estimator", ["random_forest", "mlp", "hist_gradient_boosting"])

@@ -59,6 +59,7 @@ from slipway.registry.policy.policy import default_policy
 from slipway.registry.version import Version
 from slipway.training.dataset import ColumnKind, ColumnSchema
 from slipway.training.estimators import RECIPES, choose_estimator
+from slipway.training.fit import fit
 from slipway.training.pipeline import build_pipeline
 from slipway.training.spec import Task
 from tests.generators.hostile_models import good_model
@@ -248,7 +249,8 @@ def test_what_training_makes_is_safe(folder: Path, name: str, task: Task):
     kinds = {"a": ColumnKind.NUMERIC, "b": ColumnKind.NUMERIC, "c": ColumnKind.CATEGORICAL, "flag": ColumnKind.BOOLEAN}
     columns = [ColumnSchema(name=column, kind=kind) for column, kind in kinds.items()]
     targets = CLASSES if task is Task.CLASSIFICATION else VALUES
-    model = build_pipeline(columns, chosen, ["NA"]).fit(ROWS, targets)
+    model = build_pipeline(columns, chosen, ["NA"])
+    fit(model, ROWS, pd.Series(targets))
     assert judged(folder, skops.io.dumps(model)) == {}
 
 
