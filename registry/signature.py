@@ -26,6 +26,7 @@ JSON_KINDS = {
     **dict.fromkeys(["string", "str", "object"], TEXT),
     **dict.fromkeys(["boolean", "bool"], TRUTH),
 }
+NESTED = ("array", "map", "object")
 # In MLmodel, beside the signature: whose types MLflow leaves to the model's own code.
 TYPE_HINT_FLAGS = ("is_signature_from_type_hint", "type_hint_from_example")
 
@@ -112,8 +113,23 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def json_kind(stored_type: str) -> str:
-    """Return what JSON shows of a type; a type that is none of the plain ones stays by its name."""
+    """Return what JSON shows of a type; a type that is none of the plain ones stays by its name.
+
+    >>> json_kind("float32"), json_kind('{"items": {"type": "float"}, "type": "array"}')
+    ('numbers', '{"items": {"type": "numbers"}, "type": "array"}')
+    """
+    if stored_type.startswith("{"):
+        return json.dumps(_kinds_in(json.loads(stored_type)), sort_keys=True)
     return TEXT if stored_type.startswith("<U") else JSON_KINDS.get(stored_type, stored_type)
+
+
+def _kinds_in(nested: Any) -> Any:
+    """Return a nested type with what JSON shows of each plain type in it; "object" is there the word for a mapping."""
+    if not isinstance(nested, Mapping):
+        return nested
+    kind = nested.get("type")
+    plain = {"type": json_kind(kind)} if isinstance(kind, str) and kind not in NESTED else {}
+    return {**{key: _kinds_in(value) for key, value in nested.items()}, **plain}
 
 
 def _input_breaks(before: Sequence[Field], after: Sequence[Field]) -> list[str]:

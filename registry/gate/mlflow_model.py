@@ -15,7 +15,6 @@ import mlflow.pyfunc
 import pandas as pd
 from mlflow.models import Model
 from mlflow.pyfunc.scoring_server import _parse_json_data
-from mlflow.sklearn import _SklearnModelWrapper
 from mlflow.types import DataType, Schema
 
 from slipway.registry.artifacts.mlflow_errors import translated
@@ -23,6 +22,7 @@ from slipway.registry.errors import InvalidInput
 from slipway.registry.gate.safety.judged_loading import held_to_its_format
 from slipway.registry.gate.safety.native_content import require_sound, require_steady
 from slipway.registry.gate.scoring_request import request_of
+from slipway.registry.mlflow_fitted import fitted_estimator
 from slipway.registry.mlmodel import PYFUNC
 
 PREDICT = "predict"
@@ -32,7 +32,7 @@ SMALL_FLOATS = {DataType.float: "float32"}
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A loaded model: scikit-learn's own object where that is served, MLflow's wrapper else.
+    """A loaded model: the object with scikit-learn's interface where that is served, MLflow's wrapper else.
 
     `method` is the one by which the object answers callers; those columns that are `optional` they may leave out.
     """
@@ -121,9 +121,9 @@ def input_example(folder: Path) -> pd.DataFrame | None:
 
 
 def _scikit_learns(model: Any) -> Any:
-    """Return scikit-learn's own object, where MLflow's wrapper is around it."""
-    within = model._model_impl
-    return within.sklearn_model if isinstance(within, _SklearnModelWrapper) else model
+    """Return the object with scikit-learn's interface, where MLflow's wrapper is around it."""
+    within = fitted_estimator(model)
+    return model if within is None else within
 
 
 def _is_text(column: pd.Series) -> bool:

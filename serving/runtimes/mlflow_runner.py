@@ -25,6 +25,7 @@ from mlflow.pyfunc.model import _PythonModelPyfuncWrapper
 from slipway.registry.artifacts.mlflow_errors import translated
 from slipway.registry.gate.safety.judged_loading import held_to_its_format
 from slipway.registry.gate.safety.native_content import require_sound
+from slipway.registry.mlflow_fitted import fitted_estimator
 from slipway.registry.signature import stored_signature
 from slipway.serving.runtimes.columns import Columns
 from slipway.serving.runtimes.compiled.matrix_runner import unknown_method
@@ -47,7 +48,7 @@ class MlflowRunner:
         self._input_schema = model.metadata.get_input_schema()  # type: ignore[no-untyped-call]
         self._call = _calling(model)
         self._is_direct = not _converts_input(model.metadata)
-        self._proba = getattr(model._model_impl, PREDICT_PROBA, None)
+        self._proba = getattr(fitted_estimator(model), PREDICT_PROBA, None)
         self._hint = _type_hint(model)
 
     @property
@@ -164,8 +165,7 @@ def _converts_input(metadata: Model) -> bool:
 
 def methods_of(model: PyFuncModel) -> tuple[str, ...]:
     """Return what a request may ask for."""
-    has_proba = "sklearn" in model.metadata.flavors and hasattr(model._model_impl, PREDICT_PROBA)
-    return (PREDICT, PREDICT_PROBA) if has_proba else (PREDICT,)
+    return (PREDICT, PREDICT_PROBA) if hasattr(fitted_estimator(model), PREDICT_PROBA) else (PREDICT,)
 
 
 def columns_of(folder: Path) -> Columns | None:

@@ -1,13 +1,18 @@
 """A stored model as the gate asks it, and as callers do: each request is of the types that are in it."""
 
+import importlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import catboost
+import lightgbm
 import mlflow.sklearn
+import mlflow.xgboost
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 from mlflow.models import infer_signature
 from mlflow.types import ColSpec, Schema
 from sklearn.compose import make_column_transformer
@@ -20,6 +25,8 @@ from slipway.registry.errors import InvalidInput
 from slipway.registry.gate.comparison.answers import WrongAnswers, require_alike_alone, said
 from slipway.registry.gate.evidence import NO_TOOLS
 from slipway.registry.gate.mlflow_model import load_model
+from slipway.serving.runtimes.mlflow_runner import MlflowRunner, load, methods_of
+from slipway.serving.runtimes.runner import unmeasured
 
 TOOLS = replace(NO_TOOLS, load=load_model)
 
@@ -92,3 +99,61 @@ def test_text_is_asked_as_text(tmp_path: Path):
         said(TOOLS, folder, as_numbers, version="m/2")
     for text in (frame, frame.astype("category")):
         load_model(str(folder)).fitting(text)
+
+
+def flavored(flavor: str, model: Any, folder: Path, rows: pd.DataFrame) -> Path:
+    """Store a model by its library's own flavor."""
+    module = importlib.import_module(f"mlflow.{flavor}")
+    signature = infer_signature(rows, model.predict(rows))
+    module.save_model(model, folder / "model", signature=signature, input_example=rows.head(3), pip_requirements=[])
+    return folder / "model"
+
+
+FLAVORS = {
+    "xgboost": lambda: xgboost.XGBClassifier(n_estimators=3),
+    "lightgbm": lambda: lightgbm.LGBMClassifier(n_estimators=3, verbose=-1),
+    "catboost": lambda: catboost.CatBoostClassifier(n_estimators=3, verbose=0, allow_writing_files=False),
+}
+NUMBERS = pd.DataFrame({"x": np.linspace(-1, 1, 200), "z": np.cos(np.arange(200.0))})
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_a_boosters_own_flavor_says_classes_and_probabilities(tmp_path: Path, flavor: str):
+    """Of the classes 0 and 1 too, which would else be taken for amounts; and a caller may ask for probabilities."""
+    y = (NUMBERS.x > 0.1).astype(int)
+    model = FLAVORS[flavor]().fit(NUMBERS, y)
+    folder = flavored(flavor, model, tmp_path, NUMBERS)
+    answered = said(TOOLS, folder, NUMBERS, version="m/1")
+    assert (answered.classes, answered.are_probabilities, answered.method) == ((0, 1), True, "predict")
+    np.testing.assert_array_equal(answered.labels, model.predict(NUMBERS))
+    np.testing.assert_allclose(answered.scores, model.predict_proba(NUMBERS), rtol=1e-6)
+    served = load(folder)
+    assert methods_of(served) == ("predict", "predict_proba")
+    runner = MlflowRunner(unmeasured("pyfunc", "", methods_of(served)), served, None)
+    np.testing.assert_array_equal(runner.predict_parsed(NUMBERS, "predict_proba", None), model.predict_proba(NUMBERS))
+
+
+@pytest.mark.parametrize(
+    ("flavor", "model"),
+    [
+        ("xgboost", lambda: xgboost.XGBRegressor(n_estimators=2)),
+        ("lightgbm", lambda: lightgbm.LGBMRegressor(n_estimators=2, verbose=-1)),
+        ("catboost", lambda: catboost.CatBoostRegressor(n_estimators=2, verbose=0, allow_writing_files=False)),
+    ],
+)
+def test_a_booster_that_foretells_amounts_has_no_classes(tmp_path: Path, flavor: str, model: Any):
+    """One value a row is its answer, and nothing else can be asked for."""
+    folder = flavored(flavor, model().fit(NUMBERS, NUMBERS.x), tmp_path, NUMBERS)
+    answered = said(TOOLS, folder, NUMBERS, version="m/1")
+    assert (answered.classes, answered.scores, answered.labels.shape) == ((), None, (200,))
+    assert methods_of(load(folder)) == ("predict",)
+
+
+def test_a_booster_without_scikit_learns_interface_answers_by_its_wrapper(tmp_path: Path):
+    """It takes no tables by itself: MLflow makes them what it takes."""
+    booster = xgboost.train({"objective": "binary:logistic"}, xgboost.DMatrix(NUMBERS, NUMBERS.x > 0), 2)
+    mlflow.xgboost.save_model(booster, tmp_path / "model", signature=infer_signature(NUMBERS), pip_requirements=[])
+    answered = said(TOOLS, tmp_path / "model", NUMBERS, version="m/1")
+    assert (answered.classes, answered.scores) == ((), None)
+    np.testing.assert_allclose(answered.labels, booster.predict(xgboost.DMatrix(NUMBERS)))
+    assert methods_of(load(tmp_path / "model")) == ("predict",)

@@ -411,6 +411,32 @@ def test_contract_takes_numbers_of_another_width_as_the_same(evidence: Evidence,
     assert contract.check(evidence, ContractRule())[0].outcome is Outcome.PASS
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "outcome"),
+    [
+        ({"type": "array", "items": {"type": "double"}}, {"type": "array", "items": {"type": "float"}}, Outcome.PASS),
+        ({"type": "array", "items": {"type": "double"}}, {"type": "array", "items": {"type": "string"}}, Outcome.FAIL),
+        (
+            {"type": "object", "properties": {"p": {"type": "float", "required": True}}},
+            {"type": "object", "properties": {"p": {"type": "double", "required": True}}},
+            Outcome.PASS,
+        ),
+        (
+            {"type": "object", "properties": {"p": {"type": "float", "required": True}}},
+            {"type": "object", "properties": {"q": {"type": "float", "required": True}}},
+            Outcome.FAIL,
+        ),
+        ({"type": "float"}, {"type": "double"}, Outcome.PASS),
+        ({"type": "float"}, {"type": "long"}, Outcome.FAIL),
+    ],
+)
+def test_contract_has_one_rule_for_all_outputs(evidence: Evidence, before: dict, after: dict, outcome: Outcome):
+    """Named columns, lists and mappings of numbers are as wide to a caller as a vector of them."""
+    stored(evidence.champion.folder, outputs=[{"name": "score", "required": True, **before}])
+    stored(evidence.candidate.folder, outputs=[{"name": "score", "required": True, **after}])
+    assert contract.check(evidence, ContractRule())[0].outcome is outcome
+
+
 def test_contract_finds_a_parameter_that_became_a_list(evidence: Evidence):
     """Its type is the same."""
     for version, shape in ((evidence.champion, None), (evidence.candidate, [-1])):
