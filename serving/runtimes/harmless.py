@@ -5,7 +5,7 @@ from pathlib import Path
 
 from slipway.registry.errors import NotApproved
 from slipway.registry.gate.safety.boosters import BOOSTER_TYPES
-from slipway.registry.gate.safety.risky_parts import RiskyPart, risky_parts
+from slipway.registry.gate.safety.risky_parts import risky_parts
 from slipway.registry.gate.safety.skops_untrusted_types import untrusted_types
 from slipway.registry.mlmodel import PYFUNC, read_mlmodel
 
@@ -22,7 +22,7 @@ def require_harmless(model_folder: Path) -> None:
         It belongs in a process of its own.
     """
     risky = risky_parts(model_folder, untrusted_types)
-    why = risky[0].what if risky else why_unseen(model_folder, risky)
+    why = risky[0].what if risky else why_unseen(model_folder)
     if why:
         raise NotApproved(
             f"the model was prepared to be loaded among others, and belongs in a process of its own: {why}",
@@ -31,8 +31,8 @@ def require_harmless(model_folder: Path) -> None:
         )
 
 
-def why_unseen(model_folder: Path, risky: tuple[RiskyPart, ...]) -> str | None:
-    """Return why nobody looked through the numbers of a model; `None` where somebody did, or what is risky says more.
+def why_unseen(model_folder: Path) -> str | None:
+    """Return why nobody looks through the numbers of a model that runs no code when loaded; `None` where they are.
 
     Of a pipeline of scikit-learn's that has a booster inside, the booster's are not.
     """
@@ -40,7 +40,7 @@ def why_unseen(model_folder: Path, risky: tuple[RiskyPart, ...]) -> str | None:
     loader = flavors.get(PYFUNC, {}).get("loader_module")
     if loader != LOOKED_THROUGH:
         return f"{UNSEEN} ({loader})"
-    held = [] if risky else sorted(_boosters(model_folder / str(flavors[PYFUNC].get("model_path"))))
+    held = sorted(_boosters(model_folder / str(flavors[PYFUNC].get("model_path"))))
     return f"{UNSEEN} ({', '.join(held)})" if held else None
 
 

@@ -27,6 +27,7 @@ from slipway.serving.runtimes.mlflow_loaded import (
     LoadedByMlflow,
     answer_example,
     example_of,
+    is_sklearn,
     load_model,
     ships_code,
 )
@@ -62,9 +63,9 @@ def prepare_runner(model_folder: Path, into: Path, *, accelerate: bool, rows: pd
     if ships_code(model_folder):
         return _prepare_isolated(place, "it ships code, whose modules may have the names of others")
     risky = risky_parts(model_folder, untrusted_types)
-    apart = f"it could run code: {risky[0].what}" if risky else None
-    if unseen := why_unseen(model_folder, risky):
-        return _prepare_isolated(place, apart or unseen)
+    apart = f"it could run code: {risky[0].what}" if risky else why_unseen(model_folder)
+    if not is_sklearn(model_folder):
+        return _prepare_isolated(place, apart or "")
     before = resident_bytes()
     loaded = load_model(model_folder)
     # One thread: on a busy machine, the threads of histogram gradient boosting wait for each other a hundred times

@@ -104,7 +104,29 @@ def _trees(
     arrays: Mapping[str, npt.NDArray[Any]] | None = None,
     **opening: Any,
 ) -> EstimatorParts:
-    n_features = int(fitted.n_features_in_)
+    return trees_to_store(
+        kind,
+        made,
+        n_features=fitted.n_features_in_,
+        n_targets=n_targets,
+        classes=classes,
+        arrays=arrays,
+        **opening,
+    )
+
+
+def trees_to_store(
+    kind: str,
+    made: Sequence[Tree],
+    *,
+    n_features: int,
+    n_targets: int,
+    classes: npt.NDArray[Any] | None = None,
+    arrays: Mapping[str, npt.NDArray[Any]] | None = None,
+    **opening: Any,
+) -> EstimatorParts:
+    """Return trees as one compiled ensemble of a kind that `slipway.serving.runtimes.compiled.open_trees` opens."""
+    n_features = int(n_features)
     sizes = {"n_trees": len(made), "n_features": n_features, "n_targets": n_targets}
     return EstimatorParts(
         opening={"estimator": kind, **sizes, **opening},
