@@ -233,8 +233,17 @@ def _parameters_of(estimator: BaseEstimator) -> tuple[set[str], bool]:
     kinds = {parameter.kind for parameter in found.values()}
     named = {name for name, each in found.items() if each.kind is not each.VAR_KEYWORD} - {"self"}
     # CatBoost tells by `get_params` what was set alone, and XGBoost's constructor names what its classes add alone.
-    takes_more = inspect.Parameter.VAR_KEYWORD in kinds
-    return named | set(estimator.get_params(deep=False)), takes_more
+    named |= set(estimator.get_params(deep=False))
+    if type(estimator).__module__.startswith("lightgbm."):
+        # What it does not know it says on standard output, or nowhere.
+        return named | _parameters_of_lightgbm(), False
+    return named, inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def _parameters_of_lightgbm() -> set[str]:
+    """Return all names that its library takes, by its own list (LightGBM 4.7 has no public door to it)."""
+    listed = importlib.import_module("lightgbm.basic")._ConfigAliases._get_all_param_aliases()
+    return {name for main, others in listed.items() for name in (main, *others)}
 
 
 def _require_task(estimator: BaseEstimator, name: str, task: Task) -> None:

@@ -1,5 +1,6 @@
 """Fitting a pipeline, with the estimator's complaints made readable."""
 
+import re
 import warnings
 
 import pandas as pd
@@ -9,6 +10,8 @@ from sklearn.pipeline import Pipeline
 
 from slipway.registry.errors import InvalidInput
 from slipway.training.estimators import without_labels
+
+WRITTEN_AT = re.compile(r"\A\s*\[\d\d:\d\d:\d\d\] (WARNING: )?\S+:\d+: ")
 
 
 def fit(pipeline: Pipeline, features: pd.DataFrame, y: pd.Series) -> tuple[str, ...]:
@@ -52,5 +55,12 @@ def _first(error: BaseException) -> BaseException:
 
 
 def first_line(error: object) -> str:
-    """Return the first line of what an error or warning says, or the name of its type."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """Return the first line of what an error or warning says, or the name of its type.
+
+    XGBoost's begin with the time, and with the place in its source, in a line of their own.
+
+    >>> first_line(UserWarning('[09:58:47] WARNING: /src/learner.cc:782: \\nParameters: { "what" } are not used.'))
+    'Parameters: { "what" } are not used.'
+    """
+    said = WRITTEN_AT.sub("", str(error)).strip()
+    return said.splitlines()[0] if said else type(error).__name__

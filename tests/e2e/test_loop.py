@@ -51,6 +51,15 @@ def stored(folder: Path, number: int, model: str) -> str:
 CANCER = {"data": "sklearn:breast_cancer", "target": "target", "model": "cancer", "estimator": "random_forest"}
 
 
+@pytest.mark.long
+def test_a_booster_is_added_to_the_environment_of_mlflow_run(clone: Path):
+    """By taking the # away before its line in conda.yaml, as the docs say."""
+    project = clone / "conda.yaml"
+    project.write_text(project.read_text().replace("# - lightgbm", "- lightgbm"))
+    mlflow_run(clone, "uv", **{**CANCER, "estimator": "lightgbm"})
+    assert client(clone).get_model_version("cancer", "1").tags["slipway.estimator"] == "lightgbm"
+
+
 @pytest.mark.parametrize("env_manager", ["local", "uv"])
 def test_a_bare_mlflow_run_leaves_a_registered_version(clone: Path, env_manager: str):
     """With no variable set, in the current environment and in one that uv builds from conda.yaml."""

@@ -84,6 +84,7 @@ def test_a_dotted_path_names_any_estimator():
         ("..x", {}, r"estimator '\.\.x' cannot be imported: "),
         ("xgboost", {"n_estimator": 5}, r"has no parameter 'n_estimator' \(did you mean 'n_estimators'\?\)"),
         ("lightgbm", {"max_depht": 5}, r"has no parameter 'max_depht' \(did you mean 'max_depth'\?\)"),
+        ("lightgbm", {"zzz": 5}, "has no parameter 'zzz'; it has: .*lambda_l1"),
         ("catboost", {"deptt": 5}, r"has no parameter 'deptt' \(did you mean 'depth'\?\)"),
         ("xgbost", {}, r"unknown estimator 'xgbost' \(did you mean 'xgboost'\?\)"),
         ("lightgbm", {"num_threads": 100_000}, "num_threads=100000 asks for more threads"),

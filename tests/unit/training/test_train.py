@@ -91,6 +91,12 @@ def test_boosters_answer_the_labels_that_they_were_given(estimator: str, target:
     assert describe_params(trained)["estimator.n_estimators"] == 9
 
 
+def test_what_xgboost_does_not_know_is_said(dataset: Dataset):
+    """It takes any name, and warns of what it did not use in its second line."""
+    trained = train(dataset, spec_for(estimator="xgboost", params={"n_estimators": 3, "zzz": 1}, key="id"))
+    assert trained.notes == ('Parameters: { "zzz" } are not used.',)
+
+
 @pytest.mark.parametrize("estimator", BOOSTERS)
 def test_boosters_take_no_infinite_values(estimator: str, tmp_path: Path):
     """Named by their column, as for any other estimator; a missing value is left to the trees."""
