@@ -15,6 +15,7 @@ from typing import Any
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.ensemble import VotingClassifier
 
+from slipway.registry.distribution import install_with
 from slipway.registry.errors import InvalidInput
 from slipway.registry.nearest import did_you_mean
 from slipway.training.spec import Task
@@ -181,9 +182,7 @@ def _class_at(path: str, extra: str | None = None) -> type:
         raise InvalidInput(
             f"estimator '{path}' cannot be imported: {error}",
             code="unknown-estimator",
-            hint=f"pip install 'slipway[{extra}]'"
-            if extra
-            else "install its package where you train, or correct the path",
+            hint=install_with(extra) if extra else "install its package where you train, or correct the path",
         ) from error
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and hasattr(found, "get_params") and hasattr(found, "predict")):
