@@ -52,7 +52,7 @@ def test_a_booster_that_is_not_installed_is_named_with_its_extra(monkeypatch: py
     monkeypatch.setitem(sys.modules, "catboost", None)
     with pytest.raises(InvalidInput, match=r"estimator 'catboost\.CatBoostClassifier' cannot be imported") as refused:
         choose("catboost")
-    assert refused.value.hint == "pip install 'slipway[catboost]'"
+    assert refused.value.hint == "pip install 'slipway-ml[catboost]'"
 
 
 def test_a_given_random_state_wins_over_the_seed():
