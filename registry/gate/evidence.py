@@ -191,8 +191,8 @@ class Evidence:
 
     `champion` is what the candidate is compared with: the `occupant` of the stage, or what was there last.
     `rows` is (data, target) → rows, or why there are none; (None, None) are the candidate's held-out rows. `events` are
-    those about the candidate. `entered_at` is when it entered the stage that it comes from. `own_checks` is the folder
-    of the policy, beside which functions of one's own are found.
+    those about the candidate. `entered_at` is when it entered the stage that it comes from. `is_last` says that no
+    stage comes after this one. `own_checks` is the folder of the policy, beside which functions of one's own are found.
     """
 
     stage: str
@@ -207,6 +207,7 @@ class Evidence:
     now: datetime
     tools: Tools
     own_checks: Path | None = None
+    is_last: bool = False
 
     @property
     def manifest_digest(self) -> str:

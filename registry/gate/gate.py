@@ -54,6 +54,8 @@ CHECKS = {
 }
 BUNDLED = "sklearn:"  # what comes with scikit-learn is anybody's to read
 OWN = "slipway.registry.gate.checks.own"
+# What versions are compared by, where the policy leaves it open: verdicts by other rules are none of these.
+JUDGED_AS = "beside a constant"
 ALWAYS_ANEW = ("soak", "approval")
 # The files as they were found then, and a machine as busy as it was then: no digest names either.
 OF_THE_MOMENT = ("artifact", "servable")
@@ -171,6 +173,7 @@ def gathered(
             now=now,
             tools=gate.tools,
             own_checks=gate.own_checks,
+            is_last=stage == situation.policy.names[-1],
         )
 
 
@@ -227,6 +230,7 @@ def _digests(evidence: Evidence) -> dict[str, str]:
         "rows": " ".join(sorted(rows)),
         "champion_manifest": champion.manifest.digest if champion and champion.manifest else "",
         "champion_evidence": champion.now.digest if champion else "",
+        "judged_as": JUDGED_AS if evidence.rows else "",
     }
     return {name: digest for name, digest in found.items() if digest}
 

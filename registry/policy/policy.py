@@ -148,9 +148,10 @@ class RowsRule(Rule):
 class ChampionRule(RowsRule):
     """Not worse than the version in the stage by more than a margin, or better with `superiority`.
 
-    `metric` is chosen by the task where it is not given, `margin` by the metric; `relative_margin` is a share of the
+    `metric` is chosen by the rows where it is not given, `margin` by the metric; `relative_margin` is a share of the
     champion's own value. `confidence` is that of each end of the interval. `quantile` is what the metric `pinball`
-    measures. `output` names the column that is compared of models that answer with a table.
+    measures. `output` names the column that is compared of models that answer with a table. `constant` says whether it
+    has to be better than a constant, too; without it, it has to in the last stage.
     """
 
     metric: Metric | None = None
@@ -160,7 +161,8 @@ class ChampionRule(RowsRule):
     confidence: float = Field(default=0.95, gt=0.5, le=0.9999)
     quantile: float | None = Field(default=None, gt=0, lt=1)
     output: Name | None = None
-    added: ClassVar[frozenset[str]] = Rule.added | {"quantile", "output"}
+    constant: bool | None = None
+    added: ClassVar[frozenset[str]] = Rule.added | {"quantile", "output", "constant"}
 
     @model_validator(mode="after")
     def _one_margin(self) -> Self:

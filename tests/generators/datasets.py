@@ -44,3 +44,11 @@ def customers(rows: int = 400, seed: int = 0) -> pd.DataFrame:
     frame.loc[rng.random(rows) < 0.1, "income"] = np.nan
     frame.loc[rng.random(rows) < 0.1, "city"] = None
     return frame
+
+
+def churn(rows: int = 4_000, share: float = 0.08) -> pd.DataFrame:
+    """Return customers of whom a small share leaves, most of them with a large x."""
+    rng = np.random.default_rng(0)
+    leaves = rng.random(rows) < share
+    frame = pd.DataFrame({"x": rng.normal(size=rows) + 2 * leaves, "z": rng.normal(size=rows)})
+    return frame.assign(churned=np.where(leaves, "yes", "no"))

@@ -22,7 +22,7 @@ from slipway.registry.engines.sql_heartbeats import SqlHeartbeats
 from slipway.registry.errors import Conflict, InvalidInput
 from slipway.registry.manifest import manifest_of
 from slipway.registry.settings import history_url
-from tests.generators.datasets import customers
+from tests.generators.datasets import churn, customers
 
 
 def call(*words: str) -> int:
@@ -93,6 +93,25 @@ def test_the_default_policy_lets_a_better_one_in_and_a_worse_one_not(store: Path
     assert MlflowClient().get_model_version_by_alias("digits", "production").version == 2
     tags = MlflowClient().get_model_version("digits", "2").tags
     assert (tags["slipway.stage"], tags["slipway.verdict"], tags["slipway.reason"]) == ("production", "PASS", "test")
+
+
+def test_who_never_says_yes_is_refused_and_who_finds_churn_is_let_in(store: Path, capsys: pytest.CaptureFixture[str]):
+    """By the default checks of production, on 8 % churn: as a first version, past an override, and after it."""
+    churn(6_000).to_csv(store / "churn.csv", index=False)
+    policy(store, {"artifact": {}, "contract": {}, "champion": {}}, allow_override=True)
+    given = {"data": "churn.csv", "target": "churned", "model": "churn", "estimator": "logistic"}
+    never, weighted = '{"C": 1e-12}', '{"class_weight": "balanced"}'
+    for params in (never, weighted):
+        assert call("train", *(f"--{key}={value}" for key, value in given.items()), "--params", params) == 0
+    assert into("staging", "churn/1") == 0
+    capsys.readouterr()
+    assert into("production", "churn/1") == 3
+    assert "all its labels are 'no'" in " ".join(capsys.readouterr().out.split())
+    assert into("production", "churn/1", "--override", "accuracy is 0.92") == 0
+    assert into("staging", "churn/2") == 0
+    assert into("production", "churn/2") == 0
+    assert into("staging", "churn/1") == 0
+    assert into("production", "churn/1") == 3
 
 
 def test_a_promotion_names_the_engines_that_have_yet_to_follow(store: Path, capsys: pytest.CaptureFixture[str]):

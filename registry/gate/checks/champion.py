@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from slipway.registry.gate.checks.constant import first_beside_constant, is_asked_for, judged_beside_constant
 from slipway.registry.gate.comparison.answers import CannotCompare, TooFewRows, without_comparison
+from slipway.registry.gate.comparison.constants import default_metric
 from slipway.registry.gate.comparison.head_to_head import HeadToHead, head_to_head
 from slipway.registry.gate.comparison.judgement import Judged, judge, without_error
 from slipway.registry.gate.comparison.metric_pairs import (
     COMPARISONS,
-    DEFAULT_METRICS,
     Margin,
     compare,
     metric_of_callers,
@@ -23,17 +24,21 @@ from slipway.registry.policy.policy import ChampionRule, Metric
 
 def check(evidence: Evidence, rule: ChampionRule) -> tuple[Finding, ...]:
     """Score both on the same rows and judge the difference by its interval."""
+    constant = is_asked_for(evidence, rule)
     if evidence.champion is None:
         reason = f"nothing is in {evidence.stage} yet to compare with"
-        return (Finding(check="champion", outcome=Outcome.PASS, reason=reason),)
+        first = Finding(check="champion", outcome=Outcome.PASS, reason=reason)
+        return (first, *(first_beside_constant(evidence, rule) if constant else ()))
     try:
-        return tuple(finding for both in head_to_head(evidence, rule) for finding in _findings(both, rule))
+        every = head_to_head(evidence, rule)
+        found = [finding for both in every for finding in _findings(both, rule)]
+        return (*found, *([judged_beside_constant(every[0], rule)] if constant else []))
     except CannotCompare as why:
         return without_comparison("champion", why)
 
 
 def _findings(both: HeadToHead, rule: ChampionRule) -> Iterator[Finding]:
-    metric = rule.metric or DEFAULT_METRICS[both.is_classification]
+    metric = rule.metric or default_metric(both)
     found = _compared(metric, both, rule)
     yield found
     of_callers = metric_of_callers(metric, both)

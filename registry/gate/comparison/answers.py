@@ -71,10 +71,11 @@ class WrongAnswers(CannotCompare):
     outcome = Outcome.ERROR
 
 
-def without_comparison(check: str, why: CannotCompare) -> tuple[Finding, ...]:
-    """Return the finding that says why nothing was compared."""
+def without_comparison(check: str, why: CannotCompare, *, way_on: str = "") -> tuple[Finding, ...]:
+    """Return the finding that says why nothing was compared, and one more way on where something was missing."""
     details = {"rows_to_measure": why.rows} if isinstance(why, TooFewRows) else {}
-    return (Finding(check=check, outcome=why.outcome, reason=str(why), details=details),)
+    reason = f"{why}{way_on}" if why.outcome is Outcome.INCONCLUSIVE else str(why)
+    return (Finding(check=check, outcome=why.outcome, reason=reason, details=details),)
 
 
 def said(tools: Tools, folder: Path, features: pd.DataFrame, *, version: str) -> Said:

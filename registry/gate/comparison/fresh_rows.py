@@ -66,9 +66,8 @@ def trained_on(
         raise CannotCompare(f"{champion.version} reads {len(theirs)} rows, and {candidate.version} {len(ours)}")
     by_candidate = _known(candidate, ours, held_out=rows.held_out)
     by_champion = _known(champion, theirs, held_out=rows.held_out)
-    untold = [
-        str(subject.version) for subject, known in ((candidate, by_candidate), (champion, by_champion)) if known is None
-    ]
+    pairs = ((candidate, by_candidate), (champion, by_champion))
+    untold = list(dict.fromkeys(str(subject.version) for subject, known in pairs if known is None))
     if untold and rows.held_out:
         raise CannotCompare(
             f"which rows {' and '.join(untold)} was trained on is not recorded, so that held-out rows of one may be "

@@ -34,6 +34,7 @@ from slipway.registry.signature import NUMBER, WHOLE, stored_signature
 CLASSIFICATION = "classification"
 TASKS = (CLASSIFICATION, "regression")
 FEWEST_CLAIMED = 5
+FEWEST_BY_ITSELF = 10
 BY_CHANCE = 0.001
 SAID_CHARACTERS = 300
 BY_MANY = " (by as many threads as MLflow's own server takes, which says otherwise than one)"
@@ -143,6 +144,35 @@ def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[H
         return tuple(found)
     claimed = f" (with {int((by_candidate & ~by_champion).sum())} that {candidate.version} says it was trained on)"
     return *found, replace(whole.part(~by_champion), note=claimed, doubts=hidden)
+
+
+def by_itself(evidence: Evidence, rule: ChampionRule) -> HeadToHead:
+    """Return what a candidate answers on rows that it was not trained on, standing in for a champion as well.
+
+    Raises
+    ------
+    CannotCompare
+        There are no rows, nobody knows which ones it was trained on, or too few are left.
+    """
+    rows, candidate = evidence.rows[rule.data, rule.target], evidence.candidate
+    if isinstance(rows, str):
+        raise CannotCompare(rows)
+    if candidate.folder is None:
+        raise CannotCompare(candidate.absence)
+    if rule.output:
+        versions = {candidate.folder: str(candidate.version)}
+        evidence = replace(evidence, tools=tools_for(rule.output, evidence.tools, versions))
+    frame = pd.read_parquet(rows.path)
+    known = trained_on(frame, frame, rows, candidate, candidate)
+    fresh = frame[rows.target].notna().to_numpy() & ~known.by_candidate
+    if fresh.sum() < FEWEST_BY_ITSELF:
+        raise CannotCompare(
+            f"{int(fresh.sum())} rows are left that {candidate.version} was not trained on, and {FEWEST_BY_ITSELF} are "
+            "needed; bring more: name a dataset in the policy with data and target"
+        )
+    left = frame[fresh].reset_index(drop=True)
+    answers = said(evidence.tools, candidate.folder, left.drop(columns=rows.target), version=str(candidate.version))
+    return _scored(evidence, rule, left, rows.target, candidate, (answers, answers))
 
 
 def _said_everywhere(tools: Tools, candidate: Subject, asked: pd.DataFrame) -> tuple[Said, ...]:

@@ -280,6 +280,19 @@ def test_held_out_rows_that_were_rewritten_are_not_measured_on(tmp_path: Path):
     assert "not those that were recorded at its registration" in bench.rows_or_why()
 
 
+def test_a_verdict_of_before_a_constant_was_asked_for_does_not_hold(tmp_path: Path):
+    """Else a constant that accuracy let pass would enter by what was recorded; other verdicts are not touched."""
+    bench = Bench(tmp_path, {"artifact": {}, "champion": {}})
+    passed = Finding(check="champion", outcome=Outcome.PASS, reason="by accuracy")
+    verdict = replace(bench.assess(), findings=(passed,))
+    bench.record(verdict)
+    assert bench.kept() is not None
+    before = {name: digest for name, digest in verdict.digests.items() if name != "judged_as"}
+    bench.record(replace(verdict, digests=before))
+    assert bench.kept() is None
+    assert "judged_as" not in Bench(tmp_path / "files alone", {"artifact": {}}).assess().digests
+
+
 def test_no_source_is_read_because_somebody_elses_run_names_it(tmp_path: Path):
     """Whoever judges may read what whoever wrote the run may not."""
     holdout = tmp_path / "r2" / "holdout"
