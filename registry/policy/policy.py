@@ -173,7 +173,8 @@ class ChampionRule(RowsRule):
 class SlicesRule(RowsRule):
     """No slice worse than the champion's by more than a margin; a slice is a value of a column, or a bin of numbers.
 
-    `metric` is accuracy or mae where it is not given; else as for `champion`.
+    `metric` is chosen by the rows where it is not given; else as for `champion`. `coverage` is the share of the rows
+    that have to be in slices which are large enough to be judged, for each column.
     """
 
     columns: Annotated[tuple[Name, ...], Once] = Field(min_length=1)
@@ -184,7 +185,8 @@ class SlicesRule(RowsRule):
     metric: Metric | None = None
     quantile: float | None = Field(default=None, gt=0, lt=1)
     output: Name | None = None
-    added: ClassVar[frozenset[str]] = Rule.added | {"metric", "quantile", "output"}
+    coverage: float = Field(default=0.5, gt=0, le=1)
+    added: ClassVar[frozenset[str]] = Rule.added | {"metric", "quantile", "output", "coverage"}
 
     @model_validator(mode="after")
     def _one_margin(self) -> Self:

@@ -48,7 +48,6 @@ class MetricPairs:
     slice_margin: Margin
 
 
-SLICE_METRICS: Mapping[bool, Metric] = {True: "accuracy", False: "mae"}
 OF_PROBABILITIES = ("log_loss", "brier")
 OF_SCORES = (*OF_PROBABILITIES, "roc_auc", "average_precision")
 

@@ -235,19 +235,55 @@ def test_a_quantile_is_measured_where_rows_of_ten_keys_lie_beyond(tmp_path: Path
     assert "about 3 distinct rows lie above the quantile 0.99, and pinball needs 10: about 10,000 rows" in few.reason
 
 
-def test_a_slice_that_has_the_rows_and_cannot_be_measured_is_not_passed_over(tmp_path: Path):
+def test_a_slice_that_cannot_be_measured_is_reported_and_counts_as_not_covered(tmp_path: Path):
     """The whole has ten rows of each class, one side has nine; a slice that is worse is refused all the same."""
     frame = ids(4000).assign(side=lambda rows: np.where(rows.id < 400, "left", "right"))
     frame["y"] = np.where((frame.side == "left") & ((frame.y == 0) | (frame.y == 1).cumsum().gt(9)), 0, frame.y)
     rule = SlicesRule(columns=("side",), metric="f1")
     given = evidence_of(tmp_path, frame, above(0.5), above(0.5))
     found = only(slices.check(given, rule))
-    assert found.outcome is Outcome.INCONCLUSIVE
-    assert "the other 1 slices shown to be no worse than by 0.05" in found.reason
+    assert (found.outcome, found.details["covered"]) == (Outcome.PASS, {"side": 0.9})
+    assert "all 1 slices that can be judged are shown to be no worse than by 0.05" in found.reason
     assert "cannot be measured: side = left (9 rows are of class 1, and f1 needs 10 of each" in found.reason
     assert len(found.details["unmeasured"]) == 1
+    strict = only(slices.check(given, rule.model_copy(update={"coverage": 0.95})))
+    assert strict.outcome is Outcome.INCONCLUSIVE
+    assert strict.reason.startswith("slices that can be judged hold 0.9 of the rows by side, and 0.95 are wanted")
     refused = only(slices.check(evidence_of(tmp_path, frame, above(0.2), above(0.5)), rule))
     assert (refused.outcome, "cannot be measured: side = left" in refused.reason) == (Outcome.FAIL, True)
+
+
+@pytest.mark.parametrize("metric", [None, "accuracy", "f1", "roc_auc", "log_loss", "brier"])
+def test_a_champion_passes_against_itself_in_slices_of_any_size(tmp_path: Path, metric: str | None):
+    """Those with too few rows to show it are reported, and not judged."""
+    frame = ids(4000).assign(shop=lambda rows: np.minimum(rows.id // 1000, 3) + (rows.id > 3800) + (rows.id > 3960))
+    frame["shop"] = frame.shop.map(str)
+    found = only(
+        slices.check(evidence_of(tmp_path, frame, above(0.5), above(0.5)), SlicesRule(columns=("shop",), metric=metric))
+    )
+    assert found.outcome is Outcome.PASS
+    assert "shop = 5 (39 rows)" in found.details["too_small"]
+
+
+def test_a_small_slice_that_is_shown_to_be_worse_is_refused(tmp_path: Path):
+    """Too few rows to be shown to be good, and enough to be wrong about all of them."""
+    frame = ids(1000).assign(side=lambda rows: np.where(rows.id < 40, "left", "right"))
+    wrong_there = Answers(lambda features: ((features.x > 0.5) ^ (features.side == "left")).astype(int).to_numpy())
+    refused = only(slices.check(evidence_of(tmp_path, frame, wrong_there, above(0.5)), SlicesRule(columns=("side",))))
+    assert refused.outcome is Outcome.FAIL
+    assert "side = left" in refused.reason
+
+
+def test_slices_of_a_rare_class_are_compared_by_what_sees_it(tmp_path: Path):
+    """Who finds churn is worse by accuracy in each slice than who never says yes."""
+    frame = ids(8000)
+    frame["y"] = ((frame.x > 0.9) & (frame.id % 5 > 0)).astype(int)
+    frame["side"] = np.where(frame.id % 2, "left", "right")
+    never = Answers(lambda features: np.zeros(len(features), dtype=int))
+    given = evidence_of(tmp_path, frame, above(0.7), never)
+    found = only(slices.check(given, SlicesRule(columns=("side",))))
+    assert (found.outcome, found.details["metric"]) == (Outcome.PASS, "balanced_accuracy")
+    assert only(slices.check(given, SlicesRule(columns=("side",), metric="accuracy"))).outcome is Outcome.FAIL
 
 
 def test_slices_of_few_large_keys_decide_nothing(tmp_path: Path):
