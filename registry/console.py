@@ -1,6 +1,7 @@
 """How commands talk: documents and tables on standard output, everything else on standard error."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,12 @@ def some_text(_: click.Context, __: click.Parameter, text: str | None) -> str | 
 def say(line: str) -> None:
     """Tell a person something on standard error."""
     click.echo(shown(line), err=True)
+
+
+def progress(line: str) -> None:
+    """Tell a person how far long work is; in a pipe nobody waits for that."""
+    if sys.stderr.isatty():
+        say(line)
 
 
 def print_document(document: Any) -> None:

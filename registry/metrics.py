@@ -26,6 +26,12 @@ HEADLINE: Mapping[str, tuple[str, ...]] = {
     "regression": ("holdout_rmse", "holdout_mae", "holdout_r2"),
 }
 
+# What is told of one training, beside a constant: there is room, and right answers alone tell nothing of a rare class.
+OF_A_TRAINING: Mapping[str, tuple[str, ...]] = {
+    "classification": ("holdout_balanced_accuracy", *HEADLINE["classification"]),
+    "regression": HEADLINE["regression"],
+}
+
 
 def direction_of(metric: str) -> Direction | None:
     """Return the direction of a metric, with or without its side; `None` where nothing is known of it.

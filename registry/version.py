@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from slipway.registry.errors import InvalidInput
@@ -65,7 +65,8 @@ def deleted_version(model: str, number: int, known_since: datetime) -> Version:
 class LoggedModel:
     """A stored model that no registry knows yet, with what its version will be tagged with.
 
-    `headline` is metric name → value, for the version's description.
+    `headline` is metric name → value, for the version's description; `constant` what a constant has of the same, by the
+    same names.
     """
 
     run_id: str
@@ -74,6 +75,7 @@ class LoggedModel:
     task: str
     tags: Mapping[str, str]
     headline: Mapping[str, float]
+    constant: Mapping[str, float] = field(default_factory=dict)
 
 
 def parse_ref(text: str) -> VersionRef:

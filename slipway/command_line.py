@@ -27,6 +27,7 @@ from slipway.registry.text import one_line
 
 EXIT_CODES = {"verdict-fail": 3, "verdict-inconclusive": 4, "verdict-error": 4}
 HELP = {"-h", "--help"}
+TAKE_LONG = ("train", "tune", "evaluate", "gate", "promote")
 STORE, SERVER = "a store that is there", "a server that answers, where one is named"
 # Importing MLflow and its SQL store makes very many objects and next to no garbage: at Python's own 700 the collector
 # looks through them again and again.
@@ -235,6 +236,8 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             near = call("slipway.registry.nearest", "did_you_mean", name, COMMANDS)
             raise click.UsageError(f"no such command '{name}'{near}", ctx)
+        if name in TAKE_LONG and not HELP.intersection(words):
+            tell_that_it_begins(name)
         if COMMANDS[name].judges and not HELP.intersection(words):
             call("slipway.registry.gate.check_server", "warm_up")
         return super().resolve_command(ctx, args)
@@ -253,6 +256,12 @@ class LazyGroup(click.Group):
         """Write the command list from the table, importing nothing."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+def tell_that_it_begins(name: str) -> None:
+    """Say on a terminal that a command which takes long has begun: its imports alone take seconds."""
+    if sys.stderr.isatty():
+        click.echo(f"slipway {name}: starting …", err=True)
 
 
 def _run_where_needed_is_there(needs: str, run: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pandas as pd
 
-from slipway.registry.console import json_option, print_document, print_table, say, some_text
+from slipway.registry.console import json_option, print_document, print_table, progress, say, some_text
 from slipway.registry.decisions.wiring import open_decisions, open_ledger
 from slipway.registry.errors import InvalidInput
 from slipway.registry.manifest import Manifest
@@ -22,6 +22,7 @@ from slipway.registry.version import LoggedModel, Version, VersionRef, parse_ref
 from slipway.registry.versions.mlflow_registry import MlflowRegistry
 from slipway.registry.versions.mlflow_store import require_usable_store
 from slipway.registry.versions.register import register
+from slipway.training.baseline import notes_beside_constant
 from slipway.training.data import DataSources, load
 from slipway.training.dataset import Dataset
 from slipway.training.evaluate import Evaluation
@@ -39,7 +40,7 @@ from slipway.training.spec import TrainSpec, parse_spec
 from slipway.training.sql_data import read_statement
 from slipway.training.train import prepare
 from slipway.training.train import train as fit_and_predict
-from slipway.training.tune import Trial, parse_trials
+from slipway.training.tune import Trial, parse_trials, progress_of
 from slipway.training.tune import tune as search_parameters
 
 Command = Callable[..., Any]
@@ -79,9 +80,14 @@ def tune(trials: str, space: str, as_json: bool, **given: str | None) -> None:
         spec = _spec_of({"cv": "5", **{name: value for name, value in given.items() if value is not None}})
         count, ranges = parse_trials(trials), parse_space(space, spec.estimator)
         dataset = _load(spec.data, spec.target, spec.missing)
-        best = search_parameters(
-            prepare(dataset, spec), spec, space=ranges, trials=count, search=OptunaSearch(), record=_record_trial
-        )
+        prepared, tried = prepare(dataset, spec), list[Trial]()
+
+        def record(trial: Trial) -> None:
+            _record_trial(trial)
+            tried.append(trial)
+            progress(progress_of(tried, count, prepared.task))
+
+        best = search_parameters(prepared, spec, space=ranges, trials=count, search=OptunaSearch(), record=record)
         say(f"best of {count} trials: {dict(best.params)}")
         _finish(run, dataset, best, as_json=as_json)
 
@@ -139,6 +145,7 @@ def read_rows(data: str, target: str, missing_words: Sequence[str]) -> tuple[pd.
 
 def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool) -> None:
     """Train, log and register, and say what came of it."""
+    progress(f"fitting {spec.estimator} …")
     trained = fit_and_predict(dataset, spec)
     sides = trained.prepared.split
     say(f"held out: {len(sides.holdout):,} of {len(dataset.frame):,} rows")
@@ -147,6 +154,7 @@ def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool)
     say(f"trained: {spec.estimator} for {trained.prepared.task} in {trained.fit_seconds:.1f} s")
     for note in (*trained.prepared.notes, *trained.notes):
         say(f"warning: {note}")
+    progress("measuring and logging …")
     importance = importance_of(trained)
     for note in importance.notes():
         say(f"warning: {note}")
@@ -157,6 +165,8 @@ def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool)
         code=code_version(Path.cwd()),
         holdout_rows_max_bytes=_settings().holdout_rows_max_bytes,
     )
+    for note in notes_beside_constant(logged.headline, logged.constant):
+        say(f"warning: {note}")
     version = register_trained(logged, spec.model) if spec.register_version else None
     _show_trained(logged, version, as_json=as_json)
 
@@ -179,13 +189,19 @@ def _show_trained(logged: LoggedModel, version: Version | None, *, as_json: bool
                 "model_uri": logged.model_uri,
                 "version": str(version) if version else None,
                 "metrics": dict(logged.headline),
+                "constant": dict(logged.constant),
             }
         )
         return
     title = f"{version or 'not registered'}, run {logged.run_id}"
-    print_table(title, ["metric", "value"], [[name, f"{value:.4g}"] for name, value in logged.headline.items()])
+    rows = [[name, f"{value:.4g}", _shown(logged.constant.get(name))] for name, value in logged.headline.items()]
+    print_table(title, ["metric", "value", "a constant"], rows)
     if version:
         say(f"next: slipway versions {version.model}")
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _record_trial(trial: Trial) -> None:

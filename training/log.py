@@ -1,14 +1,14 @@
 """The step log: a TrainedModel becomes a run that can be compared, and a LoggedModel that can be registered.
 
-Every run holds the same names, whatever the estimator: parameters; metrics `train_…`, `cv_…` and
-`holdout_…`; plots; `holdout/` (who was held out, and the rows themselves where allowed);
-`reference/profile.json`; and the model, which carries a copy of the profile, since a model travels
-without its run.
+Every run holds the same names, whatever the estimator: parameters; metrics `train_…`, `cv_…`, `holdout_…` and
+`baseline_…` (a constant's, on the held-out rows); plots; `holdout/` (who was held out, and the rows
+themselves where allowed); `reference/profile.json`; and the model, which carries a copy of the profile,
+since a model travels without its run.
 """
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from slipway.registry.metrics import HEADLINE
+from slipway.registry.metrics import OF_A_TRAINING
 from slipway.registry.profile import Profile, profile_columns
 from slipway.registry.version import LoggedModel
+from slipway.training.baseline import constant_on_holdout, notes_beside_constant
 from slipway.training.dataset import Dataset
 from slipway.training.git_source import CodeVersion
 from slipway.training.importance import Importance
@@ -86,16 +87,16 @@ def log(
     holdout_rows_max_bytes: int,
 ) -> LoggedModel:
     """Write everything that a trained model leaves behind into an open run."""
-    tags = tags_of(trained, code)
+    tags, metrics = tags_of(trained, code), metrics_of(trained)
+    headline, constant = (_headline(trained, metrics, side) for side in ("holdout", "baseline"))
     run.log_params(describe_params(trained))
-    run.set_tags({**tags, **_note(trained, importance)})
+    run.set_tags({**tags, **_note(trained, importance, notes_beside_constant(headline, constant))})
     run.log_dataset(trained.prepared.dataset)
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
         write_importance(importance, trained.prepared.task, Path(folder))
         profile = write_artifacts(trained, Path(folder), holdout_rows_max_bytes=holdout_rows_max_bytes)
         model_id = run.log_model(_model_to_store(trained, profile))
         run.log_folder(Path(folder))
-    metrics = metrics_of(trained)
     run.log_metrics({**metrics, "wall_seconds": run.seconds()}, model_id=model_id)
     return LoggedModel(
         run_id=run.run_id,
@@ -103,8 +104,15 @@ def log(
         model_id=model_id,
         task=str(trained.prepared.task),
         tags=tags,
-        headline={name: metrics[name] for name in HEADLINE[str(trained.prepared.task)] if name in metrics},
+        headline=headline,
+        constant=constant,
     )
+
+
+def _headline(trained: TrainedModel, metrics: Mapping[str, float], side: str) -> dict[str, float]:
+    """Return the metrics that a table shows, as a side has them."""
+    sides = {name: name.replace("holdout", side, 1) for name in OF_A_TRAINING[str(trained.prepared.task)]}
+    return {name: metrics[of_side] for name, of_side in sides.items() if of_side in metrics}
 
 
 def tags_of(trained: TrainedModel, code: CodeVersion | None) -> dict[str, str]:
@@ -129,9 +137,9 @@ def tags_of(trained: TrainedModel, code: CodeVersion | None) -> dict[str, str]:
     return tags
 
 
-def _note(trained: TrainedModel, importance: Importance) -> dict[str, str]:
+def _note(trained: TrainedModel, importance: Importance, beside: Sequence[str]) -> dict[str, str]:
     """Show the warnings where MLflow's UI shows a run's description."""
-    notes = [*trained.prepared.notes, *trained.notes, *importance.notes()]
+    notes = [*trained.prepared.notes, *trained.notes, *beside, *importance.notes()]
     return {"mlflow.note.content": "\n".join(f"- warning: {note}" for note in notes)} if notes else {}
 
 
@@ -141,6 +149,7 @@ def metrics_of(trained: TrainedModel) -> dict[str, float]:
         "train": trained.on_train.scores(),
         "cv": trained.cross_validation,
         "holdout": trained.on_holdout.scores(),
+        "baseline": constant_on_holdout(trained).scores(),
     }
     found = {f"{side}_{name}": value for side, values in sides.items() for name, value in values.items()}
     return {name: value for name, value in found.items() if np.isfinite(value)} | {"fit_seconds": trained.fit_seconds}

@@ -5,7 +5,7 @@ used them up.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -113,6 +113,15 @@ def tune(
             hint="correct params or space; the nested runs say why each failed",
         )
     return with_params(spec, best)
+
+
+def progress_of(tried: Sequence[Trial], count: int, task: Task) -> str:
+    """Return in a line how far a search is: the last of the trials so far, and the best of them."""
+    metric, last = SELECTED_BY[task], tried[-1]
+    scores = [trial.scores[metric] for trial in tried if not trial.failure]
+    best = min if direction_of(metric) is Direction.LOWER_IS_BETTER else max
+    found = "failed" if last.failure else f"{metric} {last.scores[metric]:.4g}"
+    return f"trial {len(tried)} of {count}: {found}" + (f", the best so far {best(scores):.4g}" if scores else "")
 
 
 def _tried(prepared: PreparedTraining, spec: TrainSpec, params: Mapping[str, Any], metric: str) -> Trial:

@@ -1,6 +1,8 @@
 """What people see of tables."""
 
+import io
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import click
 import pytest
 
 from slipway import command_line
-from slipway.registry.console import print_table, say
+from slipway.registry.console import print_table, progress, say
 from slipway.registry.errors import Conflict
 
 
@@ -145,3 +147,18 @@ def test_what_names_a_row_stays_in_the_box(capsys: pytest.CaptureFixture[str]):
     said = capsys.readouterr().out
     assert f"{'p' * 40}: m/1: {'1' * 100}; m/2: {'2' * 100}" in said
     assert "│ ≠ │" in said
+
+
+def test_progress_is_told_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch):
+    """A pipe's reader waits for the end; on a terminal a command that takes long says so before its imports."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stderr, said in ((io.StringIO(), ""), (Terminal(), "slipway gate: starting …\nchampion: PASS\n")):
+        monkeypatch.setattr(sys, "stderr", stderr)
+        command_line.tell_that_it_begins("gate")
+        progress("champion: PASS")
+        assert stderr.getvalue() == said
+    assert set(command_line.TAKE_LONG) <= set(command_line.COMMANDS)

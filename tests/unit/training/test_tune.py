@@ -9,9 +9,9 @@ from slipway.registry.errors import InvalidInput
 from slipway.registry.metrics import Direction
 from slipway.training.optuna_search import OptunaSearch
 from slipway.training.space import parse_space
-from slipway.training.spec import parse_spec
+from slipway.training.spec import Task, parse_spec
 from slipway.training.train import prepare
-from slipway.training.tune import Trial, parse_trials, tune
+from slipway.training.tune import Trial, parse_trials, progress_of, tune
 from tests.generators.datasets import customers, dataset_of
 
 SPEC = parse_spec(
@@ -34,6 +34,17 @@ def test_the_best_of_the_trials_is_kept_beside_what_was_given(tmp_path: Path):
     winner = max(trials, key=lambda trial: trial.scores["balanced_accuracy"])
     assert best == {"tol": 0.01, **winner.params}
     assert len(trials) == 4
+
+
+def test_each_trial_is_told_with_the_best_so_far():
+    """A search of an hour is no silence; of errors the smallest is the best, and a trial that failed is said."""
+    failed = Trial(params={}, scores={}, failure=InvalidInput("no", code="trial-failed", hint=None))
+    errors = [Trial(params={}, scores={"rmse": each}) for each in (3.0, 2.0, 4.0)]
+    assert progress_of(errors, 20, Task.REGRESSION) == "trial 3 of 20: rmse 4, the best so far 2"
+    assert progress_of([failed], 2, Task.REGRESSION) == "trial 1 of 2: failed"
+    shares = [Trial(params={}, scores={"balanced_accuracy": each}) for each in (0.5, 0.75)]
+    told = progress_of([*shares, failed], 3, Task.CLASSIFICATION)
+    assert told == "trial 3 of 3: failed, the best so far 0.75"
 
 
 def test_the_same_seed_tries_the_same(tmp_path: Path):
