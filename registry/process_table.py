@@ -36,6 +36,15 @@ def living_processes() -> Iterator[ProcessEntry]:
                 )
 
 
+def waited_s(process: int) -> float:
+    """Return how long the threads of a process have been ready to run and had no processor; 0 where nobody tells."""
+    waited_ns = 0
+    for thread in (PROC / str(process) / "task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it ends while it is read
+            waited_ns += int(thread.read_text().split()[1])
+    return waited_ns / 1e9
+
+
 def proportional_bytes(process: int) -> int:
     """Return the memory of a process, what it shares counted by its part; 0 where the system does not tell."""
     return _kibibytes(process, "smaps_rollup", "Pss:")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from slipway.registry.console import json_option, print_document, print_table, say, some_text
+from slipway.registry.console import json_option, print_document, print_table, progress, say, some_text
 from slipway.registry.decisions.archive import archived
 from slipway.registry.decisions.command_context import CommandContext
 from slipway.registry.decisions.decisions import Decisions
@@ -116,8 +116,13 @@ def approve(context: CommandContext, version: str, to: str, reason: str, as_json
 
 def _opened(context: CommandContext) -> tuple[Gate, Decisions]:
     ledger, decisions = open_all()
-    own_checks = folder_of_policy(os.environ, Path.cwd())
-    gate = open_gate(ledger, context, runs_are_ours=not others_write_runs(os.environ), own_checks=own_checks)
+    gate = open_gate(
+        ledger,
+        context,
+        runs_are_ours=not others_write_runs(os.environ),
+        own_checks=folder_of_policy(os.environ, Path.cwd()),
+        tell=progress,
+    )
     return gate, decisions
 
 

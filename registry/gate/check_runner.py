@@ -110,9 +110,14 @@ class RunningCheck:
         return _said(self.home)
 
 
-def run_checks(jobs: Sequence[CheckJob]) -> list[Finding]:
-    """Make the checks and return what they found, in the order of the jobs."""
+def quietly(line: str) -> None:
+    """Tell nobody."""
+
+
+def run_checks(jobs: Sequence[CheckJob], *, tell: Callable[[str], None] = quietly) -> list[Finding]:
+    """Make the checks and return what they found, in the order of the jobs; `tell` is told of each that ends."""
     warm_up()
+    began = time.monotonic()
     waiting = list(enumerate(jobs))
     running: dict[int, RunningCheck] = {}
     found: dict[int, Sequence[Finding]] = {}
@@ -122,7 +127,11 @@ def run_checks(jobs: Sequence[CheckJob]) -> list[Finding]:
                 place, job = waiting.pop(0)
                 running[place] = _start(job)
             for place in _ended(running):
+                name = running[place].job.name
                 found[place] = _collect(running.pop(place))
+                tell(
+                    f"{name}: {max(each.outcome for each in found[place]).name}, after {time.monotonic() - began:.1f} s"
+                )
     finally:
         for left in running.values():
             _stop(left)

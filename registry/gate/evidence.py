@@ -98,8 +98,9 @@ class Rows:
 class Served:
     """What a scoring server did with requests.
 
-    `load_s` from its start to its first answer; `latencies_s` one for each request; `bodies` the decoded answers;
-    `peak_memory_bytes` is `None` where the system does not tell; `problem` says why there are no answers.
+    `load_s` from its start to its first answer; `latencies_s` one for each request after some to warm up; `bodies` the
+    decoded answers of all. Of these times a processor was waited for `load_waited_s` and `waited_s`, none where the
+    system does not tell. `peak_memory_bytes` is `None` where it does not; `problem` says why there are no answers.
     """
 
     load_s: float
@@ -107,6 +108,8 @@ class Served:
     bodies: tuple[Any, ...]
     peak_memory_bytes: int | None
     problem: str | None = None
+    load_waited_s: float = 0.0
+    waited_s: tuple[float, ...] = ()
 
 
 class Model(Protocol):

@@ -64,6 +64,7 @@ ALL_DELETED = (
     "deleted, as is all that was in {} before: override that where the policy allows it, or leave the check out of it "
     "until a version is there"
 )
+ONLY_COMPARES = ("lineage", "metric", "soak", "approval")
 LOADS_THE_MODEL = ("contract", "servable", "champion", "slices")
 
 
@@ -94,11 +95,13 @@ def assess(version: Version, stage: str, situation: Situation, gate: Gate, *, pr
     with gathered(version, stage, situation, gate, promoter=promoter, now=now) as evidence:
         jobs = _jobs(evidence, situation.policy.stages[stage].checks.rules())
         first = gate.run_checks([job for job in jobs if job.name == "artifact"])
-        rest = [job for job in jobs if job.name != "artifact"]
+        rest = sorted((job for job in jobs if job.name != "artifact"), key=_is_costly)
         why = _why_not_loaded(evidence.candidate, first)
         held_back = [job for job in rest if why and _loads_the_model(job)]
         found = gate.run_checks([job for job in rest if job not in held_back])
-        return _verdict(evidence, [*first, *found, *(_held_back(job, why) for job in held_back)])
+        findings = [*first, *found, *(_held_back(job, why) for job in held_back)]
+        names = [job.name for job in jobs]
+        return _verdict(evidence, sorted(findings, key=lambda finding: names.index(finding.check)))
 
 
 def still_valid(
@@ -183,6 +186,11 @@ def _jobs(evidence: Evidence, rules: Mapping[str, Rule]) -> list[CheckJob]:
 
 def _check(name: str) -> Callable[[Evidence, Any], Sequence[Finding]]:
     return partial(call, CHECKS[name], "check") if name in CHECKS else partial(call, OWN, "check", name=name)
+
+
+def _is_costly(job: CheckJob) -> bool:
+    """Return whether a check takes more than comparing values: what is known at once is not waited for."""
+    return job.name not in ONLY_COMPARES
 
 
 def _loads_the_model(job: CheckJob) -> bool:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from slipway.registry.gate.check_runner import run_checks
+from slipway.registry.gate.check_runner import quietly, run_checks
 from slipway.registry.gate.check_server import UNTRUSTED_TYPES
 from slipway.registry.gate.evidence import Tools
 from slipway.registry.gate.gate import Gate
@@ -33,9 +33,14 @@ class ModelAccess(Protocol):
 
 
 def open_gate(
-    ledger: Ledger, context: ModelAccess, *, runs_are_ours: bool = True, own_checks: Path | None = None
+    ledger: Ledger,
+    context: ModelAccess,
+    *,
+    runs_are_ours: bool = True,
+    own_checks: Path | None = None,
+    tell: Callable[[str], None] = quietly,
 ) -> Gate:
-    """Return the gate on a ledger, with checks in processes of their own.
+    """Return the gate on a ledger, with checks in processes of their own; `tell` is told of each that ends.
 
     `runs_are_ours` says that nobody else writes the runs that are judged, as others do at a server; `own_checks` is the
     folder in which functions of one's own are found.
@@ -52,7 +57,7 @@ def open_gate(
         ledger=ledger,
         tools=tools,
         read_rows=context.read_rows,
-        run_checks=run_checks,
+        run_checks=partial(run_checks, tell=tell),
         runs_are_ours=runs_are_ours,
         own_checks=own_checks,
     )

@@ -157,7 +157,14 @@ def test_each_check_answers_in_order_whatever_became_of_the_others(
         )
         for name, check in checks.items()
     ]
-    found = run_checks(jobs)
+    told: list[str] = []
+    found = run_checks(jobs, tell=told.append)
+    assert sorted(line.partition(" after ")[0] for line in told) == [
+        "dies: ERROR,",
+        "hangs: ERROR,",
+        "passes: PASS,",
+        "raises: ERROR,",
+    ]
     assert [finding.check for finding in found] == list(checks)
     assert [finding.outcome.name for finding in found] == ["ERROR", "ERROR", "PASS", "ERROR"]
     assert found[0].reason == f"it took longer than {LIMIT_S} s"

@@ -13,7 +13,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from slipway.serving.local.probe import serve_once
+from slipway.serving.local.probe import ENOUGH, WARM_UP, serve_once
 
 ROWS = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "z": [1.0, 0.0, 1.0, 0.0]})
 MODEL = LogisticRegression().fit(ROWS, [0, 0, 1, 1])
@@ -64,8 +64,10 @@ def test_a_model_is_served_and_nothing_is_left_of_its_server(server: str, tmp_pa
     folder, body = saved(tmp_path / "model")
     found = serve_once(folder, body, server=server, requests=3, load_within_s=120)
     assert found.problem is None
-    assert [each["predictions"] for each in found.bodies] == [MODEL.predict(ROWS).tolist()] * 3
-    assert len(found.latencies_s) == 3
+    assert [each["predictions"] for each in found.bodies] == [MODEL.predict(ROWS).tolist()] * len(found.bodies)
+    assert len(found.bodies) == len(found.latencies_s) + WARM_UP
+    assert 3 <= len(found.latencies_s) == len(found.waited_s) <= ENOUGH
+    assert all(waited >= 0 for waited in found.waited_s)
     assert found.load_s > 0
     assert found.peak_memory_bytes is not None
     assert found.peak_memory_bytes > 10_000_000
@@ -89,7 +91,7 @@ def test_what_is_started_for_the_first_request_is_loading(tmp_path: Path):
     assert "NaN" in body
     found = serve_once(tmp_path / "model", body, server="engine", requests=5, load_within_s=120)
     assert found.problem is None
-    assert len(found.latencies_s) == 5
+    assert len(found.latencies_s) >= 5
     assert max(found.latencies_s) < found.load_s / 2
 
 

@@ -1,6 +1,6 @@
 """champion: the candidate is not worse than the version in the stage, on rows that neither was trained on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from slipway.registry.gate.checks.constant import first_beside_constant, is_asked_for, judged_beside_constant
@@ -30,11 +30,21 @@ def check(evidence: Evidence, rule: ChampionRule) -> tuple[Finding, ...]:
         first = Finding(check="champion", outcome=Outcome.PASS, reason=reason)
         return (first, *(first_beside_constant(evidence, rule) if constant else ()))
     try:
-        every = head_to_head(evidence, rule)
-        found = [finding for both in every for finding in _findings(both, rule)]
-        return (*found, *([judged_beside_constant(every[0], rule)] if constant else []))
+        return compared(head_to_head(evidence, rule), rule, constant=constant)
     except CannotCompare as why:
         return without_comparison("champion", why)
+
+
+def compared(every: Sequence[HeadToHead], rule: ChampionRule, *, constant: bool) -> tuple[Finding, ...]:
+    """Judge each comparison with the champion; of the first one also whether the candidate is better than a constant.
+
+    Raises
+    ------
+    CannotCompare
+        A version does not give what a metric needs, or rows of a kind are too few.
+    """
+    found = [finding for both in every for finding in _findings(both, rule)]
+    return (*found, *([judged_beside_constant(every[0], rule)] if constant else []))
 
 
 def _findings(both: HeadToHead, rule: ChampionRule) -> Iterator[Finding]:

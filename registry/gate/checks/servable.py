@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from slipway.registry.policy.policy import ServableRule
 
 MEGABYTE = 1_000_000
 SAME_TO = 1e-6
+QUANTILE = 0.99
+ROUNDING = 1e-9
+TRIES = 2
+NAMES = {"engine": "Slipway's engine", "mlflow": "MLflow's scoring server"}
 
 
 def check(evidence: Evidence, rule: ServableRule) -> tuple[Finding, ...]:
@@ -25,46 +30,82 @@ def check(evidence: Evidence, rule: ServableRule) -> tuple[Finding, ...]:
     if example is None or not request.is_file():
         reason = "it has no input example to send: log it with one (input_example=…)"
         return (_finding(Outcome.INCONCLUSIVE, reason),)
-    served = evidence.tools.serve(
-        folder, request.read_text(), server=rule.server, requests=rule.requests, load_within_s=rule.load_s
-    )
+    served = _served(evidence, folder, request.read_text(), rule)
     if served.problem:
         return (_finding(Outcome.FAIL, served.problem),)
     # Only now: the server may be forked from this process, which must not have predicted by several threads before.
     expected = evidence.tools.load_as_served(folder).predict(example)
-    return (_answers(served, expected), *_budgets(served, rule))
+    return (_answers(served, expected, rule), *_budgets(served, rule))
 
 
-def _answers(served: Served, expected: Any) -> Finding:
+def _served(evidence: Evidence, folder: Path, body: str, rule: ServableRule) -> Served:
+    """Serve the model; once more where it was over a budget and the machine was busy with something else."""
+    for _ in range(TRIES):
+        served: Served = evidence.tools.serve(
+            folder, body, server=rule.server, requests=rule.requests, load_within_s=rule.load_s
+        )
+        if served.problem or all(each.outcome is not Outcome.INCONCLUSIVE for each in _times(served, rule)):
+            break
+    return served
+
+
+def _answers(served: Served, expected: Any, rule: ServableRule) -> Finding:
     wanted = plain(expected)
     for body in served.bodies:
         found = body.get("predictions") if isinstance(body, dict) else body
         if not _same(found, wanted):
-            return _finding(Outcome.FAIL, f"the server answers {_short(found)}, the model itself {_short(wanted)}")
-    return _finding(Outcome.PASS, f"served {len(served.bodies)} requests as the model itself answers", served)
+            return _finding(
+                Outcome.FAIL, f"{NAMES[rule.server]} answers {_short(found)}, the model itself {_short(wanted)}"
+            )
+    reason = f"{len(served.bodies)} requests were answered by {NAMES[rule.server]} as by the model itself"
+    return _finding(Outcome.PASS, reason, served)
 
 
 def _budgets(served: Served, rule: ServableRule) -> Sequence[Finding]:
-    p99_ms = 1000 * float(np.quantile(served.latencies_s, 0.99))
-    found = [
-        _budget("p99 latency", p99_ms, rule.p99_ms, "ms", served),
-        _budget("time to the first answer", served.load_s, rule.load_s, "s", served),
-    ]
+    found = _times(served, rule)
     if served.peak_memory_bytes is None:
         return [*found, _finding(Outcome.INCONCLUSIVE, "the peak memory cannot be measured on this system")]
-    return [*found, _budget("peak memory", served.peak_memory_bytes / MEGABYTE, rule.memory_mb, "MB", served)]
+    memory_mb = served.peak_memory_bytes / MEGABYTE
+    return [*found, _budget("peak memory", memory_mb, rule.memory_mb, "MB", served)]
 
 
-def _budget(what: str, value: float, limit: float, unit: str, served: Served) -> Finding:
-    within = value <= limit
+def _times(served: Served, rule: ServableRule) -> list[Finding]:
+    """Judge how long it took, by the clock and without the time in which a processor was waited for."""
+    latencies = np.array(served.latencies_s)
+    waited = np.array(served.waited_s) if served.waited_s else np.zeros(len(latencies))
+    p99_ms, idle_ms = (1000 * float(np.quantile(each, QUANTILE)) for each in (latencies, latencies - waited))
+    n = len(latencies)
+    which = f"p99 latency of {n} requests" if n >= 1 / (1 - QUANTILE) - ROUNDING else f"the slowest of {n} requests"
+    return [
+        _budget(which, p99_ms, rule.p99_ms, "ms", served, idle=idle_ms),
+        _budget(
+            "time to the first answer",
+            served.load_s,
+            rule.load_s,
+            "s",
+            served,
+            idle=served.load_s - served.load_waited_s,
+        ),
+    ]
+
+
+def _budget(what: str, value: float, limit: float, unit: str, served: Served, *, idle: float | None = None) -> Finding:
+    """Judge a value; `idle` is what it would be on an idle machine, which is no ground for a PASS nor for a FAIL."""
+    within, was_busy = value <= limit, idle is not None and idle <= limit
+    said = "" if within else f", over the budget of {limit:g} {unit}"
+    if not within and was_busy:
+        said += (
+            f"; {value - (idle or 0):.3g} {unit} of it a processor was waited for, twice: the machine is busy with "
+            "something else, so measure again on an idle one"
+        )
     return Finding(
         check="servable",
-        outcome=Outcome.PASS if within else Outcome.FAIL,
-        reason=f"{what} is {value:.3g} {unit}" + ("" if within else f", over the budget of {limit:g} {unit}"),
+        outcome=Outcome.PASS if within else Outcome.INCONCLUSIVE if was_busy else Outcome.FAIL,
+        reason=f"{what} is {value:.3g} {unit}{said}",
         measured=value,
         limit=limit,
         direction="at most",
-        n=len(served.bodies),
+        n=len(served.latencies_s),
     )
 
 

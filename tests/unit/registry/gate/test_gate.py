@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from slipway.registry.decisions.carry_out import carry_out
 from slipway.registry.decisions.ledger_decisions import deciding
 from slipway.registry.decisions.record_verdict import record
 from slipway.registry.errors import Conflict, Corrupt, NotFound, Unavailable
-from slipway.registry.gate.check_runner import run_here
+from slipway.registry.gate.check_runner import CheckJob, run_here
 from slipway.registry.gate.evidence import NO_TOOLS, Rows
 from slipway.registry.gate.gate import Gate, assess, gathered, still_valid
 from slipway.registry.gate.grounds import Grounds
@@ -278,6 +279,22 @@ def test_held_out_rows_that_were_rewritten_are_not_measured_on(tmp_path: Path):
     assert bench.rows_or_why().held_out
     pd.DataFrame({"x": [1.0], "y": [1]}).to_parquet(holdout / "rows.parquet")
     assert "not those that were recorded at its registration" in bench.rows_or_why()
+
+
+def test_what_is_known_at_once_is_not_waited_for(tmp_path: Path):
+    """Checks that only compare values are made before those that load a model; findings stand in the policy's order."""
+    own = {"loads": OWN}
+    bench = Bench(tmp_path, {"contract": {}, "metric": {"limits": {"f1": {"min": 0.5}}}, "lineage": {}, "own": own})
+    made: list[str] = []
+
+    def noted(jobs: Sequence[CheckJob]) -> list[Finding]:
+        made.extend(job.name for job in jobs)
+        return run_here(jobs)
+
+    bench.gate = replace(bench.gate, run_checks=noted)
+    found = [finding.check for finding in bench.assess().findings]
+    assert made == ["lineage", "metric", "contract", "loads"]
+    assert list(dict.fromkeys(found)) == ["lineage", "contract", "metric", "loads"]
 
 
 def test_a_verdict_of_before_a_constant_was_asked_for_does_not_hold(tmp_path: Path):

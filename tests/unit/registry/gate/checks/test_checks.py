@@ -482,8 +482,8 @@ def served(evidence: Evidence, **changes) -> Evidence:
     ("changes", "said"),
     [
         ({}, None),
-        ({"bodies": ({"predictions": [0, 0]},)}, "the server answers [0, 0], the model itself [0, 1]"),
-        ({"latencies_s": (2.0,)}, "p99 latency is 2e+03 ms, over the budget of 1000 ms"),
+        ({"bodies": ({"predictions": [0, 0]},)}, "Slipway's engine answers [0, 0], the model itself [0, 1]"),
+        ({"latencies_s": (2.0,)}, "the slowest of 1 requests is 2e+03 ms, over the budget of 1000 ms"),
         ({"load_s": 500.0}, "time to the first answer is 500 s, over the budget of 120 s"),
         ({"peak_memory_bytes": 5 * 10**9}, "peak memory is 5e+03 MB, over the budget of 4096 MB"),
         ({"problem": "the scoring server ended by itself: boom"}, "the scoring server ended by itself: boom"),
@@ -494,6 +494,39 @@ def test_servable_compares_answers_and_budgets(evidence: Evidence, changes: dict
     found = servable.check(served(evidence, **changes), ServableRule())
     failed = [finding.reason for finding in found if finding.outcome is Outcome.FAIL]
     assert failed == ([said] if said else [])
+
+
+def test_servable_says_which_quantile_of_how_many_requests_of_which_server(evidence: Evidence):
+    """One in a hundred may be slow; of fewer than a hundred the slowest one counts."""
+    times = (0.01,) * 99 + (1.5,)
+    for latencies, said in ((times, "p99 latency of 100 requests is 24.9 ms"), (times[-50:], "the slowest of 50 req")):
+        answers, latency, *_ = servable.check(served(evidence, latencies_s=latencies), ServableRule(server="mlflow"))
+        assert "answered by MLflow's scoring server as by the model itself" in answers.reason
+        assert latency.reason.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("slow", "outcomes"),
+    [
+        ([{"latencies_s": (3.0,) * 100, "waited_s": (2.5,) * 100}], ["PASS", "INCONCLUSIVE"]),
+        ([{"latencies_s": (3.0,) * 100, "waited_s": (2.5,) * 100}, {}], ["PASS", "PASS"]),
+        ([{"load_s": 200.0, "load_waited_s": 150.0}], ["PASS", "PASS", "INCONCLUSIVE"]),
+        ([{"latencies_s": (3.0,) * 100, "waited_s": (0.5,) * 100}], ["PASS", "FAIL"]),
+    ],
+)
+def test_a_busy_machine_is_no_slow_model(evidence: Evidence, slow: list[dict], outcomes: list[str]):
+    """Where a processor was waited for it is measured once more, and is then not told; a slow model stays a FAIL."""
+    every = [served(evidence, **each) for each in slow]
+    asked: list[str] = []
+
+    def serve(*_: object, **__: object) -> Served:
+        asked.append("")
+        return every[min(len(asked), len(every)) - 1].tools.serve()
+
+    found = servable.check(replace(every[0], tools=replace(every[0].tools, serve=serve)), ServableRule())
+    assert [finding.outcome.name for finding in found][: len(outcomes)] == outcomes
+    assert len(asked) == (1 if "FAIL" in outcomes else 2)
+    assert all("measure again on an idle one" in f.reason for f in found if f.outcome is Outcome.INCONCLUSIVE)
 
 
 def test_champion_passes_as_good_and_refuses_worse(evidence: Evidence):
