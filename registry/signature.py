@@ -1,7 +1,7 @@
 """What a model takes and gives: the signature as MLflow stores it in `MLmodel`, and what of a change breaks callers."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -81,10 +81,14 @@ Acceptable = Literal["input_order"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Break:
-    """Something that callers would stumble over; `kind` is set where a policy may accept it."""
+    """Something that callers would stumble over; `kind` is set where a policy may accept it.
+
+    `removed` is the input that is gone, where that is what happened to it and a policy may retire it.
+    """
 
     what: str
     kind: Acceptable | None = None
+    removed: str | None = None
 
 
 def breaks(before: Signature, after: Signature) -> tuple[Break, ...]:
@@ -94,7 +98,15 @@ def breaks(before: Signature, after: Signature) -> tuple[Break, ...]:
         *_output_breaks(before.outputs, after.outputs),
         *_param_breaks(before.params, after.params),
     )
-    return (*(Break(what=each) for each in said), *_order_breaks(before, after))
+    return (*_removed(before, after), *(Break(what=each) for each in said), *_order_breaks(before, after))
+
+
+def _removed(before: Signature, after: Signature) -> Iterator[Break]:
+    """Yield the inputs that are gone; without names an input is a place, and nobody can leave out one of those."""
+    now = {field.name for field in after.inputs}
+    named = before.has_names and after.has_names
+    for name in (field.name for field in before.inputs if field.name not in now):
+        yield Break(what=f"input '{name}' is gone", removed=name if named else None)
 
 
 def _order_breaks(before: Signature, after: Signature) -> list[Break]:
@@ -135,12 +147,11 @@ def _kinds_in(nested: Any) -> Any:
 def _input_breaks(before: Sequence[Field], after: Sequence[Field]) -> list[str]:
     now = {field.name: field for field in after}
     was = {field.name: field for field in before}
-    removed = [f"input '{name}' is gone" for name in was if name not in now]
     added = [f"input '{name}' is new and required" for name, f in now.items() if name not in was and f.required]
     both = [(was[name], now[name]) for name in was if name in now]
     narrowed = [f"input '{a.name}' was {_of(a)}, is {_of(b)}" for a, b in both if not _takes_all_of(b, a)]
     needed = [f"input '{a.name}' was optional, is required" for a, b in both if b.required and not a.required]
-    return [*removed, *added, *narrowed, *needed]
+    return [*added, *narrowed, *needed]
 
 
 def _takes_all_of(wide: Field, narrow: Field) -> bool:

@@ -217,10 +217,12 @@ class ContractRule(Rule):
     """The signature still takes what the champion's took, and answers of the same form.
 
     `accept` names changes that are accepted all the same: `input_order`, where no caller sends values by place.
+    `retire` names inputs that may be gone: who still sends them is answered without.
     """
 
     accept: Annotated[tuple[Acceptable, ...], Once] = ()
-    added: ClassVar[frozenset[str]] = Rule.added | {"accept"}
+    retire: Annotated[tuple[Name, ...], Once] = ()
+    added: ClassVar[frozenset[str]] = Rule.added | {"accept", "retire"}
 
 
 class ServableRule(Rule):

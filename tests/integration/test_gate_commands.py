@@ -173,18 +173,24 @@ def test_a_version_that_cannot_be_served_is_refused(store: Path, capsys: pytest.
 
 
 def test_an_incompatible_version_is_refused(store: Path, capsys: pytest.CaptureFixture[str]):
-    """A column that callers do not send."""
+    """A column that callers do not send; one that is gone, until the policy retires it."""
     frame = customers()
     frame.drop(columns="age").to_csv(store / "few.csv", index=False)
     frame.to_csv(store / "all.csv", index=False)
     policy(store, {"contract": {}})
-    for data in ("few.csv", "all.csv"):
+    for data in ("all.csv", "few.csv"):
         train(data, "churn", "knn", target="churned", key="id")
     for stage in ("staging", "production"):
         assert into(stage, "churn/1") == 0
     assert into("staging", "churn/2") == 0
     capsys.readouterr()
     assert into("production", "churn/2") == 3
+    assert "input 'age' is gone; what nobody needs" in capsys.readouterr().err
+    policy(store, {"contract": {"retire": ["age"]}})
+    assert into("production", "churn/2") == 0
+    assert into("staging", "churn/1") == 0
+    capsys.readouterr()
+    assert into("production", "churn/1") == 3
     assert "input 'age' is new and required" in capsys.readouterr().err
 
 

@@ -7,7 +7,7 @@ from slipway.registry.gate.evidence import Evidence, Subject
 from slipway.registry.gate.json_forms import json_form, plain
 from slipway.registry.gate.verdict import Finding, Outcome
 from slipway.registry.policy.policy import ContractRule
-from slipway.registry.signature import Signature, breaks, stored_signature
+from slipway.registry.signature import Break, Signature, breaks, stored_signature
 
 
 def check(evidence: Evidence, rule: ContractRule) -> tuple[Finding, ...]:
@@ -30,15 +30,21 @@ def check(evidence: Evidence, rule: ContractRule) -> tuple[Finding, ...]:
 
 def _signatures(before: Signature, after: Signature, champion: Subject, rule: ContractRule) -> Finding:
     found = breaks(before, after)
-    accepted = [each.what for each in found if each.kind in rule.accept]
-    broken = [each for each in found if each.kind not in rule.accept]
+    broken = [each for each in found if not _is_accepted(each, rule)]
+    accepted = [each.what for each in found if each not in broken]
     if broken:
         ways = sorted({f"contract: {{accept: [{each.kind}]}}" for each in broken if each.kind})
         way_on = f"; where nobody does, the policy accepts it: {', '.join(ways)}" if ways else ""
+        if gone := [each.removed for each in broken if each.removed]:
+            way_on += f"; what nobody needs any more the policy retires: contract: {{retire: [{', '.join(gone)}]}}"
         what = "; ".join(each.what for each in broken)
         return _finding(Outcome.FAIL, f"callers of {champion.version} would break: {what}{way_on}", len(broken))
     but = f"; accepted by the policy: {'; '.join(accepted)}" if accepted else ""
     return _finding(Outcome.PASS, f"takes and gives what {champion.version} did{but}", 0)
+
+
+def _is_accepted(found: Break, rule: ContractRule) -> bool:
+    return found.kind in rule.accept or found.removed in rule.retire
 
 
 def _replay(evidence: Evidence, candidate: Path, champion: Subject) -> Finding:

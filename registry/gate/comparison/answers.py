@@ -142,7 +142,10 @@ def _taken(stored: Model, features: pd.DataFrame, version: str) -> pd.DataFrame:
     wanted = stored.columns or tuple(features.columns)
     there = [name for name in wanted if name in features.columns]
     if missing := [name for name in wanted if name not in there and name not in stored.optional]:
-        raise CannotCompare(f"the rows lack columns that {version} takes: {', '.join(missing)}")
+        raise CannotCompare(
+            f"the rows lack columns that {version} takes: {', '.join(missing)}; name rows that have them in the "
+            "policy, with data and target"
+        )
     return features[there]
 
 

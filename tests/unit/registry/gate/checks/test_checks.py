@@ -366,6 +366,31 @@ def test_contract_holds_the_order_of_inputs_unless_the_policy_accepts_another(
     assert ("accepted by the policy: the inputs in their order" in accepted.reason) == moved
 
 
+def test_contract_retires_inputs_that_the_policy_names(evidence: Evidence):
+    """These and no others; one that comes back, or changes, is no retired one."""
+    stored(evidence.champion.folder, inputs=[A, B, {**COLUMN, "name": "customer_id"}])
+    stored(evidence.candidate.folder, inputs=[A])
+    refused = contract.check(evidence, ContractRule())[0]
+    assert refused.outcome is Outcome.FAIL
+    assert "input 'b' is gone; input 'customer_id' is gone" in refused.reason
+    assert "the policy retires: contract: {retire: [b, customer_id]}" in refused.reason
+    one = contract.check(evidence, ContractRule(retire=("customer_id",)))[0]
+    assert (one.outcome, "input 'customer_id'" in one.reason) == (Outcome.FAIL, False)
+    both = contract.check(evidence, ContractRule(retire=("customer_id", "b")))[0]
+    assert both.outcome is Outcome.PASS
+    assert "accepted by the policy: input 'b' is gone; input 'customer_id' is gone" in both.reason
+    stored(evidence.candidate.folder, inputs=[A, B, {**COLUMN, "name": "customer_id", "type": "long"}])
+    assert contract.check(evidence, ContractRule(retire=("customer_id",)))[0].outcome is Outcome.FAIL
+
+
+def test_a_place_cannot_be_retired(evidence: Evidence):
+    """Inputs without names are told apart by their places, of which none can be left out."""
+    stored(evidence.champion.folder, inputs=[{"type": "double"}, {"type": "double"}])
+    stored(evidence.candidate.folder, inputs=[{"type": "double"}])
+    found = contract.check(evidence, ContractRule(retire=("1",)))[0]
+    assert (found.outcome, "retire" in found.reason) == (Outcome.FAIL, False)
+
+
 def test_contract_accepts_nothing_but_what_is_named(evidence: Evidence):
     """An input that is gone stays one."""
     stored(evidence.champion.folder, inputs=[A, B])
