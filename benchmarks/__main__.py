@@ -7,7 +7,19 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import artifacts, commands, decisions, large_frame, ledger, memory, server, serving, swaps, training
+from benchmarks import (
+    artifacts,
+    commands,
+    decisions,
+    large_frame,
+    ledger,
+    memory,
+    server,
+    serving,
+    swaps,
+    training,
+    unbalanced,
+)
 from benchmarks.measure import ROOT
 
 ALL = {
@@ -20,6 +32,7 @@ ALL = {
     "swaps": swaps.run,
     "memory": memory.run,
     "decisions": decisions.run,
+    "unbalanced": unbalanced.run,
     "artifacts": artifacts.run,
 }
 INTRODUCTION = """# Performance
