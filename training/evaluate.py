@@ -14,6 +14,7 @@ import pandas as pd
 
 from slipway.registry.errors import InvalidInput
 from slipway.registry.rows import row_ids
+from slipway.registry.shown_task import foretells_amounts
 from slipway.registry.version import Version
 from slipway.training.dataset import Dataset
 from slipway.training.fit import first_line
@@ -94,6 +95,8 @@ def _task_of(loaded: LoadedVersion, target: pd.Series) -> Task:
     """Return what the model itself shows of its task, else what its version's tag says, else what the rows suggest."""
     if len(getattr(loaded.model, "classes_", ())):
         return Task.CLASSIFICATION
+    if foretells_amounts(loaded.model):
+        return Task.REGRESSION
     told = loaded.version.tags.get("slipway.task")
     return Task(told) if told in set(Task) else infer_task(target)
 

@@ -46,6 +46,8 @@ def predictions(pipeline: Any, features: pd.DataFrame, y: npt.ArrayLike, *, task
     """
     is_classification = task is Task.CLASSIFICATION
     truth, labels = np.asarray(y), np.asarray(pipeline.predict(features))
+    if labels.shape == (len(truth), 1):  # as CatBoost answers several classes
+        labels = labels[:, 0]
     return Predictions(
         task=task,
         y=truth,

@@ -16,6 +16,7 @@ from slipway.registry.gate.evidence import Model, Rehearsing, Tools
 from slipway.registry.gate.holdout_record import rows_as_stored
 from slipway.registry.gate.scoring_request import request_of
 from slipway.registry.gate.verdict import Finding, Outcome
+from slipway.registry.shown_task import foretells_amounts
 
 Scores = npt.NDArray[np.float64]
 SUM_WITHIN = 1e-3
@@ -31,7 +32,8 @@ MEASURED = ("predict", "predict_proba")
 class Said:
     """What a model says of n rows: `labels` has shape (n,), `scores` (n, k) in the order of `classes`, or `None`.
 
-    `method` is the one that answers callers: they get the labels, or else the scores.
+    `method` is the one that answers callers: they get the labels, or else the scores. `are_amounts` is true where the
+    model says that it is a regressor.
     """
 
     labels: npt.NDArray[Any]
@@ -39,6 +41,7 @@ class Said:
     are_probabilities: bool
     classes: tuple[Any, ...]
     method: str
+    are_amounts: bool = False
 
     def of(self, members: npt.NDArray[np.bool_] | npt.NDArray[np.int_]) -> "Said":
         """Return what it says of some of the rows: those of a mask of shape (n,), or at places in an order."""
@@ -48,6 +51,7 @@ class Said:
             are_probabilities=self.are_probabilities,
             classes=self.classes,
             method=self.method,
+            are_amounts=self.are_amounts,
         )
 
 
@@ -312,6 +316,7 @@ def _said(stored: Any, given: pd.DataFrame, version: str) -> Said:
         are_probabilities=hasattr(stored.model, "predict_proba"),
         classes=classes,
         method=stored.method,
+        are_amounts=foretells_amounts(stored.model),
     )
 
 

@@ -363,6 +363,8 @@ def _is_classification(rule: ChampionRule | SlicesRule, champion: Subject, answe
         return False
     if rule.metric:
         return rule.metric not in OF_NUMBERS
+    if answered.are_amounts:
+        return False
     raise CannotCompare(
         f"the targets are whole numbers, and nobody recorded whether {champion.version} calls classes by them or "
         "foretells amounts: the policy names the metric (metric: accuracy, metric: rmse, …)"

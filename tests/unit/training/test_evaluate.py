@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from catboost import CatBoostClassifier
+from sklearn.linear_model import LinearRegression
 
 from slipway.registry.errors import InvalidInput
 from slipway.registry.version import deleted_version
@@ -62,6 +64,32 @@ class Constant:
 
     def predict(self, features: pd.DataFrame) -> Any:
         return np.ones(len(features), dtype=int)
+
+
+def dataset_of(y: list[Any]) -> Dataset:
+    """Return rows of one feature."""
+    frame = pd.DataFrame({"x": np.arange(len(y), dtype=float), "y": y})
+    ids = np.arange(len(y), dtype=np.uint64)
+    return Dataset(frame=frame, target="y", name="d", source="d.csv", digest="d", schema=(), ids=ids)
+
+
+def test_a_regressor_is_measured_as_one_whatever_the_rows_look_like():
+    """Whole numbers among its targets are amounts to it."""
+    model = LinearRegression().fit([[0.0], [1.0]], [0, 1])
+    version = deleted_version("churn", 1, datetime(2026, 1, 1, tzinfo=UTC))
+    assert evaluate(Loaded(version, model), dataset_of([0, 1, 2])).task is Task.REGRESSION
+
+
+def test_a_column_of_labels_is_measured_as_labels():
+    """CatBoost answers several classes so, in its own flavor."""
+    rows = np.arange(30.0)[:, None]
+    labels = np.repeat(["a", "b", "c"], 10)
+    model = CatBoostClassifier(n_estimators=5, verbose=0, allow_writing_files=False).fit(rows, labels)
+    assert model.predict(rows).shape == (30, 1)
+    version = deleted_version("churn", 1, datetime(2026, 1, 1, tzinfo=UTC))
+    found = evaluate(Loaded(version, model), dataset_of(labels.tolist()))
+    assert found.predictions.labels.shape == (30,)
+    assert found.scores["accuracy"] > 0.9
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
 
 from slipway.registry.gate.checks import champion, metric, own, slices
 from slipway.registry.gate.comparison import answers
@@ -530,8 +531,14 @@ def test_a_candidate_does_not_choose_by_its_classes_either(tmp_path: Path):
     assert (found.outcome, "rmse" in found.reason) == (Outcome.FAIL, True)
 
 
+class Regressing(Answers, RegressorMixin, BaseEstimator):
+    """Answers of a model that scikit-learn knows as a regressor."""
+
+    __init__ = Answers.__init__
+
+
 def test_whole_numbers_that_nobody_called_anything_need_a_metric(tmp_path: Path):
-    """Classes or amounts: the policy says it by the metric that it names."""
+    """Classes or amounts: the policy says it by the metric that it names, or the champion by being a regressor."""
     given = evidence_of(tmp_path, ids(1000), above(0.5), Answers(above(0.5).labels, classes=()))
     untold = replace(given.champion, version=replace(given.champion.version, tags={}))
     given = replace(given, champion=untold)
@@ -540,6 +547,10 @@ def test_whole_numbers_that_nobody_called_anything_need_a_metric(tmp_path: Path)
     assert "whether m/1 calls classes by them or foretells amounts: the policy names the metric" in found.reason
     assert "accuracy" in only(champion.check(given, ChampionRule(metric="accuracy"))).reason
     assert "rmse" in only(champion.check(given, ChampionRule(metric="rmse"))).reason
+    shown = evidence_of(tmp_path, ids(1000), above(0.5), Regressing(above(0.5).labels, classes=()))
+    shown = replace(shown, champion=replace(shown.champion, version=replace(shown.champion.version, tags={})))
+    assert "rmse" in only(champion.check(shown, ChampionRule())).reason
+    assert "accuracy" in only(champion.check(shown, ChampionRule(metric="accuracy"))).reason
     some = evidence_of(tmp_path, numbers(1000), times(10), times(10))
     some = replace(some, champion=replace(some.champion, version=replace(some.champion.version, tags={})))
     assert "rmse" in only(champion.check(some, ChampionRule())).reason
