@@ -94,8 +94,9 @@ def _is_whole(location: str, digest: str, stored_files: Callable[[str], Path]) -
 
 
 def _key(logged: str, digest: str) -> str:
-    """Return by what a copy is noted: a store that was moved, or another workspace, has none of it."""
-    return hashlib.sha256(f"{passed_on(logged)}\n{digest}".encode()).hexdigest()
+    """Return by what a copy is noted: not by where the server keeps what it passes on, which may be moved."""
+    workspace = get_request_workspace() or DEFAULT_WORKSPACE
+    return hashlib.sha256(f"{workspace}\n{logged}\n{digest}".encode()).hexdigest()
 
 
 def passed_on(location: str) -> str:

@@ -84,6 +84,18 @@ def test_a_copy_that_was_harmed_is_made_anew(copies: KeptCopies, logged: Path, h
     assert manifest_of(stored(found)).digest == digest
 
 
+def test_a_store_that_is_moved_takes_its_copies_along(
+    copies: KeptCopies, store: Path, logged: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """With all that is in it, to another disk or bucket: what was written over in the meantime is not served."""
+    digest = manifest_of(logged).digest
+    copies.keep(LOGGED, digest, "m/1", stored)
+    (logged / "MLmodel").write_text("late")
+    moved = store.rename(store.parent / "bigger-disk")
+    monkeypatch.setenv(ARTIFACTS_DESTINATION_ENV_VAR, moved.as_uri())
+    assert manifest_of(stored(copies.find(LOGGED, digest) or "")).digest == digest
+
+
 def test_two_that_are_made_at_once_are_both_whole(copies: KeptCopies, logged: Path):
     """Of a logged model that is two models' version: neither writes where the other does, and one is found."""
     digest, start = manifest_of(logged).digest, threading.Barrier(4)
