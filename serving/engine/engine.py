@@ -167,7 +167,8 @@ class Engine:
                 lane = SLOW
                 loaded.tallies[request.protocol.name].slow_lane += 1
                 understood = await request.protocol.parsed(loaded, request)
-            _require_method(loaded, understood.method)
+            for method in (understood.method, *understood.also):
+                _require_method(loaded, method)
             at = perf_counter()
             call = partial(_answer, loaded, request, understood)
             predictions, payload = await loaded.threads.run(call, within_s=self._predict_within_s)
@@ -175,7 +176,7 @@ class Engine:
             return self._erred(loaded, request, error, lane=lane, understood=understood, at=at)
         now = perf_counter()
         outcome = Predicted(payload, loaded.made_by)
-        n_rows = _n_rows(understood.rows, predictions)
+        n_rows = _n_rows(understood, predictions)
         loaded.tallies[request.protocol.name].answered(now - request.context.started, n_rows)
         if self._recorder is not None:
             self._recorder.take([_exchange(request, outcome, lane, now, understood, predictions, at)])
@@ -350,6 +351,8 @@ def _answer(loaded: Loaded, request: Request, understood: Understood) -> tuple[A
     rows, method, params = understood.rows, understood.method, understood.params
     ask = loaded.runner.predict if isinstance(rows, Table) else loaded.runner.predict_parsed
     predictions = ask(rows, method, params)
+    if understood.also:
+        predictions = {method: predictions, **{each: ask(rows, each, params) for each in understood.also}}
     return predictions, request.protocol.encode(understood, predictions)
 
 
@@ -383,7 +386,7 @@ def _exchange(
         key=context.key,
         caller=context.caller,
         method=understood.method if understood else None,
-        n_rows=_n_rows(understood.rows, predictions) if understood else 0,
+        n_rows=_n_rows(understood, predictions) if understood else 0,
         rows=understood.rows if understood else None,
         predictions=predictions,
     )
@@ -410,7 +413,8 @@ def _require_method(loaded: Loaded, method: str) -> None:
         )
 
 
-def _n_rows(rows: Any, predictions: Any) -> int:
-    if isinstance(rows, Table):
-        return len(rows.numbers)
-    return len(predictions) if hasattr(predictions, "__len__") else 1
+def _n_rows(understood: Understood, predictions: Any) -> int:
+    if isinstance(understood.rows, Table):
+        return len(understood.rows.numbers)
+    answer = predictions[understood.method] if understood.also and predictions is not None else predictions
+    return len(answer) if hasattr(answer, "__len__") else 1

@@ -26,10 +26,12 @@ class Understood(Struct, frozen=True, gc=False):
 
     `rows` is a `Table` where the signature is one of columns, else what MLflow's parsing made of the request: a frame,
     an array, a dictionary, as `PyFuncModel.predict` takes it. `params` are validated, with the defaults of those left
-    out. `form` is what the protocol needs to know when it writes the answer; nobody else reads it.
+    out. `also` are further methods, whose answers come with that of `method`, which is not `predict` then: all of them
+    as method → predictions. `form` is what the protocol needs to know when it writes the answer; nobody else reads it.
     """
 
     rows: Any
     params: dict[str, Any] | None = None
     method: str = PREDICT
     form: Any = None
+    also: tuple[str, ...] = ()

@@ -6,8 +6,10 @@ from slipway.registry.signature import stored_signature
 from slipway.serving.engine.loaded import Loaded
 from slipway.serving.preparation.prepared import Prepared, require_as_prepared
 from slipway.serving.protocols.mlflow.forms import compile_decoder
+from slipway.serving.protocols.oip.mapping import TensorMapping
 from slipway.serving.runtimes.open import open_runner
 from slipway.serving.scoring.mlflow_protocol import MLFLOW
+from slipway.serving.scoring.oip_protocol import OIP
 from slipway.serving.target import STABLE, Target
 
 EXAMPLE = "serving_input_example.json"
@@ -36,7 +38,7 @@ def load(target: Target, prepared: Prepared, *, variant: str = STABLE) -> Loaded
         digest=prepared.digest,
         folder=folder,
         runner=open_runner(Path(prepared.runner), folder, among_others=True),
-        decoders={MLFLOW: compile_decoder(signature)},
+        decoders={MLFLOW: compile_decoder(signature), OIP: TensorMapping(signature)},
         columns=tuple(field.name for field in signature.inputs) if signature else (),
         variant=variant,
     )

@@ -34,6 +34,7 @@ from slipway.serving.supervision.control import Peer
 from slipway.serving.supervision.worker_plan import WorkerPlan
 from slipway.serving.target import Target, Variant
 from slipway.serving.transports.http.door import Door
+from slipway.serving.transports.http.families import families_of
 from slipway.serving.transports.http.transport import HttpTransport
 from slipway.serving.transports.transport import Transport, WorkerServices
 
@@ -57,6 +58,7 @@ def http_alone(plan: WorkerPlan, services: WorkerServices) -> Sequence[Transport
         refresh=services.refresh,
         metrics=services.metrics,
     )
+    door.families = families_of(door, services.lane)
     return [HttpTransport(door, idle_s=plan.idle_s, stop_within_s=plan.stop_within_s)]
 
 

@@ -10,9 +10,11 @@ from slipway.registry.signature import Field, Signature
 from slipway.serving.engine.engine import Engine
 from slipway.serving.engine.loaded import Loaded
 from slipway.serving.protocols.mlflow.forms import BodyKind, compile_decoder
+from slipway.serving.protocols.oip.mapping import TensorMapping
 from slipway.serving.runtimes.runner import RunnerReport
 from slipway.serving.runtimes.understood import Understood
 from slipway.serving.scoring.mlflow_protocol import MLFLOW
+from slipway.serving.scoring.oip_protocol import OIP
 from slipway.serving.table import Table
 from slipway.serving.target import STABLE, Target
 
@@ -100,7 +102,7 @@ def loaded(
         digest=f"sha256:{number}",
         folder=Path("nowhere"),
         runner=runner or Runner(answer, one_row_s),
-        decoders={MLFLOW: compile_decoder(SIGNATURE)},
+        decoders={MLFLOW: compile_decoder(SIGNATURE), OIP: TensorMapping(SIGNATURE)},
         columns=("a", "b"),
         variant=variant,
     )

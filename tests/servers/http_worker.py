@@ -15,6 +15,7 @@ from slipway.serving.scoring.mlflow_protocol import protocols_of
 from slipway.serving.transports.http.app import app_of
 from slipway.serving.transports.http.connections import protocol_of
 from slipway.serving.transports.http.door import Door
+from slipway.serving.transports.http.families import families_of
 from tests.doubles.serving_stand_ins import EngineWithLane
 
 LIMIT = 100_000
@@ -35,6 +36,7 @@ def listening(engine: EngineWithLane) -> Iterator[tuple[int, Door, uvicorn.Serve
 
     protocols = protocols_of(engine.lane)
     door = Door(engine=engine, protocols=protocols, max_body_bytes=LIMIT, refresh=refresh, metrics=metrics)
+    door.families = families_of(door, engine.lane)
     config = uvicorn.Config(
         app_of(door), http=protocol_of(door), lifespan="off", log_config=None, access_log=False, server_header=False
     )

@@ -29,12 +29,12 @@ def encode(predictions: Any) -> bytes:
     >>> encode(np.array([[0.25, np.nan]])), encode(["setosa"])
     (b'{"predictions":[[0.25,null]]}', b'{"predictions":["setosa"]}')
     """
-    return _bytes({"predictions": jsonable(predictions)})
+    return to_json({"predictions": jsonable(predictions)})
 
 
 def encode_unwrapped(predictions: Any) -> bytes:
     """Return the predictions alone, as MLflow answers requests in formats for language models."""
-    return _bytes(jsonable(predictions))
+    return to_json(jsonable(predictions))
 
 
 def jsonable(predictions: Any) -> Any:
@@ -99,7 +99,7 @@ def _key(key: Any) -> str:
     raise TypeError(f"a key of type {type(key).__name__} has no form in JSON")
 
 
-def _bytes(value: Any) -> bytes:
+def to_json(value: Any) -> bytes:
     """Return a value of JSON's own types as JSON; msgspec writes what is not finite as null.
 
     Integers beyond 64 bits and halves of surrogate pairs are for Python's encoder.

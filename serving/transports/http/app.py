@@ -19,6 +19,7 @@ from slipway.serving.engine.routing import Placement, routed
 from slipway.serving.target import STABLE
 from slipway.serving.transports.http.answers import Answer, answer_to, refusal
 from slipway.serving.transports.http.door import Door
+from slipway.serving.transports.http.family import Call
 from slipway.serving.transports.http.refusals import engine_failed, too_large, wrong_method
 from slipway.serving.transports.http.routes import Route, Words, find_placement, no_such_route, words_of
 
@@ -110,7 +111,10 @@ class App:
         url, method = scope["raw_path"], scope["method"]
         route = self._door.routes[url]
         if route is None:
-            allowed, answer = self._found(words_of(url))
+            words = words_of(url)
+            if words[:1] and (family := self._door.families.get(words[0])) is not None:
+                return await family(Call(method, words[1:], headers, request_id, body.read))
+            allowed, answer = self._found(words)
         else:
             allowed, answer = POST, partial(self._score, route, headers, body, request_id)
         return await answer() if method in allowed else wrong_method(method, allowed, request_id)

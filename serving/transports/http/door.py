@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from slipway.serving.engine.engine import Engine, Request, WireProtocol
 from slipway.serving.engine.metrics import Snapshot
+from slipway.serving.transports.http.family import Family
 from slipway.serving.transports.http.routes import Routes, scoring_routes
 
 SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -34,7 +35,8 @@ class Door:
     """The engine as HTTP sees it.
 
     `protocols` is the last part of a URL → the protocol that is spoken there. `refresh` has the registry polled now and
-    returns what is serving afterwards; `metrics` adds up all workers.
+    returns what is serving afterwards; `metrics` adds up all workers. `families` is the first part of a URL → what
+    answers all that begins so.
     `waiting` are connections and their requests that are answered at the end of this turn of the event loop;
     `first_lines` are those of answers, as they are for the second that uvicorn has in `dated`.
     """
@@ -44,6 +46,7 @@ class Door:
     max_body_bytes: int
     refresh: Callable[[], Awaitable[Any]]
     metrics: Callable[[], Awaitable[Snapshot]]
+    families: dict[str, Family] = field(default_factory=dict)
     routes: Routes = field(init=False)
     is_draining: bool = False
     waiting: list[tuple[Any, Request]] = field(default_factory=list)

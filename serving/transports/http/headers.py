@@ -5,12 +5,15 @@ A header that something new is to read is put into `WANTED`; nothing else has to
 
 WANTED = frozenset(
     {
+        b"accept-encoding",
         b"authorization",
         b"connection",
+        b"content-encoding",
         b"content-length",
         b"content-type",
         b"expect",
         b"host",
+        b"inference-header-content-length",
         b"traceparent",
         b"tracestate",
         b"transfer-encoding",

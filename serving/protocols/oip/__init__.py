@@ -1,0 +1,1 @@
+"""What do bytes mean in the Open Inference Protocol? Tensors, and how they lie in a signature's columns; no HTTP."""

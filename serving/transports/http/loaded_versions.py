@@ -1,0 +1,75 @@
+"""Which version does a URL ask, where it names one? Any that is open here: in a stage, as a variant, or kept warm."""
+
+from collections.abc import Iterator
+from time import perf_counter
+
+from slipway.registry.errors import NotFound
+from slipway.serving.engine.engine import Engine, Request, WireProtocol
+from slipway.serving.engine.loaded import Loaded
+from slipway.serving.engine.routing import Choice, Placement, routed
+from slipway.serving.transports.http.routes import find_placement
+
+
+def placements_of(engine: Engine, name: str) -> list[Placement]:
+    """Return the stages of a model, the one first that answers to its name alone; of `cancer@production` that one.
+
+    Raises
+    ------
+    NotFound
+        No such model is served.
+    """
+    first = find_placement(engine, name)
+    if name == str(first.target):
+        return [first]
+    return [first, *(each for each in engine.placements.values() if each is not first and _is_of(each, first))]
+
+
+def _is_of(placement: Placement, first: Placement) -> bool:
+    return placement.target.model == first.target.model
+
+
+def open_versions(engine: Engine, name: str) -> Iterator[tuple[Placement, Loaded, str]]:
+    """Yield a model's versions that are open here, each with what it is open as; what serves comes first."""
+    placements = placements_of(engine, name)
+    for placement in placements:
+        for variant, loaded in placement.variants.items():
+            yield placement, loaded, f"{placement.target.stage}, {variant}"
+    for placement in placements:
+        for loaded in placement.warm.values():
+            yield placement, loaded, f"{placement.target.stage}, kept warm"
+
+
+def find_version(engine: Engine, name: str, number: str) -> tuple[Placement, Loaded]:
+    """Return a version that is open here.
+
+    Raises
+    ------
+    NotFound
+        It is not; those that are, are named.
+    """
+    there = list(open_versions(engine, name))
+    for placement, loaded, _ in there:
+        if str(loaded.number) == number:
+            return placement, loaded
+    named = "; ".join(f"{loaded.number} ({how})" for _, loaded, how in there) or "none"
+    raise NotFound(
+        f"model '{placements_of(engine, name)[0].target.model}' has no such version loaded here; there are: {named}",
+        code="unknown-version",
+        hint="name one of these, or none: then the version that serves answers",
+    )
+
+
+def numbers_of(engine: Engine, name: str) -> list[str]:
+    """Return the numbers of a model's versions that are open here, each once, what serves first."""
+    return list(dict.fromkeys(str(loaded.number) for _, loaded, _ in open_versions(engine, name)))
+
+
+def arrived(
+    engine: Engine, name: str, number: str | None, protocol: WireProtocol, body: bytes, request_id: str
+) -> Request:
+    """Return a request to a model, or to that version of it which the caller names."""
+    context = routed(request_id, perf_counter())
+    if number is None:
+        return engine.arrive(find_placement(engine, name), protocol, body, b"application/json", context)
+    placement, loaded = find_version(engine, name, number)
+    return Request(placement, protocol, body, b"application/json", context, Choice(loaded))
