@@ -78,6 +78,7 @@ class App:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._gets: Mapping[Words, Callable[[], Awaitable[Answer]]] = {
+            (): self._alive,
             ("ping",): self._health,
             ("health",): self._health,
             ("ready",): self._ready,
@@ -157,6 +158,10 @@ class App:
     async def _ready(self) -> Answer:
         document = {"ready": self._is_ready(), "models": self._described()}
         return _document(document, 200 if document["ready"] else 503)
+
+    async def _alive(self) -> Answer:
+        """Answer as KServe's server does, whose client asks the root whether anybody lives."""
+        return _document({"status": "alive"})
 
     async def _live(self) -> Answer:
         return _document({"live": True})
