@@ -2,7 +2,11 @@
 
 import gzip
 import json
+import shlex
+import shutil
+import subprocess
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +14,12 @@ import pytest
 
 from slipway.registry.errors import InvalidInput
 from slipway.serving.target import Target
+from tests.conftest import missing
 from tests.doubles.serving_stand_ins import Adding, engine_with, loaded
 from tests.generators.tensor_requests import Column, body_of
 from tests.servers.http_worker import LIMIT, ask, listening
 
+PAGE = Path(__file__).parent.parent.parent / "docs" / "protocols.md"
 A = Column(name="a", datatype="FP64", shape=[2], values=[1.0, 3.0], is_binary=False)
 B = Column(name="b", datatype="FP64", shape=[2], values=[2.0, 4.0], is_binary=False)
 BODY = body_of([A, B])[0]
@@ -82,6 +88,7 @@ def test_bodies_are_compressed_both_ways(encoding: str, pack: Any):
         (400, "wrong-input", b"{", {}),
         (400, "wrong-input", BODY, {"Content_Encoding": "gzip"}),
         (400, "wrong-input", gzip.compress(BODY)[:-9], {"Content_Encoding": "gzip"}),
+        (400, "wrong-input", gzip.compress(BODY) + b"s3cret", {"Content_Encoding": "gzip"}),
         (415, "wrong-content-type", BODY, {"Content_Encoding": "br"}),
         (413, "unpacks-too-large", gzip.compress(b" " * (LIMIT + 1)), {"Content_Encoding": "gzip"}),
         (413, "body-too-large", b" " * (LIMIT + 1), {}),
@@ -176,6 +183,21 @@ def test_health_follows_the_engine():
         ("cancer@production", "1", "READY"),
         ("empty@production", "", "UNAVAILABLE"),
     ]
+
+
+def test_every_curl_on_the_page_is_answered():
+    """As it stands in docs/protocols.md, for a model of two columns."""
+    lines = [line.strip() for line in PAGE.read_text().splitlines() if line.startswith("    curl ")]
+    assert len(lines) > 6
+    if shutil.which("curl") is None:
+        missing("curl is not installed (Debian: apt-get install curl): the page of protocols is NOT tested")
+    with listening(engine_with(loaded(runner=Adding()))[0]) as (port, _, _):
+        for line in lines:
+            words = shlex.split(line.replace("127.0.0.1:8080", f"127.0.0.1:{port}"))
+            done = subprocess.run(
+                [*words, "--silent", "--fail-with-body"], check=False, capture_output=True, timeout=30
+            )
+            assert done.returncode == 0, (line, done.stdout)
 
 
 @pytest.mark.parametrize("verb", ["load", "unload"])

@@ -27,6 +27,7 @@ from slipway.serving.runtimes.understood import Understood
 
 METHOD = "method"
 MOST_NAMED = 12
+MOST_JUDGED = 2**22
 SMALL_WHOLE = frozenset({"INT8", "INT16", "INT32", "UINT8", "UINT16"})
 WHOLE = SMALL_WHOLE | {"INT64", "UINT32"}
 # Which datatypes hold values of a column's type, each of them unchanged.
@@ -101,6 +102,7 @@ class TensorMapping:
     def document(self, asked: Asked) -> bytes:
         """Return a request as the body of one for `/invocations`, in JSON."""
         self._require_known(asked.tensors)
+        require_readable(sum(len(each.values) for each in asked.tensors))
         params = {"params": dict(asked.parameters)} if asked.parameters else {}
         return json.dumps({**self._payload(asked.tensors), **params}).encode()
 
@@ -187,7 +189,11 @@ class TensorMapping:
         expected = {each.name: each.shape for each in self.specs}
         if missing := [name for name in expected if name not in {each.name for each in tensors}]:
             raise InvalidInput(f"missing inputs {', '.join(missing[:MOST_NAMED])}", code=CODE, hint=self._hint())
-        for tensor in tensors:
+        for place, tensor in enumerate(tensors):
+            if 0 in tensor.shape[1:]:  # however many rows it says, and lists of nothing take memory
+                raise wrong_tensor(
+                    self._called(tensor, place), f"has shape {list(tensor.shape)}, which holds no values"
+                )
             shape = expected.get(tensor.name, tensor.shape)
             if not _fits(tensor.shape, shape):
                 words = f"has shape {list(tensor.shape)}; expected {_free(shape)}"
@@ -198,6 +204,16 @@ class TensorMapping:
         nested = {each.name: _as_nested(each, self._called(each, place)) for place, each in enumerate(tensors)}
         is_named = self.signature.has_names if self.signature else len(nested) > 1
         return nested if is_named else next(iter(nested.values()))
+
+
+def require_readable(n_values: int) -> None:
+    """Refuse what takes too much memory when each value is written as text: bytes hold many in little."""
+    if n_values > MOST_JUDGED:
+        raise InvalidInput(
+            f"{n_values} values that are not of the columns' own datatypes are more than {MOST_JUDGED}",
+            code="unpacks-too-large",
+            hint="send each column in its own datatype, as GET /v2/models/NAME says, or fewer rows",
+        )
 
 
 def _column(tensor: Tensor, field: Field, n_rows: int, first: str) -> _Column:

@@ -58,8 +58,8 @@ def _read(content: bytes, form: int, limit: int) -> bytes:
             code="unpacks-too-large",
             hint="send fewer rows at once",
         )
-    if not reader.eof:
-        raise zlib.error("cut off")
+    if not reader.eof or reader.unused_data:
+        raise zlib.error("cut off, or followed by something")
     return found
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slipway.registry.errors import InvalidInput
 from slipway.registry.signature import Field, Signature
-from slipway.serving.protocols.oip.mapping import TensorMapping
+from slipway.serving.protocols.oip.mapping import MOST_JUDGED, TensorMapping
 from slipway.serving.protocols.oip.request import read_request
 from tests.generators.tensor_requests import Column, body_of
 
@@ -79,6 +79,28 @@ def test_a_matrix_has_a_column_for_each():
     matrix = {"name": "input-0", "datatype": "FP64", "shape": [1, 3], "data": [1, 2, 3]}
     words = refusal(json.dumps({"inputs": [matrix]}).encode(), mapping=MATRIX)
     assert words == "input 'input-0' has shape [1, 3]; expected [n, 2]"
+
+
+def test_no_shape_makes_much_of_nothing():
+    """A tensor without values that says it has many rows is refused before it is written."""
+    free = Signature(inputs=(Field(name="x", type="float64", shape=(-1, -1)),), outputs=(), params=())
+    for mapping in (TensorMapping(free), TensorMapping(None)):
+        for data in ([], [[]] * 2):
+            tensor = {"name": "x", "datatype": "FP64", "shape": [len(data) or 10**18, 0], "data": data}
+            asked = read_request(json.dumps({"inputs": [tensor]}).encode(), None, mapping.names)
+            with pytest.raises(InvalidInput, match="holds no values"):
+                mapping.document(asked)
+
+
+def test_many_values_of_another_datatype_are_refused():
+    """Each takes a byte as it is sent, and a hundred where it is written as text."""
+    tensor = Column(name="age", datatype="BOOL", shape=[MOST_JUDGED + 1], values=[True], is_binary=True)
+    head = {**tensor.document(), "parameters": {"binary_data_size": MOST_JUDGED + 1}}
+    content = json.dumps({"inputs": [head]}).encode()
+    mapping = TensorMapping(Signature(inputs=FIELDS[:1], outputs=(), params=()))
+    asked = read_request(content + b"\1" * (MOST_JUDGED + 1), len(content), mapping.names)
+    with pytest.raises(InvalidInput, match="are more than"):
+        mapping.document(asked)
 
 
 @pytest.mark.parametrize(
