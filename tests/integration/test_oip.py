@@ -122,6 +122,17 @@ def test_a_model_that_fails_and_a_lane_that_refuses_are_told_so():
     assert json.loads(lane.asked[0][0])["dataframe_split"]["data"] == [["x", 2.0], ["y", 4.0]]
 
 
+def test_a_fault_of_the_engine_is_a_text_too(caplog: pytest.LogCaptureFixture):
+    """Triton's client fails on an error that is none; the log has the reason."""
+    version = loaded()
+    version.decoders = {}
+    with listening(engine_with(version)[0]) as (port, _, _):
+        status, told, _ = said(port, "/v2/models/cancer")
+    assert (status, told["code"]) == (500, "engine-failed")
+    assert isinstance(told["error"], str)
+    assert told["request_id"] in caplog.text
+
+
 def test_a_version_that_is_open_answers_and_no_other():
     """In a stage, as a variant, or kept warm; those that there are, are named."""
     staging = Target("cancer", "staging")

@@ -19,7 +19,7 @@ from slipway.serving.engine.routing import Placement, routed
 from slipway.serving.target import STABLE
 from slipway.serving.transports.http.answers import Answer, answer_to, refusal
 from slipway.serving.transports.http.door import Door
-from slipway.serving.transports.http.family import Call
+from slipway.serving.transports.http.family import Call, Gone
 from slipway.serving.transports.http.refusals import engine_failed, too_large, wrong_method
 from slipway.serving.transports.http.routes import Route, Words, find_placement, no_such_route, words_of
 
@@ -28,10 +28,6 @@ log = logging.getLogger("slipway.serve")
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 GET, POST = ("GET", "HEAD"), ("POST",)
 Headers = Mapping[bytes, bytes]
-
-
-class Gone(Exception):
-    """The client went away before its request was whole: there is nobody to answer."""
 
 
 class ReceivedBody:

@@ -7,6 +7,10 @@ from typing import Any, NamedTuple
 from slipway.serving.transports.http.answers import JSON_TYPE, Answer
 
 
+class Gone(Exception):
+    """The client went away before its request was whole: there is nobody to answer."""
+
+
 class Call(NamedTuple):
     """A request below the first word of its family; `read` returns its body, and may refuse it."""
 

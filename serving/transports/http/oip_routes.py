@@ -5,6 +5,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from slipway.registry.distribution import DISTRIBUTION
 from slipway.registry.errors import InvalidInput, NotApproved, NotFound, SlipwayError
 from slipway.serving.engine.engine import nothing_in_place
 from slipway.serving.engine.loaded import Loaded
@@ -76,7 +77,7 @@ class OipRoutes:
         )
 
     async def _server(self, call: Call) -> Answer:
-        return document({"name": "slipway", "version": version("slipway"), "extensions": list(EXTENSIONS)})
+        return document({"name": "slipway", "version": version(DISTRIBUTION), "extensions": list(EXTENSIONS)})
 
     async def _live(self, call: Call) -> Answer:
         return document({"live": True})
