@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.workspace_context import get_request_workspace
 
@@ -23,6 +24,7 @@ from slipway.registry.artifacts.locations import DEFAULT_WORKSPACE, in_workspace
 from slipway.registry.artifacts.mlflow_errors import translated
 from slipway.registry.errors import Corrupt, NotFound, Unavailable
 from slipway.registry.manifest import copied, manifest_of
+from slipway.registry.server.mlflow_bytes_in_s3 import BytesInS3
 
 
 class Notes(Protocol):
@@ -75,7 +77,7 @@ class KeptCopies:
                     code="artifacts-changed",
                     hint="find who changes them, and restore them or choose another version",
                 )
-            get_artifact_repository(passed_on(location)).log_artifacts(str(folder))  # type: ignore[no-untyped-call]
+            _repository(passed_on(location)).log_artifacts(str(folder))  # type: ignore[no-untyped-call]
             os.sync()  # where it is kept in a folder: a note that outlives a power cut is of files that do
             if manifest_of(stored_files(location)) != manifest:
                 raise Unavailable(
@@ -84,6 +86,10 @@ class KeptCopies:
                     hint="see who else writes to the server's store, then decide again",
                 )
         self.notes.note(_key(logged, digest), location)
+
+
+def _repository(place: str) -> ArtifactRepository:
+    return BytesInS3(place) if place.startswith("s3:") else get_artifact_repository(place)
 
 
 def _is_whole(location: str, digest: str, stored_files: Callable[[str], Path]) -> bool:

@@ -109,6 +109,14 @@ def test_what_comes_late_is_not_served(asked: Store):
     assert asked.served(f"models:/{in_none}") == {"MLmodel": OTHER}
 
 
+def test_a_file_that_is_called_packed_is_served_as_it_is(asked: Store):
+    """MLflow says of `….gz` in S3 that it is encoded so, and its clients unpack what they get."""
+    made, packed = asked.server.make(f"m-{secrets.token_hex(4)}"), gzip.compress(b"one") + b"two"
+    assert asked.artifact("PUT", f"{made.files}/table.csv.gz", packed).status == 200
+    asked.server.in_stage(recorded(asked, made), "production")
+    assert asked.served(f"models:/{made.model}@production") == {"MLmodel": LOGGED, "table.csv.gz": packed}
+
+
 def test_a_rollback_needs_nothing_but_the_copy(asked: Store):
     """What was logged may be changed or gone; what was promoted then is rolled back to, and served."""
     one = asked.server.in_stage(fresh(asked), "production")

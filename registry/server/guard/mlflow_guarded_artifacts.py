@@ -11,7 +11,6 @@ import posixpath
 import tempfile
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
-from mimetypes import guess_type
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -24,12 +23,12 @@ from mlflow.exceptions import (
 from mlflow.protos.databricks_pb2 import NOT_IMPLEMENTED
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 from slipway.registry.artifacts.kept_copies import KEPT
 from slipway.registry.artifacts.locations import Place, place_of, unguarded
 from slipway.registry.errors import InvalidInput
 from slipway.registry.server.guard.mlflow_refusal import refusing
+from slipway.registry.server.mlflow_bytes_in_s3 import BytesInS3
 from slipway.registry.server.mlflow_server import server_protection
 
 INCOMING = ".slipway-incoming"
@@ -160,19 +159,12 @@ class GuardedFolder(ArtifactGuard, LocalArtifactRepository):
                     os.rmdir(folder)
 
 
-class GuardedBucket(ArtifactGuard, S3ArtifactRepository):
+class GuardedBucket(ArtifactGuard, BytesInS3):
     """Artifacts in an S3 bucket, guarded: nobody gets an address to write to past the server.
 
     What is written there is written as long as the address is good, whatever was decided in between. MLflow's clients
     take the answer for that of a store that cannot do it, and send the file through the server.
     """
-
-    def _upload_file(self, s3_client: Any, local_file: str, bucket: str, key: str) -> None:
-        """Store a file as it is: MLflow (3.17) says of `….gz` that it is encoded so, and some clients unpack it."""
-        given = {**self._bucket_owner_params, **(self.get_s3_file_upload_extra_args() or {})}
-        if kind := guess_type(local_file)[0]:
-            given = {"ContentType": kind, **given}
-        s3_client.upload_file(Filename=local_file, Bucket=bucket, Key=key, ExtraArgs=given)
 
     def _delete_but_copies(self, path: str) -> None:
         bucket, key = self.parse_s3_compliant_uri(self.artifact_uri)
