@@ -11,6 +11,7 @@ from typing import Any
 from slipway.registry.masking import masked
 
 NOT_AUTHENTICATED = "not-authenticated"
+BUSY = "busy"  # nothing was done: the same may be asked again
 NOT_RECOGNISED = frozenset({NOT_AUTHENTICATED, "mlflow-unauthenticated", "http-401"})
 
 

@@ -5,7 +5,9 @@ Plain `urllib`: what reads a status or a history is not to pay for importing MLf
 
 import base64
 import json
+import random
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -15,10 +17,19 @@ from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPSHandler, Request, build_opener
 
 from slipway.registry.credentials import credentials_of
-from slipway.registry.errors import NOT_AUTHENTICATED, InvalidInput, NotApproved, SlipwayError, Unavailable, error_from
+from slipway.registry.errors import (
+    BUSY,
+    NOT_AUTHENTICATED,
+    InvalidInput,
+    NotApproved,
+    SlipwayError,
+    Unavailable,
+    error_from,
+)
 
 API = "/slipway"
 TIMEOUT_S = 120.0
+ASKED_AGAIN_AFTER_S = (0.5, 2.0)  # drawn anew each time, so that twenty who wait do not come back together
 TRUE = ("true", "1")
 NO_API = "no-slipway-server"
 
@@ -48,6 +59,18 @@ class SlipwayServer:
         return f"{self.shown}{API}{quote(path)}{asked}"
 
     def _send(self, request: Request) -> Any:
+        """Send a request; again while the server is too busy to do it, for as long as one answer may take."""
+        until = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return self._answer(request)
+            except Unavailable as error:
+                pause_s = random.uniform(*ASKED_AGAIN_AFTER_S)
+                if error.code != BUSY or time.monotonic() + pause_s > until:
+                    raise
+                time.sleep(pause_s)
+
+    def _answer(self, request: Request) -> Any:
         try:
             with self._opener.open(request, timeout=self._timeout_s) as response:
                 return self._document(response.read(), int(response.status))

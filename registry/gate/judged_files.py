@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slipway.registry.errors import Unavailable
+from slipway.registry.errors import BUSY, Unavailable
 from slipway.registry.gate.confinement import environment_for_checks
 from slipway.registry.gate.verdict import Finding, finding_from
 from slipway.registry.manifest import Manifest
@@ -33,7 +33,7 @@ def _turn(version: Version) -> Iterator[None]:
     if not AT_ONCE.acquire(timeout=WAITS_S):
         raise Unavailable(
             f"the files of {version} are not judged now: this server judges those of others",
-            code="busy",
+            code=BUSY,
             hint="record the verdict again in a minute",
         )
     try:

@@ -3,7 +3,8 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from multiprocessing.context import ForkServerProcess
@@ -216,13 +217,13 @@ def promote_at_server_when(place: Place, model: str, number: int, at_once: Any) 
 
     def decide() -> None:
         place.enter()
-        ledger, decisions = open_ledger(os.environ, place.folder), open_decisions()
-        found = ledger.registry.version(parse_ref(f"{model}/{number}"))
-        gate = replace(open_gate(ledger, NO_CONTEXT), run_checks=run_here)
-        why = say_why("anybody", authenticated=False, at=datetime.now(UTC), reason="test")
-        situation = decisions.situation(model, ledger)
-        grounds = grounds_for(found, "staging", situation, gate, why, decisions=decisions)
-        at_once.wait()
+        with _together(at_once):
+            ledger, decisions = open_ledger(os.environ, place.folder), open_decisions()
+            found = ledger.registry.version(parse_ref(f"{model}/{number}"))
+            gate = replace(open_gate(ledger, NO_CONTEXT), run_checks=run_here)
+            why = say_why("anybody", authenticated=False, at=datetime.now(UTC), reason="test")
+            situation = decisions.situation(model, ledger)
+            grounds = grounds_for(found, "staging", situation, gate, why, decisions=decisions)
         decisions.promote(found, "staging", "test", grounds=grounds, dry_run=False)
 
     _report(place, decide, number)
@@ -234,6 +235,29 @@ def roll_back_when(place: Place, number: int, at_once: Any) -> None:
     why = say_why(f"operator {number}", authenticated=False, at=datetime.now(UTC), reason="test")
     at_once.wait()
     _report(place, lambda: carry_out(MODEL, going_back("production", why, ledger), ledger), number)
+
+
+@contextmanager
+def _together(at_once: Any) -> Iterator[None]:
+    """Go on with all others once everybody is ready; whoever fails before lets nobody wait for it."""
+    try:
+        yield
+    except BaseException:
+        at_once.abort()
+        raise
+    at_once.wait()
+
+
+def all_at_once(decide: Callable[..., None], place: Place, *given: Any, numbers: Sequence[int]) -> dict[int, str]:
+    """Decide in as many processes as there are numbers, and return what each said: nothing, or the error."""
+    at_once = CONTEXT.Barrier(len(numbers), timeout=240)
+    processes = [start(decide, place, *given, number, at_once) for number in numbers]
+    for process in processes:
+        process.join(300)
+    ended = {number: process.exitcode for number, process in zip(numbers, processes, strict=True)}
+    said = {number: file.read_text() for number in numbers if (file := place.folder / f"said-{number}").exists()}
+    assert set(ended.values()) == {0}, (ended, said)
+    return said
 
 
 def _report(place: Place, decide: Callable[[], object], number: int = 0) -> None:

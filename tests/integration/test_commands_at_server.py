@@ -19,7 +19,7 @@ from slipway.registry.ledger.events import EventKind
 from slipway.registry.ledger.model_state import fold
 from slipway.registry.ledger.sql_history import SqlHistory
 from slipway.serving.registry_doors import open_heartbeats
-from tests.generators.deciding import CONTEXT, Place, promote_at_server_when, start
+from tests.generators.deciding import Place, all_at_once, promote_at_server_when
 from tests.servers.guarded import GuardedServer, serve
 from tests.servers.processes import environment
 
@@ -206,12 +206,7 @@ def test_twenty_promote_at_once_through_four_workers(strict: GuardedServer, tmp_
         recorded = {"version": str(made), "reason": "made here"}
         assert strict.ask("POST", "slipway/registrations", recorded).status == 200
     place = Place(folder=tmp_path, uri=strict.url)
-    at_once = CONTEXT.Barrier(len(PROMOTERS), timeout=600)
-    processes = [start(promote_at_server_when, place, "race", number, at_once) for number in PROMOTERS]
-    for process in processes:
-        process.join(300)
-    assert [process.exitcode for process in processes] == [0] * len(PROMOTERS)
-    said = {number: (tmp_path / f"said-{number}").read_text() for number in PROMOTERS}
+    said = all_at_once(promote_at_server_when, place, "race", numbers=PROMOTERS)
     winners = [number for number in PROMOTERS if not said[number]]
     history = SqlHistory(strict.database)
     (uid,) = history.model_uids(model="race")

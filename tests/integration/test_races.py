@@ -1,38 +1,24 @@
 """Twenty decide at the same moment: one order, one winner, and everybody else learns who that was."""
 
-from collections.abc import Callable, Iterable
-
 from slipway.registry.ledger.events import EventKind
 from slipway.registry.ledger.situation import look
 from tests.generators.deciding import (
-    CONTEXT,
     MODEL,
     VERSIONS,
     Copies,
-    Place,
+    all_at_once,
     promote_when,
     require_agreement,
     roll_back_when,
-    start,
 )
 
 PROMOTERS = range(VERSIONS - 19, VERSIONS + 1)
 
 
-def all_at_once(decide: Callable[..., None], place: Place, numbers: Iterable[int]) -> dict[int, str]:
-    """Decide in as many processes as there are numbers, and return what each said: nothing, or the error."""
-    at_once = CONTEXT.Barrier(len(list(numbers)), timeout=240)
-    processes = [start(decide, place, number, at_once) for number in numbers]
-    for process in processes:
-        process.join(300)
-    assert {process.exitcode for process in processes} == {0}
-    return {number: (place.folder / f"said-{number}").read_text() for number in numbers}
-
-
 def test_twenty_promote_to_the_same_stage_at_once(copies: Copies):
     """Every verdict was given against the version that the winner replaced, and is worth nothing afterwards."""
     place = copies.of("promote", "race")
-    said = all_at_once(promote_when, place, PROMOTERS)
+    said = all_at_once(promote_when, place, numbers=PROMOTERS)
     (winner,) = [number for number in PROMOTERS if not said[number]]
     for number in set(PROMOTERS) - {winner}:
         assert said[number].startswith("Conflict: "), said[number]
@@ -48,7 +34,7 @@ def test_twenty_promote_to_the_same_stage_at_once(copies: Copies):
 def test_of_many_bare_rollbacks_at_once_one_is_made(copies: Copies):
     """The others are asked which one they mean, instead of going back further."""
     place = copies.of("rollback", "race")
-    said = all_at_once(roll_back_when, place, range(8))
+    said = all_at_once(roll_back_when, place, numbers=range(8))
     assert list(said.values()).count("") == 1
     for words in filter(None, said.values()):
         assert words.startswith(f"Conflict: {MODEL} was rolled back to 1 in production at ")
