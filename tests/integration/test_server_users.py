@@ -201,6 +201,33 @@ def test_mlflow_itself_still_refuses_whom_it_refuses(guarded: GuardedServer, mad
     assert vera.ask("POST", "api/2.0/mlflow/users/create", {"username": "x", "password": PASSWORD}).status == 403
 
 
+@pytest.mark.parametrize("gone_by", ["rename", "delete"])
+def test_a_name_with_a_past_is_given_to_another_model_by_an_administrator_alone(guarded: GuardedServer, gone_by: str):
+    """Who has read the alias comes for the number: he is not to find what nobody decided about."""
+    name, ed = f"past-{gone_by}", of(guarded, "ed")
+    made = guarded.in_stage(guarded.make(name), "staging")
+    AuthServiceClient(guarded.url).grant_user_permission("ed", "registered_model", name, "MANAGE")
+    models = "api/2.0/mlflow/registered-models"
+    demoted = {"version": str(made), "reason": "bad"}
+    assert guarded.ask("POST", "slipway/demotions", demoted).status == 200
+    if gone_by == "rename":
+        assert ed.ask("POST", f"{models}/rename", {"name": name, "new_name": f"{name}-old"}).status == 200
+    else:
+        assert ed.ask("DELETE", f"{models}/delete", {"name": name}).status == 200
+    answer = ed.ask("POST", f"{models}/create", {"name": name})
+    assert (answer.status, answer.document["error_code"]) == (403, "PERMISSION_DENIED")
+    assert "was in the protected stage staging" in answer.document["message"]
+    assert ed.ask("POST", f"{models}/create", {"name": f"{name}-new"}).status == 200
+    answer = ed.ask("POST", f"{models}/rename", {"name": f"{name}-new", "new_name": name})
+    assert (answer.status, "staging" in answer.document["message"]) == (403, True)
+    if gone_by == "rename":
+        assert ed.ask("POST", f"{models}/rename", {"name": f"{name}-old", "new_name": name}).status == 200
+        again = ed.ask("POST", f"{models}/create", {"name": name})
+        assert again.document["error_code"] == "RESOURCE_ALREADY_EXISTS", again
+    else:
+        assert guarded.ask("POST", f"{models}/create", {"name": name}).status == 200
+
+
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -135,6 +135,16 @@ def refuse_alike(name: str, hold: Hold) -> NotApproved:
     )
 
 
+def refuse_anothers(name: str, stage: str) -> NotApproved:
+    """Return why a name whose model was in a protected stage is not given to another model."""
+    return NotApproved(
+        f"no other model is called {name}: a model of that name was in the protected stage {stage}, and who asked for "
+        "its versions by name and number would get those of the new one",
+        code="name-has-a-past",
+        hint="choose another name; or have an administrator of the server make or rename it",
+    )
+
+
 def refuse_among(asked: str, root: str) -> NotApproved:
     """Return why no experiment has its artifacts among those of a run or logged model of another one."""
     return NotApproved(

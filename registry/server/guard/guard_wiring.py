@@ -8,6 +8,7 @@ from slipway.registry.policy.policy_file import PolicyFile
 from slipway.registry.server.guard.kept import Kept
 from slipway.registry.server.guard.protection import GuardedTables, Protection
 from slipway.registry.server.guard.sql_copies import SqlCopies
+from slipway.registry.server.mlflow_caller import by_administrator
 from slipway.registry.server.mlflow_kept_copies import KeptCopies
 from slipway.registry.settings import RegistrySettings, history_place, load_settings, policy_place
 
@@ -39,5 +40,6 @@ def open_protection(url: str, tables: GuardedTables, environ: Mapping[str, str],
         last_policies=policies.last,
         destination=destination,
         copies=KeptCopies(SqlCopies(place)),
+        by_administrator=by_administrator,
         others=settings.artifact_places,
     )

@@ -42,6 +42,7 @@ from slipway.registry.server.guard.guard import (
     names_alike,
     refuse_alike,
     refuse_among,
+    refuse_anothers,
     refuse_borrowed,
     refuse_by_place,
     refuse_elsewhere,
@@ -148,7 +149,8 @@ class Protection:
     """Asks what is protected, and refuses what would harm it.
 
     `last_policies` are those that were read last, where they cannot be read now. `destination` is where the server
-    keeps the artifacts that it passes on, `others` are places beside it where nobody writes behind its back.
+    keeps the artifacts that it passes on, `others` are places beside it where nobody writes behind its back;
+    `by_administrator` says whether who asks now may do what others may not, as anybody may on a server without users.
     """
 
     tables: GuardedTables
@@ -158,6 +160,7 @@ class Protection:
     last_policies: Callable[[], PolicyBook]
     destination: Callable[[], str | None]
     copies: Copies
+    by_administrator: Callable[[], bool]
     others: tuple[str, ...] = ()
 
     @contextmanager
@@ -173,19 +176,9 @@ class Protection:
             yield
 
     def name_may_be_given(self, workspace: str, name: str) -> None:
-        """Refuse a name that looks like that of another model with a version in a protected stage, or means all."""
-        if name == ALL_MODELS:
-            raise NotApproved(
-                f"no model is called {name}: to MLflow's permissions that is every model, and whoever makes it has all",
-                code="wrong-name",
-                hint="give it another name",
-            )
-        require_new_name(name, "the model's name")
-        for alike in names_alike(name, self.tables.models(workspace)):
-            shown = self.tables.model(workspace, alike)
-            holds = self._holds(shown) if shown is not None else ()
-            if holds:
-                raise refuse_alike(name, holds[0])
+        """Refuse a name of which another model was in a protected stage, or that looks like one's, or means all."""
+        self._require_plain_name(workspace, name)
+        self._require_no_past(workspace, name, to=None)
 
     @contextmanager
     def label_may_change(self, workspace: str, name: str, number: int, label: str) -> Iterator[None]:
@@ -220,9 +213,10 @@ class Protection:
 
         With a history, it is not renamed to a name with other rules.
         """
-        self.name_may_be_given(workspace, new_name)
+        self._require_plain_name(workspace, new_name)
         with self._one_still(workspace, name) as models:
             for shown in models:
+                self._require_no_past(workspace, new_name, to=self._uid(shown))
                 if shown.is_prompt:
                     continue
                 require_unheld(f"model {name} is not renamed", self._holds(shown))
@@ -394,6 +388,35 @@ class Protection:
                     target.is_in(each) for there in (workspace, DEFAULT_WORKSPACE) for each in self._places(root, there)
                 ):
                     raise refuse_among(f"{asked} at {location}", root)
+
+    def _require_plain_name(self, workspace: str, name: str) -> None:
+        """Refuse a name that looks like that of another model with a version in a protected stage, or means all."""
+        if name == ALL_MODELS:
+            raise NotApproved(
+                f"no model is called {name}: to MLflow's permissions that is every model, and whoever makes it has all",
+                code="wrong-name",
+                hint="give it another name",
+            )
+        require_new_name(name, "the model's name")
+        for alike in names_alike(name, self.tables.models(workspace)):
+            shown = self.tables.model(workspace, alike)
+            holds = self._holds(shown) if shown is not None else ()
+            if holds:
+                raise refuse_alike(name, holds[0])
+
+    def _require_no_past(self, workspace: str, name: str, *, to: str | None) -> None:
+        """Refuse a name of which a model with another identity than `to` was in a protected stage.
+
+        Who has read that one's alias, and asks for its number, would get what has the number in the new one. An
+        administrator may give it all the same; of a name that a model has now, MLflow says so.
+        """
+        if self.by_administrator() or self.tables.model(workspace, name) is not None:
+            return
+        stages = self._stages(name)
+        for uid in self.history.model_uids(prefix=f"{workspace}/", model=name):
+            entered = (each.event.stage for each in self.history.moves(uid))
+            if uid != to and (stage := next((each for each in entered if each in stages), None)):
+                raise refuse_anothers(name, stage)
 
     def _held_where(
         self,

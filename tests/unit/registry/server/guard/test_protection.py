@@ -120,6 +120,7 @@ def guarded() -> Guarded:
         last_policies=lambda: PolicyBook(DOCUMENT, source="test"),
         destination=lambda: "s3://bucket",
         copies=FakeCopies(),
+        by_administrator=lambda: False,
     )
     return Guarded(desk, tables, protection)
 
@@ -419,6 +420,28 @@ def test_no_model_is_called_so_that_it_looks_like_a_protected_one(guarded: Guard
     may.name_may_be_given(HERE, "m")
     guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
     may.name_may_be_given(HERE, name)
+
+
+def test_a_name_with_a_past_means_no_other_model(guarded: Guarded):
+    """Whoever has read its alias comes for the number; the model itself may have its name back."""
+    registry, decisions = guarded.desk.registry, guarded.desk.decisions
+    registry.create_version(logged_model(), model="other", description="", tags={})
+    may = guarded.protection
+    may.name_may_be_given(HERE, "m")
+    decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
+    enter(may.model_may_be_renamed(HERE, "m", "aside"))
+    registry.rename("m", "aside")
+    words = "no other model is called m: a model of that name was in the protected stage production"
+    for act in (
+        lambda: may.name_may_be_given(HERE, "m"),
+        lambda: enter(may.model_may_be_renamed(HERE, "other", "m")),
+    ):
+        with pytest.raises(NotApproved, match=words):
+            act()
+    enter(may.model_may_be_renamed(HERE, "aside", "m"))
+    by_administrator = replace(may, by_administrator=lambda: True)
+    by_administrator.name_may_be_given(HERE, "m")
+    enter(by_administrator.model_may_be_renamed(HERE, "other", "m"))
 
 
 def test_no_model_is_called_as_all_of_them_are_to_mlflows_permissions(guarded: Guarded):
