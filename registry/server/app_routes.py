@@ -4,8 +4,7 @@ Decisions are those of `slipway.registry.decisions.ledger_decisions`; here is wh
 they rest.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -76,12 +75,12 @@ class Access(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Keeper:
-    """What the API is built on. `ledger` is opened for each request; `workspace` is the one that a request is about.
+    """What the API is built on. `ledger` makes one for each request; `workspace` is the one that a request is about.
 
     `judge` makes the check artifact on a folder of files.
     """
 
-    ledger: Callable[[], AbstractContextManager[Ledger]]
+    ledger: Callable[[], Ledger]
     heartbeats: Callable[[], Heartbeats]
     claims: Callable[[], Claims]
     workspace: Callable[[], str]
@@ -104,15 +103,13 @@ class Api:
     def status(self, request: Request) -> dict[str, Any]:
         """Tell what is in every stage, since when and by whom, who serves it, and what was moved behind the history."""
         user = self._keeper.access.user(request)
-        with self._keeper.ledger() as ledger:
-            found = self._decisions(ledger, user, None).status_of_models(lambda name: self._sees(user, name))
-            return found.to_document()
+        found = self._decisions(self._keeper.ledger(), user, None).status_of_models(lambda name: self._sees(user, name))
+        return found.to_document()
 
     def beats(self, request: Request) -> dict[str, Any]:
         """Give the last word of every engine on the models that can be seen."""
         user = self._keeper.access.user(request)
-        with self._keeper.ledger() as ledger:
-            said = named_now(self._keeper.heartbeats().all(), ledger)
+        said = named_now(self._keeper.heartbeats().all(), self._keeper.ledger())
         return {"beats": [each.to_document() for each in said if self._sees(user, each.model)]}
 
     def beat(self, request: Request, body: BeatsBody) -> dict[str, Any]:
@@ -156,26 +153,24 @@ class Api:
         head: Annotated[Given | None, Query(description="With verify: a head SEQ:HASH that was noted earlier.")] = None,
     ) -> dict[str, Any]:
         """Tell who decided what, when and why."""
-        with self._keeper.ledger() as ledger:
-            history, uid = ledger.history, self._uid_seen(request, model, ledger)
-            if verify:
-                return verified(model, uid, history, head)
-            if at:
-                return shown_at(model, history.records(uid), parse_time(at))
-            return shown_events(model, history.records(uid))
+        ledger = self._keeper.ledger()
+        history, uid = ledger.history, self._uid_seen(request, model, ledger)
+        if verify:
+            return verified(model, uid, history, head)
+        if at:
+            return shown_at(model, history.records(uid), parse_time(at))
+        return shown_events(model, history.records(uid))
 
     def policy(self, request: Request) -> dict[str, Any]:
         """Give the policies under which this server decides, as they are written."""
         self._keeper.access.user(request)
-        with self._keeper.ledger() as ledger:
-            book = ledger.policies()
+        book = self._keeper.ledger().policies()
         return {"source": book.source, "policy": book.document}
 
     def policy_of(self, request: Request, model: Name) -> dict[str, Any]:
         """Give the effective policy of a model: defaults and its own settings as one."""
         self._require_seen(request, model)
-        with self._keeper.ledger() as ledger:
-            book = ledger.policies()
+        book = self._keeper.ledger().policies()
         found = book.of(model)
         stages = found.model_dump(mode="json", exclude_none=True)["stages"]
         return {"model": model, "source": book.source, "digest": found.digest, "stages": stages}
@@ -183,28 +178,26 @@ class Api:
     def settle(self, request: Request, model: Name, body: Body) -> dict[str, int]:
         """Finish what was decided about a model and not applied, because somebody died in between."""
         self._require_seen(request, model)
-        with self._keeper.ledger() as ledger:
-            return {"applied": settled(model, ledger).seq}
+        return {"applied": settled(model, self._keeper.ledger()).seq}
 
     def model_uids(self, request: Request, prefix: Prefix = "", model: Name | None = None) -> dict[str, list[str]]:
         """List the identities of models that have a history and can be seen, as `slipway` needs them."""
         user = self._keeper.access.user(request)
         here = f"{self._keeper.workspace()}/"
-        with self._keeper.ledger() as ledger:
-            known = ledger.history.model_uids(prefix=prefix or here, model=model)
-            mine = [uid for uid in known if uid.startswith(here)]
-            return {"model_uids": [uid for uid in mine if self._sees(user, _name_of(uid, ledger))]}
+        ledger = self._keeper.ledger()
+        known = ledger.history.model_uids(prefix=prefix or here, model=model)
+        mine = [uid for uid in known if uid.startswith(here)]
+        return {"model_uids": [uid for uid in mine if self._sees(user, _name_of(uid, ledger))]}
 
     def identity(self, request: Request, model: Name) -> dict[str, str]:
         """Give the identity that a name means: that of the model that has it now, else of the last one known by it."""
-        with self._keeper.ledger() as ledger:
-            return {"model_uid": self._uid_seen(request, model, ledger)}
+        return {"model_uid": self._uid_seen(request, model, self._keeper.ledger())}
 
     def head(self, request: Request, model_uid: Uid) -> dict[str, str | None]:
         """Give the end of a model's chain."""
-        with self._keeper.ledger() as ledger:
-            self._require_seen_uid(request, model_uid, ledger)
-            found = ledger.history.head(model_uid)
+        ledger = self._keeper.ledger()
+        self._require_seen_uid(request, model_uid, ledger)
+        found = ledger.history.head(model_uid)
         return {"head": str(found) if found else None}
 
     def some_records(
@@ -217,103 +210,101 @@ class Api:
         moves: bool = False,
     ) -> dict[str, Any]:
         """Give records of a model as they are stored: a page of all, those about a version, or those that moved one."""
-        with self._keeper.ledger() as ledger:
-            self._require_seen_uid(request, model_uid, ledger)
-            history = ledger.history
-            if version is not None:
-                found: Iterable[Record] = history.about(model_uid, version)
-            elif moves:
-                found = history.moves(model_uid)
-            else:
-                found = islice(history.walk(model_uid, after_seq=after_seq), limit)
-            return {"records": [asdict(record) for record in found]}
+        ledger = self._keeper.ledger()
+        self._require_seen_uid(request, model_uid, ledger)
+        history = ledger.history
+        if version is not None:
+            found: Iterable[Record] = history.about(model_uid, version)
+        elif moves:
+            found = history.moves(model_uid)
+        else:
+            found = islice(history.walk(model_uid, after_seq=after_seq), limit)
+        return {"records": [asdict(record) for record in found]}
 
     def anchors(self, request: Request, model_uid: Uid) -> dict[str, list[str]]:
         """Give the heads of a model's chain that are noted in the registry."""
-        with self._keeper.ledger() as ledger:
-            self._require_seen_uid(request, model_uid, ledger)
-            return {"anchors": list(map(str, ledger.history.anchors(model_uid)))}
+        ledger = self._keeper.ledger()
+        self._require_seen_uid(request, model_uid, ledger)
+        return {"anchors": list(map(str, ledger.history.anchors(model_uid)))}
 
     def record(self, request: Request, body: VerdictBody) -> Noted:
         """Record a verdict: who is asking vouches for what was measured."""
         verdict = verdict_from(body.model_dump(exclude={"actor", "policy_digest", "outcome"}))
-        with self._deciding(request, body, verdict.model) as decisions:
-            ref = VersionRef(model=verdict.model, number=verdict.version)
-            version = decisions.ledger.registry.version(ref)
-            situation = settled(verdict.model, decisions.ledger)
-            known = replace(verdict, stage=find_stage(verdict.stage, situation.policy.names))
-            now, judge = self._keeper.now(), self._keeper.judge
-            taken = acceptable(known, version, situation, decisions.ledger, judge=judge, now=now)
-            return self._with_notes(body, verdict.model, decisions, decisions.record(taken, version))
+        decisions = self._deciding(request, body, verdict.model)
+        ref = VersionRef(model=verdict.model, number=verdict.version)
+        version = decisions.ledger.registry.version(ref)
+        situation = settled(verdict.model, decisions.ledger)
+        known = replace(verdict, stage=find_stage(verdict.stage, situation.policy.names))
+        now, judge = self._keeper.now(), self._keeper.judge
+        taken = acceptable(known, version, situation, decisions.ledger, judge=judge, now=now)
+        return self._with_notes(body, verdict.model, decisions, decisions.record(taken, version))
 
     def approve(self, request: Request, body: ApprovalBody) -> Noted:
         """Approve a version for a stage, as it is and under the policy as it is."""
         ref = parse_ref(body.version)
-        with self._deciding(request, body, ref.model) as decisions:
-            return self._with_notes(body, ref.model, decisions, decisions.approve(ref, body.stage, body.reason))
+        decisions = self._deciding(request, body, ref.model)
+        return self._with_notes(body, ref.model, decisions, decisions.approve(ref, body.stage, body.reason))
 
     def register(self, request: Request, body: RegistrationBody) -> Noted:
         """Record a version with its files: those of the manifest, else as they are stored now."""
         ref = parse_ref(body.version)
         manifest = _manifest(body.manifest) if body.manifest else None
-        with self._deciding(request, body, ref.model) as decisions:
-            return self._with_notes(body, ref.model, decisions, decisions.register(ref, body.reason, manifest))
+        decisions = self._deciding(request, body, ref.model)
+        return self._with_notes(body, ref.model, decisions, decisions.register(ref, body.reason, manifest))
 
     def promote(self, request: Request, body: PromotionBody) -> Receipt:
         """Move a version into a stage, if a recorded verdict lets it."""
         ref = parse_ref(body.version)
-        with self._deciding(request, body, ref.model) as decisions:
-            stage = find_stage(body.stage, _book(decisions.ledger).of(ref.model).names)
-            if body.dry_run and body.verdict is not None:
-                done = self._as_if_recorded(body, body.verdict, ref, stage, decisions)
-            else:
-                done = decisions.promote_recorded(
-                    ref, stage, body.reason, seq=body.verdict_seq, override=body.override, dry_run=body.dry_run
-                )
-            return self._with_notes(body, ref.model, decisions, done)
+        decisions = self._deciding(request, body, ref.model)
+        stage = find_stage(body.stage, _book(decisions.ledger).of(ref.model).names)
+        if body.dry_run and body.verdict is not None:
+            done = self._as_if_recorded(body, body.verdict, ref, stage, decisions)
+        else:
+            done = decisions.promote_recorded(
+                ref, stage, body.reason, seq=body.verdict_seq, override=body.override, dry_run=body.dry_run
+            )
+        return self._with_notes(body, ref.model, decisions, done)
 
     def rollback(self, request: Request, body: RollbackBody) -> Receipt:
         """Put back the version that was in a stage before."""
-        with self._deciding(request, body, body.model) as decisions:
-            done = decisions.rollback(
-                body.model,
-                body.reason,
-                stage=body.stage,
-                from_version=body.from_version,
-                to_version=body.to_version,
-                skip_damaged=body.skip_damaged,
-                dry_run=body.dry_run,
-            )
-            return self._with_notes(body, body.model, decisions, done)
+        decisions = self._deciding(request, body, body.model)
+        done = decisions.rollback(
+            body.model,
+            body.reason,
+            stage=body.stage,
+            from_version=body.from_version,
+            to_version=body.to_version,
+            skip_damaged=body.skip_damaged,
+            dry_run=body.dry_run,
+        )
+        return self._with_notes(body, body.model, decisions, done)
 
     def adopt(self, request: Request, body: AdoptionBody) -> Receipt:
         """Take over the version that has a stage's alias already."""
         ref = parse_ref(body.version)
-        with self._deciding(request, body, ref.model) as decisions:
-            done = decisions.adopt(ref, body.reason, dry_run=body.dry_run)
-            return self._with_notes(body, ref.model, decisions, done)
+        decisions = self._deciding(request, body, ref.model)
+        done = decisions.adopt(ref, body.reason, dry_run=body.dry_run)
+        return self._with_notes(body, ref.model, decisions, done)
 
     def demote(self, request: Request, body: DemotionBody) -> Receipt:
         """Take a version out of its stage, into a lower one or into none."""
         ref = parse_ref(body.version)
-        with self._deciding(request, body, ref.model) as decisions:
-            done = decisions.demote(ref, body.reason, to=body.to, dry_run=body.dry_run)
-            return self._with_notes(body, ref.model, decisions, done)
+        decisions = self._deciding(request, body, ref.model)
+        done = decisions.demote(ref, body.reason, to=body.to, dry_run=body.dry_run)
+        return self._with_notes(body, ref.model, decisions, done)
 
     def archive(self, request: Request, body: ArchivalBody) -> Receipt:
         """Rule that nothing goes back to a version."""
         ref = parse_ref(body.version)
-        with self._deciding(request, body, ref.model) as decisions:
-            done = decisions.archive(ref, body.reason, dry_run=body.dry_run)
-            return self._with_notes(body, ref.model, decisions, done)
+        decisions = self._deciding(request, body, ref.model)
+        done = decisions.archive(ref, body.reason, dry_run=body.dry_run)
+        return self._with_notes(body, ref.model, decisions, done)
 
-    @contextmanager
-    def _deciding(self, request: Request, body: Body, model: str) -> Iterator[LedgerDecisions]:
-        """Yield the decisions for who asks; whoever may not see the model is not told of it."""
+    def _deciding(self, request: Request, body: Body, model: str) -> LedgerDecisions:
+        """Return the decisions for who asks; whoever may not see the model is not told of it."""
         user = self._keeper.access.user(request)
         self._require_sight(user, model)
-        with self._keeper.ledger() as ledger:
-            yield self._decisions(ledger, user, body.actor)
+        return self._decisions(self._keeper.ledger(), user, body.actor)
 
     def _decisions(self, ledger: Ledger, user: str | None, named: str | None) -> LedgerDecisions:
         """Return the decisions for a user, or on a server that knows none for whoever was named."""
@@ -363,11 +354,11 @@ class Api:
 
     def _require_engine(self, user: str | None, beats: Sequence[Heartbeat]) -> None:
         """Refuse the word of somebody who is no engine of these stages, of the models that it will be shown under."""
-        with self._keeper.ledger() as ledger:
-            for said, meant in zip(beats, named_now(beats, ledger), strict=True):
-                if not self._sees(user, meant.model):
-                    raise _unseen(said.model)
-                self._may(ledger, user, user or "nobody named")(Role.ENGINE, meant.model, meant.stage)
+        ledger = self._keeper.ledger()
+        for said, meant in zip(beats, named_now(beats, ledger), strict=True):
+            if not self._sees(user, meant.model):
+                raise _unseen(said.model)
+            self._may(ledger, user, user or "nobody named")(Role.ENGINE, meant.model, meant.stage)
 
     def _require_claim(self, engine: str, user: str, owner: str) -> None:
         """Refuse to change what an engine says, except to the user who first wrote it and to administrators."""

@@ -9,8 +9,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,7 @@ from slipway.registry.server.app_routes import Access, Keeper
 from slipway.registry.server.guard.mlflow_guarded_artifacts import no_presigned_uploads
 from slipway.registry.server.guard.mlflow_guarded_server import require_guarded_server
 from slipway.registry.server.guard.mlflow_refusal import refusing
+from slipway.registry.server.mlflow_caller import ADMINISTERS
 from slipway.registry.server.mlflow_server import database_of_server, server_protection
 from slipway.registry.server.mlflow_server_registry import ServerRegistry
 from slipway.registry.settings import RegistrySettings, history_place, load_settings
@@ -99,10 +99,12 @@ def with_slipway(app: FastAPI, flask: Flask, made: Callable[[], Keeper]) -> Fast
         if supervisor is not None and supervisor.pid is not None:
             os.kill(supervisor.pid, signal.SIGTERM)
         raise SystemExit(1) from error
+    kept = made()
+    flask.extensions[ADMINISTERS] = kept.access.administers
     flask.before_request(refuse_two_meanings)
     flask.before_request(guard_direct_uploads)
     prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/")
-    api = build_api(made(), version=importlib.metadata.version(DISTRIBUTION))
+    api = build_api(kept, version=importlib.metadata.version(DISTRIBUTION))
     app.add_middleware(StaysHttp)
     app.router.routes.insert(0, Mount(f"{prefix}{ASSISTANT}", NO_ASSISTANT))
     app.router.routes.insert(len(app.router.routes) - 1, Mount(f"{prefix}/slipway", api))
@@ -115,8 +117,7 @@ def keeper(access: Access) -> Keeper:
     settings = load_settings(RegistrySettings, "registry", environ=os.environ, folder=Path.cwd())
     files = cached_files(settings, Path.cwd())
 
-    @contextmanager
-    def ledger() -> Iterator[Ledger]:
+    def ledger() -> Ledger:
         def served_location(version: Version, logged: str) -> str:
             return protection.served_location(workspace(), version.model, version.number, logged)
 
@@ -137,7 +138,7 @@ def keeper(access: Access) -> Keeper:
             require_outside_versions=protection.require_outside_versions,
             served_location=served_location,
         )
-        yield Ledger(
+        return Ledger(
             registry=registry,
             history=protection.history,
             policies=protection.policies,

@@ -2,8 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +9,6 @@ from fastapi import FastAPI
 from mlflow.server import app as flask_app
 from mlflow.server.fastapi_app import app as fastapi_app
 
-from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.server.app_routes import Keeper
 from slipway.registry.server.mlflow_app import OpenAccess, keeper, with_slipway
 from tests.generators.deciding import Fuse, fused
@@ -27,12 +24,7 @@ def create_app() -> FastAPI:
 def _fused_keeper() -> Keeper:
     made = keeper(OpenAccess())
 
-    @contextmanager
-    def ledger() -> Iterator[Ledger]:
-        with made.ledger() as whole:
-            yield fused(whole, Fuse(before=_place(), act=_die))
-
-    return replace(made, ledger=ledger)
+    return replace(made, ledger=lambda: fused(made.ledger(), Fuse(before=_place(), act=_die)))
 
 
 def _place() -> int | None:

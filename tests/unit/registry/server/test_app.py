@@ -1,8 +1,6 @@
 """The API on stand-ins: who may ask for what, on which verdicts it decides, and how errors leave."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +12,6 @@ from fastapi import FastAPI, Request
 from slipway.registry.errors import InvalidInput, NotApproved, SlipwayError
 from slipway.registry.gate.verdict import Finding, Outcome
 from slipway.registry.ledger.events import EventKind
-from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.situation import look
 from slipway.registry.manifest import Manifest, manifest_of
 from slipway.registry.model_registry import Measured, Origin
@@ -77,7 +74,7 @@ class Office(Desk):
         for number in (1, 2, 3):
             self.add(stored(folder / str(number)))
         keeper = Keeper(
-            ledger=self.opened,
+            ledger=lambda: self.ledger,
             heartbeats=lambda: self.heartbeats,
             claims=lambda: self.claims,
             workspace=lambda: "default",
@@ -105,10 +102,6 @@ class Office(Desk):
         logged = logged_model(run_id=f"r{number}", model_uri=f"models:/m-{number}")
         self.registry.create_version(logged, model="m", description="", tags={})
         return number
-
-    @contextmanager
-    def opened(self) -> Iterator[Ledger]:
-        yield self.ledger
 
     def get(self, path: str, user: str = "ann") -> Answer:
         return ask(self.api, "GET", path, headers={"user": user})
