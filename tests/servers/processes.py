@@ -10,13 +10,29 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import SystemRandom
+
+PORTS = range(10_000, 32_000)  # below those that Linux gives to whoever connects, before a server binds its own
+GIVEN: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nothing listens on, and that no other test on this machine is given while this one runs.
+
+    Each is reserved by an abstract socket of its name, which ends with the process.
+    """
+    while True:
+        port = SystemRandom().choice(PORTS)
+        reserved = socket.socket(socket.AF_UNIX)
+        with socket.socket() as probe:
+            try:
+                reserved.bind(f"\0slipway-test-port-{port}")
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                reserved.close()
+                continue
+        GIVEN.append(reserved)
+        return port
 
 
 def environment(**more: str) -> dict[str, str]:
