@@ -38,6 +38,7 @@ VENDOR_DOORS = {
 FLOORS = {
     "registry": ("server", "setup", "decisions", "gate", "engines", "versions", "ledger", "policy", "artifacts"),
     "serving": (
+        "packaging",
         "local",
         "supervision",
         "transports",
