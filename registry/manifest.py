@@ -11,8 +11,10 @@ from pathlib import Path
 
 from slipway.registry.errors import Unavailable
 
-# MLflow writes it into a local store when a version is first loaded (3.17): no part of what was logged.
-NOT_LOGGED = frozenset({"registered_model_meta"})
+# Lies beside a version's files in an image, and says which version they are.
+CARD = "slipway-version.json"
+# MLflow writes the first into a local store when a version is first loaded (3.17): no part of what was logged.
+NOT_LOGGED = frozenset({"registered_model_meta", CARD})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

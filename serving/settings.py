@@ -13,13 +13,15 @@ class ServingSettings(Section):
 
     Sizes are in MiB, times in seconds. `targets` are written as on the command line; without any, everything that has a
     version in `stage` is served. With `require_history` nothing is served that no recorded decision put there; where it
-    is not set, that is so where a server guards its stages. `warm_mb` bounds what the versions that are kept for a
+    is not set, that is so where a server guards its stages. `image` is the folder of a version that was packaged: it is
+    served where the environment names no registry. `warm_mb` bounds what the versions that are kept for a
     quick way back may hold in one worker. A model has `predict_within_s` for each request.
     """
 
     targets: tuple[str, ...] = ()
     stage: str = "production"
     require_history: bool | None = None
+    image: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     workers: int = Field(1, ge=1, le=256)

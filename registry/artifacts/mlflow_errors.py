@@ -1,15 +1,16 @@
 """The one place where MLflow's errors become ours; those of S3 that it passes on as they are, too."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 
-from slipway.registry.artifacts.s3_errors import cause_in_s3
-from slipway.registry.artifacts.s3_errors import translated as translated_from_s3
 from slipway.registry.errors import Conflict, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+from slipway.registry.late import call
 
+S3_ERRORS = "slipway.registry.artifacts.s3_errors"
 BY_STATUS: dict[int, type[SlipwayError]] = {
     400: InvalidInput,
     401: NotApproved,
@@ -53,7 +54,8 @@ def translated() -> Iterator[None]:
             hint="install what MLflow needs for such a store where this runs, or keep the files in S3 or a folder",
         ) from error
     except Exception as error:
-        cause = cause_in_s3(error)
+        # Only boto3 raises its errors: where it is not installed, as in an image, or nobody imported it, none is one.
+        cause = call(S3_ERRORS, "cause_in_s3", error) if "botocore" in sys.modules else None
         if cause is None:
             raise
-        raise translated_from_s3(cause, "storing or reading artifacts") from error
+        raise call(S3_ERRORS, "translated", cause, "storing or reading artifacts") from error

@@ -92,8 +92,25 @@ def state_at(head: Head, model_uid: str, history: History, *, model: str) -> Mod
     return state
 
 
+class Views(Protocol):
+    """What an engine polls: which models there are, and what is in their stages."""
+
+    @property
+    def has_history(self) -> bool:
+        """Return whether there was a history when it was last asked for."""
+
+    def models_with(self, alias: str) -> tuple[str, ...]:
+        """Return the models that have a version with the alias."""
+
+    def model_names(self) -> tuple[str, ...]:
+        """Return the names of all models."""
+
+    def look(self, wanted: Collection[Wanted]) -> Mapping[Wanted, StageView]:
+        """Return each (model, stage) that there is, as it is now."""
+
+
 class StageViews:
-    """Reads aliases and history together.
+    """Reads aliases and history together: the `Views` of a registry.
 
     While the aliases stay where they are, the history is asked again after `every_s` only: at a server, each question
     costs a check of a password. Without a history nothing is recorded.

@@ -7,18 +7,14 @@ job as JSON from its argument and writes one JSON object to standard output: wha
 import skops.io  # noqa: F401 - it looks through all modules that are there, a second long once MLflow is among them
 
 # isort: split
-import json
 import os
-import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
 from slipway.registry.decisions.wiring import open_ledger
-from slipway.registry.errors import Conflict, SlipwayError
+from slipway.registry.errors import Conflict
 from slipway.registry.gate.holdout_record import rows_as_stored
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.manifest import Manifest
@@ -27,24 +23,15 @@ from slipway.registry.versions.aliases import identity_of
 from slipway.registry.versions.file_integrity import place_to_read, recorded_manifest, records_about
 from slipway.registry.versions.provenance import holdout_digest, recorded_provenance
 from slipway.serving.preparation.prepared import Prepared, PreparedVersions
-from slipway.serving.preparation.preparing import PrepareJob, job_from
+from slipway.serving.preparation.preparing import PrepareJob
+from slipway.serving.preparation.preparing_child import answer_by
 from slipway.serving.registry_doors import open_aliases
 from slipway.serving.runtimes.prepare import prepare_runner
 
 
 def main() -> None:
-    """Run the job, and exit with 0 whether or not it can be done: the answer says which."""
-    # The one JSON object must stay alone on standard output, whatever a model prints while it is loaded.
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    try:
-        document: dict[str, Any] = {"prepared": asdict(prepare(job_from(sys.argv[1])))}
-    except SlipwayError as error:
-        document = error.to_document()
-    json.dump(document, answer)
-    answer.close()
-    sys.stderr.flush()
-    os._exit(0)  # to take down all that was imported takes half a second, and the version waits for it
+    """Run the job of this process."""
+    answer_by(prepare)
 
 
 def prepare(job: PrepareJob) -> Prepared:

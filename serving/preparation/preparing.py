@@ -13,13 +13,18 @@ from slipway.registry.process_table import living_processes
 from slipway.registry.programs import program
 from slipway.serving.preparation.prepared import Prepared
 
+FROM_REGISTRY = "slipway.serving.preparation.prepare_process"
+FROM_IMAGE = "slipway.serving.preparation.prepare_packaged"
 LOOK_EVERY_S = 0.05
 SAID_CHARACTERS = 600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrepareJob:
-    """A version to prepare, and where."""
+    """A version to prepare, and where.
+
+    `image` is the folder that has it where no registry is asked: the version that was packaged.
+    """
 
     model: str
     number: int
@@ -29,6 +34,12 @@ class PrepareJob:
     cache: str
     cache_max_bytes: int
     accelerate: bool
+    image: str | None = None
+
+    @property
+    def module(self) -> str:
+        """Return what the child runs: an image has no MLflow registry, and nothing that reads one."""
+        return FROM_REGISTRY if self.image is None else FROM_IMAGE
 
 
 def job_from(text: str) -> PrepareJob:
@@ -47,7 +58,7 @@ async def prepare_in_child(job: PrepareJob, *, memory_bytes: int, within_s: floa
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:
         child = await asyncio.create_subprocess_exec(
-            *program("slipway.serving.preparation.prepare_process", json.dumps(asdict(job))),
+            *program(job.module, json.dumps(asdict(job))),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,

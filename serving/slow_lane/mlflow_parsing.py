@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from mlflow.exceptions import MlflowException
@@ -26,6 +27,7 @@ from mlflow.pyfunc.scoring_server import (
 from mlflow.types import ParamSchema, ParamSpec, Schema
 
 from slipway.registry.errors import Corrupt, InvalidInput, SlipwayError
+from slipway.registry.late import call
 from slipway.registry.mlmodel import read_mlmodel
 from slipway.registry.signature import Signature, stored_signature
 from slipway.serving.protocols.mlflow.content_type import BodyKind
@@ -39,15 +41,19 @@ from slipway.serving.protocols.mlflow.diagnosis import (
 from slipway.serving.protocols.mlflow.features import as_invocation
 from slipway.serving.protocols.mlflow.forms import UNWRAPPED
 from slipway.serving.protocols.mlflow.frames import table_of
-from slipway.serving.protocols.mlflow.parquet import ParquetDecoder, compile_parquet_decoder
-from slipway.serving.protocols.mlflow.parquet_size import parquet_bytes
 from slipway.serving.protocols.mlflow.unpacked import csv_bytes, json_bytes, most_unpacked, require_unpackable
 from slipway.serving.runtimes.runner import PREDICT
 from slipway.serving.runtimes.understood import PickledRows, Understood
 from slipway.serving.slow_lane.mlflow_blame import refused_column, with_columns
 from slipway.serving.table import is_of_columns
 
+if TYPE_CHECKING:
+    from slipway.serving.protocols.mlflow.parquet import ParquetDecoder
+
 METHOD = "method"
+PARQUET, PARQUET_SIZE = "slipway.serving.protocols.mlflow.parquet", "slipway.serving.protocols.mlflow.parquet_size"
+# An image may leave pyarrow out, which is a third of all that serving needs: then no Parquet is read there.
+READS_PARQUET = find_spec("pyarrow") is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +64,7 @@ class DescribedModel:
     input_schema: Schema | None
     params_schema: ParamSchema | None
     signature: Signature | None
-    parquet: ParquetDecoder | None
+    parquet: "ParquetDecoder | None"
 
 
 def stored_model(folder: Path) -> DescribedModel:
@@ -82,7 +88,7 @@ def described(metadata: Model, signature: Signature | None) -> DescribedModel:
         input_schema=metadata.get_input_schema(),  # type: ignore[no-untyped-call]
         params_schema=metadata.get_params_schema(),  # type: ignore[no-untyped-call]
         signature=signature,
-        parquet=compile_parquet_decoder(signature),
+        parquet=call(PARQUET, "compile_parquet_decoder", signature) if READS_PARQUET else None,
     )
 
 
@@ -101,7 +107,9 @@ def judge(stored: DescribedModel, body: bytes, kind: BodyKind) -> Understood:
         require_unpackable(csv_bytes(body, n_fields), len(body))
         return _judge_file(stored, body, partial(_read_csv, body), lambda: pd.read_csv(BytesIO(body)), why_csv_refused)
     if kind is BodyKind.PARQUET:
-        require_unpackable(parquet_bytes(body, n_fields, most_unpacked(len(body))), len(body))
+        _require_parquet()
+        unpacked = call(PARQUET_SIZE, "parquet_bytes", body, n_fields, most_unpacked(len(body)))
+        require_unpackable(unpacked, len(body))
         return _plain_parquet(stored, body) or _judge_file(
             stored, body, lambda _: _read_parquet(body), lambda: _read_parquet(body), why_table_refused
         )
@@ -109,6 +117,16 @@ def judge(stored: DescribedModel, body: bytes, kind: BodyKind) -> Understood:
     document = as_invocation(document, stored.signature) if kind is BodyKind.FEATURES else document
     require_unpackable(json_bytes(document, n_fields), len(body))
     return _judge_document(stored, document, len(body))
+
+
+def _require_parquet() -> None:
+    """Refuse Parquet where what reads it is not installed."""
+    if not READS_PARQUET:
+        raise InvalidInput(
+            "Parquet is not read here, since pyarrow is not installed",
+            code="no-parquet",
+            hint="send JSON or CSV; or install pyarrow where this serves (slipway image … --with pyarrow)",
+        )
 
 
 def _plain_parquet(stored: DescribedModel, body: bytes) -> Understood | None:

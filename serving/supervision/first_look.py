@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from slipway.registry.errors import NotFound, SlipwayError
 from slipway.registry.nearest import did_you_mean
-from slipway.registry.versions.occupants import StageView, StageViews
+from slipway.registry.versions.occupants import StageView, Views
 from slipway.serving.supervision.watching import why_not
 from slipway.serving.target import Target
 
@@ -24,7 +24,7 @@ def first_look(
     targets: Sequence[Target],
     *,
     stage: str,
-    views: StageViews,
+    views: Views,
     stages_of: Callable[[str], Collection[str]],
     served_before: Callable[[Target], bool],
     within_s: float = WITHIN_S,
@@ -58,7 +58,7 @@ def first_look(
     return found[0] if found else None
 
 
-def _there(targets: Sequence[Target], stage: str, views: StageViews) -> There:
+def _there(targets: Sequence[Target], stage: str, views: Views) -> There:
     wanted = targets or [Target(model, stage) for model in views.models_with(stage)]
     seen = views.look([(each.model, each.stage) for each in wanted])
     return {each: _number(seen.get((each.model, each.stage))) for each in wanted}
@@ -71,7 +71,7 @@ def _number(view: StageView | None) -> int | None:
     return view.holder.number
 
 
-def _mistyped(target: Target, views: StageViews, stages_of: Callable[[str], Collection[str]]) -> NotFound | None:
+def _mistyped(target: Target, views: Views, stages_of: Callable[[str], Collection[str]]) -> NotFound | None:
     """Return what to say where a name is probably meant to be another one."""
     names = views.model_names()
     if target.model not in names:

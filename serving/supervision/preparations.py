@@ -90,6 +90,7 @@ class Preparations:
             cache=str(settings.cache.absolute()),
             cache_max_bytes=settings.cache_max_mb * 2**20,
             accelerate=settings.accelerate,
+            image=str(settings.image) if settings.image else None,
         )
         log.info("preparing %s/%d for %s", target.model, seen.number, target.stage)
         async with self._children:

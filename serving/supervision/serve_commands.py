@@ -16,17 +16,14 @@ from slipway.registry.addresses import http_address
 from slipway.registry.console import json_option, print_document, some_text
 from slipway.registry.engines.heartbeats import Heartbeats
 from slipway.registry.errors import SlipwayError, Unavailable
-from slipway.registry.policy.in_force import policies_in_force
-from slipway.registry.reachable import require_answer
-from slipway.registry.settings import decided_at_server, load_settings, registry_view
-from slipway.registry.versions.occupants import StageViews
+from slipway.registry.settings import load_settings
 from slipway.serving.logs import set_up_logs
 from slipway.serving.preparation.prepared import PreparedVersions
-from slipway.serving.registry_doors import open_heartbeats, open_stage_views
 from slipway.serving.settings import ServingSettings
 from slipway.serving.stop_signals import stop_signals
 from slipway.serving.supervision.first_look import There, first_look
 from slipway.serving.supervision.listener import listening, stop_listening
+from slipway.serving.supervision.sources import ServingSource, source_of
 from slipway.serving.supervision.supervisor import Supervisor
 from slipway.serving.supervision.worker_plan import plan_of
 from slipway.serving.supervision.worker_pool import WorkerPool
@@ -54,16 +51,17 @@ def serve(targets: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Answer for what is in a stage, and follow it as it moves."""
     settings = settings_of(targets, flags, os.environ, Path.cwd())
     set_up_logs(as_json=settings.log_json)
-    views = open_stage_views(os.environ, Path.cwd())
+    source = source_of(settings, os.environ, Path.cwd())
+    settings = source.settings
     with listening(settings.host, settings.port) as listener:
-        there = _look(settings, views)
+        there = _look(source)
         address = http_address(settings.host, listener.getsockname()[1])
         if as_json:
             versions = None if there is None else {str(target): number for target, number in there.items()}
             print_document({"address": address, "models": list(settings.targets), "versions": versions})
         else:
             _show(address, settings, there)
-        asyncio.run(_serve(settings, views, listener, address))
+        asyncio.run(_serve(source, listener, address))
 
 
 def settings_of(
@@ -76,36 +74,35 @@ def settings_of(
     return settings.model_copy(update={"targets": targets}) if targets else settings
 
 
-def _look(settings: ServingSettings, views: StageViews) -> There | None:
+def _look(source: ServingSource) -> There | None:
     """Look at what is there; raises NotFound where a name is probably mistyped."""
+    settings = source.settings
     try:
-        require_answer(os.environ)
+        source.require_answer()
     except Unavailable:  # it is followed when it is there
         return None
-    memory = PreparedVersions(
-        settings.cache.absolute(), registry=registry_view(os.environ, Path.cwd()), accelerate=settings.accelerate
-    )
+    memory = PreparedVersions(settings.cache.absolute(), registry=source.registry, accelerate=settings.accelerate)
     return first_look(
         tuple(map(parse_target, settings.targets)),
         stage=settings.stage,
-        views=views,
-        stages_of=lambda model: policies_in_force(os.environ, Path.cwd()).of(model).names,
+        views=source.views,
+        stages_of=source.stages_of,
         served_before=lambda target: memory.remembered(target) is not None,
     )
 
 
-async def _serve(settings: ServingSettings, views: StageViews, listener: socket.socket, address: str) -> None:
+async def _serve(source: ServingSource, listener: socket.socket, address: str) -> None:
+    settings, heartbeats = source.settings, source.heartbeats
     engine = f"{socket.gethostname()}:{listener.getsockname()[1]}:{os.getpid()}"
-    heartbeats = open_heartbeats(os.environ, Path.cwd())
     supervisor = Supervisor(
         tuple(map(parse_target, settings.targets)),
         settings,
         engine=engine,
         address=address,
-        registry=registry_view(os.environ, Path.cwd()),
-        stage_views=views,
+        registry=source.registry,
+        stage_views=source.views,
         heartbeats=heartbeats,
-        decided_at_server=decided_at_server(os.environ, Path.cwd()),
+        decided_at_server=source.decided_at_server,
     )
     pool = WorkerPool({HTTP: listener}, plan_of(settings), answer=supervisor.answer, complete=supervisor.complete)
     supervisor.employ(pool)
@@ -146,7 +143,7 @@ def _show(address: str, settings: ServingSettings, there: There | None) -> None:
         number = numbers.get(name)
         version = f"version {number}" if number else "no version yet" if name in numbers else "the registry is away"
         click.echo(f"{name}  {address}/models/{name}/invocations  {version}")
-    if not settings.targets:
+    if not settings.targets and settings.image is None:
         now = "" if names else f"nothing is in {settings.stage} now; "
         click.echo(f"{now}whatever comes into it is served at {address}/models/MODEL@{settings.stage}/invocations")
     if len(names) == 1:

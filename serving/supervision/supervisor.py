@@ -21,7 +21,7 @@ from typing import Any
 from slipway.registry.artifacts.artifact_cache import FILES, ArtifactCache
 from slipway.registry.engines.heartbeats import Heartbeat, Heartbeats
 from slipway.registry.errors import SlipwayError
-from slipway.registry.versions.occupants import StageViews
+from slipway.registry.versions.occupants import Views
 from slipway.serving.preparation.prepared import Prepared, PreparedVersions
 from slipway.serving.settings import ServingSettings
 from slipway.serving.supervision.beating import Beating
@@ -69,7 +69,7 @@ class Supervisor:
         engine: str,
         address: str,
         registry: str,
-        stage_views: StageViews,
+        stage_views: Views,
         heartbeats: Heartbeats | None,
         decided_at_server: bool,
         variants: Variants = only_stable,
@@ -374,7 +374,8 @@ class Supervisor:
         """Keep files from being evicted; on a disk that takes no lock, nothing evicts them either."""
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(self._files.hold(folder))
+                if folder != self._settings.image:  # which is no part of the cache, and stays as it is
+                    held.enter_context(self._files.hold(folder))
             except OSError as error:
                 log.error("%s cannot be held in the cache: %s", folder, error)
             yield

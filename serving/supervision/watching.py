@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from slipway.registry.errors import SlipwayError, Unavailable, is_denied
 from slipway.registry.text import one_line
-from slipway.registry.versions.occupants import StageViews
+from slipway.registry.versions.occupants import Views
 from slipway.serving.supervision.following import Seen, seen_of
 from slipway.serving.target import Target
 
@@ -36,7 +36,7 @@ class Watch:
 
     def __init__(
         self,
-        stage_views: StageViews,
+        stage_views: Views,
         *,
         stage: str | None,
         require_history: bool | None,
