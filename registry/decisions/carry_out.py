@@ -221,8 +221,15 @@ def note(model: str, make: Callable[[Situation], Event], ledger: Ledger) -> Reco
     The first one is noted at the model, which is known by that when it is renamed. Where the registry does not take it
     now, the next one is.
     """
+    return note_once(model, make, ledger)
+
+
+def note_once(model: str, make: Callable[[Situation], Event | Record], ledger: Ledger) -> Record:
+    """Record an event that moves nothing, unless what is to be recorded is found on record under the model's lock."""
     with held(model, ledger) as situation:
         event = make(situation)
+        if isinstance(event, Record):
+            return event
         require_recordable(event)
         record = ledger.history.append(event, after_seq=situation.seq)
         if HEAD_TAG not in situation.model.tags:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from slipway.registry.decisions.package import ImageMade
 from slipway.registry.decisions.status import Status
 from slipway.registry.gate.grounds import Grounds
 from slipway.registry.gate.verdict import Verdict
@@ -73,6 +74,9 @@ class Decisions(Protocol):
 
     def register(self, ref: VersionRef, reason: str, manifest: Manifest | None = None) -> Noted:
         """Record a version with its files: those of the manifest, else as they are stored now."""
+
+    def package(self, ref: VersionRef, made: ImageMade, override: str | None) -> Noted:
+        """Record an image of a version, named by number or by a stage; the very same image is recorded once."""
 
     def promote(self, version: Version, stage: str, reason: str, *, grounds: Grounds | None, dry_run: bool) -> Receipt:
         """Move a version into a stage on the grounds of a verdict; `None` for a version that is there already."""

@@ -5,12 +5,13 @@ Nothing here imports MLflow: `slipway status` at a server is to answer at once.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from slipway.registry.actor import actor
 from slipway.registry.decisions.decisions import Noted, Receipt
+from slipway.registry.decisions.package import ImageMade
 from slipway.registry.decisions.status import Status, status_from
 from slipway.registry.errors import InvalidInput, NotFound
 from slipway.registry.gate.grounds import Grounds
@@ -60,6 +61,10 @@ class HttpDecisions:
         """Have a version recorded with its files: those of the manifest, else as the server finds them."""
         files = manifest.to_json() if manifest else None
         return self._note("/registrations", ref.model, {"version": str(ref), "reason": reason, "manifest": files})
+
+    def package(self, ref: VersionRef, made: ImageMade, override: str | None) -> Noted:
+        """Have an image of a version recorded, which was made here."""
+        return self._note("/images", ref.model, {"version": str(ref), "override": override, "image": asdict(made)})
 
     def promote(self, version: Version, stage: str, reason: str, *, grounds: Grounds | None, dry_run: bool) -> Receipt:
         """Have a version moved into a stage on the grounds of a verdict that is recorded there.

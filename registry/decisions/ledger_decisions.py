@@ -11,9 +11,16 @@ from typing import NamedTuple
 from slipway.registry.decisions.adopt import adoption, adoption_target
 from slipway.registry.decisions.approve import approval
 from slipway.registry.decisions.archive import archival
-from slipway.registry.decisions.carry_out import Decision, carry_out, note, propose, settled
+from slipway.registry.decisions.carry_out import Decision, carry_out, note, note_once, propose, settled
 from slipway.registry.decisions.decisions import Noted, Receipt
 from slipway.registry.decisions.demote import demotion
+from slipway.registry.decisions.package import (
+    ImageMade,
+    packaged_before,
+    packaging,
+    require_packable,
+    version_to_package,
+)
 from slipway.registry.decisions.promote import promotion
 from slipway.registry.decisions.record_files import RecordedFiles, registration
 from slipway.registry.decisions.record_verdict import record
@@ -49,6 +56,8 @@ from slipway.registry.versions.file_integrity import (
     require_whole,
 )
 from slipway.registry.versions.provenance import gather_provenance, recorded_provenance
+
+PACKAGED = "packaged"
 
 
 class Promoting(NamedTuple):
@@ -140,6 +149,31 @@ class LedgerDecisions:
 
         noted = self._noted(str(found), None, note(found.model, event, self.ledger).seq, why)
         return replace(noted, manifest=made.manifest.digest, files=len(made.manifest.files))
+
+    def package(self, ref: VersionRef, made: ImageMade, override: str | None) -> Noted:
+        """Record an image of a version; one that no gate passed takes an override, by who may."""
+        why = self.who(override or PACKAGED)
+        stages = self._stages(ref.model)
+        self.may(Role.OVERRIDE if override else Role.REGISTER, ref.model, stages[-1] if override else stages[0])
+        ledger = self.ledger
+
+        def event(situation: Situation) -> Event | Record:
+            number, stage = version_to_package(ref, situation)
+            found = ledger.registry.version(VersionRef(model=ref.model, number=number))
+            about = ledger.history.about(situation.model_uid, found.number)
+            recorded = recorded_manifest(about)
+            passed = require_packable(situation, found, about, recorded, stage=stage, override=override)
+            if recorded and recorded.digest != made.manifest:
+                raise Conflict(
+                    f"{found} is recorded with the files {recorded.digest}, and the image holds {made.manifest}",
+                    code="overtaken",
+                    hint="package it again",
+                )
+            before = packaged_before(about, made)
+            return before or packaging(situation, found, why, made, passed, override)
+
+        done = note_once(ref.model, event, ledger)
+        return replace(self._noted(f"{ref.model}/{done.version}", None, done.seq, why), manifest=made.manifest)
 
     def _require_read_of_it(
         self,

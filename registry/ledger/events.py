@@ -27,6 +27,7 @@ class EventKind(enum.StrEnum):
     VERSION_ADOPTED = "VersionAdopted"
     VERSION_DEMOTED = "VersionDemoted"
     VERSION_ARCHIVED = "VersionArchived"
+    VERSION_PACKAGED = "VersionPackaged"
     RETRAIN_REQUESTED = "RetrainRequested"
 
 

@@ -66,6 +66,7 @@ def build_api(keeper: Keeper, *, version: str) -> FastAPI:
         "/demotions": made.demote,
         "/archivals": made.archive,
         "/registrations": made.register,
+        "/images": made.package,
         "/models/{model}/settle": made.settle,
         "/heartbeats": made.beat,
         "/heartbeats/leave": made.leave,

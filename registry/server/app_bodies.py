@@ -62,6 +62,7 @@ Words = Annotated[str, Field(max_length=REASON_CHARACTERS)]
 Given = Annotated[Words, Field(min_length=1)]  # an empty one is not taken for none
 Prefix = Annotated[Words, AfterValidator(partial(_plain, what="the prefix"))]
 Engine = Annotated[Name, Field(max_length=ENGINE_CHARACTERS)]
+Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]  # 0 is not taken for a dry run that is not wanted
 
@@ -172,6 +173,27 @@ class RegistrationBody(Reasoned):
 
     version: str
     manifest: str | None = None
+
+
+class ImageBody(BaseModel):
+    """What an image is that was made of a version."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Words
+    digest: Digest
+    config: Digest
+    manifest: Digest
+    platform: Name
+    base: Words | None
+
+
+class PackagingBody(Body):
+    """An image of a version, to be recorded; `override` is why it was made although no gate passed the version."""
+
+    version: str
+    override: str | None = None
+    image: ImageBody
 
 
 class PromotionBody(DecisionBody):

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from slipway.registry.decisions.carry_out import settled
 from slipway.registry.decisions.decisions import Noted, Receipt
 from slipway.registry.decisions.ledger_decisions import LedgerDecisions
+from slipway.registry.decisions.package import ImageMade
 from slipway.registry.decisions.recorded_grounds import Judge, acceptable
 from slipway.registry.decisions.who import Who, say_why
 from slipway.registry.engines.heartbeats import Claims, Heartbeat, Heartbeats, heartbeat_from
@@ -43,6 +44,7 @@ from slipway.registry.server.app_bodies import (
     LeaveBody,
     Name,
     NumberInQuery,
+    PackagingBody,
     Prefix,
     PromotionBody,
     RegistrationBody,
@@ -251,6 +253,12 @@ class Api:
         manifest = _manifest(body.manifest) if body.manifest else None
         decisions = self._deciding(request, body, ref.model)
         return self._with_notes(body, ref.model, decisions, decisions.register(ref, body.reason, manifest))
+
+    def package(self, request: Request, body: PackagingBody) -> Noted:
+        """Record an image of a version, as whoever made it has it."""
+        ref, made = parse_ref(body.version), ImageMade(**body.image.model_dump())
+        with self._deciding(request, body, ref.model) as decisions:
+            return self._with_notes(body, ref.model, decisions, decisions.package(ref, made, body.override))
 
     def promote(self, request: Request, body: PromotionBody) -> Receipt:
         """Move a version into a stage, if a recorded verdict lets it."""

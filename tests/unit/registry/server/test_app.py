@@ -25,6 +25,7 @@ from tests.servers.guarded import Answer
 from tests.unit.registry.decisions.test_promote import Desk
 from tests.unit.registry.gate.checks.test_checks import stored
 
+DIGEST = f"sha256:{'0' * 64}"
 CHECKS = {"lineage": {}, "artifact": {}}
 
 
@@ -201,7 +202,11 @@ def test_every_verb_is_there(office: Office):
     office.registry.set_alias("m", "production", 3)
     assert office.post("/adoptions", {"version": "m@production", "reason": "x"}).document["version"] == "m/3"
     assert code(office.post("/registrations", {"version": "m/3", "reason": "x"})) == (409, "already-registered")
-    assert office.post("/models/m/settle", {}).document == {"applied": len(office.events())}
+    image = {"name": "m:1", "digest": DIGEST, "config": DIGEST, "platform": "linux/amd64", "base": None}
+    body = {"version": "m/1", "image": {**image, "manifest": office.digest(1)}}
+    assert office.post("/images", body).document["manifest"] == office.digest(1)
+    assert code(office.post("/images", {**body, "image": {**image, "manifest": "x"}})) == (400, "wrong-request")
+    assert office.post("/models/m/settle", {}).document["applied"] == len(office.events())
 
 
 @pytest.mark.parametrize("outcome", ["FAIL", "INCONCLUSIVE", "ERROR"])
@@ -349,6 +354,9 @@ def test_roles_say_who_assesses_approves_promotes_and_overrides(staffed: Office)
     assert refusals(staffed, "/demotions", {"version": "m/1", "reason": "x"}) == everybody - {"petra"}
     staffed.registry.set_alias("m", "production", 3)
     assert refusals(staffed, "/adoptions", {"version": "m@production", "reason": "x"}) == everybody - {"olga"}
+    image = {"name": "m:1", "digest": DIGEST, "config": DIGEST, "manifest": DIGEST, "platform": "p", "base": None}
+    assert refusals(staffed, "/images", {"version": "m/1", "image": image}) == everybody - {"ed"}
+    assert refusals(staffed, "/images", {"version": "m/1", "image": image, "override": "now"}) == everybody - {"olga"}
 
 
 def test_without_a_list_it_takes_mlflows_permission_to_edit(staffed: Office):
