@@ -28,6 +28,13 @@ def some_text(_: click.Context, __: click.Parameter, text: str | None) -> str | 
     return text
 
 
+def some_texts(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what an option was given that may be given several times; none of them is empty."""
+    for text in texts:
+        some_text(context, option, text)
+    return texts
+
+
 def say(line: str) -> None:
     """Tell a person something on standard error."""
     click.echo(shown(line), err=True)

@@ -149,6 +149,17 @@ COMMANDS: dict[str, LazyCommand] = {
         "serve",
         "Answer for what is in a stage, and follow it as it moves.",
     ),
+    "health": LazyCommand(
+        "slipway.serving.local.health_commands",
+        "health",
+        "Ask the engine here whether it is ready; exit 1 where it is not.",
+    ),
+    "image": LazyCommand(
+        "slipway.serving.packaging.image_commands",
+        "image",
+        "Make an image of a version, which serves it without a registry.",
+        needs=STORE,
+    ),
     "up": LazyCommand(
         "slipway.serving.local.commands", "up", "Run the tracking server with its UI, and scoring for production."
     ),

@@ -43,12 +43,15 @@ RUNS = [
 # These find functions beside the policy where nothing else has put its folder on the path, as for the script `slipway`.
 FINDS_BESIDE = ("policy", "gate")
 STAYING = ["serve iris@production --port {port}", "up --port {port} --scoring-port {other}"]
-# It is recorded already, its author may not, nothing was there before, and nothing has the alias: they say so.
+# It is recorded already, its author may not, nothing was there before, nothing has the alias, no engine is there and no
+# such platform: they say so.
 REFUSED = [
     "register iris/2 --reason again",
     "approve iris/2 --to production",
     "rollback iris --reason worse",
     "adopt iris@staging --reason ours",
+    "health --port 1",
+    "image iris/2 --base oci:nowhere --platform other",
 ]
 
 

@@ -7,6 +7,7 @@ from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 
 REQUIREMENTS = "requirements.txt"
+MLFLOW, MLFLOW_SKINNY = "mlflow", "mlflow-skinny"
 
 
 def other_libraries(model_folder: Path) -> str:
@@ -31,9 +32,19 @@ def _mismatch(line: str) -> str | None:
     except (UndefinedComparison, UndefinedEnvironmentName):  # no installer takes it either
         return f"{line} cannot be told"
     try:
-        here = version(wanted.name)
+        here = _installed(wanted.name)
     except PackageNotFoundError:
         return f"{wanted.name}{wanted.specifier} is not installed"
     if wanted.specifier.contains(here, prereleases=True):
         return None
     return f"{wanted.name}{wanted.specifier} is {here} here"
+
+
+def _installed(name: str) -> str:
+    """Return which release is installed; in an image, what loads models is MLflow's smaller distribution."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        if name != MLFLOW:
+            raise
+        return version(MLFLOW_SKINNY)
