@@ -1,10 +1,8 @@
 """The socket on which an engine listens: opened once for all its workers, and given up without resetting a client."""
 
 import asyncio
-import ctypes
 import logging
 import socket
-import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +15,8 @@ log = logging.getLogger("slipway.serve")
 BACKLOG = 2048
 # Workers have this long to accept what has come, between the last connection that may come and their end.
 LAST_ACCEPTS_S = 0.2
-SO_ATTACH_FILTER = 26
-TAKE_NOTHING = struct.pack("HBBI", 0x06, 0, 0, 0)  # a program of one instruction: return 0, of each packet no byte
+SO_BINDTOIFINDEX = 62  # <asm-generic/socket.h>, which the module `socket` has not
+NO_INTERFACE = 2**31 - 1
 
 
 @contextmanager
@@ -50,18 +48,17 @@ async def stop_listening(listener: socket.socket, *, after_s: float) -> None:
     """Let no connection come any more from a moment before `after_s` on; workers accept those that have come.
 
     The kernel resets what it holds for a socket that is closed: clients who were connected already, and were never
-    accepted. So on Linux the socket first takes no packet any more, which a client does not notice: it asks again a
-    second later, and is refused.
+    accepted. So on Linux the socket is first bound to an interface that there is not: who comes is refused, and who has
+    come is accepted. No right is needed for that, as a filter of packets would need one (Linux 5.7 and newer).
     """
     await asyncio.sleep(max(after_s - LAST_ACCEPTS_S, 0))
     if sys.platform == "linux":
-        _take_nothing(listener)
+        _refuse_more(listener)
     listener.close()
 
 
-def _take_nothing(listener: socket.socket) -> None:
-    program = ctypes.create_string_buffer(TAKE_NOTHING)
+def _refuse_more(listener: socket.socket) -> None:
     try:
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
-    except OSError as error:  # a sandbox may have no filters: then who comes in the last moment is reset
-        log.warning("clients that connect while the engine stops may be reset: %s", error.strerror)
+        listener.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, NO_INTERFACE)
+    except OSError as error:  # an older kernel, or a sandbox: then who comes in the last moment is reset
+        log.info("clients that connect while the engine stops may be reset: %s", error.strerror)
