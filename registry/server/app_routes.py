@@ -257,8 +257,8 @@ class Api:
     def package(self, request: Request, body: PackagingBody) -> Noted:
         """Record an image of a version, as whoever made it has it."""
         ref, made = parse_ref(body.version), ImageMade(**body.image.model_dump())
-        with self._deciding(request, body, ref.model) as decisions:
-            return self._with_notes(body, ref.model, decisions, decisions.package(ref, made, body.override))
+        decisions = self._deciding(request, body, ref.model)
+        return self._with_notes(body, ref.model, decisions, decisions.package(ref, made, body.override))
 
     def promote(self, request: Request, body: PromotionBody) -> Receipt:
         """Move a version into a stage, if a recorded verdict lets it."""
