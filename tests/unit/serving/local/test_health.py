@@ -6,10 +6,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from click.testing import CliRunner, Result
 
-from slipway.registry.errors import Unavailable
-from slipway.serving.local.health_commands import health
+from slipway.command_line import run
 from tests.servers.processes import free_port
 
 
@@ -34,34 +32,31 @@ def answering(status: int) -> Iterator[int]:
         server.server_close()
 
 
-def asked(*words: str, **environ: str) -> Result:
-    return CliRunner().invoke(health, words, env=environ)
-
-
-def test_an_engine_that_is_ready_is_healthy():
+def test_an_engine_that_is_ready_is_healthy(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Also one that listens on all addresses, whose port the environment names."""
     with answering(200) as port:
-        assert asked("--port", str(port)).output == "ready\n"
-        named = {"SLIPWAY_SERVING__PORT": str(port), "SLIPWAY_SERVING__HOST": "0.0.0.0"}
-        assert asked(**named).output == "ready\n"
+        assert run(["health", "--port", str(port)]) == 0
+        assert capsys.readouterr().out == "ready\n"
+        monkeypatch.setenv("SLIPWAY_SERVING__PORT", str(port))
+        monkeypatch.setenv("SLIPWAY_SERVING__HOST", "0.0.0.0")
+        assert run(["health"]) == 0
+        assert capsys.readouterr().out == "ready\n"
 
 
-def test_an_engine_that_starts_is_not_healthy_yet():
+def test_an_engine_that_starts_is_not_healthy_yet(capsys: pytest.CaptureFixture[str]):
     """Its status is told."""
     with answering(503) as port:
-        error = asked("--port", str(port)).exception
-    assert isinstance(error, Unavailable)
-    assert "is not ready: 503" in error.message
+        assert run(["health", "--port", str(port)]) == 1
+    assert "is not ready: 503" in capsys.readouterr().err
 
 
-def test_where_no_engine_is_nothing_is_healthy():
+def test_where_no_engine_is_nothing_is_healthy(capsys: pytest.CaptureFixture[str]):
     """Nobody listens there."""
-    error = asked("--port", str(free_port())).exception
-    assert isinstance(error, Unavailable)
-    assert "ConnectionRefused" in error.message
+    assert run(["health", "--port", str(free_port())]) == 1
+    assert "ConnectionRefused" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "x"])
 def test_a_port_is_a_port(port: str):
     """What is none is a usage error."""
-    assert asked("--port", port).exit_code == 2
+    assert run(["health", "--port", port]) == 2
