@@ -5,7 +5,14 @@ nobody knew before. It lies beside what was logged, since MLflow's permissions g
 a path names (3.17).
 """
 
-from slipway.registry.artifacts.locations import WORKSPACES, Place, place_of, proxied_path, unguarded
+from slipway.registry.artifacts.locations import (
+    WORKSPACES,
+    Place,
+    names_no_place,
+    place_of,
+    proxied_path,
+    unguarded,
+)
 
 KEPT = "slipway-kept"
 LOGGED = "artifacts"  # MLflow's folder for what a run, or a logged model, consists of
@@ -41,8 +48,12 @@ def is_copy_of(location: str, digest: str) -> bool:
 
 
 def is_copy(location: str) -> bool:
-    """Return whether a location is that of some copy."""
-    return location.split("/")[-2:-1] == [KEPT]
+    """Return whether a location is that of some copy: a place, and no reference that may come to mean another.
+
+    >>> is_copy("runs:/0f/slipway-kept/m")
+    False
+    """
+    return not names_no_place(location) and location.split("/")[-2:-1] == [KEPT]
 
 
 def is_for_copies(place: Place) -> bool:

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from sklearn.linear_model import LogisticRegression
 
 from slipway import command_line
+from slipway.registry.artifacts.kept_copies import KEPT
 from slipway.registry.decisions.wiring import open_ledger
 from slipway.registry.errors import Conflict
 from slipway.registry.ledger.last_word import require_last_word
@@ -123,18 +124,22 @@ def test_what_was_recorded_is_read_where_it_was_recorded(place: Path):
 
 
 def test_a_version_that_mlflow_finds_by_a_reference_is_refused(place: Path, capsys: pytest.CaptureFixture[str]):
-    """A model of that name that is logged tomorrow would be served; MLflow takes schemes in capitals, too."""
+    """A model of that name that is logged tomorrow would be served; MLflow takes schemes in capitals, too.
+
+    One that is called as the server's own copies are is no copy.
+    """
     policy(place, {"lineage": {"require": ["run"]}})
     run_id, model_id = log()
     client = MlflowClient()
     client.create_registered_model("churn")
-    for number, scheme in enumerate(("runs:/", "RUNS:/", "runs:///", "Runs:///"), start=1):
-        client.create_model_version("churn", f"{scheme}{run_id}/model", run_id)
+    sources = [f"{scheme}{run_id}/model" for scheme in ("runs:/", "RUNS:/", "runs:///", "Runs:///")]
+    for number, source in enumerate([*sources, f"runs:/{run_id}/{KEPT}/model"], start=1):
+        client.create_model_version("churn", source, run_id)
         for words in (("register", f"churn/{number}"), ("promote", f"churn/{number}", "--to", "production")):
             assert call(*words, "--reason", "x") == 1
-            assert f"MLflow finds the files of churn/{number} by {scheme}{run_id}" in capsys.readouterr().err
+            assert f"MLflow finds the files of churn/{number} by {source}" in capsys.readouterr().err
     version_of(model_id, "churn")
-    assert call("register", "churn/5", "--reason", "x") == 0
+    assert call("register", "churn/6", "--reason", "x") == 0
 
 
 def test_files_that_were_moved_are_recorded_once_more(place: Path, capsys: pytest.CaptureFixture[str]):

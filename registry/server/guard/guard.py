@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from slipway.registry.artifacts.kept_copies import KEPT, is_for_copies
 from slipway.registry.artifacts.locations import Place
 from slipway.registry.decisions.projection import PROJECTED_TAGS
-from slipway.registry.errors import NotApproved
+from slipway.registry.errors import Conflict, NotApproved
 from slipway.registry.ledger.model_state import ModelState
 from slipway.registry.registered_model import RegisteredModel
 from slipway.registry.server.guard.lookalikes import is_plain, looks_like
@@ -19,6 +19,7 @@ from slipway.registry.stages import mlflow_stage_of
 OUR_TAGS = "slipway."
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 NAMED_AT_MOST = 3
+TAKEN = "model-exists"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +144,11 @@ def refuse_anothers(name: str, stage: str) -> NotApproved:
         code="name-has-a-past",
         hint="choose another name; or have an administrator of the server make or rename it",
     )
+
+
+def refuse_taken(name: str) -> Conflict:
+    """Return that a model has a name already, as MLflow's own clients know it: they go on with that model."""
+    return Conflict(f"Registered Model (name={name}) already exists", code=TAKEN, hint=None)
 
 
 def refuse_among(asked: str, root: str) -> NotApproved:

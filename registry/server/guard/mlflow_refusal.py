@@ -7,12 +7,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     INVALID_STATE,
     PERMISSION_DENIED,
+    RESOURCE_ALREADY_EXISTS,
     RESOURCE_CONFLICT,
     RESOURCE_DOES_NOT_EXIST,
     TEMPORARILY_UNAVAILABLE,
 )
 
 from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
+from slipway.registry.server.guard.guard import TAKEN
 
 CODES: dict[type[SlipwayError], int] = {
     NotApproved: PERMISSION_DENIED,
@@ -31,4 +33,5 @@ def refusing() -> Iterator[None]:
         yield
     except SlipwayError as error:
         proper = f" ({error.hint})" if error.hint else ""
-        raise MlflowException(f"{error.message}{proper}", error_code=CODES[type(error)]) from error
+        code = RESOURCE_ALREADY_EXISTS if error.code == TAKEN else CODES[type(error)]
+        raise MlflowException(f"{error.message}{proper}", error_code=code) from error

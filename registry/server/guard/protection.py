@@ -47,6 +47,7 @@ from slipway.registry.server.guard.guard import (
     refuse_by_place,
     refuse_elsewhere,
     refuse_lookalike,
+    refuse_taken,
     refuse_to_label,
     refuse_to_move_alias,
     require_no_prompt_tag,
@@ -178,7 +179,12 @@ class Protection:
     def name_may_be_given(self, workspace: str, name: str) -> None:
         """Refuse a name of which another model was in a protected stage, or that looks like one's, or means all."""
         self._require_plain_name(workspace, name)
-        self._require_no_past(workspace, name, to=None)
+        try:
+            self._require_no_past(workspace, name, to=None)
+        except NotApproved:
+            if self.tables.model(workspace, name) is not None:
+                raise refuse_taken(name) from None
+            raise
 
     @contextmanager
     def label_may_change(self, workspace: str, name: str, number: int, label: str) -> Iterator[None]:
@@ -407,13 +413,12 @@ class Protection:
     def _require_no_past(self, workspace: str, name: str, *, to: str | None) -> None:
         """Refuse a name of which a model with another identity than `to` was in a protected stage.
 
-        Who has read that one's alias, and asks for its number, would get what has the number in the new one. An
-        administrator may give it all the same; of a name that a model has now, MLflow says so.
+        Who has read that one's alias, and asks for its number, would get what has the number in the new one. So would
+        he where the name is still the other's, and is renamed away in the next moment. An administrator may give it
+        all the same.
         """
-        if self.by_administrator() or self.tables.model(workspace, name) is not None:
-            return
-        stages = self._stages(name)
-        for uid in self.history.model_uids(prefix=f"{workspace}/", model=name):
+        stages = () if self.by_administrator() else self._stages(name)
+        for uid in self.history.model_uids(prefix=f"{workspace}/", model=name) if stages else ():
             entered = (each.event.stage for each in self.history.moves(uid))
             if uid != to and (stage := next((each for each in entered if each in stages), None)):
                 raise refuse_anothers(name, stage)

@@ -417,7 +417,6 @@ def test_no_model_is_called_so_that_it_looks_like_a_protected_one(guarded: Guard
     guarded.desk.registry.create_version(logged_model(), model="other", description="", tags={})
     refused(lambda: enter(may.model_may_be_renamed(HERE, "other", name)), "it looks like m")
     may.name_may_be_given(HERE, "M")
-    may.name_may_be_given(HERE, "m")
     guarded.desk.decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
     may.name_may_be_given(HERE, name)
 
@@ -427,11 +426,14 @@ def test_a_name_with_a_past_means_no_other_model(guarded: Guarded):
     registry, decisions = guarded.desk.registry, guarded.desk.decisions
     registry.create_version(logged_model(), model="other", description="", tags={})
     may = guarded.protection
-    may.name_may_be_given(HERE, "m")
     decisions.demote(parse_ref("m/2"), "done", to=None, dry_run=False)
     enter(may.model_may_be_renamed(HERE, "m", "aside"))
-    registry.rename("m", "aside")
     words = "no other model is called m: a model of that name was in the protected stage production"
+    with pytest.raises(Conflict, match="already exists"):
+        may.name_may_be_given(HERE, "m")  # it may be renamed away before MLflow looks
+    with pytest.raises(NotApproved, match=words):
+        enter(may.model_may_be_renamed(HERE, "other", "m"))
+    registry.rename("m", "aside")
     for act in (
         lambda: may.name_may_be_given(HERE, "m"),
         lambda: enter(may.model_may_be_renamed(HERE, "other", "m")),
