@@ -6,7 +6,7 @@ has already opened says what was wrong with them.
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from slipway.registry.console import json_option, print_document, print_table, p
 from slipway.registry.decisions.wiring import open_decisions, open_ledger
 from slipway.registry.errors import InvalidInput
 from slipway.registry.manifest import Manifest
+from slipway.registry.reading import Reading
 from slipway.registry.settings import load_settings
 from slipway.registry.version import LoggedModel, Version, VersionRef, parse_ref
 from slipway.registry.versions.mlflow_registry import MlflowRegistry
 from slipway.registry.versions.mlflow_store import require_usable_store
 from slipway.registry.versions.register import register
 from slipway.training.baseline import notes_beside_constant
+from slipway.training.column_choice import ColumnChoice
 from slipway.training.data import DataSources, load
 from slipway.training.dataset import Dataset
 from slipway.training.evaluate import Evaluation
@@ -33,10 +35,11 @@ from slipway.training.log import log, write_plots
 from slipway.training.mlflow_run import MlflowRun, open_run
 from slipway.training.mlflow_version import loaded_version
 from slipway.training.optuna_search import OptunaSearch
+from slipway.training.quality import labelled, unlabelled_notes
 from slipway.training.s3_data import read_object, s3_client
 from slipway.training.settings import TrainingSettings
 from slipway.training.space import parse_space
-from slipway.training.spec import TrainSpec, parse_spec
+from slipway.training.spec import READING, TrainSpec, parse_spec, read_otherwise
 from slipway.training.sql_data import read_statement
 from slipway.training.train import prepare
 from slipway.training.train import train as fit_and_predict
@@ -57,6 +60,14 @@ def spec_options(command: Command) -> Command:
     return command
 
 
+def reading_options(command: Command) -> Command:
+    """Give a command those options that say how a table is read, where it is not as the training data was."""
+    for name in reversed(READING):
+        described = TrainSpec.model_fields[name].description
+        command = click.option(f"--{name}", name, metavar="VALUE", help=f"{described}, or read as in training")(command)
+    return command
+
+
 @click.command("train", epilog="Example: slipway train --data customers.csv --target churned --model churn")
 @spec_options
 @json_option
@@ -65,7 +76,7 @@ def train(as_json: bool, **given: str | None) -> None:
     require_usable_store()
     with open_run() as run:
         spec = _spec_of(given)
-        _finish(run, _load(spec.data, spec.target, spec.missing), spec, as_json=as_json)
+        _finish(run, _training_data(spec), spec, as_json=as_json)
 
 
 @click.command("tune", epilog="Example: slipway tune --data sklearn:digits --target target --model digits --trials 30")
@@ -79,7 +90,7 @@ def tune(trials: str, space: str, as_json: bool, **given: str | None) -> None:
     with open_run() as run:
         spec = _spec_of({"cv": "5", **{name: value for name, value in given.items() if value is not None}})
         count, ranges = parse_trials(trials), parse_space(space, spec.estimator)
-        dataset = _load(spec.data, spec.target, spec.missing)
+        dataset = _training_data(spec)
         prepared, tried = prepare(dataset, spec), list[Trial]()
 
         def record(trial: Trial) -> None:
@@ -98,14 +109,18 @@ def tune(trials: str, space: str, as_json: bool, **given: str | None) -> None:
     "--data", required=True, callback=some_text, metavar="VALUE", help=TrainSpec.model_fields["data"].description
 )
 @click.option("--target", required=True, callback=some_text, metavar="VALUE", help="the column with the true values")
+@reading_options
 @json_option
-def evaluate(version: str, data: str, target: str, as_json: bool) -> None:
+def evaluate(version: str, data: str, target: str, as_json: bool, **given: str | None) -> None:
     """Measure a registered version on a dataset."""
     require_usable_store()
     with open_run() as run:
         ledger = open_ledger(os.environ, Path.cwd())
         with loaded_version(ledger.registry.version(parse_ref(version)), ledger) as loaded:
-            dataset = _load(data, target, loaded.missing_words())
+            reading = read_otherwise(loaded.reading(), given)
+            dataset = labelled(_load(data, target, reading))
+            for note in (*dataset.form_notes, *unlabelled_notes(dataset)):
+                say(f"warning: {note}")
             found = measure(loaded, dataset)
         _log_evaluation(run, found, dataset)
     _show_evaluation(run.run_id, found, as_json=as_json)
@@ -122,24 +137,27 @@ def _settings() -> TrainingSettings:
     return load_settings(TrainingSettings, "training", environ=os.environ, folder=Path.cwd())
 
 
-def _load(data: str, target: str, missing_words: Sequence[str]) -> Dataset:
+def _training_data(spec: TrainSpec) -> Dataset:
+    needed = tuple(name for name in (spec.key, spec.time_column) if name)
+    columns = ColumnChoice(drop=spec.drop, features=spec.features, also=needed)
+    return labelled(_load(spec.data, spec.target, spec.reading(), columns))
+
+
+def _load(data: str, target: str, reading: Reading, columns: ColumnChoice | None = None) -> Dataset:
     connections = {name: url.get_secret_value() for name, url in _settings().connections.items()}
     sources = DataSources(
-        read_object=lambda uri, words: read_object(uri, s3_client(), words),
+        read_object=lambda uri, reading: read_object(uri, s3_client(), reading),
         read_statement=read_statement,
         connections=connections,
     )
-    dataset = load(data, target, sources=sources, missing_words=missing_words)
+    dataset = load(data, target, sources=sources, reading=reading, columns=columns)
     say(f"data: {len(dataset.frame):,} rows, {len(dataset.schema)} features from {dataset.source}")
     return dataset
 
 
-def read_rows(data: str, target: str, missing_words: Sequence[str]) -> tuple[pd.DataFrame, str]:
-    """Return the rows of a source with their target, and the digest of their content: a port of the gate.
-
-    They are read as a training would that declares the same words to mean missing.
-    """
-    dataset = _load(data, target, missing_words)
+def read_rows(data: str, target: str, reading: Reading) -> tuple[pd.DataFrame, str]:
+    """Return the rows of a source with their target, and the digest of their content: a port of the gate."""
+    dataset = _load(data, target, reading)
     return dataset.frame, dataset.digest
 
 

@@ -15,10 +15,12 @@ from sklearn import datasets
 
 from slipway.registry.errors import InvalidInput, NotFound
 from slipway.registry.nearest import did_you_mean
+from slipway.registry.reading import Reading
 from slipway.registry.rows import content_digest, row_ids
+from slipway.training.column_choice import ColumnChoice, left_out, require_columns, typed
 from slipway.training.dataset import ColumnKind, ColumnSchema, Dataset, kind_of
-from slipway.training.file_data import dvc_digest, read_file, separator_of
-from slipway.training.quality import refuse_table
+from slipway.training.file_data import TableRead, dvc_digest, read_file, separator_of
+from slipway.training.quality import empty_notes, refuse_no_features, refuse_table
 from slipway.training.words import word_notes
 
 BUILT_IN: Mapping[str, Callable[..., Any]] = {
@@ -28,6 +30,7 @@ BUILT_IN: Mapping[str, Callable[..., Any]] = {
     "digits": datasets.load_digits,
     "diabetes": datasets.load_diabetes,
 }
+AS_IT_IS = Reading()
 URL_WITH_PASSWORD = re.compile(r"\w[\w+.-]*://[^/\s@]*:[^/\s@]*@")
 
 
@@ -35,13 +38,17 @@ URL_WITH_PASSWORD = re.compile(r"\w[\w+.-]*://[^/\s@]*:[^/\s@]*@")
 class DataSources:
     """The doors that reading goes through, and the database URL of each named connection."""
 
-    read_object: Callable[[str, Sequence[str]], pd.DataFrame]
+    read_object: Callable[[str, Reading], TableRead]
     read_statement: Callable[[str, str, str], pd.DataFrame]
     connections: Mapping[str, str]
 
 
-def load(data: str, target: str, *, sources: DataSources, missing_words: Sequence[str] = ()) -> Dataset:
-    """Read what the `data` parameter names; declared words mean missing there.
+def load(
+    data: str, target: str, *, sources: DataSources, reading: Reading = AS_IT_IS, columns: ColumnChoice | None = None
+) -> Dataset:
+    """Read what the `data` parameter names, and leave out what `columns` says.
+
+    Without `columns` a table is read again, or another one alike: what the reading names need not be there.
 
     Raises
     ------
@@ -49,12 +56,21 @@ def load(data: str, target: str, *, sources: DataSources, missing_words: Sequenc
         One line: what was asked, what was found, what to do.
     """
     refuse_password(data)
-    frame, source_digest = _read(data, sources, missing_words)
-    frame = frame.rename(columns=str)
+    table, source_digest = _read(data, sources, reading)
+    frame = table.frame.rename(columns=str)
     refuse_table(frame, target, data)
-    normal, notes = normalised(frame, target)
-    normal[target] = _plain_target(normal[target], missing_words)
-    features = normal.drop(columns=target)
+    dropped = tuple(name for name in reading.dropped if name in frame.columns and name != target)
+    if columns:
+        require_columns(frame, reading.dtypes, data)
+        dropped = left_out(frame, columns, target, data)
+    as_said, rewritten = typed(frame.drop(columns=list(dropped)), table.reading)
+    normal, notes = normalised(as_said, target)
+    labels = normal[target]
+    normal[target] = _plain_target(labels, reading.missing_words)
+    known = _plain_target(labels[normal[target].notna()], ())
+    empty = [str(name) for name, column in normal.items() if name != target and column.isna().all()]
+    features = normal.drop(columns=[target, *empty])
+    refuse_no_features(list(features.columns), target, data)
     ids = row_ids(features)
     return Dataset(
         frame=normal,
@@ -65,8 +81,15 @@ def load(data: str, target: str, *, sources: DataSources, missing_words: Sequenc
         schema=tuple(ColumnSchema(name=name, kind=kind_of(features[name])) for name in features.columns),
         ids=ids,
         source_digest=source_digest,
-        missing_words=tuple(missing_words),
-        notes=(*notes, *word_notes(features, missing_words, is_csv=_is_csv(data))),
+        reading=table.reading.changed(dropped=dropped),
+        form_notes=table.notes,
+        target_dtype=str(known.dtype),
+        notes=(
+            *empty_notes(empty),
+            *rewritten,
+            *notes,
+            *word_notes(features, reading.missing_words, is_csv=_is_csv(data)),
+        ),
     )
 
 
@@ -88,14 +111,14 @@ def refuse_password(data: str) -> None:
         )
 
 
-def _read(data: str, sources: DataSources, missing_words: Sequence[str]) -> tuple[pd.DataFrame, str | None]:
+def _read(data: str, sources: DataSources, reading: Reading) -> tuple[TableRead, str | None]:
     kind, _, rest = data.partition(":")
     if kind == "sklearn":
-        return _read_built_in(rest), None
+        return TableRead(frame=_read_built_in(rest), reading=reading), None
     if kind == "sql":
-        return _read_statement(data, rest, sources), None
+        return TableRead(frame=_read_statement(data, rest, sources), reading=reading), None
     if kind == "s3":
-        return sources.read_object(data, missing_words), None
+        return sources.read_object(data, reading), None
     if re.match(r"\w[\w+.-]+://", data):
         raise InvalidInput(
             f"data cannot be read from '{kind}://'; known: sklearn:NAME, a path, s3://bucket/key, "
@@ -104,7 +127,7 @@ def _read(data: str, sources: DataSources, missing_words: Sequence[str]) -> tupl
             hint=None,
         )
     path = _expanded(data)
-    return read_file(path, missing_words), dvc_digest(path)
+    return read_file(path, reading), dvc_digest(path)
 
 
 def _expanded(data: str) -> Path:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from slipway.registry.reading import Reading
 from slipway.registry.rows import Ids
+
+AS_IT_IS = Reading()
 
 
 class ColumnKind(enum.StrEnum):
@@ -30,8 +33,9 @@ class Dataset:
     """Rows ready for training: features are float64, bool, text with NaN for missing, or datetime64.
 
     `schema` lists the features in the frame's order, and `ids`, shape (n,), names each row over them.
-    `source_digest` is what DVC recorded of the file. `missing_words` are words that were declared to mean missing: text
-    features hold them still, and the pipeline maps them. `notes` say what had to be changed to read it.
+    `source_digest` is what DVC recorded of the file, `reading` how it was read. `unlabelled` rows without a target were
+    left out; `target_dtype` is the target's type without those. `form_notes` say what was told from the file, `notes`
+    what else had to be changed to read it.
     """
 
     frame: pd.DataFrame
@@ -42,8 +46,16 @@ class Dataset:
     schema: tuple[ColumnSchema, ...]
     ids: Ids
     source_digest: str | None = None
-    missing_words: tuple[str, ...] = ()
+    reading: Reading = AS_IT_IS
     notes: tuple[str, ...] = ()
+    form_notes: tuple[str, ...] = ()
+    unlabelled: int = 0
+    target_dtype: str | None = None
+
+    @property
+    def missing_words(self) -> tuple[str, ...]:
+        """Return the words that mean missing: text features hold them still, and the pipeline maps them."""
+        return self.reading.missing_words
 
 
 def kind_of(column: pd.Series) -> ColumnKind:

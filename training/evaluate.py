@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from slipway.registry.errors import InvalidInput
+from slipway.registry.reading import Reading
 from slipway.registry.rows import row_ids
 from slipway.registry.shown_task import foretells_amounts
 from slipway.registry.version import Version
@@ -44,8 +45,8 @@ class LoadedVersion(Protocol):
         `None` where the version's run does not say.
         """
 
-    def missing_words(self) -> tuple[str, ...]:
-        """Return the words that meant missing in its training data, for other data to be read alike."""
+    def reading(self) -> Reading:
+        """Return how its training data was read, for other data to be read alike."""
 
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the features in the types that the signature declares, where that loses nothing."""

@@ -1,17 +1,23 @@
 """Tables in files, local or already fetched: CSV and Parquet, DVC beside them, Git LFS in place of them."""
 
+import gzip
 import math
+import warnings
+import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pandas as pd
 import yaml
-from pandas.errors import EmptyDataError, ParserError
+from pandas.errors import EmptyDataError, ParserError, ParserWarning
 from pyarrow import ArrowInvalid
 
 from slipway.registry.errors import InvalidInput, NotFound
+from slipway.registry.reading import NUMBER, STRING, Reading
 from slipway.registry.text import NAME_CHARACTERS, cleaned
+from slipway.training.csv_form import form_of
 from slipway.training.quality import refuse_repeated
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -19,8 +25,17 @@ CSV_SUFFIXES = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
-def read_file(path: Path, missing_words: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a CSV or Parquet file, by its suffix; `missing_words` as `read_table` has them.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableRead:
+    """A table as it was read, with all that was told from the file, and `notes` on what may not be as it was meant."""
+
+    frame: pd.DataFrame
+    reading: Reading
+    notes: tuple[str, ...] = ()
+
+
+def read_file(path: Path, reading: Reading) -> TableRead:
+    """Read a CSV or Parquet file, by its suffix.
 
     Raises
     ------
@@ -38,7 +53,7 @@ def read_file(path: Path, missing_words: Sequence[str] = ()) -> pd.DataFrame:
                 hint=f"git lfs pull --include {path}",
             )
         stream.seek(0)
-        return read_table(stream, path.name, str(path), missing_words)
+        return read_table(stream, path.name, str(path), reading)
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -61,30 +76,32 @@ def _opened(path: Path) -> IO[bytes]:
         ) from error
 
 
-def read_table(stream: IO[bytes], name: str, source: str, missing_words: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(stream: IO[bytes], name: str, source: str, reading: Reading) -> TableRead:
     """Read a CSV or Parquet table from a stream, by the suffix of its name.
 
     Text stays text where any value of a CSV's column is not a number. Only an empty field is missing, and in a column
     that holds nothing but numbers or truth values beside them the words that mean missing; in text they stay, for the
     pipeline to map them wherever it predicts. A word that is a number stays one: it is where the model is asked, too.
     """
-    if name.endswith(PARQUET_SUFFIXES):
-        return _read_parquet(stream, source)
-    separator = separator_of(name)
-    if separator is None:
+    if name.lower().endswith(PARQUET_SUFFIXES):
+        return TableRead(frame=_read_parquet(stream, source), reading=reading)
+    usual = separator_of(name)
+    if usual is None:
         raise InvalidInput(
             f"{source} is neither CSV nor Parquet by its name; known endings: "
             f"{', '.join([*CSV_SUFFIXES, *PARQUET_SUFFIXES])}",
             code="unknown-file-type",
             hint="rename or convert the file",
         )
-    compression = "gzip" if name.endswith(".gz") else None
-    return _read_csv(stream, separator, source, compression=compression, missing_words=missing_words)
+    if not name.lower().endswith(".gz"):
+        return _read_csv(stream, usual, source, reading)
+    with gzip.GzipFile(fileobj=stream) as unpacked:
+        return _read_csv(cast(IO[bytes], unpacked), usual, source, reading)
 
 
 def separator_of(name: str) -> str | None:
     """Return what separates the fields of a CSV file of that name; `None` where it is none."""
-    return next((mark for suffix, mark in CSV_SUFFIXES.items() if name.endswith(suffix)), None)
+    return next((mark for suffix, mark in CSV_SUFFIXES.items() if name.lower().endswith(suffix)), None)
 
 
 def dvc_digest(path: Path) -> str | None:
@@ -146,39 +163,65 @@ def _read_parquet(stream: IO[bytes], source: str) -> pd.DataFrame:
         ) from error
 
 
-def _read_csv(
-    stream: IO[bytes], separator: str, source: str, *, compression: str | None, missing_words: Sequence[str]
-) -> pd.DataFrame:
+def _read_csv(stream: IO[bytes], usual: str, source: str, reading: Reading) -> TableRead:
     # Read in one piece: in several, a column of numbers and few words would be numbers in one and text in another.
-    options: dict[str, Any] = {"sep": separator, "compression": compression, "encoding": "utf-8-sig"}
-    options |= {"keep_default_na": False, "low_memory": False}
     try:
+        form = form_of(stream, usual, source, reading)
+        options: dict[str, Any] = {"sep": form.sep, "decimal": form.decimal, "encoding": form.encoding}
+        options |= {"keep_default_na": False, "low_memory": False, "skiprows": form.skip_lines, "index_col": False}
         header = pd.read_csv(stream, header=None, nrows=1, dtype=str, **options)
         refuse_repeated([str(name) for name in header.iloc[0]], source)
         stream.seek(0)
-        frame: pd.DataFrame = pd.read_csv(stream, na_values=[""], **options)
-        holding = [str(name) for name, column in frame.items() if _holds(column, missing_words)]
-        if not holding:
-            return frame
-        stream.seek(0)
-        no_numbers = [word for word in missing_words if not _is_number(word)]
-        na_values: Mapping[str, Sequence[str]] = {name: ["", *no_numbers] for name in holding}
-        without: pd.DataFrame = pd.read_csv(stream, na_values=na_values, **options)
-        for name in holding:
-            frame[name] = frame[name] if _is_text(without[name]) else without[name]
-        return frame
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"{source} is not UTF-8: byte 0x{error.object[error.start]:02x} cannot be decoded",
-            code="unreadable-encoding",
-            hint=f"if it is Latin-1: iconv -f latin1 -t utf-8 {source} > converted.csv",
-        ) from error
+        options["dtype"] = dict.fromkeys(_as_written(reading, form.decimal), str)
+        frame = _with_named_fields(stream, source, {**options, "na_values": [""]})
+        told = reading.changed(sep=form.sep, decimal=form.decimal, encoding=form.encoding, sniffed=form.sniffed)
+        return TableRead(frame=_with_words_missing(frame, stream, reading, options), reading=told, notes=form.notes)
     except EmptyDataError as error:
         raise InvalidInput(f"{source} is empty", code="no-rows", hint=None) from error
-    except (ParserError, OSError) as error:
+    except (ParserError, OSError, EOFError, zlib.error, ValueError) as error:
         raise InvalidInput(
-            f"{source} cannot be read as CSV: {str(error).splitlines()[0]}", code="unreadable-file", hint=None
+            f"{source} cannot be read as CSV: {str(error).splitlines()[0]}",
+            code="unreadable-file",
+            hint="correct the file; sep and encoding say how it is written where that was told wrongly",
         ) from error
+
+
+def _as_written(reading: Reading, decimal: str) -> list[str]:
+    """Return the columns that are read as text first: strings, and numbers whose points may stand between thousands."""
+    return [name for name, kind in reading.dtypes.items() if kind == STRING or (kind == NUMBER and decimal == ",")]
+
+
+def _with_named_fields(stream: IO[bytes], source: str, options: Mapping[str, Any]) -> pd.DataFrame:
+    """Read a table of which every field has a name: pandas drops others, or shifts names by one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ParserWarning)
+        try:
+            frame: pd.DataFrame = pd.read_csv(stream, **options)
+        except ParserWarning as warning:
+            raise InvalidInput(
+                f"{source} has rows with more fields than its header names",
+                code="unnamed-fields",
+                hint="name every column in the header, the first one too; or correct what separates the fields",
+            ) from warning
+    return frame
+
+
+def _with_words_missing(
+    frame: pd.DataFrame, stream: IO[bytes], reading: Reading, options: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Read columns again that hold nothing but numbers or truth values beside words that mean missing."""
+    words = reading.missing_words
+    holding = [str(name) for name, column in frame.items() if _holds(column, words)]
+    holding = [name for name in holding if name not in options["dtype"]]
+    if not holding:
+        return frame
+    stream.seek(0)
+    no_numbers = [word for word in words if not _is_number(word)]
+    na_values: Mapping[str, Sequence[str]] = {name: ["", *no_numbers] for name in holding}
+    without: pd.DataFrame = pd.read_csv(stream, na_values=na_values, **options)
+    for name in holding:
+        frame[name] = frame[name] if _is_text(without[name]) else without[name]
+    return frame
 
 
 def _is_number(word: str) -> bool:

@@ -128,6 +128,8 @@ def tags_of(trained: TrainedModel, code: CodeVersion | None) -> dict[str, str]:
     }
     if dataset.missing_words:
         tags["slipway.missing_words"] = json.dumps(dataset.missing_words)
+    if read_as := dataset.reading.model_dump(mode="json", exclude={"missing_words"}, exclude_defaults=True):
+        tags["slipway.read_as"] = json.dumps(read_as, ensure_ascii=False)
     if time_format := trained.prepared.split.scheme.time_format:
         tags["slipway.time_format"] = time_format
     if dataset.source_digest:
@@ -205,6 +207,7 @@ def _write_holdout(trained: TrainedModel, folder: Path, *, max_bytes: int) -> No
         "data": trained.spec.data,
         "data_digest": prepared.dataset.digest,
         "missing_words": list(prepared.dataset.missing_words),
+        "reading": prepared.dataset.reading.model_dump(mode="json", exclude={"missing_words"}, exclude_defaults=True),
     }
     (folder / "holdout.json").write_text(json.dumps(document, indent=2))
 

@@ -16,6 +16,7 @@ from slipway.registry.gate.mlflow_model import StoredModel, load_model
 from slipway.registry.gate.safety.judged_loading import require_allowed
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.manifest import copied
+from slipway.registry.reading import Reading
 from slipway.registry.version import Version
 from slipway.registry.versions.file_integrity import records_about, require_whole
 from slipway.registry.versions.provenance import holdout_digest, recorded_provenance
@@ -44,9 +45,9 @@ class StoredVersion:
         holdout = self._holdout
         return (holdout.train_ids, holdout.columns) if holdout and holdout.train_ids is not None else None
 
-    def missing_words(self) -> tuple[str, ...]:
-        """Return the words that meant missing in its training data; none where its run does not say."""
-        return self._holdout.missing_words if self._holdout else ()
+    def reading(self) -> Reading:
+        """Return how its training data was read, for other data to be read alike; as it is where no run says."""
+        return self._holdout.reading.of_another_file() if self._holdout else Reading()
 
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return whole numbers as such, and doubles as floats, where the signature wants them so."""

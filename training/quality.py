@@ -1,9 +1,11 @@
 """Which data is refused, and which only gets a warning. Rules over a frame; nothing is read here."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_float_dtype
 
 from slipway.registry.errors import InvalidInput, NotFound
 from slipway.registry.nearest import did_you_mean
@@ -13,6 +15,7 @@ from slipway.training.listed import NAMED_AT_MOST, listed
 from slipway.training.words import words_among_numbers
 
 MOST_CLASSES_OF_NUMBERS = 20
+MOST_EXACT = 2**53  # beyond it a double is not every whole number
 DATES_LOOKED_AT = 100
 DATE = r"(\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4})([T ].*)?"
 
@@ -23,7 +26,7 @@ def refuse_table(frame: pd.DataFrame, target: str, source: str) -> None:
     Raises
     ------
     InvalidInput
-        There are no rows, a column name twice, no column beside the target, or a column without a value.
+        There are no rows, a column name twice, or no column beside the target.
     NotFound
         The target is not a column.
     """
@@ -33,14 +36,68 @@ def refuse_table(frame: pd.DataFrame, target: str, source: str) -> None:
         raise NotFound(
             f"{source} has no column '{target}'{did_you_mean(target, names)}; there are: {listed(names)}",
             code="unknown-target",
-            hint=None,
+            hint="if more stands in it, say what separates the fields: sep=; or sep=tab" if len(names) == 1 else None,
         )
     if frame.empty:
         raise _invalid(f"{source} has no rows", "no-rows", None)
-    if len(names) == 1:
-        raise _invalid(f"{source} has no column beside the target '{target}'", "no-features", None)
-    if empty := [str(name) for name in frame.columns if name != target and frame[name].isna().all()]:
-        raise _invalid(f"{source} has columns without a single value: {listed(empty)}", "empty-columns", "remove them")
+    refuse_no_features([name for name in names if name != target], target, source)
+
+
+def refuse_no_features(features: Sequence[str], target: str, source: str) -> None:
+    """Refuse a table in which nothing is beside the target.
+
+    Raises
+    ------
+    InvalidInput
+        There is no feature.
+    """
+    if not len(features):
+        raise _invalid(
+            f"{source} has no column with a value beside the target '{target}'",
+            "no-features",
+            "keep or bring columns that say something of the target",
+        )
+
+
+def empty_notes(names: Sequence[str]) -> Iterator[str]:
+    """Tell of columns without a value, which are no features."""
+    if names:
+        yield f"columns without a single value, left out of the features: {listed(names)}"
+
+
+def labelled(dataset: Dataset) -> Dataset:
+    """Return the dataset without the rows whose target is missing, with their number.
+
+    Raises
+    ------
+    InvalidInput
+        No row has a target.
+    """
+    known = dataset.frame[dataset.target].notna().to_numpy()
+    if known.all():
+        return dataset
+    if not known.any():
+        raise _invalid(
+            f"target '{dataset.target}' is missing in all {len(known):,} rows",
+            "missing-target",
+            "name another target, or bring rows that have one",
+        )
+    frame = dataset.frame[known].reset_index(drop=True)
+    target = frame[dataset.target]
+    if dataset.target_dtype:
+        target = target.astype(pd.api.types.pandas_dtype(dataset.target_dtype))
+    # pandas reads whole numbers of a CSV as doubles where one is missing.
+    if dataset.reading.sep and is_float_dtype(target) and (target % 1 == 0).all() and (abs(target) < MOST_EXACT).all():
+        target = target.astype("int64")
+    frame[dataset.target] = target
+    return replace(dataset, frame=frame, ids=dataset.ids[known], unlabelled=int((~known).sum()))
+
+
+def unlabelled_notes(dataset: Dataset) -> Iterator[str]:
+    """Tell of rows that were left out since nobody knows their target."""
+    if dataset.unlabelled:
+        total = dataset.unlabelled + len(dataset.frame)
+        yield f"target '{dataset.target}' is missing in {dataset.unlabelled:,} of {total:,} rows, which are left out"
 
 
 def refuse_target(target: pd.Series, *, classification: bool) -> None:
@@ -140,7 +197,9 @@ def warnings_for(dataset: Dataset, features: Sequence[ColumnSchema]) -> tuple[st
     """Return what a person should know of data that is trained on all the same; `features` are the columns in use."""
     text = [column.name for column in features if column.kind is ColumnKind.CATEGORICAL]
     return (
+        *dataset.form_notes,
         *dataset.notes,
+        *unlabelled_notes(dataset),
         *_constant_columns(dataset, features),
         *identifier_notes(dataset.frame, features),
         *_dates(dataset),

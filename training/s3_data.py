@@ -2,15 +2,14 @@
 
 import io
 import os
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import boto3
-import pandas as pd
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.registry.errors import InvalidInput, NotFound, Unavailable
-from slipway.training.file_data import read_table
+from slipway.registry.reading import Reading
+from slipway.training.file_data import TableRead, read_table
 
 MISSING_CODES = ("NoSuchKey", "NoSuchBucket", "404")
 
@@ -28,8 +27,8 @@ def s3_client() -> ObjectReader:
     return client
 
 
-def read_object(uri: str, client: ObjectReader, missing_words: Sequence[str] = ()) -> pd.DataFrame:
-    """Read `s3://bucket/key` as CSV or Parquet, by the key's suffix; `missing_words` as `read_table` has them.
+def read_object(uri: str, client: ObjectReader, reading: Reading) -> TableRead:
+    """Read `s3://bucket/key` as CSV or Parquet, by the key's suffix.
 
     Raises
     ------
@@ -53,7 +52,7 @@ def read_object(uri: str, client: ObjectReader, missing_words: Sequence[str] = (
             code="s3-unavailable",
             hint="check MLFLOW_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION",
         ) from error
-    return read_table(io.BytesIO(body), key, uri, missing_words)
+    return read_table(io.BytesIO(body), key, uri, reading)
 
 
 def _translated(error: ClientError, uri: str) -> NotFound | Unavailable:

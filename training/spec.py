@@ -7,14 +7,16 @@ of `slipway train`; `docs/train.md` lists them.
 import enum
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from slipway.registry.errors import InvalidInput
+from slipway.registry.reading import ColumnType, Decimal, Encoding, Reading, Separator
 from slipway.registry.text import can_be_asked_for, cleaned, require_storable
 
+READING = ("sep", "decimal", "encoding", "dtype")
 SHOWN_CHARACTERS = 200  # of a wrong value: enough to know it again
 
 
@@ -65,11 +67,31 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return dict(pairs)
 
 
-def _from_list(value: object) -> object:
-    """Return words as they stand between commas, without the spaces around them."""
+def _names(value: object) -> object:
+    """Return names as they stand between commas, without the spaces around them; or those of a JSON list."""
     if not isinstance(value, str):
         return value
-    words = tuple(dict.fromkeys(word.strip() for word in value.split(",") if word.strip()))
+    if value.lstrip().startswith("["):
+        return parse_json(value)
+    return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+
+def _types(value: object) -> object:
+    """Return column → type of `column=type` between commas, or of a JSON object."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("{"):
+        return parse_json(value)
+    pairs = [pair.rpartition("=") for pair in value.split(",") if pair.strip()]
+    if wrong := [kind for name, _, kind in pairs if not name.strip()]:
+        raise ValueError(f"'{wrong[0].strip()}' names no column; expected column=string, several with commas between")
+    return _once([(name.strip(), kind.strip()) for name, _, kind in pairs])
+
+
+def _from_list(value: object) -> object:
+    words = _names(value)
+    if not isinstance(words, tuple):
+        return words
     if numbers := [word for word in words if re.fullmatch(r"[+-]?[\d.]+", word)]:
         raise ValueError(f"{numbers[0]} is a number, and a request could not say that it means missing: leave it empty")
     return words
@@ -79,6 +101,8 @@ JsonObject = Annotated[dict[str, Any], BeforeValidator(_from_json)]
 Column = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_from_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Types = Annotated[dict[str, ColumnType], BeforeValidator(_types)]
 
 
 class TrainSpec(BaseModel):
@@ -104,6 +128,20 @@ class TrainSpec(BaseModel):
     )
     missing: Words = Field(
         default=(), description="words that mean missing, separated by commas; only an empty field does without it"
+    )
+    drop: Names = Field(default=(), description="columns to leave out, separated by commas")
+    features: Names = Field(default=(), description="the only columns to learn from, separated by commas")
+    sep: Annotated[Separator | None, BeforeValidator(_none_if_empty)] = Field(
+        default=None, description="what separates the fields of a CSV file, such as ; or tab; told from it without"
+    )
+    decimal: Annotated[Decimal | None, BeforeValidator(_none_if_empty)] = Field(
+        default=None, description="the decimal sign of a CSV file, . or a comma; told from it without"
+    )
+    encoding: Annotated[Encoding | None, BeforeValidator(_none_if_empty)] = Field(
+        default=None, description="the encoding of a CSV file, such as cp1252; told from it without"
+    )
+    dtype: Types = Field(
+        default={}, description="what columns are read as, separated by commas: column=string or column=number"
     )
     cv: int = Field(
         default=0, ge=0, le=100, description="cross-validation folds on the training rows, at least 2; 0 for none"
@@ -137,6 +175,43 @@ class TrainSpec(BaseModel):
         if self.time_format and not self.time_column:
             raise ValueError("time_format says how time_column is written, and none is named")
         return self
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> "TrainSpec":
+        if self.drop and self.features:
+            raise ValueError("features names all columns that are learned from, and drop would name others; give one")
+        return self
+
+    def reading(self) -> Reading:
+        """Return how the data is read."""
+        return Reading(
+            missing_words=self.missing,
+            sep=self.sep,
+            decimal=self.decimal,
+            encoding=self.encoding,
+            dtypes=self.dtype,
+        )
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the parameters that a run records, as they could be given again; what was not given is left out."""
+        given = self.model_dump(by_alias=True, exclude={"params", "task"}, exclude_none=True, mode="json")
+        lists = {name: value for name, value in given.items() if isinstance(value, list | dict)}
+        return {**given, **{name: _written(value) for name, value in lists.items()}}
+
+
+def _written(value: Sequence[str] | Mapping[str, str]) -> str:
+    """Return names between commas, or columns with their types; as JSON where a name holds what would cut it."""
+    plain = [f"{name}={kind}" for name, kind in value.items()] if isinstance(value, Mapping) else list(value)
+    cut = any("," in each or each != each.strip() or each.startswith(("[", "{")) for each in plain)
+    return json.dumps(value) if cut else ",".join(plain)
+
+
+def read_otherwise(reading: Reading, given: Mapping[str, str | None]) -> Reading:
+    """Return a reading with those parameters of `READING` that are given; raises as `parse_spec`."""
+    said = {name: value for name, value in given.items() if value is not None}
+    spec = parse_spec({"data": "-", "target": "-", "model": "-", **said})
+    found = {name: value for name in ("sep", "decimal", "encoding") if (value := getattr(spec, name))}
+    return reading.changed(**found, dtypes={**reading.dtypes, **spec.dtype})
 
 
 def parse_spec(parameters: Mapping[str, object]) -> TrainSpec:

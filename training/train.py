@@ -161,11 +161,9 @@ def _time_order(sides: Split) -> npt.NDArray[np.intp]:
 
 def describe_params(trained: TrainedModel) -> dict[str, Any]:
     """Return the parameters that a run records: the spec's, the task, row counts, and the estimator's own."""
-    spec = trained.spec.model_dump(by_alias=True, exclude={"params", "task", "missing"}, exclude_none=True, mode="json")
     own = without_labels(trained.pipeline.named_steps["estimator"]).get_params(deep=False)
     return {
-        **spec,
-        "missing": ",".join(trained.spec.missing),
+        **trained.spec.recorded(),
         "task": str(trained.prepared.task),
         "rows_train": len(trained.prepared.split.train),
         "rows_holdout": len(trained.prepared.split.holdout),

@@ -1,6 +1,6 @@
 """What commands are given from other packages, and have opened for them; `slipway/command_line.py` wires it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:  # `slipway --help` imports this module, and is not to import 
     from slipway.registry.decisions.status import Status
     from slipway.registry.ledger.history import History
     from slipway.registry.leftover import Leftover
+    from slipway.registry.reading import Reading
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommandContext:
     """`serve` starts a scoring server on a folder and asks it; `rehearse` opens its model as the engine would;
-    `read_rows` reads a source with its target, certain words being missing.
+    `read_rows` reads a source with its target, as a `Reading` says.
 
     `serve` returns what `slipway.registry.gate.evidence.Served` says; `read_rows` a frame and its content digest.
     `decisions` opens the decisions of the ledger here or of a server, `status` tells what is in its stages without all
@@ -29,7 +30,7 @@ class CommandContext:
 
     serve: Callable[..., Any]
     rehearse: "Callable[[Path], AbstractContextManager[Any]]"
-    read_rows: Callable[[str, str, Sequence[str]], tuple[Any, str]]
+    read_rows: "Callable[[str, str, Reading], tuple[Any, str]]"
     decisions: "Callable[[], Decisions]"
     status: "Callable[[], Status]"
     history: "Callable[[], History]"

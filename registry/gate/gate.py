@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slipway.registry.errors import NotFound, SlipwayError
+from slipway.registry.errors import InvalidInput, NotFound, SlipwayError
 from slipway.registry.gate.check_runner import CheckJob, run_here
 from slipway.registry.gate.evidence import Evidence, Rows, Subject, Tools
 from slipway.registry.gate.grounds import Grounds
@@ -30,6 +30,7 @@ from slipway.registry.ledger.situation import Situation
 from slipway.registry.manifest import copied, differences, manifest_of
 from slipway.registry.model_registry import Measured
 from slipway.registry.policy.policy import OwnRule, RowsRule, Rule
+from slipway.registry.reading import Reading
 from slipway.registry.rows import content_digest, row_ids
 from slipway.registry.version import Version, deleted_version
 from slipway.registry.versions.file_integrity import (
@@ -72,14 +73,14 @@ LOADS_THE_MODEL = ("contract", "servable", "champion", "slices")
 class Gate:
     """What a gate needs: the ledger, tools for the checks, where rows are read, and how checks are made.
 
-    `read_rows` takes a source, a target and the words that mean missing, and returns the frame and its content digest.
+    `read_rows` takes a source, a target and how it is read, and returns the frame and its content digest.
     A source that a run names is read where `runs_are_ours`: else whoever writes a run would read files and databases
     with the rights of whoever judges it. `own_checks` is the policy's folder, where functions of one's own may lie.
     """
 
     ledger: Ledger
     tools: Tools
-    read_rows: Callable[[str, str, Sequence[str]], tuple[pd.DataFrame, str]]
+    read_rows: Callable[[str, str, Reading], tuple[pd.DataFrame, str]]
     run_checks: Callable[[Sequence[CheckJob]], list[Finding]]
     runs_are_ours: bool = True
     own_checks: Path | None = None
@@ -354,15 +355,23 @@ def _written(
 def _named_rows(data: str, target: str, subject: Subject | None, gate: Gate) -> tuple[pd.DataFrame, str]:
     """Return rows that the policy names, read as the training data of a version was, and their target.
 
-    What the rows are called is nobody's word but the policy's: words for missing values, which whoever trained a
-    version chose, make no row's class a missing one. They only tell numbers from what stands where one is missing.
+    What the rows are called is nobody's word but the policy's: words for missing values, and separators, which whoever
+    trained a version chose, make no row's class another. They only tell numbers from what stands where one is missing.
     """
     record = read_holdout(subject.holdout) if subject else None
-    words = record.missing_words if record else ()
-    frame = gate.read_rows(data, target, words)[0]
-    if words:
-        called = gate.read_rows(data, target, ())[0][target]
-        frame[target] = _numbers_but_for(called, words)
+    reading = record.reading.of_another_file() if record else Reading()
+    frame = gate.read_rows(data, target, reading)[0]
+    as_called = Reading(dtypes={name: kind for name, kind in reading.dtypes.items() if name == target})
+    if reading == as_called:
+        return frame, target
+    called = gate.read_rows(data, target, as_called)[0][target]
+    if len(called) != len(frame):  # a quote begins a text only after what separates fields
+        raise InvalidInput(
+            f"{data} has {len(called):,} rows, and {len(frame):,} as the training said that files are read",
+            code="other-rows",
+            hint="train without sep and encoding: both are told from each file",
+        )
+    frame[target] = _numbers_but_for(called, reading.missing_words)
     return frame, target
 
 
@@ -392,10 +401,11 @@ def _own_rows(candidate: Subject, gate: Gate) -> tuple[pd.DataFrame, str] | str:
             f"the held-out rows of {candidate.version} were not stored, and no source is read because a run names it; "
             "name a dataset in the policy with data and target, or train with holdout_rows=true"
         )
-    frame, digest = gate.read_rows(record.data, record.target, record.missing_words)
+    frame, digest = gate.read_rows(record.data, record.target, record.reading)
     if digest != record.data_digest:
         return (
             f"the held-out rows of {candidate.version} were not stored, and {record.data} is not any more what it "
             "was; name a dataset in the policy with data and target"
         )
+    frame = frame[frame[record.target].notna()]  # training left them out
     return frame[np.isin(row_ids(frame[list(record.columns)]), record.holdout_ids)], record.target

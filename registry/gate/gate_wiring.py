@@ -1,6 +1,6 @@
 """How the commands that assess get their gate; what loads models is imported where the checks are made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from slipway.registry.gate.evidence import Tools
 from slipway.registry.gate.gate import Gate
 from slipway.registry.late import call
 from slipway.registry.ledger.ledger import Ledger
+from slipway.registry.reading import Reading
 
 MODELS = "slipway.registry.gate.mlflow_model"
 
@@ -28,7 +29,7 @@ class ModelAccess(Protocol):
         """Return what opens a folder's model as the serving engine would."""
 
     @property
-    def read_rows(self) -> Callable[[str, str, Sequence[str]], tuple[Any, str]]:
+    def read_rows(self) -> Callable[[str, str, Reading], tuple[Any, str]]:
         """Return what reads a source with its target, certain words being missing: a frame and its content digest."""
 
 

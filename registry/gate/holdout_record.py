@@ -15,6 +15,7 @@ from pyarrow import parquet
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from slipway.registry.errors import InvalidInput
+from slipway.registry.reading import Reading
 from slipway.registry.rows import row_ids
 
 Ids = npt.NDArray[np.uint64]
@@ -37,7 +38,8 @@ class _Document(BaseModel):
     id_columns: list[str]
     data: str = ""
     data_digest: str = ""
-    missing_words: list[str] = []
+    missing_words: tuple[str, ...] = ()
+    reading: Reading = Reading()
     scheme: _Scheme = _Scheme()
     train_is_known: bool = True
 
@@ -49,7 +51,7 @@ class HoldoutRecord:
     `train_ids` is `None` where it tells the held-out rows alone: any other row may be one that it was trained on.
 
     The rows are in `folder`, where they were stored, and else in `data`, whose content `data_digest` names.
-    `missing_words` meant missing in it, and `key` is the column that rows were held out by.
+    `reading` is how it was read, and `key` the column that rows were held out by.
     """
 
     folder: Path
@@ -58,7 +60,7 @@ class HoldoutRecord:
     columns: tuple[str, ...]
     data: str
     data_digest: str
-    missing_words: tuple[str, ...]
+    reading: Reading
     key: str | None
     train_ids: Ids | None
     holdout_ids: Ids
@@ -122,7 +124,7 @@ def read_holdout(folder: Path | None) -> HoldoutRecord | None:
         columns=tuple(document.id_columns),
         data=document.data,
         data_digest=document.data_digest,
-        missing_words=tuple(document.missing_words),
+        reading=document.reading.changed(missing_words=document.missing_words),
         key=document.scheme.key,
         train_ids=train_ids,
         holdout_ids=holdout_ids,

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from slipway.registry.reading import Reading
 from slipway.training.data import DataSources, load
 from slipway.training.dataset import Dataset
 from slipway.training.s3_data import read_object
@@ -15,7 +16,7 @@ from slipway.training.sql_data import read_statement
 def sources(*, client: object = None, connections: Mapping[str, str] | None = None) -> DataSources:
     """Return sources over the real SQL door and the given S3 client."""
     return DataSources(
-        read_object=lambda uri, words: read_object(uri, client, words),
+        read_object=lambda uri, reading: read_object(uri, client, reading),
         read_statement=read_statement,
         connections=connections or {},
     )
@@ -25,7 +26,7 @@ def dataset_of(frame: pd.DataFrame, target: str, folder: Path, *, missing_words:
     """Return a frame as the dataset that reading it from Parquet gives."""
     path = folder / "rows.parquet"
     frame.to_parquet(path, index=False)
-    return load(str(path), target, sources=sources(), missing_words=missing_words)
+    return load(str(path), target, sources=sources(), reading=Reading(missing_words=tuple(missing_words)))
 
 
 def customers(rows: int = 400, seed: int = 0) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from mlflow.models import get_model_info
 from slipway import command_line
 from slipway.registry.manifest import Manifest, manifest_of
 from slipway.registry.profile import Profile
+from slipway.registry.reading import Reading
 from slipway.training.commands import read_rows
 from tests.generators.datasets import customers
 
@@ -175,8 +176,10 @@ REFUSED = [
     (["--data", "nowhere.csv"], "no file "),
     (["--data", "empty.csv"], "has no rows"),
     (["--data", "twice.csv"], "has column names twice: 'a'"),
-    (["--data", "null.csv"], "has columns without a single value: 'a'"),
-    (["--data", "latin.csv"], "is not UTF-8"),
+    (["--data", "null.csv"], "has no column with a value beside the target 'target'"),
+    (["--data", "latin.csv", "--encoding", "utf-8"], "is not utf-8: byte 0xf6 at 10"),
+    (["--data", "one.csv", "--drop", "b"], "has no column 'b'"),
+    (["--data", "one.csv", "--sep", ";"], "sep=';', and the header of one.csv has none: 'a,target'"),
     (["--data", "one.csv"], "has only one class"),
     (["--data", "infinite.csv", "--task", "regression"], "is infinite in 1 of 40 rows"),
     (["--data", "rare.csv"], "would have no row of class 'rare'"),
@@ -202,7 +205,7 @@ def test_a_refusal_leaves_a_failed_run_that_says_why_and_nothing_else(
     files = {
         "empty.csv": ["a,target"],
         "twice.csv": ["a,a,target", "1,2,3"],
-        "null.csv": ["a,b,target", ",1,x", ",2,y"],
+        "null.csv": ["a,target", ",x", ",y"],
         "one.csv": ["a,target", "1,x", "2,x"],
         "infinite.csv": ["a,target", *[f"{i},{i}.5" for i in range(39)], "39,inf"],
         "rare.csv": ["a,target", *rows, "99,rare"],
@@ -359,7 +362,7 @@ def test_declared_words_mean_missing_wherever_the_version_is_asked(store: Path, 
     assert found["rows_trained_on"] == int(MlflowClient().get_run(version.run_id).data.params["rows_train"])
     document = json.loads(mlflow.artifacts.load_text(f"runs:/{version.run_id}/holdout/holdout.json"))
     assert document["missing_words"] == ["n.k."]
-    frame, digest = read_rows("rows.csv", "churned", document["missing_words"])
+    frame, digest = read_rows("rows.csv", "churned", Reading(missing_words=tuple(document["missing_words"])))
     assert str(frame["income"].dtype) == "float64"
     assert digest == document["data_digest"]
 

@@ -11,6 +11,7 @@ from catboost import CatBoostClassifier
 from sklearn.linear_model import LinearRegression
 
 from slipway.registry.errors import InvalidInput
+from slipway.registry.reading import Reading
 from slipway.registry.version import deleted_version
 from slipway.training.dataset import Dataset
 from slipway.training.evaluate import evaluate
@@ -38,8 +39,8 @@ class Loaded:
     def train_ids(self) -> None:
         return None
 
-    def missing_words(self) -> tuple[str, ...]:
-        return ()
+    def reading(self) -> Reading:
+        return Reading()
 
     def fitting(self, features: pd.DataFrame) -> pd.DataFrame:
         return features

@@ -15,8 +15,7 @@ from tests.generators.datasets import customers, dataset_of
     ("frame", "error", "said"),
     [
         (pd.DataFrame({"x": [], "y": []}), InvalidInput, "s has no rows"),
-        (pd.DataFrame({"y": [1, 2]}), InvalidInput, "s has no column beside the target 'y'"),
-        (pd.DataFrame({"x": [None, None], "y": [1, 2]}), InvalidInput, "s has columns without a single value: 'x'"),
+        (pd.DataFrame({"y": [1, 2]}), InvalidInput, "s has no column with a value beside the target 'y'"),
         (pd.DataFrame([[1, 2, 3]], columns=["x", "x", "y"]), InvalidInput, "s has column names twice: 'x'"),
         (
             pd.DataFrame({"x": [1], "Y1": [2]}),
@@ -127,3 +126,13 @@ def test_columns_that_are_wrong_are_not_all_listed():
     """One line stays one line."""
     with pytest.raises(InvalidInput, match="column 'c9' is infinite in 1 of 1 rows and 5 more columns"):
         refuse_features(pd.DataFrame({f"c{i}": [np.inf] for i in range(15)}))
+
+
+def test_a_table_of_one_column_is_told_of_what_separates_fields():
+    """It was probably not cut; a table of more was."""
+    with pytest.raises(NotFound) as error:
+        refuse_table(pd.DataFrame({"a b": [1]}), "y", "s")
+    assert error.value.hint == "if more stands in it, say what separates the fields: sep=; or sep=tab"
+    with pytest.raises(NotFound) as error:
+        refuse_table(pd.DataFrame({"a": [1], "b": [1]}), "y", "s")
+    assert error.value.hint is None

@@ -54,6 +54,14 @@ def test_a_task_can_be_given():
         ("target", "", "target='': String should have at least 1 character"),
         ("seed", "x", "seed='x': Input should be a valid integer"),
         ("holdout_rows", "perhaps", "holdout_rows='perhaps': Input should be a valid boolean"),
+        ("sep", "ab", "sep='ab': expected one character such as ; or the word tab"),
+        ("sep", ".", "sep='.': expected one character"),
+        ("decimal", ";", "decimal=';': Input should be '.' or ','"),
+        ("encoding", "utf-9", "encoding='utf-9': no encoding of text files; expected one such as utf-8, cp1252"),
+        ("dtype", "plz", "'plz' names no column; expected column=string"),
+        ("dtype", "plz=text", "dtype.plz='text': Input should be 'string' or 'number'"),
+        ("dtype", "a=string,a=number", "'a' is there twice; keep one"),
+        ("drop", "[1]", "drop.0=1: Input should be a valid string"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_given_and_expected(parameter: str, value: str, said: str):
@@ -75,3 +83,20 @@ def test_all_wrong_values_are_said_at_once():
     """Nobody should have to mend one parameter to learn of the next."""
     with pytest.raises(InvalidInput, match=r"holdout=.*; cv="):
         parse_spec({**GIVEN, "holdout": "2", "cv": "-1"})
+
+
+def test_columns_and_their_types_stand_between_commas_or_as_json():
+    """A name may hold a comma or an equals sign; what is recorded of it can be given again."""
+    plain = parse_spec({**GIVEN, "drop": " id, note ,id", "dtype": "a=b=string, plz = number"})
+    assert (plain.drop, plain.dtype) == (("id", "note"), {"a=b": "string", "plz": "number"})
+    odd = parse_spec({**GIVEN, "drop": '["a, b", "c"]', "dtype": '{"a, b": "string"}', "sep": "tab"})
+    assert (odd.drop, odd.dtype, odd.sep) == (("a, b", "c"), {"a, b": "string"}, "\t")
+    for spec in (plain, odd):
+        recorded = {name: str(value) for name, value in spec.recorded().items()}
+        assert parse_spec(recorded) == spec
+
+
+def test_either_what_to_learn_from_or_what_to_leave_out_is_named():
+    """Both at once would say one thing twice, or contradict."""
+    with pytest.raises(InvalidInput, match="features names all columns that are learned from"):
+        parse_spec({**GIVEN, "drop": "a", "features": "b"})

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from slipway.registry.errors import InvalidInput
+from slipway.registry.reading import Reading
 from slipway.training.data import load
 from slipway.training.dataset import Dataset
 from slipway.training.file_data import read_file
@@ -25,7 +26,7 @@ def csv(folder: Path, *, missing: tuple[str, ...] = ()) -> Dataset:
     incomes = ["NA" if i % 10 == 0 else f"{i}.5" for i in range(200)]
     rows = [f"{countries[i]},{incomes[i]},{members[i]},{i % 2}" for i in range(200)]
     (folder / "rows.csv").write_text("\n".join(["country,income,member,y", *rows, ",,,1"]) + "\n")
-    return load(str(folder / "rows.csv"), "y", sources=sources(), missing_words=missing)
+    return load(str(folder / "rows.csv"), "y", sources=sources(), reading=Reading(missing_words=missing))
 
 
 def test_only_the_empty_field_is_missing(tmp_path: Path):
@@ -93,11 +94,11 @@ def test_words_in_the_target_and_in_the_key_are_missing_too(tmp_path: Path):
     """Both are refused, with how many rows."""
     frame = pd.DataFrame({"x": range(40), "k": ["NA", *map(str, range(39))], "y": ["NA", "a"] + ["a", "b"] * 19})
     frame.to_parquet(tmp_path / "rows.parquet")
-    dataset = load(str(tmp_path / "rows.parquet"), "y", sources=sources(), missing_words=("NA",))
+    dataset = load(str(tmp_path / "rows.parquet"), "y", sources=sources(), reading=Reading(missing_words=("NA",)))
     spec = {"data": "d", "target": "y", "model": "m", "missing": "NA"}
     with pytest.raises(InvalidInput, match="target 'y' is missing in 1 of 40 rows"):
         train(dataset, parse_spec(spec))
-    good = load(str(tmp_path / "rows.parquet"), "x", sources=sources(), missing_words=("NA",))
+    good = load(str(tmp_path / "rows.parquet"), "x", sources=sources(), reading=Reading(missing_words=("NA",)))
     with pytest.raises(InvalidInput, match="key 'k' is missing in 1 of 40 rows"):
         train(good, parse_spec({**spec, "target": "x", "key": "k"}))
 
@@ -121,7 +122,7 @@ def test_a_large_file_is_read_in_one_piece(tmp_path: Path):
 def test_a_word_that_is_a_number_hides_no_number(tmp_path: Path):
     """A version's record says which words meant missing in it; where it is asked, a number is a number."""
     (tmp_path / "rows.csv").write_text("x,y\n1,a\n2,b\n?,a\n3,b\n")
-    frame = read_file(tmp_path / "rows.csv", ("?", "1", "2.0", " 3"))
+    frame = read_file(tmp_path / "rows.csv", Reading(missing_words=("?", "1", "2.0", " 3"))).frame
     assert frame["x"].tolist()[:2] + frame["x"].tolist()[3:] == [1.0, 2.0, 3.0]
     assert np.isnan(frame["x"].iloc[2])
 
@@ -130,6 +131,6 @@ def test_a_word_that_is_a_number_hides_no_number(tmp_path: Path):
 def test_nor_does_one_that_only_python_reads_as_a_number(word: str, tmp_path: Path):
     """Pandas takes for missing whatever `float` makes of a word, by value."""
     (tmp_path / "rows.csv").write_text("x,y\n0,a\n1,b\n?,a\n10,b\n")
-    frame = read_file(tmp_path / "rows.csv", ("?", word))
+    frame = read_file(tmp_path / "rows.csv", Reading(missing_words=("?", word))).frame
     assert frame["x"].tolist()[:2] + frame["x"].tolist()[3:] == [0.0, 1.0, 10.0]
     assert np.isnan(frame["x"].iloc[2])

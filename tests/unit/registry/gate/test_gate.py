@@ -511,10 +511,31 @@ def test_no_versions_words_say_what_a_named_row_is_called(
     bench = Bench(tmp_path, {"champion": {"data": "d.csv", "target": "y"}}, runs=tmp_path)
     frame = pd.DataFrame({"x": np.arange(len(called)), "y": called})
     masked = frame.assign(y=frame.y.where(~frame.y.astype(str).isin(words)))
-    bench.gate = replace(bench.gate, read_rows=lambda _, __, given: ((masked if given else frame).copy(), "digest"))
+    bench.gate = replace(
+        bench.gate, read_rows=lambda _, __, how: ((masked if how.missing_words else frame).copy(), "digest")
+    )
     version = bench.registry.version(VersionRef(model="m", number=2))
     situation = look("m", bench.ledger)
     with gathered(version, "production", situation, bench.gate, promoter="p", now=bench.now) as evidence:
         rows = evidence.rows["d.csv", "y"]
         found = pd.read_parquet(rows.path)["y"]
     assert [None if pd.isna(each) else each for each in found] == read
+
+
+def test_rows_that_a_versions_separator_cuts_otherwise_are_not_taken(tmp_path: Path):
+    """Else each row could be given another's class."""
+    holdout = tmp_path / "r2" / "holdout"
+    holdout.mkdir(parents=True)
+    np.savez(holdout / "row_ids.npz", train=np.array([], np.uint64), holdout=np.array([], np.uint64))
+    document = {"target": "y", "id_columns": ["x"], "reading": {"sep": ";", "sniffed": ["decimal"], "decimal": ","}}
+    (holdout / "holdout.json").write_text(json.dumps(document))
+    bench = Bench(tmp_path, {"champion": {"data": "d.csv", "target": "y"}}, runs=tmp_path)
+    frame = pd.DataFrame({"x": [1, 2, 3], "y": [0, 1, 0]})
+    bench.gate = replace(
+        bench.gate, read_rows=lambda _, __, how: ((frame.head(2) if how.sep else frame).copy(), "digest")
+    )
+    version = bench.registry.version(VersionRef(model="m", number=2))
+    situation = look("m", bench.ledger)
+    with gathered(version, "production", situation, bench.gate, promoter="p", now=bench.now) as evidence:
+        said = evidence.rows["d.csv", "y"]
+    assert said == "the rows cannot be read: d.csv has 3 rows, and 2 as the training said that files are read"

@@ -32,7 +32,7 @@ def test_what_training_writes_is_read(folder: Path):
     """Words, key, sides and rows; without a file there is no record."""
     record = read_holdout(folder)
     assert record is not None
-    assert (record.key, record.missing_words, record.columns) == ("x", ("NA",), ("x",))
+    assert (record.key, record.reading.missing_words, record.columns) == ("x", ("NA",), ("x",))
     assert record.train_ids.tolist() == [1, 2]
     rows = record.stored_rows()
     assert rows is not None
