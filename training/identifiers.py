@@ -13,6 +13,7 @@ import pandas as pd
 
 from slipway.training.dataset import ColumnKind, ColumnSchema
 from slipway.training.listed import listed
+from slipway.training.text_columns import dropped
 
 IDENTIFIER_SHARE = 0.95
 IDENTIFIER_ROWS = 50
@@ -20,6 +21,7 @@ NAME = re.compile(
     r"(^|[^a-z])(ids?|keys?|uuid|guid|nr|number|index|rowid|customer|client|user|patient|subject|account|household|person"
     r"|member|employee|student|device|machine|session|group|order|ticket)($|[^a-z])"
 )
+UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?|index|level_0|__index_level_0__")  # as pandas calls them
 LEAST_GROUPS = 20
 LEAST_PAIRS = 30
 LEAST_TOLD = 2
@@ -32,7 +34,13 @@ AGREE_AT_RANDOM = 0.8
 
 
 def identifier_notes(frame: pd.DataFrame, features: Sequence[ColumnSchema]) -> Iterator[str]:
-    """Yield a warning of columns with a value of their own in nearly every row."""
+    """Yield a warning of columns with a value of their own in nearly every row, and of an index that was exported."""
+    if unnamed := [c.name for c in features if UNNAMED.fullmatch(c.name)]:
+        yield (
+            f"columns without a name, probably row numbers that were exported with the rows: {listed(unnamed)}; "
+            f"they are features all the same: {dropped(unnamed)}"
+        )
+        features = [c for c in features if c.name not in unnamed]
     if len(frame) < IDENTIFIER_ROWS:
         return
     text = [c.name for c in features if c.kind is ColumnKind.CATEGORICAL and _is_distinct(frame[c.name])]
@@ -41,7 +49,7 @@ def identifier_notes(frame: pd.DataFrame, features: Sequence[ColumnSchema]) -> I
         if names:
             yield (
                 f"{what} columns with a value of their own in nearly every row, probably identifiers: {listed(names)}; "
-                "they are features all the same: leave them out of the data, or name one as key"
+                f"they are features all the same: {dropped(names)}, or name one as key"
             )
 
 
@@ -85,9 +93,9 @@ def _is_distinct(column: pd.Series) -> bool:
 def _numbers_rows(column: pd.Series) -> bool:
     """Return whether whole numbers name rows: by the column's name, or since they count the rows."""
     values = column.to_numpy()
-    if np.isnan(values[0]) or (values[:IDENTIFIER_ROWS] % 1 != 0).any() or not _is_distinct(column):
-        return False
     values = values[np.isfinite(values)]
+    if len(values) < IDENTIFIER_ROWS or (values[:IDENTIFIER_ROWS] % 1 != 0).any() or not _is_distinct(column.dropna()):
+        return False
     if (values % 1 != 0).any():
         return False
     steps = np.diff(values)

@@ -12,12 +12,11 @@ from slipway.registry.nearest import did_you_mean
 from slipway.training.dataset import ColumnKind, ColumnSchema, Dataset
 from slipway.training.identifiers import identifier_notes
 from slipway.training.listed import NAMED_AT_MOST, listed
+from slipway.training.text_columns import TextKind, kind_of_text, text_notes
 from slipway.training.words import words_among_numbers
 
 MOST_CLASSES_OF_NUMBERS = 20
 MOST_EXACT = 2**53  # beyond it a double is not every whole number
-DATES_LOOKED_AT = 100
-DATE = r"(\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4})([T ].*)?"
 
 
 def refuse_table(frame: pd.DataFrame, target: str, source: str) -> None:
@@ -181,29 +180,37 @@ def refuse_features(features: pd.DataFrame) -> None:
 
 
 def _refuse_words_among_numbers(target: pd.Series, *, classification: bool) -> None:
-    """Refuse what would be numbers but for a word such as NA: hundreds of numbers are no classes."""
+    """Refuse what would be numbers but for how they are written, or a word such as NA: hundreds are no classes."""
     counts = target.value_counts()
     words = words_among_numbers(counts)
+    many = not classification or len(counts) > MOST_CLASSES_OF_NUMBERS
+    if not words and many and kind_of_text(target) is TextKind.NUMBERS:
+        raise _invalid(
+            f"target '{target.name}' holds numbers written as text, such as {target.iloc[0]!r}",
+            "numbers-as-text",
+            f"dtype={target.name}=number reads them as numbers",
+        )
     if words and not (classification and len(counts) - len(words) <= MOST_CLASSES_OF_NUMBERS):
         raise _invalid(
             f"target '{target.name}' holds numbers, and {', '.join(map(repr, words))} in {counts[list(words)].sum():,} "
             f"of {len(target):,} rows",
             "words-among-numbers",
-            "remove those rows; only an empty field of a CSV is missing",
+            f"missing={','.join(words)} leaves those rows out, if that is what it means",
         )
 
 
 def warnings_for(dataset: Dataset, features: Sequence[ColumnSchema]) -> tuple[str, ...]:
     """Return what a person should know of data that is trained on all the same; `features` are the columns in use."""
-    text = [column.name for column in features if column.kind is ColumnKind.CATEGORICAL]
+    kinds = _kinds_of_text(dataset, features)
+    others = [column for column in features if kinds.get(column.name, TextKind.CATEGORIES) is TextKind.CATEGORIES]
     return (
         *dataset.form_notes,
         *dataset.notes,
         *unlabelled_notes(dataset),
         *_constant_columns(dataset, features),
-        *identifier_notes(dataset.frame, features),
+        *text_notes(dataset.frame, kinds, dataset.missing_words),
+        *identifier_notes(dataset.frame, others),
         *_dates(dataset),
-        *_dates_as_text(dataset, text),
         *_conflicts(dataset),
     )
 
@@ -237,18 +244,10 @@ def _dates(dataset: Dataset) -> Iterator[str]:
         yield f"columns of dates, left out of the features: {listed(names)}"
 
 
-def _dates_as_text(dataset: Dataset, text: list[str]) -> Iterator[str]:
-    """CSV knows no dates: they arrive as text, and each day would be a category of its own."""
-    if names := [name for name in text if _look_like_dates(dataset.frame[name])]:
-        yield (
-            f"text columns that look like dates, taken as categories: {listed(names)}; "
-            "turn them into numbers, or leave them out of the data"
-        )
-
-
-def _look_like_dates(column: pd.Series) -> bool:
-    values = column.dropna().head(DATES_LOOKED_AT)
-    return len(values) > 0 and bool(values.str.fullmatch(DATE).all())
+def _kinds_of_text(dataset: Dataset, features: Sequence[ColumnSchema]) -> dict[str, TextKind]:
+    """Return what columns of text say, but for those that were said to be text."""
+    text = [column.name for column in features if column.kind is ColumnKind.CATEGORICAL]
+    return {name: kind_of_text(dataset.frame[name]) for name in text if name not in dataset.reading.dtypes}
 
 
 def _conflicts(dataset: Dataset) -> Iterator[str]:

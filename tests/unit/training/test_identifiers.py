@@ -32,6 +32,7 @@ def schema(frame: pd.DataFrame) -> list[ColumnSchema]:
         {"n": RNG.permutation(ROWS) + 5000.0},
         {"order_no_id": RNG.choice(10**9, ROWS, replace=False).astype(float)},
         {"n": [f"c{i}" for i in range(ROWS)]},
+        {"id": np.r_[np.nan, RNG.choice(10**9, ROWS - 1, replace=False).astype(float)]},
     ],
 )
 def test_what_numbers_the_rows_is_warned_of(columns: dict):
@@ -40,6 +41,17 @@ def test_what_numbers_the_rows_is_warned_of(columns: dict):
     notes = list(identifier_notes(frame, schema(frame)))
     assert len(notes) == 1
     assert f"probably identifiers: '{next(iter(columns))}'" in notes[0]
+
+
+@pytest.mark.parametrize("rows", [10, ROWS])
+@pytest.mark.parametrize("name", ["Unnamed: 0", "Unnamed: 0_level_1", "index"])
+def test_an_index_that_was_exported_is_named(name: str, rows: int):
+    """However few rows there are, and whatever numbers are left of it; once."""
+    frame = table(**{name: RNG.permutation(ROWS) * 3.0}).head(rows)
+    assert list(identifier_notes(frame, schema(frame))) == [
+        f"columns without a name, probably row numbers that were exported with the rows: '{name}'; they are features "
+        f"all the same: drop={name} leaves it out"
+    ]
 
 
 @pytest.mark.parametrize(
