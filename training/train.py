@@ -6,7 +6,7 @@ takes the spec's seed, and no result depends on the number of cores.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from slipway.training.estimators import choose_estimator, without_labels
 from slipway.training.fit import fit
 from slipway.training.holdout import HoldoutScheme, Split, split
 from slipway.training.identifiers import group_notes
+from slipway.training.leaks import leak_notes
 from slipway.training.pipeline import build_pipeline
 from slipway.training.predictions import Predictions, predictions
 from slipway.training.quality import MOST_CLASSES_OF_NUMBERS, refuse_features, refuse_target, warnings_for
@@ -92,7 +93,9 @@ def prepare(dataset: Dataset, spec: TrainSpec) -> PreparedTraining:
     sides = split(dataset, scheme, classes=task is Task.CLASSIFICATION)
     apart = () if spec.time_column else group_notes(dataset.frame, columns, sides.holdout, dataset.target)
     notes = (*warnings_for(dataset, columns), *apart, *sides.notes)
-    return PreparedTraining(dataset=dataset, task=task, columns=columns, split=sides, notes=notes)
+    prepared = PreparedTraining(dataset=dataset, task=task, columns=columns, split=sides, notes=notes)
+    leaks = leak_notes(prepared.train_rows(), prepared.holdout_rows(), classification=task is Task.CLASSIFICATION)
+    return replace(prepared, notes=(*leaks, *notes))
 
 
 def infer_task(target: pd.Series) -> Task:
