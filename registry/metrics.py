@@ -20,7 +20,7 @@ DIRECTIONS: Mapping[str, Direction] = {
 }
 # MLflow (3.17) stores an infinity as the largest double, of its sign; a database may round its last digits.
 NO_MEASUREMENT_FROM = 1.797e308
-SIDES = ("train_", "cv_", "holdout_", "eval_")
+SIDES = ("train_", "cv_", "holdout_", "eval_unseen_", "eval_")
 HEADLINE: Mapping[str, tuple[str, ...]] = {
     "classification": ("holdout_accuracy", "holdout_f1", "holdout_roc_auc"),
     "regression": ("holdout_rmse", "holdout_mae", "holdout_r2"),

@@ -242,7 +242,10 @@ def _log_evaluation(run: MlflowRun, found: Evaluation, dataset: Dataset) -> None
     if warning := _warning_of(found):
         run.set_tags({"mlflow.note.content": f"- warning: {warning}"})
     run.log_dataset(dataset, context="evaluation")
-    run.log_metrics({**{f"eval_{name}": value for name, value in found.scores.items()}, "eval_rows": found.rows})
+    unseen = {f"eval_unseen_{name}": value for name, value in found.scores_unseen.items()}
+    run.log_metrics(
+        {**{f"eval_{name}": value for name, value in found.scores.items()}, **unseen, "eval_rows": found.rows}
+    )
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
         write_plots(found.predictions, Path(folder))
         run.log_folder(Path(folder))
@@ -260,14 +263,23 @@ def _show_evaluation(run_id: str, found: Evaluation, *, as_json: bool) -> None:
                 "rows_trained_on": found.rows_trained_on,
                 "rows_trained_on_unknown": found.why_unknown,
                 "metrics": dict(found.scores),
+                "metrics_unseen": dict(found.scores_unseen),
             }
         )
         return
-    rows = [[name, f"{value:.4g}"] for name, value in found.scores.items()]
-    print_table(f"{found.version} on {found.rows:,} rows, run {run_id}", ["metric", "value"], rows)
+    unseen = ["rows never seen"] if found.scores_unseen else []
+    rows = [
+        [name, f"{value:.4g}", *([_shown(found.scores_unseen.get(name))] if unseen else [])]
+        for name, value in found.scores.items()
+    ]
+    print_table(f"{found.version} on {found.rows:,} rows, run {run_id}", ["metric", "value", *unseen], rows)
 
 
 def _warning_of(found: Evaluation) -> str | None:
     if found.why_unknown:
         return f"it cannot be told whether {found.version} was trained on these rows: {found.why_unknown}"
-    return f"{found.version} was trained on {found.rows_trained_on:,} of these rows" if found.rows_trained_on else None
+    if not found.rows_trained_on:
+        return None
+    others = found.rows - found.rows_trained_on
+    apart = "are measured apart" if found.scores_unseen else "are too few or too alike to be measured apart"
+    return f"{found.version} was trained on {found.rows_trained_on:,} of these rows; the {others:,} others {apart}"

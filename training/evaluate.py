@@ -4,8 +4,8 @@ Any version that predicts through MLflow can be measured; one that gives class s
 Rows that the version was trained on are counted and said, since a score on them promises nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +24,8 @@ from slipway.training.predictions import Predictions, predictions
 from slipway.training.quality import beyond_floats, refuse_target
 from slipway.training.spec import Task
 from slipway.training.train import infer_task
+
+LEAST_DIFFERENT = 2
 
 
 class LoadedVersion(Protocol):
@@ -56,7 +58,8 @@ class LoadedVersion(Protocol):
 class Evaluation:
     """What a version scored on a dataset, metric name → value, and how many of its rows it was trained on.
 
-    Where that cannot be told, `rows_trained_on` is `None` and `why_unknown` says why.
+    Where that cannot be told, `rows_trained_on` is `None` and `why_unknown` says why. `scores_unseen` are those of the
+    other rows alone, where it was trained on some: empty where these are too few, or all of one class.
     """
 
     version: Version
@@ -65,6 +68,7 @@ class Evaluation:
     rows: int
     rows_trained_on: int | None
     why_unknown: str | None
+    scores_unseen: Mapping[str, float]
     predictions: Predictions
 
 
@@ -74,20 +78,23 @@ def evaluate(loaded: LoadedVersion, dataset: Dataset) -> Evaluation:
     Raises
     ------
     InvalidInput
-        The dataset lacks columns that the version takes, its target does not suit the task, or the model refuses rows.
+        The dataset lacks columns that the version takes, its target does not suit the task or has classes that the
+        model does not know, or the model refuses rows.
     """
     target = dataset.frame[dataset.target]
     task = _task_of(loaded, target)
     refuse_target(target, classification=task is Task.CLASSIFICATION)
+    _refuse_unknown_classes(loaded, target)
     said = _predictions(loaded, dataset, target, task)
-    known = _rows_trained_on(loaded, dataset)
+    known = _trained_on(loaded, dataset)
     return Evaluation(
         version=loaded.version,
         task=task,
         scores=said.scores(),
         rows=len(target),
-        rows_trained_on=known if isinstance(known, int) else None,
+        rows_trained_on=None if isinstance(known, str) else int(known.sum()),
         why_unknown=known if isinstance(known, str) else None,
+        scores_unseen={} if isinstance(known, str) or not known.any() else _scores_of(said, ~known),
         predictions=said,
     )
 
@@ -100,6 +107,32 @@ def _task_of(loaded: LoadedVersion, target: pd.Series) -> Task:
         return Task.REGRESSION
     told = loaded.version.tags.get("slipway.task")
     return Task(told) if told in set(Task) else infer_task(target)
+
+
+def _refuse_unknown_classes(loaded: LoadedVersion, target: pd.Series) -> None:
+    """Refuse rows of classes that the model cannot answer: their ranks and probabilities are not defined."""
+    classes = list(getattr(loaded.model, "classes_", ()))
+    unknown = target[~target.isin(classes)] if classes else target.head(0)
+    if unknown.empty:
+        return
+    raise InvalidInput(
+        f"{loaded.version} answers {_few(classes)}, and target '{target.name}' has another class in "
+        f"{len(unknown):,} of {len(target):,} rows: {_few(list(unknown.unique()))}",
+        code="unknown-classes",
+        hint="write the classes as in training (dtype says whether they are text or numbers), or leave those rows out",
+    )
+
+
+def _few(values: Sequence[Any]) -> str:
+    return listed([str(value) for value in values])
+
+
+def _scores_of(said: Predictions, chosen: npt.NDArray[np.bool_]) -> Mapping[str, float]:
+    """Return the scores of some rows; none where they are fewer than two, or alike in the target."""
+    if len(np.unique(said.y[chosen])) < LEAST_DIFFERENT:
+        return {}
+    scores = None if said.class_scores is None else said.class_scores[chosen]
+    return replace(said, y=said.y[chosen], labels=said.labels[chosen], class_scores=scores).scores()
 
 
 def _columns(loaded: LoadedVersion, dataset: Dataset) -> pd.DataFrame:
@@ -128,8 +161,8 @@ def _predictions(loaded: LoadedVersion, dataset: Dataset, target: pd.Series, tas
         ) from error
 
 
-def _rows_trained_on(loaded: LoadedVersion, dataset: Dataset) -> int | str:
-    """Return how many rows the version was trained on, or why that cannot be told."""
+def _trained_on(loaded: LoadedVersion, dataset: Dataset) -> npt.NDArray[np.bool_] | str:
+    """Return shape (n,): whether the version was trained on each row; or why that cannot be told."""
     from_training = loaded.train_ids()
     if from_training is None:
         return "no run of the version says which rows it was trained on"
@@ -139,4 +172,4 @@ def _rows_trained_on(loaded: LoadedVersion, dataset: Dataset) -> int | str:
     ids = dataset.frame[list(columns)]
     if len(columns) == 1 and (without := int(ids[columns[0]].isna().sum())):
         return f"'{columns[0]}' is missing in {without:,} of these rows"
-    return int(np.isin(row_ids(ids), train_ids).sum())
+    return np.isin(row_ids(ids), train_ids)

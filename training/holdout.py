@@ -74,6 +74,11 @@ class Split:
     times: npt.NDArray[Any] | None
     notes: tuple[str, ...]
 
+    @property
+    def holdout_digest(self) -> str:
+        """Return `sha256:…` of who is held out: equal for two versions that are measured on the same rows."""
+        return f"sha256:{hashlib.sha256(self.holdout_ids.astype('<u8').tobytes()).hexdigest()}"
+
 
 def split(dataset: Dataset, scheme: HoldoutScheme, *, classes: bool) -> Split:
     """Return both sides of a dataset; `classes` says that its target holds classes.

@@ -125,6 +125,7 @@ def tags_of(trained: TrainedModel, code: CodeVersion | None) -> dict[str, str]:
         "slipway.data_source": dataset.source,
         "slipway.data_digest": dataset.digest,
         "slipway.holdout_scheme": trained.prepared.split.scheme.digest,
+        "slipway.holdout_rows": trained.prepared.split.holdout_digest,
     }
     if dataset.missing_words:
         tags["slipway.missing_words"] = json.dumps(dataset.missing_words)

@@ -28,6 +28,7 @@ from slipway.registry.mlmodel import PYFUNC
 PREDICT = "predict"
 WHOLE_NUMBERS = {DataType.integer: "int32", DataType.long: "int64"}
 SMALL_FLOATS = {DataType.float: "float32"}
+NUMBERS = (DataType.integer, DataType.long, DataType.float, DataType.double)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class StoredModel:
         Raises
         ------
         InvalidInput
-            A column that callers send as text holds something else: the model would be asked what nobody asks it.
+            A column that callers send as text holds something else: the model would be asked what nobody asks it; or
+            one of numbers holds text.
         """
         there = {name: kind for name, kind in self.types.items() if name in features.columns}
         if odd := [name for name, kind in there.items() if kind is DataType.string and not _is_text(features[name])]:
@@ -63,6 +65,9 @@ class StoredModel:
                 code="not-text",
                 hint="name rows that hold what callers send: words for missing values may make numbers of a column",
             )
+        for name, kind in there.items():
+            if kind in NUMBERS:
+                _require_numbers(features[name])
         wanted = {name: _cast(features[name], kind) for name, kind in there.items()}
         return features.astype({name: dtype for name, dtype in wanted.items() if dtype})
 
@@ -130,7 +135,22 @@ def _is_text(column: pd.Series) -> bool:
     return pd.api.types.infer_dtype(column.dropna().astype(object)) in ("string", "empty")
 
 
+def _require_numbers(column: pd.Series) -> None:
+    if pd.api.types.is_numeric_dtype(column) or column.isna().all():
+        return
+    wrong = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+    shown = wrong if len(wrong) else column.dropna()  # numbers, all of them, that are text
+    raise InvalidInput(
+        f"the model takes numbers in '{column.name}', and {len(shown):,} of {len(column):,} rows hold something else "
+        f"there, such as {str(shown.iloc[0])!r}",
+        code="not-numbers",
+        hint="leave missing values empty; dtype reads numbers that are written as text, decimal their decimal sign",
+    )
+
+
 def _cast(column: pd.Series, kind: DataType) -> str | None:
+    if kind in NUMBERS and not pd.api.types.is_numeric_dtype(column):
+        return "float64"  # without a single value
     if kind in SMALL_FLOATS:
         return SMALL_FLOATS[kind]
     whole = kind in WHOLE_NUMBERS and column.notna().all() and (column % 1 == 0).all()

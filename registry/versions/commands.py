@@ -11,7 +11,7 @@ from slipway.registry.console import json_option, print_document, print_table, s
 from slipway.registry.metrics import HEADLINE
 from slipway.registry.model_registry import Measured
 from slipway.registry.version import LARGEST_NUMBER, Version, parse_ref
-from slipway.registry.versions.compare import Comparison, MetricRow
+from slipway.registry.versions.compare import Comparison, MetricRow, SameRows
 from slipway.registry.versions.compare import compare as compare_measured
 from slipway.registry.versions.reader import open_reader
 
@@ -63,6 +63,8 @@ def compare(a: str, b: str, show_all: bool, as_json: bool) -> None:
         return
     metrics = [[row.name, _marked(row, "a"), _marked(row, "b")] for row in found.metrics]
     print_table("metrics (✓ better)", ["metric", str(left), str(right)], metrics)
+    if said := _of_rows(found, left, right):
+        say(f"warning: {said}")
     shown = [row for row in found.params if row.differs or show_all]
     params = [["≠" if row.differs else "", row.name, row.a or "", row.b or ""] for row in shown]
     print_table("parameters (≠ differs)", ["", "parameter", str(left), str(right)], params)
@@ -100,9 +102,23 @@ def _comparison_document(a: Version, b: Version, found: Comparison) -> dict[str,
     return {
         "a": str(a),
         "b": str(b),
+        "rows": str(found.rows),
         "metrics": [{"name": row.name, "a": row.a, "b": row.b, "better": row.better} for row in found.metrics],
         "params": [{"name": row.name, "a": row.a, "b": row.b, "differs": row.differs} for row in found.params],
     }
+
+
+def _of_rows(found: Comparison, a: Version, b: Version) -> str | None:
+    """Say that metrics of both are not of the same rows, or may not be."""
+    both = any(row.a is not None and row.b is not None for row in found.metrics)
+    if not both or found.rows is SameRows.SAME:
+        return None
+    what = (
+        "are of different rows" if found.rows is SameRows.DIFFERENT else "may be of different rows: no run says which"
+    )
+    return (
+        f"these metrics {what}; measure both on the same: slipway evaluate {a} --data …, slipway evaluate {b} --data …"
+    )
 
 
 def _marked(row: MetricRow, side: str) -> str:

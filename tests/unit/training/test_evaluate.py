@@ -8,10 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from catboost import CatBoostClassifier
+from mlflow.types import DataType
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
 
 from slipway.registry.errors import InvalidInput
+from slipway.registry.gate.mlflow_model import StoredModel
 from slipway.registry.reading import Reading
+from slipway.registry.rows import row_ids
 from slipway.registry.version import deleted_version
 from slipway.training.dataset import Dataset
 from slipway.training.evaluate import evaluate
@@ -113,3 +117,65 @@ def test_the_task_is_what_the_model_shows(tag: str | None, classes: tuple[int, .
     model = Constant()
     model.classes_ = classes
     assert evaluate(Loaded(version, model), dataset).task is task
+
+
+def version_of(model: Any, known: list[int] | None = None) -> Loaded:
+    """Return a version with that model, trained on the rows with some numbers."""
+    loaded = Loaded(deleted_version("churn", 1, datetime(2026, 1, 1, tzinfo=UTC)), model)
+    if known is not None:
+        ids = np.sort(row_ids(pd.DataFrame({"x": np.array(known, dtype=float)})))
+        loaded.train_ids = lambda: (ids, ("x",))
+    return loaded
+
+
+def classifier(classes: tuple[Any, ...]) -> Any:
+    """Return a model of some classes that answers the first."""
+    return DummyClassifier(strategy="constant", constant=classes[0]).fit(np.zeros((len(classes), 1)), classes)
+
+
+@pytest.mark.parametrize(
+    ("classes", "y", "said"),
+    [
+        (
+            ("ja", "nein"),
+            ["ja", "nein", "vielleicht"],
+            "answers 'ja', 'nein', and target 'y' has another class in 1 of 3 rows",
+        ),
+        ((0, 1), ["0", "1", "1"], "answers '0', '1', and target 'y' has another class in 3 of 3 rows: '0', '1'"),
+        ((0, 1), [0, 1, 7], "in 1 of 3 rows: '7'"),
+    ],
+)
+def test_classes_that_the_model_does_not_know_are_refused(classes: tuple, y: list, said: str):
+    """In one line, with those that it knows: its ranks of them are not defined."""
+    with pytest.raises(InvalidInput, match=said):
+        evaluate(version_of(classifier(classes)), dataset_of(y))
+
+
+def test_rows_that_were_never_seen_are_measured_apart():
+    """What was learned by heart says nothing of them."""
+    found = evaluate(version_of(Constant(), known=[0, 1, 2, 3]), dataset_of([1, 1, 1, 1, 0, 1]))
+    assert (found.rows_trained_on, found.scores["accuracy"]) == (4, 5 / 6)
+    assert found.scores_unseen["accuracy"] == 0.5
+    ranked = evaluate(version_of(classifier((1, 0)), known=[0, 1]), dataset_of([1, 0, 1, 0]))
+    assert (ranked.scores_unseen["accuracy"], ranked.scores_unseen["roc_auc"]) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("known", [None, [], [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4], [0, 4]])
+def test_what_cannot_be_measured_apart_is_not(known: list[int] | None):
+    """Nobody knows which, none or all were seen, and one row or rows of one class."""
+    found = evaluate(version_of(Constant(), known), dataset_of([0, 1, 1, 1, 0, 1]))
+    assert found.scores_unseen == {}
+
+
+def test_text_where_numbers_are_taken_is_refused_by_name():
+    """The column, how many rows, and the first value; a column without a value is missing everywhere."""
+    stored = StoredModel(Constant(), {"x": DataType.double, "n": DataType.long}, "predict", None)
+    rows = pd.DataFrame({"x": ["1.5", "k.A.", None], "n": [1.0, 2.0, 3.0]})
+    with pytest.raises(
+        InvalidInput, match=r"numbers in 'x', and 1 of 3 rows hold something else there, such as 'k\.A\.'"
+    ):
+        stored.fitting(rows)
+    with pytest.raises(InvalidInput, match=r"numbers in 'n', and 3 of 3 rows hold something else there, such as '7'"):
+        stored.fitting(pd.DataFrame({"x": [1.5] * 3, "n": ["7", "8", "9"]}))
+    empty = stored.fitting(pd.DataFrame({"x": pd.Series([None, None], dtype="str"), "n": [1.0, 2.0]}))
+    assert [str(kind) for kind in empty.dtypes] == ["float64", "int64"]
