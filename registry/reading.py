@@ -5,11 +5,13 @@ asks for rows by it; from a run it is somebody else's word, and so it holds noth
 """
 
 import codecs
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 STRING, NUMBER = "string", "number"
+DATE_FORMAT = re.compile(r"(?=.*%[Yyj])[^\x00-\x1f]{2,60}|ISO8601")
 SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
 # Python's codecs for something else than the bytes of a file, some of which take quadratic time.
 NOT_OF_FILES = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem")
@@ -39,10 +41,17 @@ def known_encoding(value: str) -> str:
     return found
 
 
+def known_type(value: str) -> str:
+    """Return what a column may be read as: string, number, or the format of its dates."""
+    if value not in (STRING, NUMBER) and not DATE_FORMAT.fullmatch(value):
+        raise ValueError("expected string, number, or a format of dates such as %d.%m.%Y")
+    return value
+
+
 Separator = Annotated[str, AfterValidator(known_separator)]
 Decimal = Literal[".", ","]
 Encoding = Annotated[str, AfterValidator(known_encoding)]
-ColumnType = Literal["string", "number"]
+ColumnType = Annotated[str, AfterValidator(known_type)]
 Form = Literal["sep", "decimal", "encoding"]
 
 

@@ -169,6 +169,8 @@ def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool)
     say(f"held out: {len(sides.holdout):,} of {len(dataset.frame):,} rows")
     if time_format := sides.scheme.time_format:
         say(f"time column '{spec.time_column}' was read by the format {time_format}")
+    if trained.prepared.dates.formats:
+        say(trained.prepared.dates.describe())
     say(f"trained: {spec.estimator} for {trained.prepared.task} in {trained.fit_seconds:.1f} s")
     for note in (*trained.prepared.notes, *trained.notes):
         say(f"warning: {note}")

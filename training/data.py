@@ -197,7 +197,9 @@ def _normal(column: pd.Series) -> pd.Series:
         return column.astype(bool)
     if kind in (ColumnKind.BOOLEAN, ColumnKind.NUMERIC):
         return column.astype("float64")
-    return column if kind is ColumnKind.DATETIME else column.astype("str")
+    if kind is not ColumnKind.DATETIME:
+        return column.astype("str")
+    return column if column.dt.tz is None else column.dt.tz_convert("UTC").dt.tz_localize(None)  # as MLflow takes them
 
 
 def _from_objects(column: pd.Series) -> pd.Series:

@@ -39,7 +39,7 @@ def leak_notes(
     (features, y), (others, other_y) = _some(train), _some(held_out)
     if len(other_y) < LEAST_ROWS:
         return
-    names = list(features.columns[:MOST_FEATURES])
+    names = [str(name) for name in features if kind_of(features[name]) is not ColumnKind.DATETIME][:MOST_FEATURES]
     if classification:
         classes = pd.Index(y.unique())
         labels, other_labels = classes.get_indexer(y), classes.get_indexer(other_y)

@@ -1,6 +1,6 @@
 """Which data is refused, and which only gets a warning. Rules over a frame; nothing is read here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -199,8 +199,11 @@ def _refuse_words_among_numbers(target: pd.Series, *, classification: bool) -> N
         )
 
 
-def warnings_for(dataset: Dataset, features: Sequence[ColumnSchema]) -> tuple[str, ...]:
-    """Return what a person should know of data that is trained on all the same; `features` are the columns in use."""
+def warnings_for(dataset: Dataset, features: Sequence[ColumnSchema], *, dates: Collection[str] = ()) -> tuple[str, ...]:
+    """Return what a person should know of data that is trained on all the same.
+
+    `features` are the columns in use but for `dates`, which are expanded.
+    """
     kinds = _kinds_of_text(dataset, features)
     others = [column for column in features if kinds.get(column.name, TextKind.CATEGORIES) is TextKind.CATEGORIES]
     return (
@@ -210,7 +213,7 @@ def warnings_for(dataset: Dataset, features: Sequence[ColumnSchema]) -> tuple[st
         *_constant_columns(dataset, features),
         *text_notes(dataset.frame, kinds, dataset.missing_words),
         *identifier_notes(dataset.frame, others),
-        *_dates(dataset),
+        *_dates(dataset, dates),
         *_conflicts(dataset),
     )
 
@@ -239,9 +242,9 @@ def _is_constant(column: pd.Series) -> bool:
     return bool(column.isna().all() if pd.isna(first) else (column == first).all())
 
 
-def _dates(dataset: Dataset) -> Iterator[str]:
-    if names := [c.name for c in dataset.schema if c.kind is ColumnKind.DATETIME]:
-        yield f"columns of dates, left out of the features: {listed(names)}"
+def _dates(dataset: Dataset, expanded: Collection[str]) -> Iterator[str]:
+    if names := [c.name for c in dataset.schema if c.kind is ColumnKind.DATETIME and c.name not in expanded]:
+        yield f"columns of dates, left out of the features: {listed(names)}; dates=expand makes features of them"
 
 
 def _kinds_of_text(dataset: Dataset, features: Sequence[ColumnSchema]) -> dict[str, TextKind]:

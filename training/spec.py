@@ -32,6 +32,13 @@ def _none_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
+class Dates(enum.StrEnum):
+    """What becomes of columns of dates."""
+
+    IGNORE = "ignore"
+    EXPAND = "expand"
+
+
 def _none_if_auto(value: object) -> object:
     return None if value in ("", "auto") else value
 
@@ -141,7 +148,11 @@ class TrainSpec(BaseModel):
         default=None, description="the encoding of a CSV file, such as cp1252; told from it without"
     )
     dtype: Types = Field(
-        default={}, description="what columns are read as, separated by commas: column=string or column=number"
+        default={},
+        description="what columns are read as, separated by commas: column=string, =number or a format of dates",
+    )
+    dates: Dates = Field(
+        default=Dates.IGNORE, description="expand makes features of dates: their parts and their age; else ignore"
     )
     cv: int = Field(
         default=0, ge=0, le=100, description="cross-validation folds on the training rows, at least 2; 0 for none"

@@ -68,7 +68,7 @@ def text_notes(frame: pd.DataFrame, kinds: Mapping[str, TextKind], missing_words
     if dates := named[TextKind.DATES]:
         yield (
             f"text columns that look like dates, taken as categories: {listed(dates)}; "
-            f"{dropped(dates)}, or turn them into numbers"
+            f"dates=expand makes features of them, {dropped(dates)}"
         )
     for name in named[TextKind.NUMBERS]:
         column = frame[name][~frame[name].isin(missing_words)]

@@ -92,6 +92,18 @@ def times_of(column: pd.Series, *, time_format: str | None) -> Times:
     return _of_numbers(column)
 
 
+def format_of(column: pd.Series) -> str:
+    """Return the one format by which all texts of a column that are there are dates.
+
+    Raises
+    ------
+    InvalidInput
+        No format reads them all, or two do and differently.
+    """
+    given = column.dropna()
+    return _inferred(given, pd.Series(given.unique(), name=column.name))
+
+
 def _of_numbers(column: pd.Series) -> Times:
     values = column.to_numpy(dtype=np.float64)
     if infinite := int(np.isinf(values).sum()):

@@ -17,15 +17,16 @@ from sklearn.pipeline import Pipeline
 from slipway.registry.errors import InvalidInput
 from slipway.training.cross_validation import cross_validate, make_folds
 from slipway.training.dataset import ColumnKind, ColumnSchema, Dataset
+from slipway.training.dates import DateFeatures, date_features
 from slipway.training.estimators import choose_estimator, without_labels
 from slipway.training.fit import fit
 from slipway.training.holdout import HoldoutScheme, Split, split
 from slipway.training.identifiers import group_notes
 from slipway.training.leaks import leak_notes
-from slipway.training.pipeline import build_pipeline
+from slipway.training.pipeline import NO_DATES, build_pipeline
 from slipway.training.predictions import Predictions, predictions
 from slipway.training.quality import MOST_CLASSES_OF_NUMBERS, refuse_features, refuse_target, warnings_for
-from slipway.training.spec import Task, TrainSpec
+from slipway.training.spec import Dates, Task, TrainSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,7 @@ class PreparedTraining:
     columns: tuple[ColumnSchema, ...]
     split: Split
     notes: tuple[str, ...]
+    dates: DateFeatures = NO_DATES
 
     def train_rows(self) -> tuple[pd.DataFrame, pd.Series]:
         """Return features (n_train, n_columns) and target (n_train,)."""
@@ -78,7 +80,9 @@ def prepare(dataset: Dataset, spec: TrainSpec) -> PreparedTraining:
     task = spec.task or infer_task(target)
     refuse_target(target, classification=task is Task.CLASSIFICATION)
     aside = {spec.key, spec.time_column, dataset.target}
-    columns = tuple(c for c in dataset.schema if c.name not in aside and c.kind is not ColumnKind.DATETIME)
+    usable = tuple(c for c in dataset.schema if c.name not in aside)
+    dates = date_features(dataset, usable) if spec.dates is Dates.EXPAND else NO_DATES
+    columns = tuple(c for c in usable if c.name in dates.formats or c.kind is not ColumnKind.DATETIME)
     if not columns:
         raise InvalidInput(
             f"no feature is left in {dataset.source}: key, time column, target and dates are not features",
@@ -91,9 +95,10 @@ def prepare(dataset: Dataset, spec: TrainSpec) -> PreparedTraining:
         fraction=spec.holdout, key=spec.key, time_column=spec.time_column, time_format=spec.time_format
     )
     sides = split(dataset, scheme, classes=task is Task.CLASSIFICATION)
-    apart = () if spec.time_column else group_notes(dataset.frame, columns, sides.holdout, dataset.target)
-    notes = (*warnings_for(dataset, columns), *apart, *sides.notes)
-    prepared = PreparedTraining(dataset=dataset, task=task, columns=columns, split=sides, notes=notes)
+    others = [column for column in columns if column.name not in dates.formats]
+    apart = () if spec.time_column else group_notes(dataset.frame, others, sides.holdout, dataset.target)
+    notes = (*warnings_for(dataset, others, dates=dates.formats), *apart, *sides.notes)
+    prepared = PreparedTraining(dataset=dataset, task=task, columns=columns, split=sides, notes=notes, dates=dates)
     leaks = leak_notes(prepared.train_rows(), prepared.holdout_rows(), classification=task is Task.CLASSIFICATION)
     return replace(prepared, notes=(*leaks, *notes))
 
@@ -137,7 +142,7 @@ def train(dataset: Dataset, spec: TrainSpec) -> TrainedModel:
 def unfitted_pipeline(prepared: PreparedTraining, spec: TrainSpec) -> Pipeline:
     """Return the pipeline that the spec means for these columns."""
     chosen = choose_estimator(spec.estimator, spec.params, task=prepared.task, seed=spec.seed)
-    return build_pipeline(prepared.columns, chosen, prepared.dataset.missing_words)
+    return build_pipeline(prepared.columns, chosen, prepared.dataset.missing_words, prepared.dates)
 
 
 def cross_validation_scores(prepared: PreparedTraining, spec: TrainSpec) -> dict[str, float]:

@@ -4,10 +4,13 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import skops.io
 from sklearn._loss.loss import HalfSquaredError
 from sklearn.base import BaseEstimator
@@ -79,7 +82,21 @@ def stacked(**attributes: Any) -> BaseEstimator:
 
 
 # What each would have called or written, and where that is said.
+MOMENT = np.datetime64("2024-01-31", "D")
 GADGETS: tuple[tuple[str, BaseEstimator], ...] = (
+    ("func", FunctionTransformer(attrgetter("__class__"))),
+    ("func", FunctionTransformer(attrgetter("dt.year", "base"))),
+    ("func", FunctionTransformer(partial(np.subtract, 1.0))),
+    ("func", FunctionTransformer(partial(np.subtract, np.zeros(3)))),
+    ("func", FunctionTransformer(partial(np.add, MOMENT))),
+    ("func", FunctionTransformer(partial(np.subtract, MOMENT, MOMENT))),
+    ("func", FunctionTransformer(partial(np.subtract, MOMENT, out=np.zeros(3)))),
+    ("func", FunctionTransformer(partial(attrgetter("dt.year")))),
+    ("kw_args", FunctionTransformer(pd.to_datetime, kw_args={"origin": "unix"})),
+    ("kw_args", FunctionTransformer(pd.to_datetime, kw_args={"format": ["%Y"]})),
+    ("kw_args", FunctionTransformer(np.log1p, kw_args={"out": np.zeros(3)})),
+    ("C", LogisticRegression(C=partial(np.subtract, MOMENT))),
+    ("C", LogisticRegression(C=attrgetter("dt.year"))),
     # a type or a function of the file's choice
     ("FunctionTransformer.func", FunctionTransformer(list)),
     ("FunctionTransformer.func", FunctionTransformer(np.dtype)),

@@ -17,5 +17,10 @@ REVIEWED_TYPES = (
     "sklearn.metrics._dist_metrics.MinkowskiDistance64",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    # Functions of dates, and what holds their arguments: which, `skops_places` says.
+    "functools.partial",
+    "operator.attrgetter",
+    "numpy.transpose",
+    "pandas.to_datetime",
     *BOOSTER_TYPES,
 )

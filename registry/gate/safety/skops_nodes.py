@@ -40,6 +40,8 @@ OWN_KEYS: Mapping[str, frozenset[str]] = {
     "SliceNode": frozenset({"content"}),
     "TypeNode": frozenset(),
     "FunctionNode": frozenset(),
+    "OperatorFuncNode": frozenset({"attrs"}),
+    "PartialNode": frozenset({"content"}),
     "DTypeNode": frozenset({"content"}),
     "RandomStateNode": frozenset({"content"}),
     "RandomGeneratorNode": frozenset({"content"}),
@@ -56,6 +58,8 @@ MADE_AS: Mapping[str, tuple[str, ...]] = {
     "SetNode": ("builtins.set",),
     "JsonNode": ("builtins.str",),
     "SliceNode": ("builtins.slice",),
+    "OperatorFuncNode": ("operator.attrgetter",),
+    "PartialNode": ("functools.partial",),
     "DTypeNode": ("numpy.dtype",),
     "RandomStateNode": ("numpy.random.mtrand.RandomState",),
     "RandomGeneratorNode": ("numpy.random._generator.Generator",),
@@ -139,6 +143,12 @@ class _Reader:
         elif kind == "DefaultDictNode":
             is_one = isinstance(content, dict) and content.keys() == {"main", "default_factory"}
             _require(is_one, where, "is no mapping with a default")
+            yield from self._keyed(content, where, depth)
+        elif kind == "OperatorFuncNode":
+            yield "attrs", self.node(found["attrs"], where, depth)
+        elif kind == "PartialNode":
+            is_one = isinstance(content, dict) and content.keys() == {"func", "args", "kwds", "namespace"}
+            _require(is_one, where, "is no function with arguments")
             yield from self._keyed(content, where, depth)
         elif kind == "RandomGeneratorNode":
             _require(

@@ -38,6 +38,17 @@ CALLED = frozenset(
     [f"{module}.{name}" for module in ("numpy", "numpy._core._multiarray_umath") for name in CALLED_NUMPY]
     + [f"scipy.special.{module}.{name}" for module in ("_special_ufuncs", "_ufuncs") for name in CALLED_SCIPY]
 )
+# What takes a column of dates apart: each makes an array of another, or a tuple of them.
+CALLED |= {"pandas.to_datetime", "pandas.core.tools.datetimes.to_datetime", "numpy.transpose"}
+SUBTRACT = ("numpy.subtract", "numpy._core._multiarray_umath.subtract")
+MOMENT = Node(kind="NdArrayNode", type="numpy.datetime64")
+TAKEN_OF_DATES = frozenset(
+    f"dt.{name}"
+    for name in (
+        *("year", "quarter", "month", "day", "day_of_week", "day_of_year", "hour", "minute", "second"),
+        *("days", "seconds"),
+    )
+)
 
 METRIC_OF_NEIGHBOURS = "the metric of a tree of neighbours"
 # Objects that are no estimators, and the only places in which scikit-learn puts them.
@@ -157,14 +168,41 @@ def _place(name: str) -> Rule:
 
 
 def _called(node: Node, where: str) -> Strange:
-    """Let functions of one array be."""
+    """Let functions of one array be, and what takes dates apart."""
     is_known = node.kind == "FunctionNode" and node.type in CALLED
-    if not is_known and not _is_none(node):
+    if not is_known and not _is_none(node) and not _takes_parts(node) and not _is_age(node):
         yield f"{where} would be called and is {_named(node)}; known are functions of one array such as numpy.log1p"
 
 
+def _takes_parts(node: Node) -> bool:
+    """Return whether parts of dates are taken, and nothing else: an attribute may be any property's code."""
+    attributes = node.part("attrs") if node.kind == "OperatorFuncNode" else None
+    return attributes is not None and all(
+        part.kind == "JsonNode" and part.plain in TAKEN_OF_DATES for _, part in attributes.parts
+    )
+
+
+def _is_age(node: Node) -> bool:
+    """Return whether dates are subtracted from one."""
+    if node.kind != "PartialNode":
+        return False
+    func, args, kwds, namespace = (node.part(key) for key in ("func", "args", "kwds", "namespace"))
+    subtracts = func is not None and func.kind == "FunctionNode" and func.type in SUBTRACT
+    from_one = args is not None and args.kind == "TupleNode" and [part for _, part in args.parts] == [MOMENT]
+    return subtracts and from_one and all(rest is not None and _is_empty(rest) for rest in (kwds, namespace))
+
+
+def _format(node: Node, where: str) -> Strange:
+    if not _is_text(node):
+        yield f"{where} is {_named(node)}, where a format of dates is known"
+
+
+def _is_empty(node: Node) -> bool:
+    return _is_none(node) or (node.kind == "DictNode" and not node.parts)
+
+
 def _nothing(node: Node, where: str) -> Strange:
-    if not _is_none(node) and not (node.kind == "DictNode" and not node.parts):
+    if not _is_empty(node):
         yield f"{where} is {_named(node)}, and only None is known there"
 
 
@@ -243,7 +281,8 @@ RULES: Mapping[str, Rule] = {
     **{name: _place(name) for name in (*ESTIMATORS, *(place for places in HOLDERS.values() for place in places))},
     **dict.fromkeys(RANDOM, _random),
     **dict.fromkeys(("func", "inverse_func"), _called),
-    **dict.fromkeys(("kw_args", "inv_kw_args", "memory", "callback", "_skl_callbacks", "_metadata_request"), _nothing),
+    "kw_args": _settings("format", of=_format),
+    **dict.fromkeys(("inv_kw_args", "memory", "callback", "_skl_callbacks", "_metadata_request"), _nothing),
     **dict.fromkeys(("stack_method", "stack_method_", "chain_method", "chain_method_"), _words(*METHODS)),
     **dict.fromkeys(("response_method", "_response_method"), _words(*METHODS)),
     **dict.fromkeys(("metric_params", "effective_metric_params_"), _settings("p", "w", "V", "VI", of=_numbers)),

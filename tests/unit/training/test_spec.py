@@ -59,8 +59,9 @@ def test_a_task_can_be_given():
         ("decimal", ";", "decimal=';': Input should be '.' or ','"),
         ("encoding", "utf-9", "encoding='utf-9': no encoding of text files; expected one such as utf-8, cp1252"),
         ("dtype", "plz", "'plz' names no column; expected column=string"),
-        ("dtype", "plz=text", "dtype.plz='text': Input should be 'string' or 'number'"),
+        ("dtype", "plz=text", "dtype.plz='text': expected string, number, or a format of dates such as %d.%m.%Y"),
         ("dtype", "a=string,a=number", "'a' is there twice; keep one"),
+        ("dates", "both", "dates='both': Input should be 'ignore' or 'expand'"),
         ("drop", "[1]", "drop.0=1: Input should be a valid string"),
     ],
 )

@@ -54,7 +54,10 @@ def test_each_is_named_with_what_to_do(tmp_path):
     columns = {"preis": ["€ 5", "€ 1.234,50", "k.A."], "dauer": ["1:30", "2:00"], "am": ["1.2.2024"], "notiz": prose}
     dataset = table(tmp_path, **columns, plz=["01234", "80331"], farbe=["rot", "blau"])
     notes = [note for note in warnings_for(dataset, dataset.schema) if "identifiers" not in note]
-    assert "text columns that look like dates, taken as categories: 'am'; drop=am leaves it out" in notes[-4]
+    assert notes[-4] == (
+        "text columns that look like dates, taken as categories: 'am'; dates=expand makes features of them, drop=am "
+        "leaves it out"
+    )
     assert notes[-3] == (
         "column 'preis' holds numbers written as text, such as '€ 5', and is taken as categories; dtype=preis=number "
         "reads them as numbers, and missing=k.A. if that is what 'k.A.' means"
