@@ -63,7 +63,7 @@ run slipway rollback $MODEL --reason "wrong digits on the invoices"
 run slipway status
 
 step "The history tells the story"
-run slipway history $MODEL
+run slipway history $MODEL --all
 run slipway history $MODEL --verify
 
 step "Serve what is in production"

@@ -13,7 +13,7 @@ from rich.text import Text
 from slipway.registry.standard_output import DOCUMENTS
 from slipway.registry.text import shown
 
-PIPE_WIDTH = 120
+WIDEST = 120
 BETWEEN = 3  # a line and two spaces
 
 json_option: Callable[..., Any] = click.option(
@@ -54,14 +54,14 @@ def print_document(document: Any) -> None:
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a title and rows under headers on standard output.
 
-    The box is no wider than the terminal, in a pipe than `PIPE_WIDTH`: the longest texts stand below it, whole, in
-    a line for each row that begins with what the row is called, the first cell under a header.
+    The box is no wider than the terminal, and than `WIDEST`, which is a pipe's width too. The longest texts stand
+    below it, whole, in a line for each row that begins with what the row is called, the first cell under a header.
     """
     console = Console()
     if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
+        console = Console(width=WIDEST)
     name = next(place for place, header in enumerate(headers) if header)
-    inside, below = _parted(headers, rows, name=name, width=console.width)
+    inside, below = _parted(headers, rows, name=name, width=min(console.width, WIDEST))
     table = Table()
     for place in inside:
         table.add_column(headers[place], overflow="fold")

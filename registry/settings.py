@@ -160,7 +160,7 @@ def load_settings(kind: type[SectionT], section: str, *, environ: Mapping[str, s
         raise InvalidInput(
             f"wrong settings: {wrong}",
             code="wrong-settings",
-            hint="docs/reference/settings.md lists them",
+            hint=f"in {FILE} they stand under their section, in the environment as {PREFIX}SECTION__KEY",
         ) from None
 
 

@@ -128,6 +128,15 @@ def shown(text: str) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things, in as many words as one says.
+
+    >>> counted(1, "event"), counted(1200, "event")
+    ('1 event', '1,200 events')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def one_line(text: str) -> str:
     """Return a text for the middle of a line, its own line breaks as spaces.
 

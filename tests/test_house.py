@@ -1,10 +1,12 @@
 """Files that must agree with each other do: lock, conda.yaml, MLproject, the command table, the docs."""
 
+import ast
 import configparser
 import importlib
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -137,3 +139,44 @@ def test_a_command_wastes_no_time_on_collecting():
     code = f"import atexit, gc; from slipway import command_line; {at_exit}; command_line.main(['--version'])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert shown.stdout.splitlines()[-1] == f"{command_line.COLLECT_AFTER_OBJECTS} True"
+
+
+COUNTED = re.compile(
+    r" (?:more |other |older )?"
+    r"(?:events|versions|files|findings|experiments|models|trials|parameters|requests|slices)\b"
+)
+
+
+def texts_of_code() -> list[tuple[str, ast.JoinedStr | ast.Constant]]:
+    """Return every text in our code that is no docstring, with the file in which it stands."""
+    found = []
+    for package in ("registry", "serving", "training", "slipway"):
+        for path in (ROOT / package).rglob("*.py"):
+            tree = ast.parse(path.read_text())
+            plain = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            found += [
+                (path.relative_to(ROOT).as_posix(), node)
+                for node in ast.walk(tree)
+                if isinstance(node, ast.JoinedStr)
+                or (isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in plain)
+            ]
+    return found
+
+
+def test_no_message_names_a_file_of_docs():
+    """A wheel has none of them: messages name a command, or say what the page would."""
+    texts = [(where, node.value) for where, node in texts_of_code() if isinstance(node, ast.Constant)]
+    assert [each for each in texts if re.search(r"docs/\w|\w\.md\b", each[1])] == []
+
+
+def test_what_is_counted_may_be_one():
+    """`1 versions` is what a newcomer reads first: `counted` says how many of what."""
+    odd = [
+        (where, ast.unparse(node))
+        for where, node in texts_of_code()
+        if isinstance(node, ast.JoinedStr)
+        for number, noun in pairwise(node.values)
+        if isinstance(number, ast.FormattedValue) and not ast.unparse(number.value).isupper()
+        if isinstance(noun, ast.Constant) and COUNTED.match(noun.value)
+    ]
+    assert odd == []

@@ -19,6 +19,7 @@ from slipway.registry.errors import InvalidInput
 from slipway.registry.manifest import Manifest
 from slipway.registry.reading import Reading
 from slipway.registry.settings import load_settings
+from slipway.registry.text import counted
 from slipway.registry.version import LoggedModel, Version, VersionRef, parse_ref
 from slipway.registry.versions.mlflow_registry import MlflowRegistry
 from slipway.registry.versions.mlflow_store import require_usable_store
@@ -99,7 +100,7 @@ def tune(trials: str, space: str, as_json: bool, **given: str | None) -> None:
             progress(progress_of(tried, count, prepared.task))
 
         best = search_parameters(prepared, spec, space=ranges, trials=count, search=OptunaSearch(), record=record)
-        say(f"best of {count} trials: {dict(best.params)}")
+        say(f"best of {counted(count, 'trial')}: {dict(best.params)}")
         _finish(run, dataset, best, as_json=as_json)
 
 
@@ -151,7 +152,8 @@ def _load(data: str, target: str, reading: Reading, columns: ColumnChoice | None
         connections=connections,
     )
     dataset = load(data, target, sources=sources, reading=reading, columns=columns)
-    say(f"data: {len(dataset.frame):,} rows, {len(dataset.schema)} features from {dataset.source}")
+    rows, features = counted(len(dataset.frame), "row"), counted(len(dataset.schema), "feature")
+    say(f"data: {rows}, {features} from {dataset.source}")
     return dataset
 
 
@@ -274,7 +276,7 @@ def _show_evaluation(run_id: str, found: Evaluation, *, as_json: bool) -> None:
         [name, f"{value:.4g}", *([_shown(found.scores_unseen.get(name))] if unseen else [])]
         for name, value in found.scores.items()
     ]
-    print_table(f"{found.version} on {found.rows:,} rows, run {run_id}", ["metric", "value", *unseen], rows)
+    print_table(f"{found.version} on {counted(found.rows, 'row')}, run {run_id}", ["metric", "value", *unseen], rows)
 
 
 def _warning_of(found: Evaluation) -> str | None:

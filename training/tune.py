@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from slipway.registry.errors import InvalidInput, SlipwayError
 from slipway.registry.metrics import Direction, direction_of
-from slipway.registry.text import cleaned
+from slipway.registry.text import cleaned, counted
 from slipway.training.fit import first_line
 from slipway.training.space import Space
 from slipway.training.spec import SHOWN_CHARACTERS, Task, TrainSpec
@@ -108,7 +108,7 @@ def tune(
     best = search.best(space, measure, trials=trials, direction=direction, seed=spec.seed)
     if best is None:
         raise InvalidInput(
-            f"none of {trials} trials could be measured; the first: {failures[0].message}",
+            f"none of {counted(trials, 'trial')} could be measured; the first: {failures[0].message}",
             code="every-trial-failed",
             hint="correct params or space; the nested runs say why each failed",
         )

@@ -129,6 +129,6 @@ def what_next(verdict: Verdict) -> str:
     report = "the report is among the run's artifacts, under slipway/gate/"
     compared = [f for f in verdict.worst() if f.check in ("champion", "slices") and f.measured is not None]
     if verdict.outcome is Outcome.INCONCLUSIVE and compared:
-        rows = "more rows decide (a larger holdout, or data and target in the policy), or a wider margin"
-        return f"{rows}: docs/gate-and-promote.md#policy; {report}"
+        rows = f"a larger holdout, or rows that the policy names: {compared[0].check}: {{data: FILE, target: COLUMN}}"
+        return f"more rows decide ({rows}), or a wider margin; {report}"
     return report

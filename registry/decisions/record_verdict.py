@@ -18,7 +18,7 @@ from slipway.registry.ledger.chain import Record
 from slipway.registry.ledger.events import Event, EventKind
 from slipway.registry.ledger.ledger import Ledger
 from slipway.registry.ledger.situation import Situation, require_same
-from slipway.registry.text import REASON_CHARACTERS, cleaned
+from slipway.registry.text import REASON_CHARACTERS, cleaned, counted
 from slipway.registry.version import Version, VersionRef
 from slipway.registry.versions.provenance import recorded_provenance
 
@@ -128,5 +128,5 @@ def _unwritten(what: str, write: Callable[[], object]) -> str | None:
 def _summary(verdict: Verdict) -> str:
     """Return in a line what decided the verdict."""
     if verdict.outcome is Outcome.PASS:
-        return f"{len(verdict.findings)} findings, all PASS"
+        return f"{counted(len(verdict.findings), 'finding')}, all PASS"
     return "; ".join(f"{finding.check}: {finding.reason}" for finding in verdict.worst())

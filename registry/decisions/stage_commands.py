@@ -11,6 +11,7 @@ from slipway.registry.console import json_option, print_document, print_table, s
 from slipway.registry.decisions.command_context import CommandContext
 from slipway.registry.decisions.decisions import Noted, Receipt
 from slipway.registry.decisions.status import Status
+from slipway.registry.text import counted
 from slipway.registry.version import parse_ref, require_number
 
 reason_option = click.option("--reason", required=True, help="Why; it is recorded for good.")
@@ -98,7 +99,7 @@ def register(context: CommandContext, version: str, reason: str, as_json: bool) 
     if as_json:
         print_document({"version": noted.version, "seq": noted.seq, "manifest": noted.manifest})
         return
-    say(f"{noted.version}: {noted.files} files recorded as event {noted.seq}")
+    say(f"{noted.version}: {counted(noted.files or 0, 'file')} recorded as event {noted.seq}")
     say_notes(noted)
     say(f"next: slipway gate {noted.version} --to {noted.first_stage}")
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from shlex import quote
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
@@ -532,5 +533,7 @@ def _known_beside(path: list[str]) -> list[str]:
 def wrong_policy(source: str, problems: list[str]) -> InvalidInput:
     """Return the error that says what of a policy is wrong."""
     return InvalidInput(
-        f"wrong policy in {source}: {'; '.join(problems)}", code="wrong-policy", hint="docs/gate-and-promote.md#policy"
+        f"wrong policy in {source}: {'; '.join(problems)}",
+        code="wrong-policy",
+        hint=f"correct it, then: slipway policy check {quote(source)}",
     )

@@ -15,6 +15,7 @@ from packaging.version import Version
 
 from slipway.registry.artifacts.locations import proxied_path
 from slipway.registry.errors import SlipwayError
+from slipway.registry.text import counted
 from slipway.registry.versions.experiment_root import ExperimentRoot
 
 CLOCK_WARN_S = 5.0
@@ -152,7 +153,7 @@ def judge_versioning(on: bool) -> Symptom:
     """Recommend that what is overwritten or deleted in a bucket can be brought back."""
     if on:
         return ok("bucket versioning", "on")
-    todo = "turn it on, so that overwritten and deleted files can be restored: docs/team.md"
+    todo = "turn it on, so that overwritten and deleted files can be restored: aws s3api put-bucket-versioning"
     return warn("bucket versioning", "off", todo)
 
 
@@ -198,7 +199,7 @@ def judge_roots(roots: Sequence[ExperimentRoot], side: Side) -> Symptom:
     if side is Side.TEAM and local:
         todo = "make new experiments through the server: those keep their artifacts on whatever machine runs them"
         return wrong(name, f"on one machine's disk, for a team: {_experiments(local)}", todo)
-    return ok(name, f"{len(roots)} experiments")
+    return ok(name, counted(len(roots), "experiment"))
 
 
 def judge_disk(path: Path, free_bytes: int) -> Symptom:

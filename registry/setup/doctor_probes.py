@@ -35,6 +35,7 @@ from slipway.registry.setup.doctor import (
 from slipway.registry.setup.local_examined import Folder, examined_cache
 from slipway.registry.setup.mlflow_examined import HERE, ExaminedServer
 from slipway.registry.setup.s3_examined import ExaminedBucket
+from slipway.registry.text import counted
 from slipway.registry.versions.sql_examined import MLFLOW, OURS, USERS, ExaminedDatabase, revisions_of
 
 INIT_TEAM = "slipway init --team"
@@ -148,7 +149,7 @@ def _tables(name: str, version_table: str, database: ExaminedDatabase, make: str
 @understood()
 def _api(asked: SlipwayServer) -> Sequence[Symptom]:
     models = {row["model"] for row in asked.get("/status")["stages"]}
-    return [ok("Slipway's API", f"{asked.shown}, {len(models)} models")]
+    return [ok("Slipway's API", f"{asked.shown}, {counted(len(models), 'model')}")]
 
 
 def _clock(whose: str, tell: Callable[[], datetime | None], now: Clock) -> Sequence[Symptom]:

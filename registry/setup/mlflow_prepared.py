@@ -35,7 +35,7 @@ class MlflowTables:
             raise Conflict(
                 f"MLflow's tables are of revision {found}, and the MLflow that is installed here needs {needed}",
                 code="other-mlflow-tables",
-                hint="back the database up, then: mlflow db upgrade postgresql://…; see docs/team.md",
+                hint="back the database up, then: mlflow db upgrade postgresql://…",
             )
         return found is not None
 

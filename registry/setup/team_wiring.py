@@ -31,7 +31,7 @@ def server_settings(environ: Mapping[str, str], folder: Path) -> tuple[RegistryS
         raise InvalidInput(
             "the settings name no server of a team",
             code="no-server-settings",
-            hint="slipway.yaml: registry: {server: {database: postgresql://…, artifacts: s3://…}}; docs/team.md",
+            hint="slipway.yaml: registry: {server: {database: postgresql://…, artifacts: s3://…}}",
         )
     return settings, settings.server
 

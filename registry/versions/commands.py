@@ -10,6 +10,7 @@ import click
 from slipway.registry.console import json_option, print_document, print_table, say
 from slipway.registry.metrics import HEADLINE
 from slipway.registry.model_registry import Measured
+from slipway.registry.text import counted
 from slipway.registry.version import LARGEST_NUMBER, Version, parse_ref
 from slipway.registry.versions.compare import Comparison, MetricRow, SameRows
 from slipway.registry.versions.compare import compare as compare_measured
@@ -42,7 +43,7 @@ def versions(model: str, most: int, as_json: bool) -> None:
     names = _headline_names([version for version, _ in shown])
     now = datetime.now(UTC)
     headers = ["version", "aliases", "MLflow stage", *(name.removeprefix("holdout_") for name in names), "age", "run"]
-    title = f"{model}: {'the newest ' if more else ''}{len(shown)} versions"
+    title = f"{model}: {'the newest ' if more else ''}{counted(len(shown), 'version')}"
     print_table(title, headers, [_version_row(v, m, names, now) for v, m in shown])
     if more:
         say(f"there are older ones: slipway versions {model} --most {10 * most}")
@@ -69,7 +70,7 @@ def compare(a: str, b: str, show_all: bool, as_json: bool) -> None:
     params = [["≠" if row.differs else "", row.name, row.a or "", row.b or ""] for row in shown]
     print_table("parameters (≠ differs)", ["", "parameter", str(left), str(right)], params)
     if equal := len(found.params) - len(shown):
-        say(f"{equal} more parameters are equal: --all shows them")
+        say(f"{counted(equal, 'parameter')} more with equal values: shown by --all")
 
 
 def _headline_names(shown: list[Version]) -> list[str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from slipway.registry.errors import SlipwayError, Unavailable
+from slipway.registry.text import counted
 
 log = logging.getLogger("slipway.serve")
 
@@ -185,5 +186,9 @@ class ModelThreads:
         self._break_off()
 
     def _busy(self) -> Unavailable:
-        why = "does not answer earlier requests" if self.are_stuck else f"has {self._n_waiting} requests waiting"
+        why = (
+            "does not answer earlier requests"
+            if self.are_stuck
+            else f"has {counted(self._n_waiting, 'request')} waiting"
+        )
         return Unavailable(f"the model {why}", code="model-busy", hint="send the request again later")

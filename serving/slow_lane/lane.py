@@ -19,6 +19,7 @@ import msgspec
 
 from slipway.registry.errors import SlipwayError, Unavailable, error_from
 from slipway.registry.programs import program
+from slipway.registry.text import counted
 from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.runtimes.understood import PickledRows, Understood
 from slipway.serving.slow_lane.lane_process import LaneProcess, LaneRequest, Reply
@@ -90,7 +91,9 @@ class Lane:
             raise _closed()
         if len(self._waiting) >= self._most_waiting:
             raise Unavailable(
-                f"{self._most_waiting} requests that are not plain wait already", code="slow-lane-full", hint=RETRY
+                f"the queue of requests that are not plain is full: {counted(self._most_waiting, 'request')}",
+                code="slow-lane-full",
+                hint=RETRY,
             )
         job = _Job(request=request)
         self._waiting.append(job)

@@ -1,5 +1,7 @@
 """history through the command line: fast because it reads the ledger alone, and it makes no tables."""
 
+import json
+import re
 import socket
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from slipway import command_line
 from slipway.registry.ledger.sql_migrate import open_history
 from slipway.registry.ledger.sql_tables import VERSION
 from tests.servers.processes import environment
-from tests.unit.registry.ledger.test_history import event
+from tests.unit.registry.ledger.test_history import UID, event
 
 ROOT = Path(__file__).parents[2]
 URI = "SLIPWAY_REGISTRY__HISTORY_URI"
@@ -59,8 +61,37 @@ def test_a_history_of_its_own_database_is_read_without_its_registry(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert command_line.run(["history", "m"]) == 0
     shown = capsys.readouterr()
-    assert "m: 1 events" in shown.out
+    assert "m: 1 event\n" in shown.out
     assert f"which model is called m now cannot be told: nothing answers at {uri}" in shown.err
+
+
+def test_many_events_fold_into_the_newest(url: str, capsys: pytest.CaptureFixture[str]):
+    """So many as are asked for, with a word on the rest; a document has all."""
+    ledger = open_history(url, beside_mlflow=False)
+    for number in range(23):
+        ledger.append(event(reason=f"reason {number}"), after_seq=number)
+
+    def told(*words: str) -> tuple[list[int], str]:
+        assert command_line.run(["history", "m", *words]) == 0
+        shown = capsys.readouterr()
+        assert max(map(len, shown.out.splitlines())) <= 120
+        return [int(found) for found in re.findall(r"^│ (\d+) ", shown.out, re.MULTILINE)], shown.out + shown.err
+
+    numbers, said = told()
+    assert numbers == list(range(4, 24))
+    assert "m: the newest 20 events\n" in said
+    assert "3 older events not shown: slipway history m --all" in said
+    assert "reason 22" in said
+    assert f"head: 23:{ledger.records(UID)[-1].head.hash}" in said
+    assert told("--most", "2")[0] == [22, 23]
+    assert command_line.run(["history", "m", "--most", "2", "--json"]) == 0
+    assert [each["seq"] for each in json.loads(capsys.readouterr().out)["events"]] == [22, 23]
+    numbers, said = told("--all")
+    assert numbers == list(range(1, 24))
+    assert "m: 23 events\n" in said
+    assert "not shown" not in said
+    assert command_line.run(["history", "m", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["events"]) == 23
 
 
 def test_tables_of_another_slipway_are_not_read(url: str, capsys: pytest.CaptureFixture[str]):

@@ -51,7 +51,7 @@ def test_a_models_state_is_told_in_both_forms():
     [
         ({}, "either instances (rows) or inputs (columns)"),
         ({"instances": [], "inputs": []}, "either instances (rows) or inputs (columns)"),
-        ({"instances": [[1]]}, "row 1 of instances has 1 values; the model takes 2: a, b"),
+        ({"instances": [[1]]}, "row 1 of instances has 1 value; the model takes 2: a, b"),
         ({"instances": [[1, 2]], "s3cret": 1}, "may have the keys"),
         ({"instances": [[1, 2]], "signature_name": "s3cret"}, "one signature"),
         (["s3cret"], "must be a JSON object"),

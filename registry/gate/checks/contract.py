@@ -8,6 +8,7 @@ from slipway.registry.gate.json_forms import json_form, plain
 from slipway.registry.gate.verdict import Finding, Outcome
 from slipway.registry.policy.policy import ContractRule
 from slipway.registry.signature import Break, Signature, breaks, stored_signature
+from slipway.registry.text import counted
 
 
 def check(evidence: Evidence, rule: ContractRule) -> tuple[Finding, ...]:
@@ -58,8 +59,8 @@ def _replay(evidence: Evidence, candidate: Path, champion: Subject) -> Finding:
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         return _finding(Outcome.FAIL, f"the input example of {champion.version} is refused: {said}")
     if len(answer) != len(example):
-        reason = f"{len(example)} rows of {champion.version}'s input example gave {len(answer)} answers"
-        return _finding(Outcome.FAIL, reason)
+        rows, answers = counted(len(example), "row"), counted(len(answer), "answer")
+        return _finding(Outcome.FAIL, f"{rows} of {champion.version}'s input example gave {answers}")
     if other := _other_form(answer, evidence.tools.load_as_served(champion.folder).predict(example.copy())):
         return _finding(Outcome.FAIL, f"callers of {champion.version} would break: {other}")
     return _finding(Outcome.PASS, f"answers the input example of {champion.version}", n=len(example))

@@ -11,6 +11,7 @@ from slipway.registry.gate.evidence import Evidence, Served
 from slipway.registry.gate.json_forms import plain
 from slipway.registry.gate.verdict import Finding, Outcome
 from slipway.registry.policy.policy import ServableRule
+from slipway.registry.text import counted
 
 MEGABYTE = 1_000_000
 SAME_TO = 1e-6
@@ -57,7 +58,8 @@ def _answers(served: Served, expected: Any, rule: ServableRule) -> Finding:
             return _finding(
                 Outcome.FAIL, f"{NAMES[rule.server]} answers {_short(found)}, the model itself {_short(wanted)}"
             )
-    reason = f"{len(served.bodies)} requests were answered by {NAMES[rule.server]} as by the model itself"
+    asked = counted(len(served.bodies), "request")
+    reason = f"{NAMES[rule.server]} answered {asked} as the model itself does"
     return _finding(Outcome.PASS, reason, served)
 
 
@@ -75,7 +77,8 @@ def _times(served: Served, rule: ServableRule) -> list[Finding]:
     waited = np.array(served.waited_s) if served.waited_s else np.zeros(len(latencies))
     p99_ms, idle_ms = (1000 * float(np.quantile(each, QUANTILE)) for each in (latencies, latencies - waited))
     n = len(latencies)
-    which = f"p99 latency of {n} requests" if n >= 1 / (1 - QUANTILE) - ROUNDING else f"the slowest of {n} requests"
+    enough = n >= 1 / (1 - QUANTILE) - ROUNDING
+    which = f"{'p99 latency' if enough else 'the slowest'} of {counted(n, 'request')}"
     return [
         _budget(which, p99_ms, rule.p99_ms, "ms", served, idle=idle_ms),
         _budget(

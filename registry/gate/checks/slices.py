@@ -25,6 +25,7 @@ from slipway.registry.gate.comparison.paired import Paired
 from slipway.registry.gate.evidence import Evidence
 from slipway.registry.gate.verdict import Finding, Outcome
 from slipway.registry.policy.policy import Metric, SlicesRule
+from slipway.registry.text import counted
 
 NAMED_AT_MOST = 5
 
@@ -182,7 +183,7 @@ def judge_slices(
         )
         outcome = Outcome.INCONCLUSIVE
     else:
-        shown = f"all {len(judged)} slices that can be judged are shown to be no worse than by {margin:.4g}"
+        shown = f"{counted(len(judged), 'slice')}, all that can be judged, shown to be no worse than by {margin:.4g}"
         outcome = Outcome.INCONCLUSIVE if lacking else Outcome.PASS
         reason = f"{lacking}: bring more rows, or lower coverage in the policy; {shown}" if lacking else shown
     left_out = f"; cannot be measured: {', '.join(unmeasured[:NAMED_AT_MOST])}" if unmeasured else ""

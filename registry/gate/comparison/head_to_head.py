@@ -30,6 +30,7 @@ from slipway.registry.gate.evidence import Evidence, Rows, Subject, Tools
 from slipway.registry.gate.json_forms import json_form
 from slipway.registry.policy.policy import ChampionRule, SlicesRule
 from slipway.registry.signature import NUMBER, WHOLE, stored_signature
+from slipway.registry.text import counted
 
 CLASSIFICATION = "classification"
 TASKS = (CLASSIFICATION, "regression")
@@ -77,8 +78,9 @@ class HeadToHead:
         """Return in words how many rows there are, and how many of them count."""
         n, n_clusters = len(self.y), self.clusters.count
         if n_clusters == n:
-            return f"{n:,} rows"
-        return f"{n:,} rows, {n_clusters:,} distinct" + (f" by {self.clustered_by}" if self.clustered_by else "")
+            return counted(n, "row")
+        distinct = f"{counted(n, 'row')}, {n_clusters:,} distinct"
+        return f"{distinct} by {self.clustered_by}" if self.clustered_by else distinct
 
 
 def head_to_head(evidence: Evidence, rule: ChampionRule | SlicesRule) -> tuple[HeadToHead, ...]:

@@ -204,7 +204,7 @@ def no_presigned_uploads() -> MlflowException:
 
 def _no_addresses(message: str) -> MlflowException:
     """Return MLflow's own refusal: its client knows it by how it begins."""
-    why = "a guarded server signs no addresses to write to; upload through the server (docs/team.md)"
+    why = "a guarded server signs no addresses to write to; upload through the server"
     return MlflowException(f"{message}: {why}", error_code=NOT_IMPLEMENTED)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from slipway.registry.signature import Field, Signature
+from slipway.registry.text import counted
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 ONE_FORM = f"the body must be a JSON object with exactly one of {', '.join(FORMS)}"
@@ -201,7 +202,8 @@ def _split_rows(payload: Any) -> Rows | str:
     widest = max((len(row) for row in data), default=len(names))
     if longer or widest < len(names):
         number = longer or 1
-        return f"row {number} of dataframe_split.data has {len(data[number - 1])} values for {len(names)} columns"
+        values, columns = counted(len(data[number - 1]), "value"), counted(len(names), "column")
+        return f"row {number} of dataframe_split.data has {values} for {columns}"
     return [dict(zip(names, row, strict=False)) for row in data] or [dict.fromkeys(names, LEFT_OUT)]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from slipway.registry.errors import InvalidInput
 from slipway.registry.signature import Signature
+from slipway.registry.text import counted
 from slipway.serving.table import is_of_columns
 
 CODE = "wrong-input"
@@ -49,7 +50,8 @@ def _require_length(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> None
     for i, row in enumerate(rows, 1):
         if len(row) != len(names):
             raise InvalidInput(
-                f"row {i} of features has {len(row)} values; the model takes {len(names)}: {', '.join(names)}",
+                f"row {i} of features has {counted(len(row), 'value')}; "
+                f"the model takes {len(names)}: {', '.join(names)}",
                 code=CODE,
                 hint=HINT,
             )

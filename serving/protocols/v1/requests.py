@@ -10,6 +10,7 @@ from typing import Any
 
 from slipway.registry.errors import InvalidInput
 from slipway.registry.signature import Signature
+from slipway.registry.text import counted
 from slipway.serving.protocols.mlflow.diagnosis import why_not_json
 from slipway.serving.protocols.mlflow.predictions import jsonable, to_json
 from slipway.serving.table import is_of_columns
@@ -82,6 +83,6 @@ def _in_order(rows: Any, signature: Signature | None) -> Mapping[str, Any] | Non
     names = [field.name for field in signature.inputs]
     for place, row in enumerate(rows, 1):
         if len(row) != len(names):
-            words = f"row {place} of instances has {len(row)} values; the model takes {len(names)}"
+            words = f"row {place} of instances has {counted(len(row), 'value')}; the model takes {len(names)}"
             raise InvalidInput(f"{words}: {', '.join(names)}", code=CODE, hint=HINT)
     return {"columns": names, "data": rows}

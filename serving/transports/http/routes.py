@@ -6,6 +6,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 
 from slipway.registry.errors import NotFound
+from slipway.registry.text import counted
 from slipway.serving.engine.engine import Engine, WireProtocol
 from slipway.serving.engine.routing import Placement
 
@@ -99,7 +100,7 @@ def find_placement(engine: Engine, name: str) -> Placement:
 def no_such_route(engine: Engine, protocols: Collection[str], words: Words) -> NotFound:
     """Return what to say to a path that nothing answers."""
     if len(words) == 1 and words[0] in protocols:
-        several = f"this engine serves {len(engine.placements)} models; name one of: {_known(engine)}"
+        several = f"this engine serves {counted(len(engine.placements), 'model')}; name one of: {_known(engine)}"
         return NotFound(several, code="which-model", hint=f"POST /models/NAME/{words[0]}")
     path = "/" + "/".join(words)
     return NotFound(

@@ -1,6 +1,7 @@
 """What people see of tables."""
 
 import io
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -137,6 +138,23 @@ def test_no_box_is_wider_than_a_pipe_takes_and_long_texts_stand_below_it_whole(c
     assert f"2: why: {reason}".rstrip() in [line.rstrip() for line in lines]
     assert "1: why: trained" in lines
     assert any("y" * 60 in line and "short" in line for line in box)
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(80, 80), (120, 120), (300, 120)])
+def test_a_box_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, widest: int):
+    """And is no wider on a wide one: eyes lose the line."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    print_table("events", ["#", "what", "why", "who"], [["1", "w" * 35, "y" * 70, "a" * 30]])
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    assert max(len(line) for line in lines if line[:1] in "┏┃┡│└") <= widest
+    assert any("y" * 70 in line for line in lines)
 
 
 def test_what_names_a_row_stays_in_the_box(capsys: pytest.CaptureFixture[str]):

@@ -190,6 +190,9 @@ def test_a_head_prints_as_it_is_read():
     [
         (("--head", f"3:{'a' * 64}"), "--head is what --verify compares with"),
         (("--at", "2026-11-01", "--verify"), "give one"),
+        (("--all", "--verify"), "leave them out"),
+        (("--most", "3", "--at", "2026-11-01"), "leave them out"),
+        (("--most", "3", "--all"), "leave --most out"),
     ],
 )
 def test_options_that_would_be_ignored_are_refused(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture):

@@ -99,7 +99,7 @@ JUDGED: dict[str, tuple[Callable[[], Symptom], Health, str]] = {
     "a team's on one disk": (lambda: roots(Side.TEAM, "s3://b", "/home/ann"), Health.WRONG, "'e1' (/home/ann)"),
     "a team's in a relative folder": (lambda: roots(Side.TEAM, "./mlruns/0"), Health.WRONG, "'e0' (./mlruns/0)"),
     "alone behind a server": (lambda: roots(Side.ALONE, "mlflow-artifacts:/0"), Health.WRONG, "behind a server"),
-    "alone on this disk": (lambda: roots(Side.ALONE, "file:///a"), Health.OK, "1 experiments"),
+    "alone on this disk": (lambda: roots(Side.ALONE, "file:///a"), Health.OK, "1 experiment"),
     "a server of one's own": (lambda: roots(Side.SERVER_HERE, "/a", "mlflow-artifacts:/0"), Health.OK, "2"),
     "many on one disk": (lambda: roots(Side.TEAM, *["/a"] * 5), Health.WRONG, "and 2 more"),
     "room": (lambda: judge_disk(Path("/"), 5 * GB), Health.OK, "5.0 GB free"),

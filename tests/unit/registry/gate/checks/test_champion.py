@@ -244,7 +244,7 @@ def test_a_slice_that_cannot_be_measured_is_reported_and_counts_as_not_covered(t
     given = evidence_of(tmp_path, frame, above(0.5), above(0.5))
     found = only(slices.check(given, rule))
     assert (found.outcome, found.details["covered"]) == (Outcome.PASS, {"side": 0.9})
-    assert "all 1 slices that can be judged are shown to be no worse than by 0.05" in found.reason
+    assert "1 slice, all that can be judged, shown to be no worse than by 0.05" in found.reason
     assert "cannot be measured: side = left (9 rows are of class 1, and f1 needs 10 of each" in found.reason
     assert len(found.details["unmeasured"]) == 1
     strict = only(slices.check(given, rule.model_copy(update={"coverage": 0.95})))

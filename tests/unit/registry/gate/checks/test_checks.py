@@ -508,7 +508,7 @@ def served(evidence: Evidence, **changes) -> Evidence:
     [
         ({}, None),
         ({"bodies": ({"predictions": [0, 0]},)}, "Slipway's engine answers [0, 0], the model itself [0, 1]"),
-        ({"latencies_s": (2.0,)}, "the slowest of 1 requests is 2e+03 ms, over the budget of 1000 ms"),
+        ({"latencies_s": (2.0,)}, "the slowest of 1 request is 2e+03 ms, over the budget of 1000 ms"),
         ({"load_s": 500.0}, "time to the first answer is 500 s, over the budget of 120 s"),
         ({"peak_memory_bytes": 5 * 10**9}, "peak memory is 5e+03 MB, over the budget of 4096 MB"),
         ({"problem": "the scoring server ended by itself: boom"}, "the scoring server ended by itself: boom"),
@@ -526,7 +526,7 @@ def test_servable_says_which_quantile_of_how_many_requests_of_which_server(evide
     times = (0.01,) * 99 + (1.5,)
     for latencies, said in ((times, "p99 latency of 100 requests is 24.9 ms"), (times[-50:], "the slowest of 50 req")):
         answers, latency, *_ = servable.check(served(evidence, latencies_s=latencies), ServableRule(server="mlflow"))
-        assert "answered by MLflow's scoring server as by the model itself" in answers.reason
+        assert "MLflow's scoring server answered 1 request as the model itself does" in answers.reason
         assert latency.reason.startswith(said)
 
 

@@ -57,7 +57,7 @@ def refusal(body: object, of: Case = PERSON, kind: BodyKind = BodyKind.JSON) -> 
         ),
         (
             {"dataframe_split": {"columns": ["age", "n"], "data": [[SECRET]]}},
-            "row 1 of dataframe_split.data has 1 values for 2 columns",
+            "row 1 of dataframe_split.data has 1 value for 2 columns",
         ),
         ({"dataframe_records": {SECRET: 1}}, "dataframe_records must be a list of rows"),
         (
@@ -127,7 +127,7 @@ def test_the_hint_says_what_the_model_takes():
 @pytest.mark.parametrize(
     ("features", "expected"),
     [
-        ([1], "row 1 of features has 1 values; the model takes 3: age, n, name"),
+        ([1], "row 1 of features has 1 value; the model takes 3: age, n, name"),
         ([], "features must be a row or a list of rows, and not empty"),
         (SECRET, "features must be a row or a list of rows, and not empty"),
         ([[1, 2, "x"], {"age": 1}], "features mixes values, lists and objects"),
