@@ -6,7 +6,8 @@ has already opened says what was wrong with them.
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ import pandas as pd
 
 from slipway.registry.console import json_option, print_document, print_table, progress, say, some_text
 from slipway.registry.decisions.wiring import open_decisions, open_ledger
-from slipway.registry.errors import InvalidInput
+from slipway.registry.errors import InvalidInput, NotFound
 from slipway.registry.manifest import Manifest
 from slipway.registry.reading import Reading
 from slipway.registry.settings import load_settings
 from slipway.registry.text import counted
 from slipway.registry.version import LoggedModel, Version, VersionRef, parse_ref
 from slipway.registry.versions.mlflow_registry import MlflowRegistry
-from slipway.registry.versions.mlflow_store import require_usable_store
+from slipway.registry.versions.mlflow_store import prepare_tables, require_usable_store
 from slipway.registry.versions.register import register
 from slipway.training.baseline import notes_beside_constant
 from slipway.training.column_choice import ColumnChoice
@@ -33,7 +34,8 @@ from slipway.training.evaluate import evaluate as measure
 from slipway.training.git_source import code_version
 from slipway.training.importance import importance_of
 from slipway.training.log import log, write_plots
-from slipway.training.mlflow_run import MlflowRun, open_run
+from slipway.training.mlflow_run import MlflowRun, open_nested_run, open_run
+from slipway.training.mlflow_run_names import estimator_name, run_name
 from slipway.training.mlflow_version import loaded_version
 from slipway.training.optuna_search import OptunaSearch
 from slipway.training.quality import labelled, unlabelled_notes
@@ -48,6 +50,7 @@ from slipway.training.tune import Trial, parse_trials, progress_of
 from slipway.training.tune import tune as search_parameters
 
 Command = Callable[..., Any]
+TRAINED, TUNED = "", ", tuned"
 
 
 def spec_options(command: Command) -> Command:
@@ -74,10 +77,9 @@ def reading_options(command: Command) -> Command:
 @json_option
 def train(as_json: bool, **given: str | None) -> None:
     """Train one estimator, log its run and register the version."""
-    require_usable_store()
-    with open_run() as run:
+    with _run_of(given, TRAINED) as run:
         spec = _spec_of(given)
-        _finish(run, _training_data(spec), spec, as_json=as_json)
+        _finish(run, _training_data(spec), spec, TRAINED, as_json=as_json)
 
 
 @click.command("tune", epilog="Example: slipway tune --data sklearn:digits --target target --model digits --trials 30")
@@ -87,21 +89,20 @@ def train(as_json: bool, **given: str | None) -> None:
 @json_option
 def tune(trials: str, space: str, as_json: bool, **given: str | None) -> None:
     """Search an estimator's parameters, then train and register the best."""
-    require_usable_store()
-    with open_run() as run:
+    with _run_of(given, TUNED) as run:
         spec = _spec_of({"cv": "5", **{name: value for name, value in given.items() if value is not None}})
         count, ranges = parse_trials(trials), parse_space(space, spec.estimator)
         dataset = _training_data(spec)
         prepared, tried = prepare(dataset, spec), list[Trial]()
 
         def record(trial: Trial) -> None:
-            _record_trial(trial)
             tried.append(trial)
+            _record_trial(trial, len(tried), run)
             progress(progress_of(tried, count, prepared.task))
 
         best = search_parameters(prepared, spec, space=ranges, trials=count, search=OptunaSearch(), record=record)
         say(f"best of {counted(count, 'trial')}: {dict(best.params)}")
-        _finish(run, dataset, best, as_json=as_json)
+        _finish(run, dataset, best, TUNED, as_json=as_json)
 
 
 @click.command("evaluate", epilog="Example: slipway evaluate cancer/3 --data last_month.csv --target target")
@@ -114,8 +115,11 @@ def tune(trials: str, space: str, as_json: bool, **given: str | None) -> None:
 @json_option
 def evaluate(version: str, data: str, target: str, as_json: bool, **given: str | None) -> None:
     """Measure a registered version on a dataset."""
-    require_usable_store()
-    with open_run() as run:
+    prepare_tables()
+    there = _registered(version)
+    model = there.model if there else None
+    require_usable_store(model)
+    with open_run(run_name(str(there or version), "evaluation"), model=model) as run:
         ledger = open_ledger(os.environ, Path.cwd())
         with loaded_version(ledger.registry.version(parse_ref(version)), ledger) as loaded:
             reading = read_otherwise(loaded.reading(), given)
@@ -125,6 +129,38 @@ def evaluate(version: str, data: str, target: str, as_json: bool, **given: str |
             found = measure(loaded, dataset)
         _log_evaluation(run, found, dataset)
     _show_evaluation(run.run_id, found, as_json=as_json)
+
+
+@contextmanager
+def _run_of(given: Mapping[str, str | None], how: str) -> Iterator[MlflowRun]:
+    """Open the run of a training; what is wrong with the options is said in it, so they are not judged here."""
+    prepare_tables()
+    model = _possible(given["model"] or "")
+    require_usable_store(model)
+    estimator = given["estimator"] or TrainSpec.model_fields["estimator"].default
+    with open_run(_name_of_run(given["model"] or "", estimator, how), model=model) as run:
+        yield run
+
+
+def _name_of_run(subject: str, estimator: str, how: str) -> str:
+    return run_name(subject, estimator_name(estimator) + how)
+
+
+def _possible(model: str) -> str | None:
+    """Return a model's name for its experiment; none for one that is refused in the run."""
+    try:
+        MlflowRegistry().require_model_name(model)
+    except InvalidInput:
+        return None
+    return model
+
+
+def _registered(version: str) -> Version | None:
+    """Return a version for the names of run and experiment; none where there is no such one, as the run says then."""
+    try:
+        return MlflowRegistry().version(parse_ref(version))
+    except (InvalidInput, NotFound):
+        return None
 
 
 def _spec_of(given: Mapping[str, str | None]) -> TrainSpec:
@@ -163,7 +199,7 @@ def read_rows(data: str, target: str, reading: Reading) -> tuple[pd.DataFrame, s
     return dataset.frame, dataset.digest
 
 
-def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool) -> None:
+def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, how: str, *, as_json: bool) -> None:
     """Train, log and register, and say what came of it."""
     progress(f"fitting {spec.estimator} …")
     trained = fit_and_predict(dataset, spec)
@@ -190,6 +226,8 @@ def _finish(run: MlflowRun, dataset: Dataset, spec: TrainSpec, *, as_json: bool)
     for note in notes_beside_constant(logged.headline, logged.constant):
         say(f"warning: {note}")
     version = register_trained(logged, spec.model) if spec.register_version else None
+    if version:
+        run.rename(_name_of_run(str(version), spec.estimator, how))
     _show_trained(logged, version, as_json=as_json)
 
 
@@ -226,10 +264,10 @@ def _shown(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _record_trial(trial: Trial) -> None:
+def _record_trial(trial: Trial, number: int, below: MlflowRun) -> None:
     """Record a trial as a nested run; one that failed as FAILED, with its reason."""
     try:
-        with open_run(nested=True) as run:
+        with open_nested_run(f"trial {number}", below=below) as run:
             run.log_params({f"estimator.{name}": value for name, value in trial.params.items()})
             run.log_metrics({f"cv_{name}": value for name, value in trial.scores.items()})
             if trial.failure:

@@ -5,6 +5,7 @@ for the shell, as MLflow 3.17 does it); such a parameter cannot be changed and i
 """
 
 import importlib.metadata
+import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,8 @@ from slipway.registry.mlflow_races import repeated_after_races
 from slipway.training.dataset import Dataset
 from slipway.training.estimators import without_labels
 from slipway.training.log import ModelToStore
+from slipway.training.mlflow_experiment import experiment_of, refuse_experiment
+from slipway.training.mlflow_run_names import is_generated
 
 DIGEST_CHARACTERS = 36
 REQUIRED = ("mlflow", "scikit-learn", "numpy", "pandas", "scipy")
@@ -37,16 +40,28 @@ REQUIRED = ("mlflow", "scikit-learn", "numpy", "pandas", "scipy")
 class MlflowRun:
     """The `RunLog` of training, on MLflow's fluent API; one is open at a time."""
 
-    def __init__(self, run: mlflow.ActiveRun) -> None:
+    def __init__(self, run: mlflow.ActiveRun, name: str | None = None) -> None:
         self._client = mlflow.MlflowClient()
         self._run = run
         self._recorded = set(run.data.params)
+        self._may_be_renamed = run.info.run_name == name or is_generated(run.info.run_name)
         self._started = time.monotonic()
 
     @property
     def run_id(self) -> str:
         """Return the run's id."""
         return str(self._run.info.run_id)
+
+    @property
+    def experiment_id(self) -> str:
+        """Return the id of the experiment that the run is in."""
+        return str(self._run.info.experiment_id)
+
+    @translated()
+    def rename(self, name: str) -> None:
+        """Give the run another name, unless somebody chose the one that it has."""
+        if self._may_be_renamed:
+            self._client.update_run(self.run_id, name=name)
 
     @translated()
     def log_params(self, params: Mapping[str, object]) -> None:
@@ -119,15 +134,33 @@ class MlflowRun:
         reason = error.message if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
         self.set_tags({"slipway.error": reason, "mlflow.note.content": f"Failed: {reason}"})
         mine = f"source_run_id = '{self.run_id}'"
-        for model in self._client.search_logged_models([self._run.info.experiment_id], filter_string=mine):
+        for model in self._client.search_logged_models([self.experiment_id], filter_string=mine):
             self._client.delete_logged_model(model.model_id)
 
 
 @contextmanager
-def open_run(*, nested: bool = False) -> Iterator[MlflowRun]:
-    """Open the run that `mlflow run` made, or a new one; whatever escapes marks it FAILED with the reason."""
-    active = _start(nested=nested)
-    run = MlflowRun(active)
+def open_run(name: str | None = None, *, model: str | None = None) -> Iterator[MlflowRun]:
+    """Open the run that `mlflow run` made, or a new one in `experiment_of` the model; what escapes marks it FAILED.
+
+    The name is the run's, unless somebody gave it another.
+    """
+    with _marked(MlflowRun(_start(name, model), name)) as run:
+        if name:
+            run.rename(name)
+        yield run
+
+
+@contextmanager
+def open_nested_run(name: str, *, below: MlflowRun) -> Iterator[MlflowRun]:
+    """Open a run below one that is open, in its experiment; what escapes marks it FAILED with the reason."""
+    with translated():
+        active = mlflow.start_run(experiment_id=below.experiment_id, run_name=name, nested=True)
+    with _marked(MlflowRun(active, name)) as run:
+        yield run
+
+
+@contextmanager
+def _marked(run: MlflowRun) -> Iterator[MlflowRun]:
     try:
         yield run
     except BaseException as error:
@@ -138,18 +171,16 @@ def open_run(*, nested: bool = False) -> Iterator[MlflowRun]:
     mlflow.end_run()
 
 
-def _start(*, nested: bool) -> mlflow.ActiveRun:
+def _start(name: str | None, model: str | None) -> mlflow.ActiveRun:
+    named = None if os.environ.get("MLFLOW_RUN_ID") else name  # MLflow would rename the run that is open already
     try:
         with translated():
-            return repeated_after_races(lambda: mlflow.start_run(nested=nested))
+            experiment = experiment_of(model)
+            return repeated_after_races(lambda: mlflow.start_run(experiment_id=experiment, run_name=named))
     except NotApproved as error:
         if error.code != "mlflow-permission-denied":
             raise
-        raise NotApproved(
-            "the tracking server does not let you log runs into this experiment",
-            code="not-your-experiment",
-            hint="set MLFLOW_EXPERIMENT_NAME to one of your own (its first run makes it), or be given EDIT of this one",
-        ) from error
+        raise refuse_experiment(model) from error
 
 
 def requirements_of(pipeline: Any, serialization: str) -> list[str]:

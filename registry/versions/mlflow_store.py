@@ -51,8 +51,10 @@ def prepare_tables() -> None:
 
 
 @translated()
-def require_usable_store() -> None:
+def require_usable_store(own_experiment: str | None = None) -> None:
     """Make the store's tables where there are none, and refuse to start a run whose artifacts could not be stored.
+
+    `own_experiment` is the name of the experiment that the run goes into where the user chose none.
 
     Raises
     ------
@@ -62,7 +64,7 @@ def require_usable_store() -> None:
     prepare_tables()
     if str(mlflow.get_tracking_uri()).startswith(("http:", "https:")):
         return
-    experiment = _selected_experiment()
+    experiment = _selected_experiment(own_experiment)
     if experiment is not None and str(experiment.artifact_location).startswith(BEHIND_SERVER):
         raise Conflict(
             f"experiment '{experiment.name}' keeps its artifacts behind a tracking server "
@@ -94,11 +96,13 @@ def _search_registry() -> None:
     MlflowClient().search_registered_models()
 
 
-def _selected_experiment() -> Experiment | None:
+def _selected_experiment(own: str | None) -> Experiment | None:
     """Return the experiment that the next run goes into, as MLflow's fluent API and `mlflow run` choose it."""
     client = MlflowClient()
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
         return client.get_experiment(client.get_run(run_id).info.experiment_id)
     if name := os.environ.get("MLFLOW_EXPERIMENT_NAME"):
         return client.get_experiment_by_name(name)
+    if own and not os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return client.get_experiment_by_name(own)
     return client.get_experiment(os.environ.get("MLFLOW_EXPERIMENT_ID", DEFAULT_EXPERIMENT_ID))

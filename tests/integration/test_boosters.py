@@ -130,7 +130,7 @@ def test_a_booster_is_tuned_in_its_own_space(store: Path, estimator: str):
     """By cross-validation; what the user gave stays beside what is proposed."""
     written(store, "three texts")
     assert trained(estimator, "tune", "--trials", "2", "--cv", "2") == 0
-    runs = MlflowClient().search_runs(["0"])
+    runs = MlflowClient().search_runs([MlflowClient().get_experiment_by_name("churn").experiment_id])
     tried = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
     assert len(tried) == 2
     assert all(run.info.status == "FINISHED" and "cv_balanced_accuracy" in run.data.metrics for run in tried)

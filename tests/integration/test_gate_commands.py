@@ -86,7 +86,8 @@ def test_the_default_policy_lets_a_better_one_in_and_a_worse_one_not(store: Path
     assert "- production: **FAIL**" in version.description
     (folder,) = MlflowClient().list_artifacts(version.run_id, "slipway/gate")
     assert folder.path.startswith("slipway/gate/digits-")
-    page = f"#/experiments/0/runs/{version.run_id}/artifacts/{folder.path}/3/production-14.html"
+    experiment = MlflowClient().get_run(version.run_id).info.experiment_id
+    page = f"#/experiments/{experiment}/runs/{version.run_id}/artifacts/{folder.path}/3/production-14.html"
     assert f"[report]({page})" in version.description
     reports = [file.path for file in MlflowClient().list_artifacts(version.run_id, f"{folder.path}/3")]
     assert [path.rpartition(".")[2] for path in reports if "production" in path] == ["html", "json"]

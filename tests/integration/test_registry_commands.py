@@ -182,14 +182,17 @@ def test_a_server_that_does_not_answer_is_said(store: Path, capsys: pytest.Captu
 
 def test_init_mends_a_store_that_only_a_server_can_use(store: Path, capsys: pytest.CaptureFixture[str]):
     """It says what it did, and a second call has nothing to do."""
+    own = MlflowClient().create_experiment("iris")
     with sqlite3.connect(store / "mlflow.db") as database:
-        database.execute("UPDATE experiments SET artifact_location = 'mlflow-artifacts:/0'")
+        database.execute("UPDATE experiments SET artifact_location = 'mlflow-artifacts:/' || experiment_id")
     words = ("train", "--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", "knn")
     assert call(*words) == 1
-    assert "keeps its artifacts behind a tracking server (mlflow-artifacts:/0)" in (shown := capsys.readouterr().err)
+    assert f"artifacts behind a tracking server (mlflow-artifacts:/{own})" in (shown := capsys.readouterr().err)
     assert "hint: slipway init mends it" in shown
     assert call("init", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["mended_experiments"] == {"0": f"{store.as_uri()}/mlruns/0"}
+    assert json.loads(capsys.readouterr().out)["mended_experiments"] == {
+        number: f"{store.as_uri()}/mlruns/{number}" for number in ("0", own)
+    }
     assert call(*words) == 0
     capsys.readouterr()
     assert call("init", "--json") == 0

@@ -259,16 +259,19 @@ def test_the_commands_take_user_and_password_from_mlflows_variables(made: Made, 
     assert (refused.returncode, "the policy lets petra" in refused.stderr) == (1, True), refused
 
 
-def test_a_user_trains_into_an_experiment_of_his_own(made: Made, call: Call):
-    """Into `Default`, which everybody may read, they may not, and that is said; nothing is registered."""
+def test_a_user_trains_into_an_experiment_of_his_own(guarded: GuardedServer, made: Made, call: Call):
+    """Into those of others, which everybody may read, they may not, and that is said; nothing is registered."""
     train = ("train", "--data", "sklearn:iris", "--target", "target", "--model", "iris-of-ed")
-    refused = call(*train, user="ed")
+    refused = call(*train, user="ed", MLFLOW_EXPERIMENT_NAME="Default")
     assert (refused.returncode, "Traceback" in refused.stderr) == (1, False), refused
     assert "does not let you log runs into this experiment" in refused.stderr
     assert "MLFLOW_EXPERIMENT_NAME" in refused.stderr
+    assert guarded.ask("POST", "api/2.0/mlflow/experiments/create", {"name": "iris-of-admin"}).status == 200
+    taken = call(*train[:-1], "iris-of-admin", user="ed")
+    assert "does not let you log runs into experiment 'iris-of-admin'" in taken.stderr, taken
     unknown = call(*train, user="ed", password="guessed")
     assert "MLFLOW_TRACKING_USERNAME" in unknown.stderr
-    done = call(*train, user="ed", MLFLOW_EXPERIMENT_NAME="of ed")
+    done = call(*train, user="ed")
     assert done.returncode == 0, done
     assert "iris-of-ed/1" in done.stdout
 

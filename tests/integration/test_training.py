@@ -34,9 +34,14 @@ def train(*words: str, data: str = "sklearn:breast_cancer", target: str = "targe
     return run_command("train", "--data", data, "--target", target, "--model", model, *words)
 
 
+def experiments() -> list[str]:
+    """Return the ids of all experiments."""
+    return [each.experiment_id for each in MlflowClient().search_experiments()]
+
+
 def last_run() -> Run:
     """Return the newest run."""
-    return MlflowClient().search_runs(["0"], order_by=["attributes.start_time DESC"], max_results=1)[0]
+    return MlflowClient().search_runs(experiments(), order_by=["attributes.start_time DESC"], max_results=1)[0]
 
 
 def artifacts(run: Run) -> set[str]:
@@ -223,7 +228,7 @@ def test_a_refusal_leaves_a_failed_run_that_says_why_and_nothing_else(
     assert "hunter2" not in f"{run.data} {shown}"
     assert artifacts(run) == set()
     assert MlflowClient().search_registered_models() == []
-    assert MlflowClient().search_logged_models(["0"]) == []
+    assert MlflowClient().search_logged_models(experiments()) == []
 
 
 def test_a_version_that_cannot_be_created_leaves_a_failed_run_and_no_version(store: Path):
@@ -236,7 +241,7 @@ def test_a_version_that_cannot_be_created_leaves_a_failed_run_and_no_version(sto
     assert last_run().info.status == "FAILED"
     assert "Model Version creation error (name=iris)" in last_run().data.tags["slipway.error"]
     assert MlflowClient().search_registered_models() == []
-    assert MlflowClient().search_logged_models(["0"]) == []
+    assert MlflowClient().search_logged_models(experiments()) == []
 
 
 def test_a_run_that_mlflow_opened_is_used_and_its_parameters_stay(store: Path, monkeypatch: pytest.MonkeyPatch):
@@ -253,11 +258,74 @@ def test_a_run_that_mlflow_opened_is_used_and_its_parameters_stay(store: Path, m
     )
 
 
+@pytest.mark.parametrize(("name", "kept"), [("spring cleaning", True), ("nightly-churn-7", True), (None, False)])
+def test_a_name_that_somebody_gave_to_a_run_stays(
+    store: Path, monkeypatch: pytest.MonkeyPatch, name: str | None, kept: bool
+):
+    """`mlflow run --run-name` chooses it, and its own experiment; a name that MLflow made up is replaced."""
+    elsewhere = MlflowClient().create_experiment("elsewhere")
+    opened = MlflowClient().create_run(elsewhere)
+    if name:
+        MlflowClient().set_tag(opened.info.run_id, "mlflow.runName", name)
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
+    assert train("--estimator", "ridge", data="sklearn:iris", model="iris") == 0
+    run = MlflowClient().get_run(opened.info.run_id)
+    assert run.info.run_name == (name if kept else "iris/1: ridge")
+    assert {each.name for each in MlflowClient().search_experiments()} == {"Default", "elsewhere"}
+
+
+def test_runs_say_what_they_are_in_the_experiment_of_their_model(store: Path):
+    """Trained, tuned with its trials, evaluated, and one that failed; a model that there is not gets no experiment."""
+    words = ("--data", "sklearn:iris", "--target", "target")
+    assert train("--estimator", "sklearn.naive_bayes.GaussianNB", data="sklearn:iris", model="iris") == 0
+    assert run_command("tune", *words, "--model", "iris", "--estimator", "ridge", "--trials", "2", "--cv", "2") == 0
+    assert run_command("evaluate", "iris/2", *words) == 0
+    assert train("--cv", "1", data="sklearn:iris", model="iris") == 1
+    assert run_command("evaluate", "irsi/2", *words) == 1
+    assert train(data="sklearn:iris", model="a/b") == 1
+    assert names_in("iris") == {
+        "iris/1: GaussianNB",
+        "iris/2: ridge, tuned",
+        "trial 1",
+        "trial 2",
+        "iris/2: evaluation",
+        "iris: random_forest",
+    }
+    assert names_in("Default") == {"irsi/2: evaluation", "a/b: random_forest"}
+    assert len(experiments()) == 2
+
+
+def names_in(experiment: str) -> set[str]:
+    """Return the names of an experiment's runs."""
+    found = MlflowClient().get_experiment_by_name(experiment)
+    return {str(run.info.run_name) for run in MlflowClient().search_runs([found.experiment_id])}
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"])
+def test_the_experiment_that_somebody_chose_is_used(store: Path, monkeypatch: pytest.MonkeyPatch, variable: str):
+    """By either variable of MLflow's; none is made beside it."""
+    chosen = MlflowClient().create_experiment("chosen")
+    monkeypatch.setenv(variable, "chosen" if variable.endswith("NAME") else chosen)
+    assert train("--estimator", "ridge", "--register", "false", data="sklearn:iris", model="iris") == 0
+    assert names_in("chosen") == {"iris: ridge"}
+    assert len(experiments()) == 2
+
+
+def test_a_deleted_experiment_of_the_models_name_is_said(store: Path, capsys: pytest.CaptureFixture[str]):
+    """MLflow keeps its name, and says that it must be active."""
+    made = MlflowClient().create_experiment("iris")
+    MlflowClient().delete_experiment(made)
+    assert train("--estimator", "ridge", data="sklearn:iris", model="iris") == 1
+    said = capsys.readouterr().err
+    assert "experiment 'iris', which is named after the model, is deleted" in said
+    assert f"hint: mlflow experiments restore --experiment-id {made}" in said
+
+
 def test_tuning_registers_the_best_once(store: Path, capsys: pytest.CaptureFixture[str]):
     """Each trial is a nested run with its scores; the parent holds the model."""
     words = ["tune", "--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", "ridge"]
     assert run_command(*words, "--trials", "3", "--cv", "2") == 0
-    runs = MlflowClient().search_runs(["0"])
+    runs = MlflowClient().search_runs(experiments())
     nested = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
     parent = next(run for run in runs if run not in nested)
     assert len(nested) == 3
@@ -385,7 +453,7 @@ def test_a_trial_that_fails_is_a_failed_run_and_the_best_is_registered(store: Pa
     assert run_command(*words, "--trials", "6", "--cv", "2", "--space", space) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["version"] == "iris/1"
-    nested = [run for run in MlflowClient().search_runs(["0"]) if "mlflow.parentRunId" in run.data.tags]
+    nested = [run for run in MlflowClient().search_runs(experiments()) if "mlflow.parentRunId" in run.data.tags]
     by_alpha = {(run.data.params["estimator.alpha"], run.info.status) for run in nested}
     assert by_alpha == {("-1.0", "FAILED"), ("1.0", "FINISHED")}
     failed = next(run for run in nested if run.info.status == "FAILED")
