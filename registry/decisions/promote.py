@@ -5,6 +5,7 @@ Each verb takes a situation and returns the event to record, `None` where all is
 """
 
 from dataclasses import replace
+from shlex import quote
 
 from slipway.registry.decisions.who import Who, event_by
 from slipway.registry.errors import Conflict, NotApproved
@@ -131,4 +132,17 @@ def what_next(verdict: Verdict) -> str:
     if verdict.outcome is Outcome.INCONCLUSIVE and compared:
         rows = f"a larger holdout, or rows that the policy names: {compared[0].check}: {{data: FILE, target: COLUMN}}"
         return f"more rows decide ({rows}), or a wider margin; {report}"
+    if verdict.champion and _is_measured_by_form_alone(verdict):
+        there = quote(f"{verdict.model}/{verdict.champion}")
+        return f'where nobody needs {there} in {verdict.stage}: slipway demote {there} --reason "…"; {report}'
     return report
+
+
+def _is_measured_by_form_alone(verdict: Verdict) -> bool:
+    """Return whether a contract refuses where nothing shows which version is better.
+
+    What a later stage refused stays in such a stage, and a candidate has to fit its callers. Where versions are
+    compared, to take the champion out would be a way around that.
+    """
+    refused = any(f.check == "contract" and f.outcome is Outcome.FAIL for f in verdict.worst())
+    return refused and not any(f.check in ("champion", "slices") for f in verdict.findings)

@@ -446,6 +446,18 @@ def test_what_to_do_next_follows_from_the_verdict():
         assert said[outcome] == "the report is among the run's artifacts, under slipway/gate/"
 
 
+def test_who_was_refused_further_on_can_be_taken_out_of_the_way():
+    """A contract with what stays in staging; where versions are compared it would be a way around, and is not said."""
+    desk = Desk()
+    desk.promote(1, "staging")
+    compared = desk.verdict(2, "staging")
+    broken = Finding(check="contract", outcome=Outcome.FAIL, reason="callers of m/1 would break")
+    hint = what_next(replace(compared, findings=(broken,)))
+    assert hint.startswith('where nobody needs m/1 in staging: slipway demote m/1 --reason "…"; the report is')
+    assert "demote" not in what_next(replace(compared, findings=(*compared.findings, broken)))
+    assert "demote" not in what_next(replace(compared, findings=(broken,), champion=None))
+
+
 def test_an_alias_that_was_moved_behind_the_history_is_shown_and_not_adopted():
     """Status names it with the commands that mend it; nothing is decided on top of it."""
     desk = Desk()
