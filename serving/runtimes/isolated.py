@@ -28,8 +28,8 @@ from slipway.serving.runtimes.runner import RunnerReport
 from slipway.serving.runtimes.stored import StoredRunner
 from slipway.serving.table import Table
 
-STOP_WITHIN_S = 5.0
-PROGRAM = program("slipway.serving.runtimes.mlflow_isolated_child")
+ENDS_WITHIN_S = 5.0
+PROGRAM = program("slipway.serving.runtimes.isolated_child")
 
 
 class ModelProcessError(RuntimeError):
@@ -48,6 +48,7 @@ class ModelProcess:
                 stdout=sys.__stderr__,
                 pass_fds=[theirs.fileno()],
             )
+        RUNNING.add(self)
         self._connection = Connection(ours.detach())
         self._numbers = itertools.count(1)
 
@@ -76,6 +77,8 @@ class ModelProcess:
             self._connection.send_bytes(pickle.dumps((number, *call), protocol=5))
             reply = self._connection.recv_bytes(MOST_REPLY_BYTES)
         except (EOFError, OSError) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(ENDS_WITHIN_S)  # who ended by itself says with what
             self.stop()
             raise ModelProcessError(f"the model's process ended with {self._process.returncode}") from error
         try:
@@ -94,17 +97,34 @@ class ModelProcess:
         """End the child at once, from any thread: who waits for its answer hears that it ended."""
         self._process.kill()
 
+    def wait(self) -> None:
+        """Wait for a child that was killed; whoever waits for its answer closes the connection."""
+        self._process.wait()
+
     def stop(self) -> None:
-        """End the child and wait for it; a second call does nothing."""
+        """End the child and wait for it; a second call does nothing.
+
+        It is not asked: whoever loads a large library hears nothing for seconds, and has nothing to keep.
+        """
         self._connection.close()
+        self._process.kill()
         if self._process.stdin:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
-        try:
-            self._process.wait(STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.wait()
+        RUNNING.discard(self)
+
+
+RUNNING = set[ModelProcess]()
+
+
+def end_model_processes() -> None:
+    """End every child of this process, also those that are loading their model: nobody asks them any more."""
+    running = tuple(RUNNING)
+    for child in running:
+        child.kill()
+    for child in running:
+        child.wait()
 
 
 def _read(reply: bytes, number: int) -> tuple[str, Any]:

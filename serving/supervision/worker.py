@@ -27,6 +27,7 @@ from slipway.serving.engine.metrics import Snapshot
 from slipway.serving.engine.routing import Chooser, stable_only
 from slipway.serving.logs import set_up_logs
 from slipway.serving.preparation.prepared import Prepared
+from slipway.serving.runtimes.isolated import end_model_processes
 from slipway.serving.scoring.loading import load_prepared
 from slipway.serving.scoring.mlflow_protocol import protocols_of
 from slipway.serving.slow_lane.lane import Lane
@@ -120,6 +121,7 @@ class Worker:
         line.cancel()
         self.engine.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        end_model_processes()
         await self._lane.close()
 
     def accept(self, was_ready: bool = False) -> None:

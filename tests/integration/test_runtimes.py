@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +35,7 @@ from slipway.registry.profile import Profile, profile_columns
 from slipway.serving.runtimes import mlflow_runner
 from slipway.serving.runtimes.compiled import read_linear
 from slipway.serving.runtimes.compiled.unsupported import type_name
-from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcessError
+from slipway.serving.runtimes.isolated import IsolatedRunner, ModelProcess, ModelProcessError, end_model_processes
 from slipway.serving.runtimes.open import open_runner
 from slipway.serving.runtimes.prepare import prepare_runner
 from slipway.serving.runtimes.runner import Runner, RunnerReport
@@ -551,6 +552,28 @@ def test_a_model_that_ships_our_names_runs_in_a_process_of_its_own(isolated: Rea
         isolated.runner.predict(Table(np.array([[-1.0]])), "predict", None)
     with pytest.raises(InvalidInput, match="b"):
         isolated.runner.predict_parsed(pd.DataFrame({"b": [2.0]}), "predict", None)
+
+
+def test_what_a_terminal_sends_leaves_the_models_process(isolated: Ready):
+    """Ctrl-C and a closed terminal reach all processes: requests are still answered while the engine drains."""
+    pid = isolated.runner.pid
+    for asking in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(pid, asking)
+        assert isolated.runner.predict(Table(np.array([[1.0], [4.0]])), "predict", None) is not None
+        assert isolated.runner.pid == pid
+
+
+def test_a_process_that_loads_its_model_ends_at_once(isolated: Ready):
+    """Whoever stops meanwhile waits for no library, and leaves nobody behind."""
+    child = ModelProcess(isolated.folder)
+    os.kill(child.pid, 0)
+    started = time.monotonic()
+    end_model_processes()
+    child.stop()
+    assert time.monotonic() - started < 2
+    with pytest.raises(ProcessLookupError):
+        os.kill(child.pid, 0)
+    assert isolated.runner.predict(Table(np.array([[4.0]])), "predict", None).tolist() == [5.0], "another is started"
 
 
 def test_threads_take_turns_in_the_models_process(isolated: Ready):

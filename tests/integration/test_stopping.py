@@ -9,9 +9,13 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import mlflow
+import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from tests.servers.processes import answers, free_port, process, wait_for
 from tests.servers.served import Served, registered, serving
@@ -101,3 +105,40 @@ def test_an_engine_ends_though_its_registry_does_not_answer(store: Path):
             wait_for(lambda: answers(f"http://127.0.0.1:{port}/live"), within_s=60, log=log)
             started.send_signal(signal.SIGTERM)
             assert started.wait(30) == 0
+
+
+def test_ctrl_c_ends_an_engine_with_models_in_processes_of_their_own(store: Path):
+    """It reaches each of them at once: none says more than that, and none is left."""
+    example = pd.DataFrame({"a": [1.0, -1.0]})
+    with mlflow.start_run():
+        mlflow.pyfunc.log_model(
+            python_model=lambda model_input: model_input["a"] > 0,
+            name="model",
+            input_example=example,
+            registered_model_name="apart",
+            pip_requirements=["mlflow"],
+        )
+    MlflowClient().set_registered_model_alias("apart", "production", "1")
+    registered("compiled")
+    port, log = free_port(), store / "serve.log"
+    words = (sys.executable, "-m", "slipway", "serve", "apart@production", "compiled@production", "--port", str(port))
+    with process(*words, folder=store, log=log) as started:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/ready"), within_s=180, log=log)
+        assert Served(port, log, started.pid).model("apart")["runner"]["kind"] == "isolated"
+        session = processes_of(started.pid)
+        assert any("isolated_child" in words for words in session.values())
+        os.killpg(started.pid, signal.SIGINT)
+        assert started.wait(30) == 0, log.read_text()[-2000:]
+        assert processes_of(started.pid) == {}
+    assert not re.search("Traceback|KeyboardInterrupt|leaked", log.read_text())
+
+
+def processes_of(session: int) -> dict[int, str]:
+    """Return the processes of a session with their command lines; those that ended are none."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, _, _, in_session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if in_session == str(session) and state != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text()
+    return found

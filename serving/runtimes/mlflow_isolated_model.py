@@ -1,13 +1,11 @@
-"""The program of an isolated model's process: load it, answer calls, end with the parent.
+"""What an isolated model's process does: load the model, and answer calls.
 
 Our own modules are imported, then forgotten by name, before the model is loaded: what the model imports under our name
 is its own.
 """
 
-import os
 import pickle
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,9 +19,8 @@ from slipway.serving.runtimes.verification.measure import resident_bytes
 from slipway.serving.table import Table
 
 
-def main(descriptor: int, model_folder: str) -> None:
+def serve(descriptor: int, model_folder: str) -> None:
     """Serve calls from the socket until it is closed."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     connection = Connection(descriptor)
     _forget_ours()
     calls = _calls(Path(model_folder))
@@ -33,12 +30,6 @@ def main(descriptor: int, model_folder: str) -> None:
         except (EOFError, OSError):
             return
         connection.send_bytes(_reply(number, calls[call], arguments))
-
-
-def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1024):  # not by the buffer: Python waits for its lock when it ends
-        continue
-    os._exit(0)
 
 
 def _forget_ours() -> None:
@@ -80,7 +71,3 @@ def _reply(number: int, call: Callable[..., Any], arguments: list[Any]) -> bytes
         return packed([number, REFUSED, error.to_document()])
     except Exception as error:  # whatever the model's own code raises; its class may not exist in the parent
         return packed([number, FAILED, f"{type(error).__name__}: {error}"])
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
