@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 
 from slipway.registry.errors import InvalidInput
-from slipway.registry.policy.policy import PolicyBook, default_policy, wrong_policy
+from slipway.registry.policy.policy import DEFAULT, PolicyBook, default_policy, wrong_policy
 from slipway.registry.yaml_files import document_of, is_there
 
 
 def load_policy(path: Path) -> PolicyBook:
     """Return the policies of a file; the default one where there is no file.
+
+    A file that names models alone says how they differ from the default policy.
 
     Raises
     ------
@@ -22,6 +24,8 @@ def load_policy(path: Path) -> PolicyBook:
         document = document_of(path, without_gaps=True)
     except ValueError as error:
         raise wrong_policy(str(path), [str(error)]) from None
+    if isinstance(document, dict) and set(document) == {"models"} and document["models"]:
+        document = {**DEFAULT, **document}
     if not isinstance(document, dict) or not document.get("stages"):
         raise wrong_policy(str(path), ["it names no stages"])
     return PolicyBook(document, source=str(path))

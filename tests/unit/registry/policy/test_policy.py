@@ -273,3 +273,18 @@ def test_a_name_that_no_model_has_is_refused(name: str):
     document = {"stages": {"production": {"checks": {"lineage": {}}}}, "models": {name: {"production": {"roles": {}}}}}
     with pytest.raises(InvalidInput, match="no model is called so"):
         PolicyBook(document, source="test")
+
+
+def test_a_file_of_models_alone_says_how_they_differ_from_the_default(tmp_path: Path):
+    """As docs/models-you-have.md has it for PyTorch; everything else stays as without a file."""
+    path = tmp_path / "promotion.yaml"
+    stages = "".join(
+        f"    {stage}: {{checks: {{artifact: {{allow: [torch]}}}}}}\n" for stage in ("staging", "production")
+    )
+    path.write_text(f"models:\n  faces:\n{stages}")
+    book = load_policy(path)
+    assert book.default.digest == default_policy().default.digest
+    faces = book.of("faces")
+    assert faces.names == ("staging", "production")
+    assert [faces.stages[stage].checks.artifact.allow for stage in faces.names] == [("torch",)] * 2
+    assert faces.stages["production"].checks.champion is not None
