@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
 from mlflow.models import Model
 from mlflow.pyfunc.scoring_server import _parse_json_data
@@ -112,8 +113,10 @@ def load_as_served(folder: Path) -> Any:
 
 
 @translated()
-def input_example(folder: Path) -> pd.DataFrame | None:
-    """Return the rows that were stored as an example of what the model takes; `None` without any.
+def input_example(folder: Path) -> Any:
+    """Return the rows that were stored as an example of what the model takes, a table or an array of them.
+
+    `None` without any, and where the example is something else.
 
     Raises
     ------
@@ -122,7 +125,7 @@ def input_example(folder: Path) -> pd.DataFrame | None:
     """
     example = Model.load(str(folder)).load_input_example(str(folder))
     require_sound(example, called="its input example")
-    return example if isinstance(example, pd.DataFrame) else None
+    return example if isinstance(example, pd.DataFrame | np.ndarray) else None
 
 
 def _scikit_learns(model: Any) -> Any:

@@ -29,7 +29,8 @@ def check(evidence: Evidence, rule: ServableRule) -> tuple[Finding, ...]:
     example = evidence.tools.example(folder)
     request = folder / "serving_input_example.json"
     if example is None or not request.is_file():
-        reason = "it has no input example to send: log it with one (input_example=…)"
+        there = "its input example is neither a table nor an array" if request.is_file() else "it has no input example"
+        reason = f"{there} to send: log it with one (input_example=…)"
         return (_finding(Outcome.INCONCLUSIVE, reason),)
     served = _served(evidence, folder, request.read_text(), rule)
     if served.problem:

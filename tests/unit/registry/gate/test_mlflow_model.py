@@ -16,7 +16,7 @@ import xgboost
 from mlflow.models import infer_signature
 from mlflow.types import ColSpec, Schema
 from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
@@ -24,7 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 from slipway.registry.errors import InvalidInput
 from slipway.registry.gate.comparison.answers import WrongAnswers, require_alike_alone, said
 from slipway.registry.gate.evidence import NO_TOOLS
-from slipway.registry.gate.mlflow_model import load_model
+from slipway.registry.gate.mlflow_model import input_example, load_as_served, load_model
 from slipway.serving.runtimes.mlflow_runner import MlflowRunner, load, methods_of
 from slipway.serving.runtimes.runner import unmeasured
 
@@ -157,3 +157,13 @@ def test_a_booster_without_scikit_learns_interface_answers_by_its_wrapper(tmp_pa
     assert (answered.classes, answered.scores) == ((), None)
     np.testing.assert_allclose(answered.labels, booster.predict(xgboost.DMatrix(NUMBERS)))
     assert methods_of(load(tmp_path / "model")) == ("predict",)
+
+
+def test_an_example_of_an_array_is_one(tmp_path: Path):
+    """As models of tensors have it (PyTorch, Keras, ONNX): it comes in the type of the signature."""
+    rows = np.array([[0.5, 1.5], [2.5, 3.5]], dtype=np.float32)
+    model = LinearRegression().fit(rows, [1.0, 2.0])
+    mlflow.sklearn.save_model(model, tmp_path / "model", input_example=rows, pip_requirements=[])
+    example = input_example(tmp_path / "model")
+    assert (example.dtype, example.tolist()) == (np.float32, rows.tolist())
+    assert len(load_as_served(tmp_path / "model").predict(example)) == 2

@@ -521,6 +521,15 @@ def test_servable_compares_answers_and_budgets(evidence: Evidence, changes: dict
     assert failed == ([said] if said else [])
 
 
+def test_servable_says_what_there_is_to_send(evidence: Evidence):
+    """Nothing, or what no request can be made of; neither is a fault of the model."""
+    without = replace(evidence, tools=replace(evidence.tools, example=lambda folder: None))
+    nothing = only(servable.check(without, ServableRule()))
+    assert (nothing.outcome, nothing.reason[:37]) == (Outcome.INCONCLUSIVE, "it has no input example to send: log ")
+    odd = only(servable.check(served(without), ServableRule()))
+    assert (odd.outcome, "neither a table nor an array" in odd.reason) == (Outcome.INCONCLUSIVE, True)
+
+
 def test_servable_says_which_quantile_of_how_many_requests_of_which_server(evidence: Evidence):
     """One in a hundred may be slow; of fewer than a hundred the slowest one counts."""
     times = (0.01,) * 99 + (1.5,)
