@@ -9,9 +9,9 @@ from slipway.registry.signature import NUMBER, TEXT, TRUTH, WHOLE
 
 
 def plain(answer: Any) -> Any:
-    """Return an answer as JSON would hold it: a table as its rows."""
+    """Return an answer as JSON would hold it: a table as its rows, whose names are texts (PyTorch's are numbers)."""
     if isinstance(answer, pd.DataFrame):
-        return answer.to_dict(orient="records")
+        return answer.set_axis([str(name) for name in answer.columns], axis=1).to_dict(orient="records")
     return answer.tolist() if isinstance(answer, np.ndarray | pd.Series) else answer
 
 

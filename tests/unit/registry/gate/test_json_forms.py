@@ -26,3 +26,8 @@ from slipway.registry.gate.json_forms import json_form, plain
 def test_an_answer_has_the_form_of_its_json(answer: object, form: str):
     """Whatever held it in Python."""
     assert json_form(plain(answer)) == form
+
+
+def test_names_of_a_table_are_texts():
+    """MLflow answers for PyTorch with a table whose columns are numbers; in JSON no name is one."""
+    assert plain(pd.DataFrame([[0.5, 1.5]])) == [{"0": 0.5, "1": 1.5}]
