@@ -6,23 +6,26 @@ A name at a registry has to be a digest: what a tag means tomorrow nobody knows.
 import gzip
 import hashlib
 import json
-import shutil
-import subprocess
+import re
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
-from slipway.registry.errors import Corrupt, InvalidInput, NotFound, Unavailable
+from slipway.registry.errors import Corrupt, InvalidInput, NotFound
 from slipway.serving.packaging.debian_base import make_base
+from slipway.serving.packaging.image_names import AT_REGISTRY
 from slipway.serving.packaging.layers import Layer, repacked
 from slipway.serving.packaging.oci_layout import blob
+from slipway.serving.packaging.skopeo import fetch
 
 DISTROLESS = "distroless"
 STATUS = ("var/lib/dpkg/status", "var/lib/dpkg/status.d/")
-AT_REGISTRY = "docker://"
+BY_DIGEST = re.compile(rf"{AT_REGISTRY}[^:@]+(:[0-9]+/[^:@]+)?@sha256:[0-9a-f]{{64}}")
+# A layout is called by no path: the image would be another one in every folder.
+LAYOUT = "layout"
 CHUNK_BYTES = 2**20
 
 
@@ -30,7 +33,8 @@ CHUNK_BYTES = 2**20
 class Base:
     """A base: its layers, how it is run, and the Debian packages in it, name → version.
 
-    `digest` names it: of its manifest, or for one that was made here of what its only layer holds.
+    `digest` names it: as it was asked for at a registry, else its manifest, or what the only layer holds of one
+    that was made here.
     """
 
     name: str
@@ -60,7 +64,7 @@ def open_base(name: str, work: Path, *, platform: str) -> Base:
     if kind == "oci-archive" and place:
         return _in_layout(_unpacked(Path(place), work / "base"), name, platform)
     if name.startswith(AT_REGISTRY):
-        return _in_layout(_fetched(name, work / "base"), name, platform)
+        return _at_registry(name, work, platform)
     raise InvalidInput(
         f"{name!r} is no base",
         code="unknown-base",
@@ -75,25 +79,18 @@ def _made(work: Path, platform: str) -> Base:
     return Base(name=DISTROLESS, digest=layer.diff_id, layers=(layer,), packages=packages)
 
 
-def _fetched(name: str, into: Path) -> Path:
-    if "@sha256:" not in name:
+def _at_registry(name: str, work: Path, platform: str) -> Base:
+    """Return a base by the digest that it was named by, of its manifest or of a list of them."""
+    if not BY_DIGEST.fullmatch(name):
+        plain = re.sub(r"(:[^:/]*)?(@.*)?$", "", name.removeprefix(AT_REGISTRY))
         raise InvalidInput(
-            f"{name} may mean another image tomorrow",
+            f"{name} may mean another image tomorrow, or none",
             code="base-without-digest",
-            hint=f"write {name.rsplit(':', 1)[0]}@sha256:…, as skopeo inspect --format '{{{{.Digest}}}}' {name} has it",
+            hint=f"write {AT_REGISTRY}{plain}@sha256:…, as skopeo inspect --format '{{{{.Digest}}}}' {name} has it",
         )
-    program = shutil.which("skopeo")
-    if program is None:
-        raise Unavailable(
-            f"{name} is fetched by skopeo, which is not installed here", code="no-skopeo", hint="apt-get install skopeo"
-        )
-    done = subprocess.run(
-        [program, "copy", "--quiet", name, f"oci:{into}"], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split())[-800:]
-        raise Unavailable(f"{name} cannot be fetched: {said}", code="no-base", hint="check that the registry answers")
-    return into
+    found = _in_layout(fetch(name, work / "base", platform=platform), name, platform)
+    place, _, digest = name.removeprefix(AT_REGISTRY).partition("@")
+    return replace(found, name=place, digest=digest)
 
 
 def _unpacked(archive: Path, into: Path) -> Path:
@@ -119,7 +116,7 @@ def _in_layout(layout: Path, name: str, platform: str) -> Base:
     pairs = zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True)
     layers = tuple(_layer(layout, each, diff_id) for each, diff_id in pairs)
     environment = dict(each.split("=", 1) for each in config.get("config", {}).get("Env") or ())
-    return Base(name=name, digest=digest, layers=layers, environment=environment, packages=_packages(layers))
+    return Base(name=LAYOUT, digest=digest, layers=layers, environment=environment, packages=_packages(layers))
 
 
 def _of_platform(described: Any, layout: Path, platform: str, name: str) -> str:

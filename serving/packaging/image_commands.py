@@ -1,23 +1,25 @@
 """The command image."""
 
-import shutil
-import subprocess
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 
 import click
 
 from slipway.registry.console import json_option, print_document, say, some_text, some_texts
 from slipway.registry.decisions.wiring import open_all
-from slipway.registry.errors import InvalidInput, Unavailable
+from slipway.registry.errors import InvalidInput
 from slipway.registry.version import VersionRef, parse_ref
 from slipway.serving.packaging.base_image import DISTROLESS
+from slipway.serving.packaging.image_names import checked_name, checked_place, runtime_name
 from slipway.serving.packaging.package import Order, Package, package
+from slipway.serving.packaging.skopeo import push as push_image
+from slipway.serving.packaging.skopeo import require_skopeo
 
 ARCHIVE = "oci-archive:"
 WHEELHOUSE = Path(".slipway/wheelhouse")
 MB = 10**6
+RUN = "--rm --read-only --tmpfs /tmp --cap-drop ALL -p 8080:8080"
 
 
 @click.command("image", epilog="Example: slipway image cancer@production --baked --output oci-archive:cancer.tar")
@@ -69,27 +71,27 @@ def image(
 ) -> None:
     """Make an image of a version, which serves it without a registry."""
     ref = parse_ref(version)
-    skopeo = _skopeo() if push else None
+    archive = _archive(output, ref)
+    place = _place(push, archive)
     opened = open_all()
     order = Order(
         ref=ref,
-        output=_archive(output, ref),
+        output=archive,
         base=base,
         platform=platform,
         wheelhouse=wheelhouse.absolute(),
         baked=baked,
         offline=offline,
-        name=name,
+        name=checked_name(name, "--name") if name else None,
         extra=extra,
         override=override,
     )
     made = package(order, opened.ledger, opened.decisions, say)
-    if push and skopeo:
-        _push([skopeo, "copy", "--quiet", "--preserve-digests"], made, push)
+    pushed = _pushed(made, place)
     if as_json:
-        print_document({**asdict(made), "output": str(made.output), "image": made.image.digest})
+        print_document({**asdict(made), "output": str(made.output), "image": made.image.digest, "pushed": pushed})
     else:
-        _show(made, baked=baked)
+        _show(made, pushed)
 
 
 def _archive(output: str | None, ref: VersionRef) -> Path:
@@ -104,31 +106,39 @@ def _archive(output: str | None, ref: VersionRef) -> Path:
     return Path(place).absolute()
 
 
-def _skopeo() -> str:
-    found = shutil.which("skopeo")
-    if found is None:
-        raise Unavailable(
-            "images are pushed by skopeo, which is not installed here", code="no-skopeo", hint="apt-get install skopeo"
+def _place(push: str | None, archive: Path) -> str | None:
+    """Return where the image is pushed, asked before anything is built."""
+    if push is None:
+        return None
+    place = checked_place(push)
+    require_skopeo(f"pushing to {place}")
+    if ":" in str(archive):
+        raise InvalidInput(
+            f"{archive} has a colon, at which skopeo takes its name to end",
+            code="unknown-output",
+            hint="--output oci-archive:FILE, without a colon in it or in a folder above it",
         )
-    return found
+    return place
 
 
-def _push(words: Sequence[str], made: Package, place: str) -> None:
-    source = f"{ARCHIVE}{made.output}:{made.image.name}"
-    done = subprocess.run([*words, source, f"docker://{place}"], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split())[-800:]
-        raise Unavailable(
-            f"the image is in {made.output} and recorded, and could not be pushed to {place}: {said}",
-            code="not-pushed",
-            hint=f"skopeo login, then skopeo copy {source} docker://{place}",
-        )
+def _pushed(made: Package, place: str | None) -> list[str]:
+    """Push each image, what serves before what holds the version; return where they are, by digest."""
+    if place is None:
+        return []
+    places = [place] if len(made.images) == 1 else [runtime_name(place), place]
+    for image, at in zip(made.images, places, strict=True):
+        push_image(made.output, image.name, at)
+        say(f"pushed {at}")
+    repository = place.rpartition(":")[0]
+    return [f"{repository}@{each.digest}" for each in made.images]
 
 
-def _show(made: Package, *, baked: bool) -> None:
+def _show(made: Package, pushed: list[str]) -> None:
     for each in made.images:
         size = f"{each.unpacked_bytes / MB:.0f} MB, {each.size_bytes / MB:.0f} MB compressed"
         click.echo(f"{each.name}  {each.digest}  {size}")
     say(f"recorded as event {made.seq}: slipway history {made.version.rpartition('/')[0]}")
-    run = f"docker run --rm --read-only --tmpfs /tmp --cap-drop ALL -p 8080:8080 {made.image.name}"
-    say(f"next: docker load -i {made.output}{f' && {run}' if baked else ''}")
+    load = "" if pushed else f"docker load -i {quote(str(made.output))}"
+    serves = len(made.images) == 1
+    run = f"docker run {RUN} {pushed[-1] if pushed else made.image.name}" if serves else ""
+    say(f"next: {' && '.join(filter(None, [load, run]))}" if load or run else f"next: docker pull {pushed[0]}")

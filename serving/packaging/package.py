@@ -28,9 +28,10 @@ from slipway.serving.packaging.base_image import open_base
 from slipway.serving.packaging.bill_of_materials import PLACE, bill_of
 from slipway.serving.packaging.costs import costs_of
 from slipway.serving.packaging.environment import add_ours, compile_imported, environment_files, our_files
+from slipway.serving.packaging.image_names import image_name
 from slipway.serving.packaging.layers import LayerFile, write_layer
 from slipway.serving.packaging.oci_layout import Packed, Platform, write_archive, write_layout
-from slipway.serving.packaging.parts import Runtime, image_name, images_of, model_layer
+from slipway.serving.packaging.parts import Runtime, images_of, model_layer
 from slipway.serving.packaging.requirements import wanted
 from slipway.serving.packaging.wheelhouse import gather, install, machine_of
 from slipway.serving.preparation.packaged import PackagedVersion

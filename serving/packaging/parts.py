@@ -1,6 +1,5 @@
 """What an image is made of: its layers, the lowest first, how it is run, and what is said of it."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any
 
 from slipway.registry.manifest import CARD
 from slipway.serving.packaging.base_image import Base
+from slipway.serving.packaging.image_names import runtime_name
 from slipway.serving.packaging.layers import Layer, LayerFile, write_layer
 from slipway.serving.packaging.oci_layout import Image, Platform
 from slipway.serving.preparation.packaged import PackagedVersion
@@ -67,7 +67,7 @@ def images_of(
         return [made(name=name, layers=[*runtime.all_layers, model], config=config, annotations=said)]
     serves = {"org.opencontainers.image.title": "slipway", **_of_base(runtime.base)}
     return [
-        made(name=f"{name}-runtime", layers=runtime.all_layers, config=config, annotations=serves),
+        made(name=runtime_name(name), layers=runtime.all_layers, config=config, annotations=serves),
         made(name=name, layers=[model], annotations=said),
     ]
 
@@ -101,16 +101,6 @@ def annotations(version: PackagedVersion, created: str, base: Base | None) -> di
         "io.slipway.run": version.run_id,
     }
     return {**{name: text for name, text in said.items() if text}, **(_of_base(base) if base else {})}
-
-
-def image_name(model: str, number: int) -> str:
-    """Return the name of an image: registries take small letters, digits and a few marks.
-
-    >>> image_name("Größe (1)", 3)
-    'slipway/gr-e-1:3'
-    """
-    plain = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
-    return f"slipway/{plain or 'model'}:{number}"
 
 
 def _of_base(base: Base) -> dict[str, str]:

@@ -9,9 +9,10 @@ import pytest
 from slipway.registry.manifest import CARD, manifest_of
 from slipway.serving.packaging.base_image import Base
 from slipway.serving.packaging.bill_of_materials import bill_of
+from slipway.serving.packaging.image_names import image_name
 from slipway.serving.packaging.layers import LayerFile, write_layer
 from slipway.serving.packaging.oci_layout import Image, Platform
-from slipway.serving.packaging.parts import Runtime, image_name, images_of, model_layer, run_config
+from slipway.serving.packaging.parts import Runtime, images_of, model_layer, run_config
 from slipway.serving.packaging.wheelhouse import Wheel
 from slipway.serving.preparation.packaged import PackagedVersion, packaged_version
 
