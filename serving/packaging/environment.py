@@ -23,7 +23,7 @@ TESTS = frozenset({"tests", "test"})
 SOURCES = (".pyi", ".h", ".hpp", ".c", ".cpp", ".cc", ".pyx", ".pxd", ".pxi", ".pyx.in", ".a")
 # The library for programs in C: Python's own extension has all of it once more. And what makes and quantizes graphs.
 SPARE = (
-    "onnxruntime/capi/libonnxruntime",
+    "onnxruntime/capi/libonnxruntime.so",
     "onnxruntime/transformers/",
     "onnxruntime/quantization/",
     "onnxruntime/tools/",

@@ -27,6 +27,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "SLIPWAY_SERVING__IMAGE": f"/{MODELS}",
     "SLIPWAY_SERVING__HOST": "0.0.0.0",
     "SLIPWAY_SERVING__CACHE": "/tmp/slipway/cache",
+    "SLIPWAY_REGISTRY__CACHE": "/tmp/slipway/files",
 }
 
 

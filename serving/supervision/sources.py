@@ -4,6 +4,7 @@ An image is served where no registry is named. It needs nothing that reads one: 
 MLflow is imported then, so that they need not be installed.
 """
 
+import importlib
 import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from slipway.registry.engines.heartbeats import Heartbeats
-from slipway.registry.errors import InvalidInput
+from slipway.registry.errors import InvalidInput, Unavailable
 from slipway.registry.late import call
 from slipway.registry.policy.in_force import policies_in_force
 from slipway.registry.reachable import require_answer
@@ -51,9 +52,12 @@ def source_of(settings: ServingSettings, environ: Mapping[str, str], folder: Pat
         The image holds no version, or its card was changed.
     InvalidInput
         Nothing can be prepared, since nothing can be written.
+    Unavailable
+        A registry is named, and what reads one is not installed, as in an image without it.
     """
     if settings.image is not None and not any(environ.get(name) for name in NAMES_REGISTRY):
         return _image(settings, folder / settings.image)
+    require_readers(environ, DOORS)
     return ServingSource(
         settings=settings.model_copy(update={"image": None}),
         registry=registry_view(environ, folder),
@@ -63,6 +67,27 @@ def source_of(settings: ServingSettings, environ: Mapping[str, str], folder: Pat
         stages_of=lambda model: policies_in_force(environ, folder).of(model).names,
         require_answer=partial(require_answer, environ),
     )
+
+
+def require_readers(environ: Mapping[str, str], doors: str) -> None:
+    """Refuse to follow a registry without the libraries that read one.
+
+    Raises
+    ------
+    Unavailable
+        A module of theirs is not installed.
+    """
+    try:
+        importlib.import_module(doors)
+    except ModuleNotFoundError as error:
+        named = next((name for name in NAMES_REGISTRY if environ.get(name)), None)
+        asked = f"{named} names a registry" if named else "no image is named, so that a registry is followed"
+        raise Unavailable(
+            f"{asked}, and {error.name}, which reads one, is not installed here",
+            code="no-tracking",
+            hint="slipway image … --with tracking makes an image that follows one; without the variable, an image"
+            " serves the version in it",
+        ) from error
 
 
 def _image(settings: ServingSettings, image: Path) -> ServingSource:

@@ -13,12 +13,15 @@ import pytest
 
 from tests.conftest import missing
 from tests.servers.container_engine import Container, ContainerEngine, missing_programs
-from tests.servers.processes import environment, wait_for
+from tests.servers.processes import environment, process, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("image")]
 # A word that is nowhere in any library, so that it can be looked for in every layer.
 STAGE = "zuerich-live"
 POLICY = f"stages: {{{STAGE}: {{checks: {{lineage: {{}}}}}}}}"
+TRAIN = "train --data sklearn:iris --target target --model iris --importance-seconds 0.1"
+SERVER_PORT = 5000
+SERVER = f"http://127.0.0.1:{SERVER_PORT}"
 LARGEST_BYTES, LARGEST_COMPRESSED_BYTES = 450e6, 150e6
 # What is there is root's, and nothing new can be made, even where anybody may.
 WRITES = {
@@ -96,8 +99,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         )
     folder = tmp_path_factory.mktemp("image")
     (folder / "promotion.yaml").write_text(POLICY)
-    train = "--data sklearn:iris --target target --model iris --importance-seconds 0.1"
-    for words in (f"train {train}", f"promote iris/1 --to {STAGE} --reason good"):
+    for words in (TRAIN, f"promote iris/1 --to {STAGE} --reason good"):
         done = slipway(folder, *words.split())
         assert done.returncode == 0, done.stdout + done.stderr
     return build(folder, folder / "iris.tar")
@@ -261,6 +263,53 @@ def test_a_version_whose_stored_bytes_changed_is_not_packaged(built: Built):
     assert refused.returncode == 1
     assert "is not stored as it was registered: changed: model.skops" in refused.stderr
     assert not (built.folder / "other.tar").exists()
+
+
+@pytest.fixture(scope="module")
+def tracked(engine: ContainerEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the folder of a guarded tracking server in the engine's network, which has a version in production."""
+    folder = tmp_path_factory.mktemp("tracked")
+    (folder / "promotion.yaml").write_text("stages: {production: {checks: {lineage: {}}}}")
+    program = engine.inside(sys.executable, "-m")
+    stores = ("--backend-store-uri", f"slipway+sqlite:///{folder}/mlflow.db")
+    artifacts = ("--artifacts-destination", f"slipway+file://{folder}/artifacts", "--port", str(SERVER_PORT))
+    words = (*program, "mlflow", "server", "--app-name", "slipway", *stores, *artifacts, "--workers", "1")
+    with process(*words, folder=folder, log=folder / "log"):
+        asked = engine.inside("curl", "-sf", f"{SERVER}/health")
+        wait_for(lambda: is_done(asked), within_s=120, log=folder / "log")
+        for command in (TRAIN, "promote iris/1 --to production --reason good"):
+            at_server(engine, folder, command)
+        yield folder
+
+
+def is_done(words: list[str]) -> bool:
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def at_server(engine: ContainerEngine, folder: Path, command: str) -> str:
+    words = engine.inside(sys.executable, "-m", "slipway", *command.split())
+    environ = environment(MLFLOW_TRACKING_URI=SERVER)
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, env=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.long
+def test_where_a_server_is_named_its_registry_is_followed(built: Built, engine: ContainerEngine, tracked: Path):
+    """With what reads one in the image, confined as ever; without that, the error says which image can."""
+    follows = build(built.folder, built.folder / "follows.tar", "--with", "tracking", "--name", "slipway/follows:1")
+    engine.run("load", "--input", str(follows.archive))
+    where = ("--network", "host", "--env", f"MLFLOW_TRACKING_URI={SERVER}")
+    with engine.container("slipway/follows:1", *where) as container:
+        container.wait_until_ready()
+        served = container.ask("/models/iris")[1]
+        assert (served["stage"], served["runner"]["kind"]) == ("production", "compiled")
+        assert served["digest"] != built.document["manifest"], "the server's version, not the one in the image"
+        assert '"version": 1' in at_server(engine, tracked, "status --json")
+    with engine.container(built.name, *where) as container:
+        wait_for(lambda: not engine.inspect(container.name)["State"]["Running"], within_s=60)
+        assert "sqlalchemy, which reads one, is not installed here" in container.log
+        assert "Traceback" not in container.log
 
 
 @pytest.mark.long

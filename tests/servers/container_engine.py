@@ -56,12 +56,18 @@ class ContainerEngine:
     @contextmanager
     def container(self, image: str, *options: str) -> Iterator["Container"]:
         """Run a container until the block ends; without any network but loopback, any right, and any disk but /tmp."""
-        confined = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--network", "none"]
+        confined = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]
+        if "--network" not in options:
+            confined += ["--network", "none"]
         name = self.run("run", "--detach", *confined, *options, image).stdout.strip()
         try:
             yield Container(self, name)
         finally:
             self.run("rm", "--force", "--volumes", name)
+
+    def inside(self, *words: str) -> list[str]:
+        """Return the words that run a program of this machine in the engine's network, which `--network host` is."""
+        return ["nsenter", "-t", str(self._process.pid), "-n", *words]
 
     def stop(self) -> None:
         """End the engine, and what it mounted."""

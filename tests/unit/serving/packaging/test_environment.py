@@ -29,3 +29,12 @@ def test_our_files_and_the_libraries_share_none(tmp_path: Path):
     assert "opt/slipway/slipway/registry/errors.py" in ours
     assert [path for path in ours if path.endswith("METADATA")]
     assert not [path for path in ours if "numpy" in path]
+
+
+def test_what_onnxruntime_asks_for_when_it_starts_stays(tmp_path: Path):
+    """Its library for programs in C is spare; without the small one beside that, it warns in every log."""
+    for name in ("libonnxruntime.so.1.32.0", "libonnxruntime_providers_shared.so"):
+        (tmp_path / "onnxruntime" / "capi").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "onnxruntime" / "capi" / name).write_bytes(b"")
+    kept = [file.path for file in environment_files(tmp_path, frozenset())]
+    assert kept == ["opt/slipway/onnxruntime/capi/libonnxruntime_providers_shared.so"]

@@ -112,3 +112,12 @@ def test_the_bill_lists_what_is_installed_and_what_the_base_has(base: Base, tmp_
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: Small_Lib\nVersion: 1.1\n")
     other = json.loads(bill_of(tmp_path / "environment", [wheel], base, architecture="amd64"))
     assert other["serialNumber"] != bill["serialNumber"]
+
+
+def test_every_cache_lies_where_an_image_may_write(base: Base):
+    """Below /tmp: that of versions, and that of the files which a registry that is followed leads to."""
+    environment = dict(each.split("=", 1) for each in run_config(base)["Env"])
+    assert {name for name, place in environment.items() if place.startswith("/tmp/")} == {
+        "SLIPWAY_SERVING__CACHE",
+        "SLIPWAY_REGISTRY__CACHE",
+    }

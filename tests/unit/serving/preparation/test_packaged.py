@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotFound
+from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotFound, Unavailable
 from slipway.registry.manifest import CARD, manifest_of
 from slipway.serving.preparation.packaged import STAGE, PackagedVersion, PackagedViews, packaged_version
 from slipway.serving.preparation.prepare_packaged import prepare
 from slipway.serving.preparation.preparing import PrepareJob
 from slipway.serving.settings import ServingSettings
 from slipway.serving.supervision.following import seen_of
-from slipway.serving.supervision.sources import source_of
+from slipway.serving.supervision.sources import require_readers, source_of
 from slipway.serving.target import Sighting, Target
 
 
@@ -136,6 +136,15 @@ def test_an_image_is_followed_where_no_registry_is_named(image: Path, tmp_path: 
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         following = source_of(settings, {name: f"sqlite:///{tmp_path}/mlflow.db"}, tmp_path)
         assert (following.settings.image, following.settings.stage) == (None, "production")
+
+
+def test_a_registry_is_not_followed_without_what_reads_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The error names the library that an image lacks, and how to make an image that has it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "doors_that_lack_one.py").write_text("import no_such_library\n")
+    with pytest.raises(Unavailable, match="MLFLOW_TRACKING_URI names a registry, and no_such_library") as refused:
+        require_readers({"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"}, "doors_that_lack_one")
+    assert "--with tracking" in refused.value.hint
 
 
 def test_an_engine_that_can_write_nowhere_says_what_to_mount(image: Path, tmp_path: Path):
