@@ -13,8 +13,10 @@ from slipway.registry.errors import Unavailable
 
 # Lies beside a version's files in an image, and says which version they are.
 CARD = "slipway-version.json"
+# Beside it, where somebody signed them; it is verified by whoever has the key, and no part of what was logged.
+SIGNATURE = "slipway-version.sig"
 # MLflow writes the first into a local store when a version is first loaded (3.17): no part of what was logged.
-NOT_LOGGED = frozenset({"registered_model_meta", CARD})
+NOT_LOGGED = frozenset({"registered_model_meta", CARD, SIGNATURE})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,6 +53,11 @@ RUN = "--rm --read-only --tmpfs /tmp --cap-drop ALL -p 8080:8080"
     help="A library more; tracking: what a registry takes.",
 )
 @click.option("--push", callback=some_text, metavar="NAME:TAG", help="Copy it to a registry, by skopeo.")
+@click.option(
+    "--sign-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A private key (PEM) that signs the version's files, for model_signing.",
+)
 @click.option("--override", callback=some_text, metavar="WHY", help="Package what no gate passed; it is on record.")
 @json_option
 def image(
@@ -66,6 +71,7 @@ def image(
     offline: bool,
     extra: tuple[str, ...],
     push: str | None,
+    sign_key: Path | None,
     override: str | None,
     as_json: bool,
 ) -> None:
@@ -85,6 +91,7 @@ def image(
         name=checked_name(name, "--name") if name else None,
         extra=extra,
         override=override,
+        key=sign_key,
     )
     made = package(order, opened.ledger, opened.decisions, say)
     pushed = _pushed(made, place)

@@ -1,7 +1,7 @@
 """The step package: a version becomes an image.
 
 Reads the history, the version's files and the wheels; writes an archive, whole or not at all, and records the image's
-digest. A second call makes the same bytes, and records nothing new.
+digest. A second call makes the same bytes, and records nothing new; only a signature is another one each time.
 """
 
 import hashlib
@@ -33,6 +33,7 @@ from slipway.serving.packaging.layers import LayerFile, write_layer
 from slipway.serving.packaging.oci_layout import Packed, Platform, write_archive, write_layout
 from slipway.serving.packaging.parts import Runtime, images_of, model_layer
 from slipway.serving.packaging.requirements import wanted
+from slipway.serving.packaging.signature import require_signing, signature_layer
 from slipway.serving.packaging.wheelhouse import gather, install, machine_of
 from slipway.serving.preparation.packaged import PackagedVersion
 
@@ -46,7 +47,8 @@ class Order:
 
     With `baked` one image serves and holds the version; else one serves and another holds it. `extra` are requirements
     beside those that the engine and the version have; `wheelhouse` is where wheels are kept, and `offline` says that
-    they all are there. `override` is why a version is packaged that no gate passed.
+    they all are there. `override` is why a version is packaged that no gate passed; `key` is the file of a private key
+    that signs it.
     """
 
     ref: VersionRef
@@ -59,6 +61,7 @@ class Order:
     name: str | None = None
     extra: tuple[str, ...] = ()
     override: str | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,16 +93,20 @@ def package(order: Order, ledger: Ledger, decisions: Decisions, say: Say) -> Pac
         What it stands on cannot be had.
     """
     machine_of(order.platform)
+    if order.key is not None:
+        require_signing()
     version, packaged = _resolve(order, ledger, decisions)
     say(f"packaging {version}, {packaged.manifest.digest}")
     with _work_beside(order.output) as work:
         about = records_about(version, ledger)
         folder = require_whole(version, about, ledger.registry, else_do="package another version", into=work / "files")
+        held = [model_layer(folder, packaged, work / "model.layer")]
+        if order.key is not None:
+            held.append(signature_layer(folder, packaged, order.key, work))
         runtime = _runtime(order, folder, work, say)
-        layer = model_layer(folder, packaged, work / "model.layer")
         images = images_of(
             packaged,
-            layer,
+            held,
             runtime,
             name=order.name or image_name(version.model, version.number),
             created=version.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

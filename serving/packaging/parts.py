@@ -52,7 +52,7 @@ def model_layer(folder: Path, version: PackagedVersion, into: Path) -> Layer:
 
 def images_of(
     version: PackagedVersion,
-    model: Layer,
+    held: Sequence[Layer],
     runtime: Runtime,
     *,
     name: str,
@@ -60,16 +60,19 @@ def images_of(
     platform: Platform,
     baked: bool,
 ) -> list[Image]:
-    """Return the images to write, the one that holds the version last: one of all, or one that serves and a model's."""
+    """Return the images to write, the one that holds the version last: one of all, or one that serves and a model's.
+
+    `held` are the layers of the version: its files, and where they were signed their signature.
+    """
     said = annotations(version, created, runtime.base if baked else None)
     made = partial(Image, platform=platform, created=created)
     config = run_config(runtime.base)
     if baked:
-        return [made(name=name, layers=[*runtime.all_layers, model], config=config, annotations=said)]
+        return [made(name=name, layers=[*runtime.all_layers, *held], config=config, annotations=said)]
     serves = {"org.opencontainers.image.title": "slipway", **_of_base(runtime.base)}
     return [
         made(name=runtime_name(name), layers=runtime.all_layers, config=config, annotations=serves),
-        made(name=name, layers=[model], annotations=said),
+        made(name=name, layers=held, annotations=said),
     ]
 
 

@@ -21,7 +21,7 @@ from slipway.registry.gate.safety.loaders import LOADERS, PREDICT_FNS, PYFUNC_KE
 from slipway.registry.gate.safety.reviewed_types import REVIEWED_TYPES
 from slipway.registry.gate.safety.skops_nodes import NotAsWrittenError, read_skops
 from slipway.registry.gate.safety.skops_places import strange_values
-from slipway.registry.manifest import CARD
+from slipway.registry.manifest import CARD, SIGNATURE
 from slipway.registry.mlmodel import FILE, PYFUNC, read_mlmodel
 
 PYTHON_MODEL = "mlflow.pyfunc.model"
@@ -45,6 +45,7 @@ COMPANIONS: Mapping[str, Callable[[Path], bool]] = {
     EXAMPLE: is_json,
     SERVING_EXAMPLE: is_json,
     CARD: is_json,
+    SIGNATURE: is_json,
 }
 EXTRA_FILES = "extra_files/"
 PROGRAMS = (".py", ".pyc", ".pth", ".so", ".dll", ".dylib", ".sh", ".jar")

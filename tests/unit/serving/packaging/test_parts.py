@@ -39,7 +39,7 @@ def images(version: PackagedVersion, base: Base, folder: Path, *, baked: bool) -
     runtime = Runtime(base=base, layers=[write_layer([LayerFile(path="opt/x", content=b"")], folder / "libraries")])
     model = model_layer(folder / "files", version, folder / "model")
     named = {"name": "slipway/iris:3", "created": "2026-01-01T00:00:00Z", "platform": Platform()}
-    return images_of(version, model, runtime, baked=baked, **named)
+    return images_of(version, [model], runtime, baked=baked, **named)
 
 
 def test_a_models_layer_has_the_files_of_its_manifest_and_the_card(version: PackagedVersion, tmp_path: Path):
