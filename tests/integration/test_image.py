@@ -305,7 +305,7 @@ def test_where_a_server_is_named_its_registry_is_followed(built: Built, engine: 
         served = container.ask("/models/iris")[1]
         assert (served["stage"], served["runner"]["kind"]) == ("production", "compiled")
         assert served["digest"] != built.document["manifest"], "the server's version, not the one in the image"
-        assert '"version": 1' in at_server(engine, tracked, "status --json")
+        wait_for(lambda: json.loads(at_server(engine, tracked, "status --json"))["stages"][0]["served"], within_s=60)
     with engine.container(built.name, *where) as container:
         wait_for(lambda: not engine.inspect(container.name)["State"]["Running"], within_s=60)
         assert "sqlalchemy, which reads one, is not installed here" in container.log
