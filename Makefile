@@ -10,7 +10,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test test-long check format docs bench lock clean
+.PHONY: help install demo test test-long check format docs proto bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -49,6 +49,9 @@ format: .venv/.installed  ## put the code into the house format
 docs: .venv/.installed  ## the site of the documentation, into build/site
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/mkdocs build --quiet --strict
+
+proto: .venv/.installed  ## the descriptor of the protocol over gRPC, from its .proto file
+	$(BIN)/python docs/make_descriptor.py
 
 bench: .venv/.installed  ## what we measure, beside whom
 	$(BIN)/python -m benchmarks

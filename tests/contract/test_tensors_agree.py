@@ -6,6 +6,7 @@ request, and the slow lane, for all, give a model what MLflow's server gives it,
 
 import logging
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ from hypothesis import strategies as st
 from slipway.registry.errors import InvalidInput
 from slipway.serving.protocols.mlflow.content_type import JSON, BodyKind
 from slipway.serving.protocols.oip.mapping import TensorMapping
+from slipway.serving.protocols.oip.messages import FIELD_OF, read_message
 from slipway.serving.protocols.oip.request import Asked, read_request
 from slipway.serving.runtimes.understood import Understood
 from tests.contract.test_scoring_agrees import all_agree, of_lane, of_mlflow, told
 from tests.generators.scoring_requests import Case, Dice, any_case, any_tensors
-from tests.generators.tensor_requests import Column, any_arrays, any_columns, any_matrix, body_of
+from tests.generators.tensor_requests import Column, any_arrays, any_columns, any_matrix, body_of, message_of
 
 # A long run, of other requests each time: SLIPWAY_EXAMPLES=20000 python -m pytest tests/contract/test_tensors_agree.py
 EXAMPLES = int(os.environ.get("SLIPWAY_EXAMPLES", "200"))
@@ -68,6 +70,31 @@ def test_tensors_of_a_signature_are_those_arrays(seed: int):
         event("as they are")
         assert theirs is not None
         assert told(given_to(model, arrays)) == told(theirs[0])
+
+
+@thoroughly
+@given(SEEDS)
+def test_messages_mean_what_bytes_and_json_do(seed: int):
+    """Raw tensors are those of bytes, typed ones of JSON with texts as bytes: by the tests above, MLflow's rows."""
+    dice = Dice(seed)
+    model = any_case(dice)
+    columns, _ = any_columns(dice, model)
+    mapping = TensorMapping(model.signature)
+    binary = [replace(each, is_binary=True) for each in columns]
+    typed = [replace(each, is_binary=each.datatype == "BYTES") for each in columns]
+    has_missing = any(value is None for each in columns for value in each.values)
+    if not has_missing:
+        require_same_asked(mapping, read_message(message_of(binary, is_raw=True), mapping.names), binary)
+    if not has_missing and all(each.datatype in FIELD_OF for each in columns):
+        event("typed")
+        require_same_asked(mapping, read_message(message_of(typed, is_raw=False), mapping.names), typed)
+
+
+def require_same_asked(mapping: TensorMapping, asked: Asked, columns: list[Column]) -> None:
+    """Fail unless a message is understood as the same tensors are over REST, also as a request of MLflow's."""
+    expected = read(mapping, columns)
+    assert told(mapping.plain(asked)) == told(mapping.plain(expected))
+    assert mapping.document(asked) == mapping.document(expected)
 
 
 def require_same(model: Case, columns: list[Column], body: bytes) -> None:

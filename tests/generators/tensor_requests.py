@@ -10,6 +10,7 @@ import numpy as np
 
 from slipway.registry.signature import Field
 from slipway.serving.protocols.oip.datatypes import BF16, BOOL, BYTES, FLOATS, ON_THE_WIRE, numpy_type
+from slipway.serving.protocols.oip.messages import FIELD_OF, ModelInferRequest
 from tests.generators.scoring_requests import Case, Dice
 
 LIKELY = {
@@ -60,6 +61,20 @@ def body_of(columns: list[Column], **more: Any) -> tuple[bytes, int | None]:
     binary = b"".join(each.content() for each in columns)
     is_binary = any(each.is_binary for each in columns)
     return content + binary, len(content) if is_binary else None
+
+
+def message_of(columns: list[Column], *, is_raw: bool, **more: Any) -> Any:
+    """Return a request as a message, its tensors raw or typed."""
+    message = ModelInferRequest(model_name="cancer", **more)
+    for each in columns:
+        tensor = message.inputs.add(name=each.name, datatype=each.datatype, shape=each.shape)
+        if is_raw:
+            message.raw_input_contents.append(replace(each, is_binary=True).content())
+        else:
+            texts = each.datatype == BYTES
+            values = [value.encode() for value in each.values] if texts else each.values
+            getattr(tensor.contents, FIELD_OF[each.datatype]).extend(values)
+    return message
 
 
 def any_columns(dice: Dice, of: Case) -> tuple[list[Column], bytes]:

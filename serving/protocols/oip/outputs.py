@@ -141,15 +141,15 @@ def no_such_output(place: int, names: Sequence[str]) -> InvalidInput:
 
 def _output(tensor: Tensor, is_binary: bool, parts: list[bytes]) -> Mapping[str, Any]:
     head = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
-    part = _as_bytes(tensor) if is_binary else None
+    part = as_bytes(tensor) if is_binary else None
     if part is None:
         return {**head, "data": tensor.listed()}
     parts.append(part)
     return {**head, "parameters": {SIZE: len(part)}}
 
 
-def _as_bytes(tensor: Tensor) -> bytes | None:
-    """Return a tensor's bytes; `None` where it has none: a text that is missing, or no Unicode, is told in JSON."""
+def as_bytes(tensor: Tensor) -> bytes | None:
+    """Return a tensor's bytes; `None` where it has none: a text that is missing, or no Unicode."""
     if tensor.datatype != BYTES:
         return np.asarray(tensor.values).astype(ON_THE_WIRE[tensor.datatype]).tobytes()
     try:

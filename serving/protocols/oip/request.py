@@ -4,7 +4,7 @@ Read is what stands there; what it means for a model's signature is said in `map
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,6 +100,12 @@ def read_request(body: bytes, json_bytes: int | None, known: Sequence[str]) -> A
     )
 
 
+def require_supported(called: str, parameters: Iterable[str]) -> None:
+    """Refuse a tensor whose parameters ask for what only Triton has."""
+    if named := sorted(NOT_HERE.intersection(parameters)):
+        raise wrong_tensor(called, f"asks for {named[0]}, which is not supported here")
+
+
 def _document(content: bytes) -> _Document:
     """Return the document; NaN and Infinity, which strict JSON lacks, are taken as in `/invocations`."""
     try:
@@ -137,8 +143,7 @@ def _tensors(given: Sequence[_Given], binary: memoryview, known: Sequence[str]) 
 def _binary_size(called: str, given: _Given, there: int) -> int | None:
     """Return how many bytes belong to a tensor; `None` where its data stands in the JSON."""
     parameters = given.parameters or {}
-    if named := sorted(NOT_HERE & parameters.keys()):
-        raise wrong_tensor(called, f"asks for {named[0]}, which is not supported here")
+    require_supported(called, parameters)
     if SIZE not in parameters:
         return None
     size = parameters[SIZE]
@@ -162,6 +167,5 @@ def _tensor(called: str, given: _Given, binary: memoryview | None) -> Tensor:
 
 def _wanted(given: _GivenOutput, place: int, is_binary: bool) -> WantedOutput:
     parameters = given.parameters or {}
-    if named := sorted(NOT_HERE & parameters.keys()):
-        raise wrong_tensor(f"outputs[{place}]", f"asks for {named[0]}, which is not supported here")
+    require_supported(f"outputs[{place}]", parameters)
     return WantedOutput(name=given.name, is_binary=bool(parameters.get(BINARY, is_binary)))

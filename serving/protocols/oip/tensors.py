@@ -79,7 +79,7 @@ def values_of_json(called: str, datatype: str, shape: Sequence[int], data: Any) 
     if not isinstance(data, list):
         raise wrong_tensor(called, "needs data: a list of values")
     flat = _flat(called, shape, data)
-    _require_count(called, shape, len(flat))
+    require_count(called, shape, len(flat))
     kinds = set(map(type, flat)) - {type(None)}
     if kinds - _kinds_taken(datatype):
         taken = TAKES.get(datatype, "whole numbers")
@@ -121,11 +121,12 @@ def _texts_of_bytes(called: str, shape: Sequence[int], content: bytes | memoryvi
         if at > end:
             raise wrong_tensor(called, f"is cut off: its {len(found) + 1}. element ends beyond its {end} bytes")
         found.append(bytes(content[start:at]))
-    _require_count(called, shape, len(found))
+    require_count(called, shape, len(found))
     return found
 
 
-def _require_count(called: str, shape: Sequence[int], n_values: int) -> None:
+def require_count(called: str, shape: Sequence[int], n_values: int) -> None:
+    """Refuse a tensor that has more or fewer values than its shape holds."""
     expected = math.prod(shape)
     if n_values != expected:
         raise wrong_tensor(called, f"has {n_values} values; its shape {list(shape)} holds {expected}")
