@@ -12,8 +12,17 @@ def http_address(host: str, port: int) -> str:
     >>> http_address("127.0.0.1", 8080), http_address("::1", 8080), http_address("[::1]", 8080)
     ('http://127.0.0.1:8080', 'http://[::1]:8080', 'http://[::1]:8080')
     """
+    return f"http://{host_and_port(host, port)}"
+
+
+def host_and_port(host: str, port: int) -> str:
+    """Return an address without the protocol, as clients of gRPC take it.
+
+    >>> host_and_port("127.0.0.1", 9000), host_and_port("::1", 9000)
+    ('127.0.0.1:9000', '[::1]:9000')
+    """
     bare = without_brackets(host)
-    return f"http://[{bare}]:{port}" if ":" in bare else f"http://{bare}:{port}"
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 
 def without_brackets(host: str) -> str:

@@ -15,7 +15,9 @@ class ServingSettings(Section):
     version in `stage` is served. With `require_history` nothing is served that no recorded decision put there; where it
     is not set, that is so where a server guards its stages. `image` is the folder of a version that was packaged: it is
     served where the environment names no registry. `warm_mb` bounds what the versions that are kept for a
-    quick way back may hold in one worker. A model has `predict_within_s` for each request.
+    quick way back may hold in one worker. A model has `predict_within_s` for each request. With a `grpc_port` gRPC is
+    spoken as well; a connection there is ended in peace after `grpc_connection_age_s`, so that a client meets every
+    worker.
     """
 
     targets: tuple[str, ...] = ()
@@ -24,6 +26,8 @@ class ServingSettings(Section):
     image: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
+    grpc_port: int | None = Field(None, ge=0, le=65535)
+    grpc_connection_age_s: float = Field(10, gt=0)
     workers: int = Field(1, ge=1, le=256)
     poll_s: float = Field(1.0, gt=0)
     accelerate: bool = True

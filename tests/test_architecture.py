@@ -27,6 +27,8 @@ VENDOR_DOORS = {
     "uvicorn": r"http",
     "prometheus_client": r"metrics",
     "grpc": r"grpc(_\w+)?",
+    "grpc_health": r"grpc(_\w+)?",
+    "grpc_reflection": r"grpc(_\w+)?",
     "jwt": r"jwt_\w+",
     "skops": r"skops_\w+|sklearn_\w+|acceleration|prepare_process",
     "onnx": r"contents|compile_trees",

@@ -172,6 +172,10 @@ class Engine:
             at = perf_counter()
             call = partial(_answer, loaded, request, understood)
             predictions, payload = await loaded.threads.run(call, within_s=self._predict_within_s)
+        except asyncio.CancelledError:  # a deadline that passed, or a client that went: it counts, and nobody is told
+            gone = Unavailable("whoever asked did not wait for the answer", code="caller-gone", hint=None)
+            self._erred(loaded, request, gone, lane=lane, understood=understood, at=at)
+            raise
         except Exception as error:  # what a model raises came as ModelFaultError; else it is our own fault, a 500 too
             return self._erred(loaded, request, error, lane=lane, understood=understood, at=at)
         now = perf_counter()

@@ -125,6 +125,9 @@ class ModelThreads:
         try:
             self._pool.submit(self._run, made)
             return await made.done
+        except asyncio.CancelledError:  # whoever asked waits no more; what has not begun is not begun
+            made.is_given_up = True
+            raise
         finally:
             self._n_waiting -= 1
             timer.cancel()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from slipway.registry.addresses import http_address
+from slipway.registry.addresses import host_and_port, http_address
 from slipway.registry.console import json_option, print_document, say, some_text
 from slipway.registry.setup.auth_config import auth_config
 from slipway.registry.setup.examine import require_ready
@@ -29,15 +29,24 @@ LOGS = Path(".slipway/logs")
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="Of the UI.  [default: 5000; of a team: from the settings]")
 @click.option("--scoring-port", default=5001, show_default=True, type=click.IntRange(1, 65535), help="Of the engine.")
+@click.option("--grpc-port", type=click.IntRange(1, 65535), help="Of the engine over gRPC, which it speaks then too.")
 @click.option("--no-scoring", is_flag=True, help="Run the tracking server only.")
 @json_option
-def up(team: bool, host: str | None, port: int | None, scoring_port: int, no_scoring: bool, as_json: bool) -> None:
+def up(
+    team: bool,
+    host: str | None,
+    port: int | None,
+    scoring_port: int,
+    grpc_port: int | None,
+    no_scoring: bool,
+    as_json: bool,
+) -> None:
     """Run the tracking server with its UI, and scoring for production."""
     if team:
         plan = _team_plan(host, port)
         say(shown(plan.tracking))
     else:
-        plan = _own_plan(host or "127.0.0.1", port or 5000, None if no_scoring else scoring_port)
+        plan = _own_plan(host or "127.0.0.1", port or 5000, None if no_scoring else scoring_port, grpc_port)
     say(f"starting; logs are in {LOGS}/, Ctrl-C stops everything")
     with ProcessLauncher(LOGS) as launcher:
         try:
@@ -47,11 +56,13 @@ def up(team: bool, host: str | None, port: int | None, scoring_port: int, no_sco
     say("stopped")
 
 
-def _own_plan(host: str, port: int, scoring_port: int | None) -> Plan:
+def _own_plan(host: str, port: int, scoring_port: int | None, grpc_port: int | None) -> Plan:
     prepare_store()
     artifact_root = Path("mlruns").absolute()
     tracking = tracking_service(host=host, port=port, database_uri=database_uri(), artifact_root=artifact_root)
-    engine = engine_service(host=host, port=scoring_port) if scoring_port is not None else None
+    engine = None
+    if scoring_port is not None:
+        engine = engine_service(host=host, port=scoring_port, grpc_port=grpc_port)
     return Plan(host=host, tracking=tracking, engine=engine)
 
 
@@ -79,6 +90,8 @@ def _show(plan: Plan, served: Sequence[ServedModel], *, as_json: bool) -> None:
         click.echo(f"MLflow UI  {ui}")
         for version, url in urls.items():
             click.echo(f"{version}  {url}")
+        if plan.engine is not None and plan.engine.grpc_port is not None:
+            click.echo(f"gRPC  {host_and_port(plan.host, plan.engine.grpc_port)}")
     for each in served:
         if each.problem:
             say(f"warning: {each.problem}")

@@ -91,7 +91,7 @@ class ProcessLauncher:
                 raise Conflict(
                     f"port {port} on {host} cannot be used: {error.strerror}; nothing was started",
                     code="port-taken",
-                    hint="stop what listens there, or choose others: --port, --scoring-port",
+                    hint="stop what listens there, or choose others: --port, --scoring-port, --grpc-port",
                 ) from error
 
     def start(self, service: Service) -> StartedProcess:

@@ -22,7 +22,7 @@ SERVED_WITHIN_S = 600.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A process to run: a module and its arguments, the URLs that answer when it is ready, and its port.
+    """A process to run: a module and its arguments, the URLs that answer when it is ready, and its ports.
 
     `environment` is what it is given beside ours: what is not to be read off a command line.
     """
@@ -32,6 +32,7 @@ class Service:
     ready_urls: tuple[str, ...]
     port: int
     module: str = "mlflow"
+    grpc_port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -118,11 +119,14 @@ def tracking_service(*, host: str, port: int, database_uri: str, artifact_root: 
     return Service(name="tracking", arguments=tuple(arguments), ready_urls=(url,), port=port)
 
 
-def engine_service(*, host: str, port: int) -> Service:
+def engine_service(*, host: str, port: int, grpc_port: int | None = None) -> Service:
     """Return the serving engine for all that is in production in this folder's registry."""
-    arguments = ("serve", "--host", host, "--port", str(port), "--stage", ALIAS)
+    grpc = () if grpc_port is None else ("--grpc-port", str(grpc_port))
+    arguments = ("serve", "--host", host, "--port", str(port), *grpc, "--stage", ALIAS)
     url = f"{http_address(host, port)}/live"
-    return Service(name="engine", module="slipway", arguments=arguments, ready_urls=(url,), port=port)
+    return Service(
+        name="engine", module="slipway", arguments=arguments, ready_urls=(url,), port=port, grpc_port=grpc_port
+    )
 
 
 def up(
@@ -144,7 +148,8 @@ def up(
         A service does not come up, or ends by itself; the end of its log is in the message.
     """
     for service in plan.services:
-        launcher.require_free(plan.host, service.port)
+        for port in filter(None, (service.port, service.grpc_port)):
+            launcher.require_free(plan.host, port)
     started: dict[str, RunningProcess] = {}
     try:
         for service in plan.services:

@@ -1,22 +1,17 @@
 """The socket on which an engine listens: opened once for all its workers, and given up without resetting a client."""
 
 import asyncio
-import logging
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from slipway.registry.addresses import family_of, without_brackets
 from slipway.registry.errors import Conflict
-
-log = logging.getLogger("slipway.serve")
+from slipway.serving.last_connections import refuse_more
 
 BACKLOG = 2048
 # Workers have this long to accept what has come, between the last connection that may come and their end.
 LAST_ACCEPTS_S = 0.2
-SO_BINDTOIFINDEX = 62  # <asm-generic/socket.h>, which the module `socket` has not
-NO_INTERFACE = 2**31 - 1
 
 
 @contextmanager
@@ -31,34 +26,46 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     bare = without_brackets(host)
     with socket.socket(family_of(bare)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((bare, port))
-        except OSError as error:
-            raise Conflict(
-                f"port {port} on {host} cannot be used: {error.strerror}",
-                code="port-taken",
-                hint="stop what listens there, or choose another: --port",
-            ) from error
+        _bind(listener, bare, port, hint="stop what listens there, or choose another: --port")
         listener.listen(BACKLOG)
         listener.set_inheritable(True)
         yield listener
 
 
-async def stop_listening(listener: socket.socket, *, after_s: float) -> None:
-    """Let no connection come any more from a moment before `after_s` on; workers accept those that have come.
+@contextmanager
+def holding(host: str, port: int) -> Iterator[socket.socket]:
+    """Yield a socket that holds a port for workers which open sockets of their own there, and never listens itself.
 
-    The kernel resets what it holds for a socket that is closed: clients who were connected already, and were never
-    accepted. So on Linux the socket is first bound to an interface that there is not: who comes is refused, and who has
-    come is accepted. No right is needed for that, as a filter of packets would need one (Linux 5.7 and newer).
+    The kernel parts connections among theirs.
+
+    Raises
+    ------
+    Conflict
+        The port cannot be had, or somebody listens there: sharing it is for the workers of one engine.
     """
-    await asyncio.sleep(max(after_s - LAST_ACCEPTS_S, 0))
-    if sys.platform == "linux":
-        _refuse_more(listener)
-    listener.close()
+    bare = without_brackets(host)
+    with socket.socket(family_of(bare)) as alone, socket.socket(family_of(bare)) as held:
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _bind(alone, bare, port, hint="stop what listens there, or choose another: --grpc-port")
+        found = alone.getsockname()[1]
+        alone.close()
+        _bind(held, bare, found, hint="stop what listens there, or choose another: --grpc-port")
+        held.set_inheritable(True)
+        yield held
 
 
-def _refuse_more(listener: socket.socket) -> None:
+def _bind(held: socket.socket, host: str, port: int, *, hint: str) -> None:
     try:
-        listener.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, NO_INTERFACE)
-    except OSError as error:  # an older kernel, or a sandbox: then who comes in the last moment is reset
-        log.info("clients that connect while the engine stops may be reset: %s", error.strerror)
+        held.bind((host, port))
+    except OSError as error:
+        raise Conflict(
+            f"port {port} on {host} cannot be used: {error.strerror}", code="port-taken", hint=hint
+        ) from error
+
+
+async def stop_listening(listener: socket.socket, *, after_s: float) -> None:
+    """Let no connection come any more from a moment before `after_s` on; workers accept those that have come."""
+    await asyncio.sleep(max(after_s - LAST_ACCEPTS_S, 0))
+    refuse_more(listener)
+    listener.close()

@@ -7,36 +7,44 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from slipway.registry.addresses import http_address
+from slipway.registry.addresses import host_and_port, http_address
 from slipway.registry.console import json_option, print_document, some_text
+from slipway.registry.distribution import install_with
 from slipway.registry.engines.heartbeats import Heartbeats
-from slipway.registry.errors import SlipwayError, Unavailable
+from slipway.registry.errors import InvalidInput, SlipwayError, Unavailable
 from slipway.registry.settings import load_settings
 from slipway.serving.logs import set_up_logs
 from slipway.serving.preparation.prepared import PreparedVersions
 from slipway.serving.settings import ServingSettings
 from slipway.serving.stop_signals import stop_signals
 from slipway.serving.supervision.first_look import There, first_look
-from slipway.serving.supervision.listener import listening, stop_listening
+from slipway.serving.supervision.listener import holding, listening, stop_listening
 from slipway.serving.supervision.sources import ServingSource, source_of
 from slipway.serving.supervision.supervisor import Supervisor
 from slipway.serving.supervision.worker_plan import plan_of
 from slipway.serving.supervision.worker_pool import WorkerPool
 from slipway.serving.target import parse_target
-from slipway.serving.transports.names import HTTP
+from slipway.serving.transports.names import GRPC, HTTP
 
 LEAVE_WITHIN_S = 5.0
+# As modules: their packages are grpcio, grpcio-health-checking and grpcio-reflection. None is imported here.
+SPEAK_GRPC = ("grpc", "grpc_health", "grpc_reflection")
 
 
 @click.command("serve", epilog="Example: slipway serve cancer@production iris@staging --port 8080 --workers 2")
 @click.argument("targets", nargs=-1, metavar="[MODEL@STAGE]…")
 @click.option("--host", callback=some_text, help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one.  [default: 8080]")
+@click.option(
+    "--grpc-port", type=click.IntRange(0, 65535), help="Speak gRPC as well, on this port; 0 takes a free one."
+)
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer.  [default: 1]")
 @click.option(
     "--stage", callback=some_text, help="Without models: serve all that have a version here.  [default: production]"
@@ -53,15 +61,42 @@ def serve(targets: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     set_up_logs(as_json=settings.log_json)
     source = source_of(settings, os.environ, Path.cwd())
     settings = source.settings
-    with listening(settings.host, settings.port) as listener:
+    with listening(settings.host, settings.port) as listener, _held_for_grpc(settings) as held:
         there = _look(source)
         address = http_address(settings.host, listener.getsockname()[1])
         if as_json:
             versions = None if there is None else {str(target): number for target, number in there.items()}
-            print_document({"address": address, "models": list(settings.targets), "versions": versions})
+            document = {"address": address, "models": list(settings.targets), "versions": versions}
+            print_document(document | ({"grpc": _grpc_address(settings, held)} if held else {}))
         else:
             _show(address, settings, there)
-        asyncio.run(_serve(source, listener, address))
+            if held is not None:
+                click.echo(f"gRPC {_grpc_address(settings, held)}")
+        listeners = {HTTP: listener, **({GRPC: held} if held else {})}
+        asyncio.run(_serve(source, listeners, address))
+
+
+def _held_for_grpc(settings: ServingSettings) -> AbstractContextManager[socket.socket | None]:
+    """Hold the port of gRPC, where there is to be one.
+
+    Raises
+    ------
+    InvalidInput
+        What speaks gRPC is not installed.
+    """
+    if settings.grpc_port is None:
+        return contextlib.nullcontext()
+    if missing := [each for each in SPEAK_GRPC if find_spec(each) is None]:
+        raise InvalidInput(
+            f"--grpc-port needs packages that are not installed: {', '.join(missing)}",
+            code="grpc-not-installed",
+            hint=install_with("grpc"),
+        )
+    return holding(settings.host, settings.grpc_port)
+
+
+def _grpc_address(settings: ServingSettings, held: socket.socket) -> str:
+    return host_and_port(settings.host, held.getsockname()[1])
 
 
 def settings_of(
@@ -91,8 +126,8 @@ def _look(source: ServingSource) -> There | None:
     )
 
 
-async def _serve(source: ServingSource, listener: socket.socket, address: str) -> None:
-    settings, heartbeats = source.settings, source.heartbeats
+async def _serve(source: ServingSource, listeners: Mapping[str, socket.socket], address: str) -> None:
+    settings, heartbeats, listener = source.settings, source.heartbeats, listeners[HTTP]
     engine = f"{socket.gethostname()}:{listener.getsockname()[1]}:{os.getpid()}"
     supervisor = Supervisor(
         tuple(map(parse_target, settings.targets)),
@@ -104,7 +139,7 @@ async def _serve(source: ServingSource, listener: socket.socket, address: str) -
         heartbeats=heartbeats,
         decided_at_server=source.decided_at_server,
     )
-    pool = WorkerPool({HTTP: listener}, plan_of(settings), answer=supervisor.answer, complete=supervisor.complete)
+    pool = WorkerPool(listeners, plan_of(settings), answer=supervisor.answer, complete=supervisor.complete)
     supervisor.employ(pool)
     stop = asyncio.Event()
     for number in stop_signals():

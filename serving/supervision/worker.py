@@ -20,6 +20,7 @@ from typing import Any
 import uvloop
 
 from slipway.registry.errors import NotFound, Unavailable
+from slipway.registry.late import call
 from slipway.serving.engine.engine import Engine
 from slipway.serving.engine.exchange import Recorder
 from slipway.serving.engine.loaded import Loaded
@@ -37,6 +38,7 @@ from slipway.serving.target import Target, Variant
 from slipway.serving.transports.http.door import Door
 from slipway.serving.transports.http.families import families_of
 from slipway.serving.transports.http.transport import HttpTransport
+from slipway.serving.transports.names import GRPC
 from slipway.serving.transports.transport import Transport, WorkerServices
 
 log = logging.getLogger("slipway.serve")
@@ -63,6 +65,26 @@ def http_alone(plan: WorkerPlan, services: WorkerServices) -> Sequence[Transport
     return [HttpTransport(door, idle_s=plan.idle_s, stop_within_s=plan.stop_within_s)]
 
 
+def as_planned(plan: WorkerPlan, services: WorkerServices) -> Sequence[Transport]:
+    """Return the transports for which there are sockets: gRPC is imported where it is asked for, after which nothing
+    may fork; what this process starts it starts anew.
+    """
+    found = [*http_alone(plan, services)]
+    if GRPC in plan.listeners:
+        found.append(
+            call(
+                "slipway.serving.transports.grpc.wiring",
+                "grpc_transport",
+                services,
+                max_bytes=plan.max_body_bytes,
+                age_s=plan.grpc_connection_age_s,
+                idle_s=plan.idle_s,
+                stop_within_s=plan.stop_within_s,
+            )
+        )
+    return found
+
+
 class Worker:
     """An engine, its transports, and its end of the line.
 
@@ -77,7 +99,7 @@ class Worker:
         choose: Chooser = stable_only,
         recorder: Recorder | None = None,
         open_version: Opener = load_prepared,
-        transports: Transports = http_alone,
+        transports: Transports = as_planned,
     ) -> None:
         self._plan = plan
         self._open_version = open_version

@@ -24,6 +24,7 @@ class WorkerPlan:
     warm_bytes: int
     predict_within_s: float
     idle_s: float
+    grpc_connection_age_s: float
     drain_s: float
     stop_within_s: float
     log_json: bool
@@ -39,6 +40,7 @@ def plan_of(settings: ServingSettings) -> WorkerPlan:
         warm_bytes=settings.warm_mb * 2**20,
         predict_within_s=settings.predict_within_s,
         idle_s=settings.idle_s,
+        grpc_connection_age_s=settings.grpc_connection_age_s,
         drain_s=settings.drain_s,
         stop_within_s=settings.stop_within_s,
         log_json=settings.log_json,

@@ -25,6 +25,8 @@ RESTART_AT_MOST_S = 30.0
 STOP_MARGIN_S = 5.0
 # Workers are what an engine has for several cores: threads of numerical libraries would only wait for each other.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# gRPC's library writes lines of its own beside the log; what matters of them is raised.
+GRPC_LOG = {"GRPC_VERBOSITY": "NONE"}
 PROGRAM = program("slipway.serving.supervision.worker")
 
 
@@ -134,7 +136,7 @@ class WorkerPool:
                 *self._program,
                 json.dumps(asdict(plan)),
                 stdin=asyncio.subprocess.DEVNULL,
-                env={**ONE_THREAD, **os.environ},
+                env={**ONE_THREAD, **GRPC_LOG, **os.environ},
                 pass_fds=(*listeners.values(), plan.line),
             )
         loop = asyncio.get_running_loop()

@@ -1,3 +1,3 @@
 """What transports are called where sockets are handed on; apart, so that who opens the sockets imports no server."""
 
-HTTP = "http"
+HTTP, GRPC = "http", "grpc"

@@ -12,7 +12,7 @@ from time import perf_counter
 from slipway.serving.engine.outcome import Failed, Outcome, Refused
 from slipway.serving.engine.routing import routed
 from slipway.serving.scoring.mlflow_protocol import protocols_of
-from slipway.serving.transports.http.routes import find_placement
+from slipway.serving.transports.placements import find_placement
 from slipway.serving.transports.transport import WorkerServices
 
 LINES = "lines"

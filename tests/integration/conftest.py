@@ -14,7 +14,9 @@ from tests.generators.deciding import Copies
 from tests.servers.ceph import CephServer
 from tests.servers.guarded import GuardedServer, serve
 from tests.servers.postgres import PostgresServer
+from tests.servers.served import Served
 from tests.servers.stored_in_s3 import Stored, store, write_large_model
+from tests.servers.tensor_models import serving_tensors
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -89,3 +91,10 @@ def stored(s3: CephServer, tmp_path: Path, original: Stored) -> Stored:
     for file in original.manifest.files:
         client.copy_object(**stored.key(file.path), CopySource=original.key(file.path))
     return stored
+
+
+@pytest.fixture(scope="session")
+def tensor_engine(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Served]:
+    """Return the engine of the tests over tensors, which are one group; the last of them stops it."""
+    with serving_tensors(tmp_path_factory.mktemp("tensors"), empty_database) as engine:
+        yield engine

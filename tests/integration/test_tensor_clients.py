@@ -1,70 +1,32 @@
 """Triton's and KServe's own clients, unmodified, each in an environment of its own, score on a real engine."""
 
 import json
-import shutil
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import mlflow
-import pandas as pd
+import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from mlflow import MlflowClient
-from mlflow.models import infer_signature
-from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
 
+from slipway.serving.protocols.oip.messages import FILES
 from tests.conftest import missing
-from tests.servers.processes import environment
-from tests.servers.served import Served, registered, serving
+from tests.integration.test_grpc import ask, batch_of
+from tests.servers.processes import environment, wait_for
+from tests.servers.served import Served
+from tests.servers.tensor_models import BATCH, NUMBERS, invoked
 
+pytestmark = pytest.mark.xdist_group("tensors")
 CLIENTS = Path(__file__).parent.parent / "clients"
 PAGE = Path(__file__).parent.parent.parent / "docs" / "protocols.md"
 # Their pins (protobuf, ml-dtypes, pandas < 3) are none that the engine could have beside its own.
-TRITON, KSERVE = "tritonclient[http]==2.73.0", "kserve==0.21.0"
-BATCH = {
-    "age": ("FP64", [41.5, 18.0, 70.25]),
-    "visits": ("INT64", [3, 0, 12]),
-    "member": ("BOOL", [True, False, True]),
-    "plan": ("BYTES", ["basic", "größe", "pro"]),
-}
-NUMBERS = {"a": ("FP64", [1.0, -1.0]), "b": ("FP64", [2.0, -2.0])}
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Served]:
-    """Return an engine with a model of numbers, texts and truth values, and one of numbers alone."""
-    folder = tmp_path_factory.mktemp("tensors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        shutil.copy(empty_database, folder / "mlflow.db")
-        register_columns("mixed", BATCH, ["stays", "leaves", "leaves"])
-        register_columns("cancer", NUMBERS, [1, 0])
-        registered("matrix")
-        with serving(folder, *(f"{name}@production" for name in ("mixed", "cancer", "matrix"))) as engine:
-            yield engine
-
-
-def register_columns(name: str, batch: Any, labels: list[Any]) -> None:
-    """Register a classifier of these columns and put it into production."""
-    frame = pd.DataFrame({column: values for column, (_, values) in batch.items()})
-    texts = [column for column, (datatype, _) in batch.items() if datatype == "BYTES"]
-    prepared = make_column_transformer((OneHotEncoder(), texts), remainder="passthrough")
-    model = make_pipeline(prepared, LogisticRegression()).fit(frame, labels)
-    with mlflow.start_run():
-        mlflow.sklearn.log_model(
-            model,
-            name="model",
-            signature=infer_signature(frame, model.predict(frame)),
-            registered_model_name=name,
-            pip_requirements=["scikit-learn"],
-            skops_trusted_types=["numpy.dtype"],
-        )
-    MlflowClient().set_registered_model_alias(name, "production", "1")
+TRITON, KSERVE = "tritonclient[http,grpc]==2.73.0", "kserve==0.21.0"
 
 
 def python_with(package: str, folder: Path) -> str:
@@ -88,16 +50,6 @@ def said_by(python: str, client: str, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def invoked(served: Served, model: str, batch: Any, **params: str) -> Any:
-    """Return the predictions of `/invocations` for the same rows."""
-    names, columns = list(batch), [values for _, values in batch.values()]
-    rows = {"columns": names, "data": list(zip(*columns, strict=True))}
-    body = json.dumps({"dataframe_split": rows, "params": params}).encode()
-    status, told, _ = served.ask(f"/models/{model}/invocations", body)
-    assert status == 200, told
-    return told["predictions"]
-
-
 @pytest.fixture(scope="module")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a Python that has Triton's client."""
@@ -105,10 +57,10 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize(("model", "batch"), [("mixed", BATCH), ("cancer", NUMBERS)])
-def test_tritons_client_is_answered_as_invocations_is(served: Served, triton: str, model: str, batch: Any):
+def test_tritons_client_is_answered_as_invocations_is(tensor_engine: Served, triton: str, model: str, batch: Any):
     """Both its forms, by JSON and by bytes, compressed either way and not; labels and probabilities in one answer."""
-    told = said_by(triton, "triton", served.url.removeprefix("http://"), model, json.dumps(batch))
-    labels, shares = invoked(served, model, batch), invoked(served, model, batch, method="predict_proba")
+    told = said_by(triton, "triton", tensor_engine.url.removeprefix("http://"), model, json.dumps(batch))
+    labels, shares = invoked(tensor_engine, model, batch), invoked(tensor_engine, model, batch, method="predict_proba")
     expected = ["mine", "1", labels, shares]
     assert told["sync"]["answers"] == [expected] * 6
     assert told["asyncio"] == {"live": [True] * 3, "answers": [expected] * 6}
@@ -123,19 +75,102 @@ def test_tritons_client_is_answered_as_invocations_is(served: Served, triton: st
     assert message.startswith(f"missing inputs '{next(iter(batch))}'")
 
 
-def test_the_clients_lines_on_the_page_run(served: Served, triton: str):
+@pytest.mark.parametrize(("model", "batch"), [("mixed", BATCH), ("cancer", NUMBERS)])
+def test_tritons_client_for_grpc_is_answered_alike(tensor_engine: Served, triton: str, model: str, batch: Any):
+    """All its forms but streams, compressed and not, with a deadline; labels and probabilities in one answer."""
+    told = said_by(triton, "triton_grpc", tensor_engine.grpc, model, json.dumps(batch))
+    labels, shares = invoked(tensor_engine, model, batch), invoked(tensor_engine, model, batch, method="predict_proba")
+    expected = ["mine", "1", labels, shares]
+    assert told["sync"]["answers"] == [expected] * 4
+    assert told["asyncio"] == {"live": [True] * 3, "answers": [expected] * 4}
+    assert told["sync"]["version"] == told["sync"]["later"] == expected
+    assert told["sync"]["live"] == [True] * 3
+    assert told["sync"]["server"] == "slipway"
+    assert told["sync"]["inputs"] == [[name, datatype] for name, (datatype, _) in batch.items()]
+    status, message = told["sync"]["refused"]
+    assert status == "StatusCode.INVALID_ARGUMENT"
+    assert message.startswith(f"missing inputs '{next(iter(batch))}'")
+    assert told["sync"]["absent"][0] == "StatusCode.NOT_FOUND"
+    assert told["stream"][0] == "StatusCode.UNIMPLEMENTED"
+
+
+def test_every_field_is_that_of_tritons_client(triton: str):
+    """By its name, number, type and kind; Triton has calls and messages beside those of the protocol."""
+    told = json.loads(subprocess.check_output((triton, str(CLIENTS / "triton_descriptor.py")), text=True))
+    theirs = fields_of([bytes.fromhex(each) for each in told])
+    ours = fields_of(FILES)
+    assert len(ours) > 60
+    assert {name: theirs.get(name) for name in ours} == ours
+
+
+def fields_of(files: Any) -> dict[str, Any]:
+    """Return each field of each message, and each call."""
+    found: dict[str, Any] = {}
+    for content in files:
+        file = FileDescriptorProto.FromString(content)
+        for service in file.service:
+            found |= {f"{service.name}/{each.name}": (each.input_type, each.output_type) for each in service.method}
+        waiting = [(file.package, each) for each in file.message_type]
+        while waiting:
+            within, message = waiting.pop()
+            name = f"{within}.{message.name}"
+            waiting += [(name, each) for each in message.nested_type]
+            for each in message.field:
+                packed = each.options.packed if each.options.HasField("packed") else None
+                found[f"{name}.{each.name}"] = (each.number, each.type, each.label, each.type_name, packed)
+    return found
+
+
+def test_the_clients_lines_on_the_page_run(tensor_engine: Served, triton: str):
     """As they stand in docs/protocols.md."""
     lines = [line.strip() for line in PAGE.read_text().splitlines() if line.startswith("    ")]
-    code = "\n".join(line for line in lines if not line.startswith("curl"))
-    code = code.replace("127.0.0.1:8080", served.url.removeprefix("http://"))
+    code = "\n".join(line for line in lines if not line.startswith(("curl", "slipway", "pip")))
+    code = code.replace("127.0.0.1:8080", tensor_engine.url.removeprefix("http://"))
+    code = code.replace("127.0.0.1:9000", tensor_engine.grpc)
     done = subprocess.run((triton, "-c", code), check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("[[")
+    assert [line[:2] for line in done.stdout.splitlines() if line.startswith("[[")] == ["[["] * 2
 
 
 @pytest.mark.long
-def test_kserves_client_is_answered(served: Served, tmp_path: Path):
+def test_kserves_client_is_answered(tensor_engine: Served, tmp_path: Path):
     """By V2 in JSON and in bytes, and by V1."""
-    told = said_by(python_with(KSERVE, tmp_path / "env"), "kserve", served.url, "matrix")
+    told = said_by(python_with(KSERVE, tmp_path / "env"), "kserve", tensor_engine.url, "matrix")
     answer = ["mine", "matrix", [1, 0]]
     assert told == {"v2": [True, True, True, answer, answer], "v1": [True, True, {"predictions": [1, 0]}]}
+
+
+class Caller:
+    """A client that asks for ever, and stops at what is no answer."""
+
+    def __init__(self, address: str) -> None:
+        self.versions: Counter[str] = Counter()
+        self.ended_by: grpc.RpcError | None = None
+        self.address = address
+        self.thread = threading.Thread(target=self.ask_for_ever)
+
+    def ask_for_ever(self) -> None:
+        """Ask, and note who answered."""
+        request = batch_of(NUMBERS, "cancer", is_raw=True)
+        with grpc.insecure_channel(self.address) as channel:
+            while self.ended_by is None:
+                try:
+                    self.versions[ask(channel, "ModelInfer", request)[1]["x-slipway-version"]] += 1
+                except grpc.RpcError as error:
+                    self.ended_by = error
+
+
+def test_no_call_fails_over_a_swap_and_a_stop(tensor_engine: Served):
+    """The last test here: callers are answered until nobody listens any more, and none is told of a cancelled call."""
+    callers = [Caller(tensor_engine.grpc) for _ in range(8)]
+    for caller in callers:
+        caller.thread.start()
+    wait_for(lambda: all(caller.versions["1"] > 5 for caller in callers), within_s=60, log=tensor_engine.log)
+    MlflowClient(tensor_engine.store, tensor_engine.store).set_registered_model_alias("cancer", "production", "2")
+    wait_for(lambda: all(caller.versions["2"] > 5 for caller in callers), within_s=60, log=tensor_engine.log)
+    os.kill(tensor_engine.pid, signal.SIGTERM)
+    for caller in callers:
+        caller.thread.join(60)
+    os.waitid(os.P_PID, tensor_engine.pid, os.WEXITED | os.WNOWAIT)  # it is not asked to stop once more while it does
+    assert {caller.ended_by.code() for caller in callers} == {grpc.StatusCode.UNAVAILABLE}
+    assert all("Connection refused" in caller.ended_by.details() for caller in callers)

@@ -19,7 +19,10 @@ from tests.servers.processes import answers, free_port, process, wait_for
 
 
 class Served:
-    """A running engine, as a client sees it."""
+    """A running engine, as a client sees it; `grpc` is where it speaks gRPC, and `store` where its registry is."""
+
+    grpc: str
+    store: str
 
     def __init__(self, port: int, log: Path, pid: int) -> None:
         self.port, self.log, self.pid = port, log, pid

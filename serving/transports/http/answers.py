@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from slipway.registry.errors import Conflict, Corrupt, InvalidInput, NotApproved, NotFound, SlipwayError, Unavailable
 from slipway.serving.engine.outcome import MODEL_FAILED, Failed, MadeBy, Outcome, Predicted
+from slipway.serving.transports.telling import MOST_MAKERS, told_of, why_model_failed
 
 # The edge's table: how a kind of error becomes an HTTP status. The codes below are finer than their kind.
 STATUS_OF_KIND: Mapping[type[SlipwayError], int] = {
@@ -28,7 +29,6 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "prediction-timeout": 504,
 }
 JSON_TYPE = b"application/json"
-MOST_MAKERS = 1024
 
 
 # Not a dataclass: msgspec makes this one in a tenth of the time, and there is one for each request.
@@ -54,22 +54,7 @@ def answer_to(outcome: Outcome, request_id: str) -> Answer:
 @lru_cache(MOST_MAKERS)
 def header_lines(made_by: MadeBy) -> bytes:
     """Return the header lines that say who made an answer."""
-    lines = {
-        "x-slipway-model": made_by.model,
-        "x-slipway-version": made_by.version,
-        "x-slipway-variant": made_by.variant,
-        **({} if made_by.is_recorded else {"x-slipway-recorded": "no"}),
-    }
-    return b"".join(f"{name}: {_for_a_header(str(value))}\r\n".encode() for name, value in lines.items())
-
-
-def _for_a_header(text: str) -> str:
-    """Return a text as a header may hold it: a model's name may have other letters, and end the line.
-
-    >>> print(_for_a_header("größe\\r\\n"))
-    gr\\xf6\\xdfe\\r\\n
-    """
-    return "".join(each if " " <= each <= "~" else ascii(each)[1:-1] for each in text)
+    return b"".join(f"{name}: {value}\r\n".encode() for name, value in told_of(made_by).items())
 
 
 def refusal(error: SlipwayError, request_id: str, made_by: bytes = b"") -> Answer:
@@ -82,6 +67,11 @@ def refusal(error: SlipwayError, request_id: str, made_by: bytes = b"") -> Answe
 
 def model_failed(request_id: str, made_by: bytes) -> Answer:
     """Return the answer when the model itself failed: its id leads to the log, and nothing else is sent."""
-    message = f"the model failed on this request; the engine's log has the reason under request {request_id}"
-    error = {"kind": "ModelFailed", "code": MODEL_FAILED, "message": message, "hint": None, "request_id": request_id}
+    error = {
+        "kind": "ModelFailed",
+        "code": MODEL_FAILED,
+        "message": why_model_failed(request_id),
+        "hint": None,
+        "request_id": request_id,
+    }
     return Answer(500, json.dumps({"error": error}).encode(), made_by, error_code=MODEL_FAILED)

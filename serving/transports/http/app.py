@@ -21,7 +21,8 @@ from slipway.serving.transports.http.answers import Answer, answer_to, refusal
 from slipway.serving.transports.http.door import Door
 from slipway.serving.transports.http.family import Call, Gone
 from slipway.serving.transports.http.refusals import engine_failed, too_large, wrong_method
-from slipway.serving.transports.http.routes import Route, Words, find_placement, no_such_route, words_of
+from slipway.serving.transports.http.routes import Route, Words, no_such_route, words_of
+from slipway.serving.transports.placements import find_placement
 
 log = logging.getLogger("slipway.serve")
 

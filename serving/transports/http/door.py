@@ -1,8 +1,5 @@
 """What the HTTP side of a worker shares: the engine, its routes, limits, request ids, and how to ask the supervisor."""
 
-import itertools
-import os
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +10,7 @@ from slipway.serving.engine.engine import Engine, Request, WireProtocol
 from slipway.serving.engine.metrics import Snapshot
 from slipway.serving.transports.http.family import Family
 from slipway.serving.transports.http.routes import Routes, scoring_routes
-
-SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+from slipway.serving.transports.request_ids import RequestIds
 
 
 class FirstLines(dict[int, bytes]):
@@ -52,8 +48,7 @@ class Door:
     waiting: list[tuple[Any, Request]] = field(default_factory=list)
     dated: list[tuple[bytes, bytes]] | None = None
     first_lines: FirstLines = field(default_factory=lambda: FirstLines([]))
-    _prefix: str = field(default_factory=lambda: os.urandom(6).hex())
-    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    request_id: RequestIds = field(default_factory=RequestIds)
 
     def __post_init__(self) -> None:
         self.renew()
@@ -65,9 +60,3 @@ class Door:
     def date_answers(self, headers: list[tuple[bytes, bytes]]) -> None:
         """Take up the headers that all answers have from now on: the date."""
         self.dated, self.first_lines = headers, FirstLines(headers)
-
-    def request_id(self, asked: bytes) -> str:
-        """Return the caller's id where it is 1 to 128 printable characters, else one of ours."""
-        if asked and SAFE_ID.fullmatch(asked):
-            return asked.decode()
-        return f"{self._prefix}-{next(self._numbers):x}"

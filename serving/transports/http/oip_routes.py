@@ -7,7 +7,6 @@ from typing import Any
 
 from slipway.registry.distribution import DISTRIBUTION
 from slipway.registry.errors import InvalidInput, NotApproved, NotFound, SlipwayError
-from slipway.serving.engine.engine import nothing_in_place
 from slipway.serving.engine.loaded import Loaded
 from slipway.serving.engine.outcome import Predicted
 from slipway.serving.engine.routing import Placement
@@ -18,10 +17,16 @@ from slipway.serving.scoring.oip_protocol import OIP, OipProtocol
 from slipway.serving.transports.http.answers import Answer, answer_to, header_lines, refusal
 from slipway.serving.transports.http.door import Door
 from slipway.serving.transports.http.family import Call, document, with_flat_error
-from slipway.serving.transports.http.loaded_versions import arrived, find_version, numbers_of, open_versions
 from slipway.serving.transports.http.packed import packed, unpacked
 from slipway.serving.transports.http.refusals import wrong_method
-from slipway.serving.transports.http.routes import find_placement
+from slipway.serving.transports.loaded_versions import (
+    arrived,
+    named_or_serving,
+    numbers_of,
+    open_versions,
+    would_answer,
+)
+from slipway.serving.transports.placements import find_placement
 
 GET, POST = ("GET", "HEAD"), ("POST",)
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository(index)")
@@ -103,7 +108,7 @@ class OipRoutes:
         )
 
     async def _metadata(self, name: str, number: str | None, call: Call) -> Answer:
-        placement, loaded = self._one(name, number)
+        placement, loaded = named_or_serving(self._door.engine, name, number)
         numbers = numbers_of(self._door.engine, name)
         more = {"stage": placement.target.stage, "serving": str(loaded.number), "variant": loaded.variant}
         methods = loaded.runner.report.methods
@@ -111,33 +116,14 @@ class OipRoutes:
         return _of(loaded, content)
 
     async def _config(self, name: str, number: str | None, call: Call) -> Answer:
-        _, loaded = self._one(name, number)
+        _, loaded = named_or_serving(self._door.engine, name, number)
         methods = loaded.runner.report.methods
         return _of(loaded, model_config(loaded.target.model, loaded.number, loaded.decoders[OIP].signature, methods))
 
     async def _model_ready(self, name: str, number: str | None, call: Call) -> Answer:
-        placement = find_placement(self._door.engine, name)
-        if number is None:
-            is_ready = placement.is_ready
-        else:
-            is_ready = not find_version(self._door.engine, name, number)[1].threads.are_stuck
-        is_ready = is_ready and not self._door.is_draining
-        return document({"name": placement.target.model, "ready": is_ready}, 200 if is_ready else 503)
-
-    def _one(self, name: str, number: str | None) -> tuple[Placement, Loaded]:
-        """Return the version that is named, or serves.
-
-        Raises
-        ------
-        NotFound
-            There is none.
-        """
-        if number is not None:
-            return find_version(self._door.engine, name, number)
-        placement = find_placement(self._door.engine, name)
-        if placement.stable is None:
-            raise nothing_in_place(placement)
-        return placement, placement.stable
+        is_ready = would_answer(self._door.engine, name, number) and not self._door.is_draining
+        model = find_placement(self._door.engine, name).target.model
+        return document({"name": model, "ready": is_ready}, 200 if is_ready else 503)
 
     async def _infer(self, name: str, number: str | None, call: Call) -> Answer:
         content = await unpacked(

@@ -4,6 +4,7 @@ import json
 
 from slipway.registry.errors import InvalidInput
 from slipway.serving.transports.http.answers import Answer, refusal
+from slipway.serving.transports.telling import ENGINE_FAILED, why_engine_failed
 
 
 def too_large(limit: int) -> InvalidInput:
@@ -62,6 +63,5 @@ def wrong_method(method: str, allowed: tuple[str, ...], request_id: str) -> Answ
 
 def engine_failed(request_id: str) -> Answer:
     """Return the answer when the engine itself is at fault: its id leads to the log, and nothing else is sent."""
-    message = f"the engine failed on this request; its log has the reason under request {request_id}"
-    error = {"kind": "EngineFailed", "code": "engine-failed", "message": message, "hint": None}
-    return Answer(500, json.dumps({"error": {**error, "request_id": request_id}}).encode(), error_code="engine-failed")
+    error = {"kind": "EngineFailed", "code": ENGINE_FAILED, "message": why_engine_failed(request_id), "hint": None}
+    return Answer(500, json.dumps({"error": {**error, "request_id": request_id}}).encode(), error_code=ENGINE_FAILED)

@@ -1,6 +1,6 @@
 """Which URL asks which target by which protocol."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import unquote_to_bytes
 
 import httptools
@@ -9,6 +9,7 @@ from slipway.registry.errors import NotFound
 from slipway.registry.text import counted
 from slipway.serving.engine.engine import Engine, WireProtocol
 from slipway.serving.engine.routing import Placement
+from slipway.serving.transports.placements import known_targets, names_of
 
 Route = tuple[Placement, WireProtocol]
 Words = tuple[str, ...]
@@ -74,41 +75,14 @@ def scoring_routes(engine: Engine, protocols: Mapping[str, WireProtocol]) -> Rou
     return Routes(routes)
 
 
-def names_of(placement: Placement) -> Iterator[str]:
-    """Yield the names by which a target is asked, each of them no other's."""
-    yield str(placement.target)
-    if "@" not in placement.target.model:
-        yield placement.target.model
-
-
-def find_placement(engine: Engine, name: str) -> Placement:
-    """Return the target that a URL names, with or without its stage.
-
-    Raises
-    ------
-    NotFound
-        No such target is served; those that are, are named.
-    """
-    for placement in engine.placements.values():
-        if name in names_of(placement):
-            return placement
-    raise NotFound(
-        f"no model {name[:200]!r} is served here; there are: {_known(engine)}", code="unknown-model", hint=None
-    )
-
-
 def no_such_route(engine: Engine, protocols: Collection[str], words: Words) -> NotFound:
     """Return what to say to a path that nothing answers."""
     if len(words) == 1 and words[0] in protocols:
-        several = f"this engine serves {counted(len(engine.placements), 'model')}; name one of: {_known(engine)}"
+        several = f"this engine serves {counted(len(engine.placements), 'model')}; name one of: {known_targets(engine)}"
         return NotFound(several, code="which-model", hint=f"POST /models/NAME/{words[0]}")
     path = "/" + "/".join(words)
     return NotFound(
-        f"nothing is at {path[:200]!r}; models: {_known(engine)}",
+        f"nothing is at {path[:200]!r}; models: {known_targets(engine)}",
         code="unknown-path",
         hint="POST /models/NAME/invocations, /models/NAME/predict; GET /models, /health, /ready, /metrics",
     )
-
-
-def _known(engine: Engine) -> str:
-    return ", ".join(map(str, engine.placements)) or "none"

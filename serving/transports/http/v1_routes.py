@@ -7,10 +7,10 @@ from slipway.serving.scoring.v1_protocol import V1Protocol
 from slipway.serving.transports.http.answers import Answer, answer_to, refusal
 from slipway.serving.transports.http.door import Door
 from slipway.serving.transports.http.family import Call, document, with_flat_error
-from slipway.serving.transports.http.loaded_versions import arrived, find_version, open_versions
 from slipway.serving.transports.http.packed import packed, unpacked
 from slipway.serving.transports.http.refusals import wrong_method
-from slipway.serving.transports.http.routes import find_placement
+from slipway.serving.transports.loaded_versions import arrived, find_version, open_versions
+from slipway.serving.transports.placements import find_placement
 
 GET, POST = ("GET", "HEAD"), ("POST",)
 PREDICT = ":predict"

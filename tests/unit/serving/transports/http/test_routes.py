@@ -11,7 +11,8 @@ from slipway.registry.errors import NotFound
 from slipway.serving.engine.engine import Engine
 from slipway.serving.scoring.mlflow_protocol import protocols_of
 from slipway.serving.target import Target
-from slipway.serving.transports.http.routes import MOST_SPELLINGS, find_placement, scoring_routes, words_of
+from slipway.serving.transports.http.routes import MOST_SPELLINGS, scoring_routes, words_of
+from slipway.serving.transports.placements import find_placement
 from tests.doubles.serving_stand_ins import Lane, engine_with
 
 PROTOCOLS = protocols_of(Lane())

@@ -1,13 +1,13 @@
-"""Which version does a URL ask, where it names one? Any that is open here: in a stage, as a variant, or kept warm."""
+"""Which version does a caller ask who names one? Any that is open here: in a stage, as a variant, or kept warm."""
 
 from collections.abc import Iterator
 from time import perf_counter
 
 from slipway.registry.errors import NotFound
-from slipway.serving.engine.engine import Engine, Request, WireProtocol
+from slipway.serving.engine.engine import Engine, Request, WireProtocol, nothing_in_place
 from slipway.serving.engine.loaded import Loaded
 from slipway.serving.engine.routing import Choice, Placement, routed
-from slipway.serving.transports.http.routes import find_placement
+from slipway.serving.transports.placements import find_placement
 
 
 def placements_of(engine: Engine, name: str) -> list[Placement]:
@@ -57,6 +57,29 @@ def find_version(engine: Engine, name: str, number: str) -> tuple[Placement, Loa
         code="unknown-version",
         hint="name one of these, or none: then the version that serves answers",
     )
+
+
+def named_or_serving(engine: Engine, name: str, number: str | None) -> tuple[Placement, Loaded]:
+    """Return the version that is named, else the one that serves.
+
+    Raises
+    ------
+    NotFound, Unavailable
+        There is none.
+    """
+    if number is not None:
+        return find_version(engine, name, number)
+    placement = find_placement(engine, name)
+    if placement.stable is None:
+        raise nothing_in_place(placement)
+    return placement, placement.stable
+
+
+def would_answer(engine: Engine, name: str, number: str | None) -> bool:
+    """Return whether a model, or the version that is named, answers; raises NotFound where there is none."""
+    if number is None:
+        return find_placement(engine, name).is_ready
+    return not find_version(engine, name, number)[1].threads.are_stuck
 
 
 def numbers_of(engine: Engine, name: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""How do bytes come in over gRPC, and go out? Calls, statuses, connections."""
