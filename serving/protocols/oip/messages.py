@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from slipway.registry.errors import InvalidInput
 from slipway.serving.protocols.oip.datatypes import BOOL, BYTES, FP32, FP64, INT64
 from slipway.serving.protocols.oip.descriptor import DESCRIPTOR
+from slipway.serving.protocols.oip.message_size import require_few_parts
 from slipway.serving.protocols.oip.outputs import AnswerForm, as_bytes, chosen
 from slipway.serving.protocols.oip.request import (
     BINARY_OUTPUT,
@@ -75,6 +76,18 @@ def parsed(kind: Any, content: bytes) -> Any:
     except DecodeError as error:
         name = kind.DESCRIPTOR.name
         raise InvalidInput(f"the message is no {name} of this protocol", code=CODE, hint=None) from error
+
+
+def parsed_request(content: bytes) -> Any:
+    """Return a request for inference.
+
+    Raises
+    ------
+    InvalidInput
+        Bytes are none, or one of so many parts that they would take much more memory than they are.
+    """
+    require_few_parts(content)
+    return parsed(ModelInferRequest, content)
 
 
 def read_message(given: Any, known: Sequence[str]) -> Asked:

@@ -12,7 +12,7 @@ from slipway.registry.distribution import DISTRIBUTION
 from slipway.registry.errors import InvalidInput, SlipwayError, Unavailable
 from slipway.serving.engine.engine import INLINE_BYTES, Engine
 from slipway.serving.engine.outcome import MadeBy, Predicted, Refused
-from slipway.serving.protocols.oip.messages import SERVICE, ModelInferRequest, message_of, parsed
+from slipway.serving.protocols.oip.messages import SERVICE, message_of, parsed, parsed_request
 from slipway.serving.protocols.oip.metadata import PLATFORM, TensorSpec, input_specs, output_specs
 from slipway.serving.scoring.mlflow_protocol import SlowLane
 from slipway.serving.scoring.oip_protocol import OIP, OipMessages
@@ -174,8 +174,8 @@ class OipCalls(grpc.GenericRpcHandler):  # type: ignore[misc]
 async def _request_of(content: bytes) -> Any:
     """Return a request; a large one is read beside the event loop."""
     if len(content) <= INLINE_BYTES:
-        return parsed(ModelInferRequest, content)
-    return await asyncio.to_thread(parsed, ModelInferRequest, content)
+        return parsed_request(content)
+    return await asyncio.to_thread(parsed_request, content)
 
 
 def _tensor_metadata(spec: TensorSpec) -> Any:

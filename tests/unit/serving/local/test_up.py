@@ -159,6 +159,17 @@ def test_a_taken_port_is_found_before_anything_is_started():
     assert launcher.started == []
 
 
+def test_the_engine_is_asked_for_grpc_where_there_is_a_port():
+    """Which is to be free as the others are."""
+    engine = engine_service(host="127.0.0.1", port=5001, grpc_port=9000)
+    assert engine.arguments[engine.arguments.index("--grpc-port") + 1] == "9000"
+    launcher = FakeLauncher(taken=9000)
+    with pytest.raises(Conflict):
+        run(launcher, replace(PLAN, engine=engine))
+    assert launcher.started == []
+    assert "--grpc-port" not in engine_service(host="127.0.0.1", port=5001).arguments
+
+
 def test_a_process_that_dies_at_the_start_takes_all_with_it():
     """Its last words are in the message."""
     launcher = FakeLauncher(dead="engine", looks=9)
