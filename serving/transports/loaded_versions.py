@@ -1,4 +1,8 @@
-"""Which version does a caller ask who names one? Any that is open here: in a stage, as a variant, or kept warm."""
+"""Which version does a caller ask who names one? Any that serves here: in a stage, or as a variant.
+
+One that a decision took out is kept warm for a quick way back, and answers nobody: it may be harmful, archived, or
+another one by its number than the registry has now.
+"""
 
 from collections.abc import Iterator
 from time import perf_counter
@@ -28,32 +32,28 @@ def _is_of(placement: Placement, first: Placement) -> bool:
     return placement.target.model == first.target.model
 
 
-def open_versions(engine: Engine, name: str) -> Iterator[tuple[Placement, Loaded, str]]:
-    """Yield a model's versions that are open here, each with what it is open as; what serves comes first."""
-    placements = placements_of(engine, name)
-    for placement in placements:
+def serving_versions(engine: Engine, name: str) -> Iterator[tuple[Placement, Loaded, str]]:
+    """Yield a model's versions that serve here, each with what it serves as."""
+    for placement in placements_of(engine, name):
         for variant, loaded in placement.variants.items():
             yield placement, loaded, f"{placement.target.stage}, {variant}"
-    for placement in placements:
-        for loaded in placement.warm.values():
-            yield placement, loaded, f"{placement.target.stage}, kept warm"
 
 
 def find_version(engine: Engine, name: str, number: str) -> tuple[Placement, Loaded]:
-    """Return a version that is open here.
+    """Return a version that serves here.
 
     Raises
     ------
     NotFound
         It is not; those that are, are named.
     """
-    there = list(open_versions(engine, name))
+    there = list(serving_versions(engine, name))
     for placement, loaded, _ in there:
         if str(loaded.number) == number:
             return placement, loaded
     named = "; ".join(f"{loaded.number} ({how})" for _, loaded, how in there) or "none"
     raise NotFound(
-        f"model '{placements_of(engine, name)[0].target.model}' has no such version loaded here; there are: {named}",
+        f"model '{placements_of(engine, name)[0].target.model}' has no such version serving here; there are: {named}",
         code="unknown-version",
         hint="name one of these, or none: then the version that serves answers",
     )
@@ -83,8 +83,8 @@ def would_answer(engine: Engine, name: str, number: str | None) -> bool:
 
 
 def numbers_of(engine: Engine, name: str) -> list[str]:
-    """Return the numbers of a model's versions that are open here, each once, what serves first."""
-    return list(dict.fromkeys(str(loaded.number) for _, loaded, _ in open_versions(engine, name)))
+    """Return the numbers of a model's versions that serve here, each once."""
+    return list(dict.fromkeys(str(loaded.number) for _, loaded, _ in serving_versions(engine, name)))
 
 
 def arrived(

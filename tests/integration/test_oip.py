@@ -134,8 +134,8 @@ def test_a_fault_of_the_engine_is_a_text_too(caplog: pytest.LogCaptureFixture):
     assert told["request_id"] in caplog.text
 
 
-def test_a_version_that_is_open_answers_and_no_other():
-    """In a stage, as a variant, or kept warm; those that there are, are named."""
+def test_a_version_that_serves_answers_and_no_other():
+    """In a stage, or as a variant; those that do are named. What was replaced, and is kept warm, answers nobody."""
     staging = Target("cancer", "staging")
     versions = [
         loaded(number=1, runner=Adding()),
@@ -144,22 +144,20 @@ def test_a_version_that_is_open_answers_and_no_other():
         loaded(number=4, runner=Adding(), target=staging),
     ]
     with listening(engine_with(*versions)[0]) as (port, _, _):
-        for number in "1234":
+        for number in "234":
             status, told, headers = said(port, f"/v2/models/cancer/versions/{number}/infer", BODY)
             assert (status, told["model_version"], headers["x-slipway-version"]) == (200, number, number)
             assert said(port, f"/v2/models/cancer/versions/{number}/ready")[0] == 200
-        status, told, _ = said(port, "/v2/models/cancer/versions/9/infer", BODY)
+        for gone in "19":
+            for path in ("", "/ready", "/config"):
+                assert said(port, f"/v2/models/cancer/versions/{gone}{path}")[0] == 404
+            status, told, _ = said(port, f"/v2/models/cancer/versions/{gone}/infer", BODY)
+            assert (status, told["code"]) == (404, "unknown-version")
         assert said(port, INFER, BODY)[1]["model_version"] == "2"
         assert said(port, "/v2/models/cancer@staging/infer", BODY)[1]["model_version"] == "4"
         assert said(port, "/v2/models/cancer@staging/versions/2/infer", BODY)[0] == 404
-        assert said(port, "/v2/models/cancer")[1]["versions"] == ["2", "3", "4", "1"]
-    assert (status, told["code"]) == (404, "unknown-version")
-    for words in (
-        "2 (production, stable)",
-        "3 (production, candidate)",
-        "4 (staging, stable)",
-        "1 (production, kept warm)",
-    ):
+        assert said(port, "/v2/models/cancer")[1]["versions"] == ["2", "3", "4"]
+    for words in ("2 (production, stable)", "3 (production, candidate)", "4 (staging, stable)"):
         assert words in told["error"]
 
 

@@ -20,11 +20,8 @@ def said(port: int, path: str, content: Any = None) -> tuple[int, Any, dict[str,
 
 def test_rows_and_columns_are_answered_in_their_words():
     """`instances` as lists or objects have `predictions`, `inputs` has `outputs`; who made it is in the headers."""
-    with listening(engine_with(loaded(number=1, runner=Adding()), loaded(number=2, runner=Adding()))[0]) as (
-        port,
-        _,
-        _,
-    ):
+    candidate = loaded(number=1, runner=Adding(), variant="candidate")
+    with listening(engine_with(loaded(number=2, runner=Adding()), candidate)[0]) as (port, _, _):
         assert said(port, PREDICT, {"instances": [[1, 2], [3.0, 4]]})[1] == {"predictions": [3.0, 7.0]}
         assert said(port, PREDICT, {"instances": [{"b": 2, "a": 1}]})[1] == {"predictions": [3.0]}
         told = {"inputs": {"a": [1, 3], "b": [2, 4]}, "signature_name": "serving_default"}
@@ -36,7 +33,7 @@ def test_rows_and_columns_are_answered_in_their_words():
 
 def test_a_models_state_is_told_in_both_forms():
     """TensorFlow Serving's and KServe's."""
-    with listening(engine_with(loaded(number=1), loaded(number=2))[0]) as (port, _, _):
+    with listening(engine_with(loaded(number=2), loaded(number=1, variant="candidate"))[0]) as (port, _, _):
         assert said(port, "/")[1] == {"status": "alive"}
         assert said(port, "/v1/models")[1] == {"models": ["cancer"]}
         status, told, _ = said(port, "/v1/models/cancer")

@@ -23,7 +23,7 @@ from slipway.serving.transports.loaded_versions import (
     arrived,
     named_or_serving,
     numbers_of,
-    open_versions,
+    serving_versions,
     would_answer,
 )
 from slipway.serving.transports.placements import find_placement
@@ -139,7 +139,7 @@ class OipRoutes:
 
 
 def _open(door: Door, placement: Placement) -> list[Loaded]:
-    return [loaded for _, loaded, _ in open_versions(door.engine, str(placement.target))]
+    return [loaded for _, loaded, _ in serving_versions(door.engine, str(placement.target))]
 
 
 def _indexed(name: str, loaded: Loaded) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from slipway.serving.transports.http.door import Door
 from slipway.serving.transports.http.family import Call, document, with_flat_error
 from slipway.serving.transports.http.packed import packed, unpacked
 from slipway.serving.transports.http.refusals import wrong_method
-from slipway.serving.transports.loaded_versions import arrived, find_version, open_versions
+from slipway.serving.transports.loaded_versions import arrived, find_version, serving_versions
 from slipway.serving.transports.placements import find_placement
 
 GET, POST = ("GET", "HEAD"), ("POST",)
@@ -43,7 +43,7 @@ class V1Routes:
         """Return a model's state in TensorFlow Serving's form, with KServe's `ready` beside it."""
         placement = find_placement(self._door.engine, name)
         if number is None:
-            there = [loaded for _, loaded, _ in open_versions(self._door.engine, name)]
+            there = [loaded for _, loaded, _ in serving_versions(self._door.engine, name)]
             is_ready = placement.is_ready
         else:
             there = [find_version(self._door.engine, name, number)[1]]

@@ -13,6 +13,7 @@ import pytest
 from slipway import command_line
 from slipway.registry.console import print_table, progress, say
 from slipway.registry.errors import Conflict
+from slipway.training.spec import READING
 
 
 def test_brackets_are_shown_and_no_markup(capsys: pytest.CaptureFixture[str]):
@@ -57,7 +58,7 @@ EMPTY = [
     for name in command_line.COMMANDS
     if name not in ("train", "tune")
     for words in text_options(command_line.LazyGroup().get_command(click.Context(command_line.cli), name), [name])
-    if words[-1] != "--reason="
+    if words[-1] != "--reason=" and words not in [["evaluate", f"--{option}="] for option in READING]
 ]
 
 
