@@ -23,6 +23,7 @@ from slipway.serving.protocols.oip.request import (
     OF_THE_SERVER,
     Asked,
     WantedOutput,
+    each_once,
     require_supported,
 )
 from slipway.serving.protocols.oip.tensors import (
@@ -107,7 +108,7 @@ def read_message(given: Any, known: Sequence[str]) -> Asked:
         ],
         id=given.id or None,
         parameters={name: value for name, value in parameters.items() if name not in OF_THE_SERVER},
-        outputs=[_wanted(each, place, is_binary) for place, each in enumerate(given.outputs)],
+        outputs=each_once([_wanted(each, place, is_binary) for place, each in enumerate(given.outputs)]),
         is_binary=is_binary,
     )
 

@@ -95,7 +95,7 @@ def read_request(body: bytes, json_bytes: int | None, known: Sequence[str]) -> A
         tensors=tensors,
         id=document.id,
         parameters={name: value for name, value in parameters.items() if name not in OF_THE_SERVER},
-        outputs=[_wanted(each, place, is_binary) for place, each in enumerate(document.outputs or ())],
+        outputs=each_once([_wanted(each, place, is_binary) for place, each in enumerate(document.outputs or ())]),
         is_binary=is_binary,
     )
 
@@ -104,6 +104,19 @@ def require_supported(called: str, parameters: Iterable[str]) -> None:
     """Refuse a tensor whose parameters ask for what only Triton has."""
     if named := sorted(NOT_HERE.intersection(parameters)):
         raise wrong_tensor(called, f"asks for {named[0]}, which is not supported here")
+
+
+def each_once(outputs: Sequence[WantedOutput]) -> Sequence[WantedOutput]:
+    """Return outputs that are asked for; asked for again and again, one would make a small request a huge answer."""
+    first: dict[str, int] = {}
+    for place, each in enumerate(outputs):
+        if first.setdefault(each.name, place) != place:
+            raise InvalidInput(
+                f"outputs[{place}] asks for what outputs[{first[each.name]}] asks for",
+                code=CODE,
+                hint="ask for it once",
+            )
+    return outputs
 
 
 def _document(content: bytes) -> _Document:

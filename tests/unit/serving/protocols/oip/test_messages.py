@@ -130,6 +130,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "other-field": (changed(fp32_contents=[1.0]), "input 'age' is FP64 and takes fp64_contents; it has fp32_contents"),
     "wrong-field": (changed(datatype="FP32"), "input 'age' is FP32 and takes fp32_contents; it has fp64_contents"),
     "half": (changed(datatype="FP16"), "input 'age' is FP16, which has no field in contents"),
+    "again": (
+        message_of([AGE, PLAN], is_raw=True, outputs=[{"name": "s3cret"}, {"name": "s3cret"}]),
+        "outputs[1] asks for what outputs[0] asks for",
+    ),
     "memory": (changed(parameters="shared_memory_region"), "input 'age' asks for shared_memory_region"),
     "parameter": (with_empty_parameter(), "a parameter of the request has no value"),
     "few": (raw(bytes(16)), "raw_input_contents has 1 elements for 2 inputs"),

@@ -92,6 +92,12 @@ def test_no_shape_makes_much_of_nothing():
                 mapping.document(asked)
 
 
+def test_an_output_is_asked_for_once():
+    """Asked for ten thousand times, one of ten thousand rows would be an answer of a hundred million values."""
+    document = {"inputs": [], "outputs": [{"name": "predict"}, {"name": "s3cret"}, {"name": "predict"}]}
+    assert refusal(json.dumps(document).encode()) == "outputs[2] asks for what outputs[0] asks for"
+
+
 def test_many_values_of_another_datatype_are_refused():
     """Each takes a byte as it is sent, and a hundred where it is written as text."""
     tensor = Column(name="age", datatype="BOOL", shape=[MOST_JUDGED + 1], values=[True], is_binary=True)
