@@ -180,3 +180,25 @@ def test_what_is_counted_may_be_one():
         if isinstance(noun, ast.Constant) and COUNTED.match(noun.value)
     ]
     assert odd == []
+
+
+BY_CHANCE = {"urandom", "token_bytes", "token_hex", "randbits", "random", "uuid4", "now", "time"}
+
+
+def called_by_chance(file: Path) -> list[str]:
+    """Return what a file's parametrized tests take from chance or the clock, for the names of their cases."""
+    decorators = (
+        decorator
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+        if "parametrize" in ast.unparse(decorator)
+    )
+    calls = (call for each in decorators for call in ast.walk(each) if isinstance(call, ast.Call))
+    return [f"{file}: {ast.unparse(call)}" for call in calls if ast.unparse(call.func).split(".")[-1] in BY_CHANCE]
+
+
+def test_every_worker_collects_the_same_tests():
+    """A case that is named by chance has another name in each: then none of them runs anything."""
+    found = [each for file in sorted((ROOT / "tests").rglob("test_*.py")) for each in called_by_chance(file)]
+    assert not found
