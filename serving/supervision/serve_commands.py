@@ -15,10 +15,10 @@ from typing import Any
 import click
 
 from slipway.registry.addresses import host_and_port, http_address
-from slipway.registry.console import json_option, print_document, some_text
+from slipway.registry.console import json_option, print_document, say, some_text
 from slipway.registry.distribution import install_with
 from slipway.registry.engines.heartbeats import Heartbeats
-from slipway.registry.errors import InvalidInput, SlipwayError, Unavailable
+from slipway.registry.errors import InvalidInput, SlipwayError
 from slipway.registry.settings import load_settings
 from slipway.serving.logs import set_up_logs
 from slipway.serving.preparation.prepared import PreparedVersions
@@ -113,8 +113,9 @@ def _look(source: ServingSource) -> There | None:
     """Look at what is there; raises NotFound where a name is probably mistyped."""
     settings = source.settings
     try:
-        source.require_answer()
-    except Unavailable:  # it is followed when it is there
+        source.require_store()
+    except SlipwayError as error:  # it is followed when it is there
+        say(f"warning: {error.message} ({error.hint})")
         return None
     memory = PreparedVersions(settings.cache.absolute(), registry=source.registry, accelerate=settings.accelerate)
     return first_look(

@@ -16,7 +16,7 @@ from slipway.registry.engines.heartbeats import Heartbeats
 from slipway.registry.errors import InvalidInput, Unavailable
 from slipway.registry.late import call
 from slipway.registry.policy.in_force import policies_in_force
-from slipway.registry.reachable import require_answer
+from slipway.registry.reachable import require_store
 from slipway.registry.settings import decided_at_server, registry_view
 from slipway.registry.versions.occupants import Views
 from slipway.serving.preparation.packaged import STAGE, PackagedViews, packaged_version
@@ -31,7 +31,7 @@ class ServingSource:
     """Where an engine reads what to serve, and where it leaves its word.
 
     `registry` tells it from every other for the cache; `stages_of` are the stages that a model may be served from;
-    `require_answer` raises Unavailable where nobody would answer now.
+    `require_store` raises where no store is there now (NotFound), or nobody would answer (Unavailable).
     """
 
     settings: ServingSettings
@@ -40,7 +40,7 @@ class ServingSource:
     heartbeats: Heartbeats | None
     decided_at_server: bool
     stages_of: Callable[[str], Collection[str]]
-    require_answer: Callable[[], object]
+    require_store: Callable[[], object]
 
 
 def source_of(settings: ServingSettings, environ: Mapping[str, str], folder: Path) -> ServingSource:
@@ -65,7 +65,7 @@ def source_of(settings: ServingSettings, environ: Mapping[str, str], folder: Pat
         heartbeats=call(DOORS, "open_heartbeats", environ, folder),
         decided_at_server=decided_at_server(environ, folder),
         stages_of=lambda model: policies_in_force(environ, folder).of(model).names,
-        require_answer=partial(require_answer, environ),
+        require_store=partial(require_store, environ, folder),
     )
 
 
@@ -100,7 +100,7 @@ def _image(settings: ServingSettings, image: Path) -> ServingSource:
         heartbeats=None,
         decided_at_server=False,
         stages_of=lambda model: (STAGE,),
-        require_answer=lambda: None,
+        require_store=lambda: None,
     )
 
 

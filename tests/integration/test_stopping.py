@@ -107,6 +107,13 @@ def test_an_engine_ends_though_its_registry_does_not_answer(store: Path):
             assert started.wait(30) == 0
 
 
+def test_an_engine_where_no_store_is_says_so_and_makes_none(tmp_path: Path):
+    """It was started in another folder than was meant, or before anything is there."""
+    with serving(tmp_path, "m@production", ready=False) as served:
+        assert f"there is no store here: {tmp_path / 'mlflow.db'}" in served.log.read_text()
+    assert not (tmp_path / "mlflow.db").exists()
+
+
 def test_ctrl_c_ends_an_engine_with_models_in_processes_of_their_own(store: Path):
     """It reaches each of them at once: none says more than that, and none is left."""
     example = pd.DataFrame({"a": [1.0, -1.0]})
