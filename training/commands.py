@@ -18,8 +18,9 @@ from slipway.registry.console import json_option, print_document, print_table, p
 from slipway.registry.decisions.wiring import open_decisions, open_ledger
 from slipway.registry.errors import InvalidInput, NotFound
 from slipway.registry.manifest import Manifest
+from slipway.registry.policy.in_force import policies_in_force
 from slipway.registry.reading import Reading
-from slipway.registry.settings import load_settings
+from slipway.registry.settings import decided_at_server, load_settings
 from slipway.registry.text import counted
 from slipway.registry.version import LoggedModel, Version, VersionRef, parse_ref
 from slipway.registry.versions.mlflow_registry import MlflowRegistry
@@ -133,7 +134,12 @@ def evaluate(version: str, data: str, target: str, as_json: bool, **given: str |
 
 @contextmanager
 def _run_of(given: Mapping[str, str | None], how: str) -> Iterator[MlflowRun]:
-    """Open the run of a training; what is wrong with the options is said in it, so they are not judged here."""
+    """Open the run of a training; what is wrong with the options is said in it, so they are not judged here.
+
+    A version is registered in the end, which asks for the policy: one that cannot be read is told before all the work.
+    """
+    if not decided_at_server(os.environ, Path.cwd()):
+        policies_in_force(os.environ, Path.cwd())
     prepare_tables()
     model = _possible(given["model"] or "")
     require_usable_store(model)

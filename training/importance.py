@@ -38,8 +38,8 @@ class Importance:
     seconds: float
 
     def notes(self) -> Iterator[str]:
-        """Say what was left out."""
-        if self.left_out:
+        """Say what was left out, unless that was asked for: without any time."""
+        if self.left_out and self.seconds:
             total = len(self.left_out) + len(self.losses)
             yield (
                 f"the importance of {len(self.left_out):,} of {total:,} features was not measured "

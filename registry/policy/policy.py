@@ -500,11 +500,16 @@ def _empty_checks(stages: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{name}.checks.{check}"
 
 
+INSTEAD = (("margin", "relative_margin"), ("relative_margin", "margin"))
+
+
 def _merged(below: Any, above: Any) -> Any:
-    """Return both mappings as one; `null` above takes away what is below."""
+    """Return both mappings as one; `null` above takes away what is below, and so does what stands in its place."""
     if not isinstance(below, dict) or not isinstance(above, dict):
         return above
-    kept = {key: value for key, value in below.items() if not (key in above and above[key] is None)}
+    replaced = {other for one, other in INSTEAD if above.get(one) is not None and above.get(other) is None}
+    gone = replaced | {key for key, value in above.items() if value is None}
+    kept = {key: value for key, value in below.items() if key not in gone}
     return {**kept, **{key: _merged(below.get(key), value) for key, value in above.items() if value is not None}}
 
 

@@ -14,18 +14,23 @@ pytestmark = pytest.mark.slow
 TRAIN = ("train", "--data", "sklearn:iris", "--target", "target", "--model", "iris", "--estimator", "knn")
 
 
-def slipway(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run `slipway` as a process in a folder."""
+def slipway(folder: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run `slipway` as a process in a folder, with more variables."""
     command = [sys.executable, "-m", "slipway", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment(), check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment(**more), check=False)
 
 
 def runs_through(port: int) -> list[dict]:
-    """Return the runs that the server shows."""
-    body = json.dumps({"experiment_ids": ["0"]}).encode()
-    url = f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/search"
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    return json.load(urllib.request.urlopen(request, timeout=30)).get("runs", [])
+    """Return the runs that the server shows, whatever their experiment."""
+    found = asked(port, "experiments/search", max_results=10)["experiments"]
+    return asked(port, "runs/search", experiment_ids=[each["experiment_id"] for each in found]).get("runs", [])
+
+
+def asked(port: int, path: str, **body: object) -> dict:
+    """Return what MLflow's API answers."""
+    url, content = f"http://127.0.0.1:{port}/api/2.0/mlflow/{path}", json.dumps(body).encode()
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json"})
+    return json.load(urllib.request.urlopen(request, timeout=30))
 
 
 def plain_server(folder: Path, port: int):
@@ -47,16 +52,21 @@ def test_runs_first_and_a_server_later(tmp_path: Path):
 
 
 def test_a_server_first_and_runs_later(tmp_path: Path):
-    """A plain `mlflow server` in an empty folder leaves a store that runs cannot use until `slipway init`."""
+    """A plain `mlflow server` in an empty folder leaves a default experiment that runs cannot use until `slipway init`.
+
+    A model has an experiment of its own, unless somebody asks for another.
+    """
     port = free_port()
     with plain_server(tmp_path, port):
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), within_s=90, log=tmp_path / "server.log")
         runs_through(port)
-    refused = slipway(tmp_path, *TRAIN)
+    refused = slipway(tmp_path, *TRAIN, MLFLOW_EXPERIMENT_ID="0")
     assert refused.returncode == 1
     assert "keeps its artifacts behind a tracking server" in refused.stderr
-    assert slipway(tmp_path, "init").returncode == 0
     assert slipway(tmp_path, *TRAIN).returncode == 0
+    assert list((tmp_path / "mlruns" / "1").glob("*/artifacts/roc.png"))
+    assert slipway(tmp_path, "init").returncode == 0
+    assert slipway(tmp_path, *TRAIN, MLFLOW_EXPERIMENT_ID="0").returncode == 0
     assert list((tmp_path / "mlruns" / "0").glob("*/artifacts/roc.png"))
 
 

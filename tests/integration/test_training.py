@@ -50,6 +50,15 @@ def artifacts(run: Run) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_a_policy_that_cannot_be_read_is_told_before_the_work(store: Path, capsys: pytest.CaptureFixture[str]):
+    """The version would be refused in the end, after minutes of training or hours of search."""
+    (store / "promotion.yaml").write_text("stages: {production: {checks: {metrics: {}}}}")
+    tune = ("tune", "--data", "sklearn:iris", "--target", "target", "--model", "iris")
+    assert (train(), run_command(*tune)) == (1, 1)
+    assert capsys.readouterr().err.count("metrics is unknown (did you mean 'metric'?)") == 2
+    assert MlflowClient().search_runs(experiments()) == []
+
+
 def test_a_run_holds_everything_that_is_promised(store: Path):
     """Parameters, metrics of three sides, plots, holdout, profile, tags, dataset, and the model."""
     assert train(*SMALL, "--cv", "3") == 0
@@ -465,13 +474,13 @@ def test_the_format_of_times_and_what_was_left_out_are_in_the_run(store: Path, c
     """Said on the terminal too."""
     days = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(200), unit="D")
     customers(200).drop(columns="id").assign(day=days.strftime("%d.%m.%Y")).to_csv("rows.csv", index=False)
-    words = ("--time-column", "day", "--importance-seconds", "0", "--estimator", "ridge")
+    words = ("--time-column", "day", "--importance-seconds", "1e-9", "--estimator", "ridge")
     assert train(*words, data="rows.csv", target="churned", model="churn") == 0
     run, said = last_run(), capsys.readouterr().err
     assert run.data.tags["slipway.time_format"] == "%d.%m.%Y"
     assert "time column 'day' was read by the format %d.%m.%Y" in said
-    assert "the importance of 4 of 4 features was not measured within 0 s" in run.data.tags["mlflow.note.content"]
-    assert "the importance of 4 of 4 features was not measured within 0 s" in said
+    assert "the importance of 4 of 4 features was not measured within 1e-09 s" in run.data.tags["mlflow.note.content"]
+    assert "the importance of 4 of 4 features was not measured within 1e-09 s" in said
     table = pd.read_csv(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/permutation_importance.csv"))
     assert set(table["feature"]) == {"age", "city", "income", "active"}
     assert table["importance"].isna().all()

@@ -44,9 +44,9 @@ def test_time_bounds_it_and_what_was_left_out_is_said(tmp_path: Path):
 
 
 def test_without_time_nothing_is_measured(tmp_path: Path):
-    """Zero seconds turn it off."""
+    """Zero seconds turn it off, and nobody is told of what they asked for."""
     found = importance_of(trained_on(customers(), "churned", tmp_path, importance_seconds=0))
-    assert (len(found.losses), len(found.left_out)) == (0, 5)
+    assert (len(found.losses), len(found.left_out), list(found.notes())) == (0, 5, [])
 
 
 def test_what_is_measured_does_not_depend_on_the_time(tmp_path: Path):

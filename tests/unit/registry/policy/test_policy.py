@@ -128,6 +128,17 @@ def test_a_stage_may_be_entered_from_elsewhere():
     assert [found.sources_of(name) for name in "abcd"] == [(), ("a",), None, ("a",)]
 
 
+@pytest.mark.parametrize(("stage", "own"), [("margin", "relative_margin"), ("relative_margin", "margin")])
+def test_a_models_margin_takes_the_place_of_its_stages(stage: str, own: str):
+    """Whichever of the two kinds each is."""
+    found = book(
+        stages={"production": {"checks": {"champion": {"metric": "mae", stage: 0.06}}}},
+        models={"flats": {"production": {"checks": {"champion": {own: 0.1}}}}},
+    ).of("flats")
+    rule = found.stages["production"].checks.champion
+    assert (rule.metric, getattr(rule, own), getattr(rule, stage)) == ("mae", 0.1, None)
+
+
 @pytest.mark.parametrize("margin", [True, False, float("inf"), float("nan"), "much", [0.1]])
 def test_a_limit_is_a_finite_number(margin: object):
     """An infinite margin, or the 1 that a truth value would be taken for, lets everything pass."""
