@@ -21,6 +21,7 @@ help:  ## list the targets
 	  { echo "error: Slipway needs Python 3.11 or newer, found $$($(PYTHON) --version); run make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "downloading and compiling what Slipway needs: a minute or two, and about 2 GB"
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
 	touch $@
