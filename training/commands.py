@@ -18,7 +18,8 @@ from slipway.registry.console import json_option, print_document, print_table, p
 from slipway.registry.decisions.wiring import open_decisions, open_ledger
 from slipway.registry.errors import InvalidInput, NotFound
 from slipway.registry.manifest import Manifest
-from slipway.registry.policy.in_force import policies_in_force
+from slipway.registry.policy.in_force import place_of_policy
+from slipway.registry.policy.policy_file import load_policy
 from slipway.registry.reading import Reading
 from slipway.registry.settings import decided_at_server, load_settings
 from slipway.registry.text import counted
@@ -139,7 +140,7 @@ def _run_of(given: Mapping[str, str | None], how: str) -> Iterator[MlflowRun]:
     A version is registered in the end, which asks for the policy: one that cannot be read is told before all the work.
     """
     if not decided_at_server(os.environ, Path.cwd()):
-        policies_in_force(os.environ, Path.cwd())
+        load_policy(place_of_policy(os.environ, Path.cwd()))
     prepare_tables()
     model = _possible(given["model"] or "")
     require_usable_store(model)

@@ -179,12 +179,8 @@ class Protection:
     def name_may_be_given(self, workspace: str, name: str) -> None:
         """Refuse a name of which another model was in a protected stage, or that looks like one's, or means all."""
         self._require_plain_name(workspace, name)
-        try:
-            self._require_no_past(workspace, name, to=None)
-        except NotApproved:
-            if self.tables.model(workspace, name) is not None:
-                raise refuse_taken(name) from None
-            raise
+        if stage := self._was_in(workspace, name, besides=None):
+            raise refuse_anothers(name, stage) if self.tables.model(workspace, name) is None else refuse_taken(name)
 
     @contextmanager
     def label_may_change(self, workspace: str, name: str, number: int, label: str) -> Iterator[None]:
@@ -222,7 +218,8 @@ class Protection:
         self._require_plain_name(workspace, new_name)
         with self._one_still(workspace, name) as models:
             for shown in models:
-                self._require_no_past(workspace, new_name, to=self._uid(shown))
+                if stage := self._was_in(workspace, new_name, besides=self._uid(shown)):
+                    raise refuse_anothers(new_name, stage)
                 if shown.is_prompt:
                     continue
                 require_unheld(f"model {name} is not renamed", self._holds(shown))
@@ -410,18 +407,17 @@ class Protection:
             if holds:
                 raise refuse_alike(name, holds[0])
 
-    def _require_no_past(self, workspace: str, name: str, *, to: str | None) -> None:
-        """Refuse a name of which a model with another identity than `to` was in a protected stage.
+    def _was_in(self, workspace: str, name: str, *, besides: str | None) -> str | None:
+        """Return a protected stage in which a model of that name was, whose identity is not `besides`.
 
-        Who has read that one's alias, and asks for its number, would get what has the number in the new one. So would
-        he where the name is still the other's, and is renamed away in the next moment. An administrator may give it
-        all the same.
+        Who has read its alias, and asks for its number, would get what has the number in another model of the name. So
+        would he where the name is still its own, and is renamed away in the next moment. For an administrator, who may
+        give the name all the same, there is none.
         """
         stages = () if self.by_administrator() else self._stages(name)
-        for uid in self.history.model_uids(prefix=f"{workspace}/", model=name) if stages else ():
-            entered = (each.event.stage for each in self.history.moves(uid))
-            if uid != to and (stage := next((each for each in entered if each in stages), None)):
-                raise refuse_anothers(name, stage)
+        known = self.history.model_uids(prefix=f"{workspace}/", model=name) if stages else ()
+        entered = (each.event.stage for uid in known if uid != besides for each in self.history.moves(uid))
+        return next((stage for stage in entered if stage in stages), None)
 
     def _held_where(
         self,
