@@ -9,11 +9,12 @@ import tempfile
 import textwrap
 from pathlib import Path
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
 PLACE = Path(__file__).parent.parent / "serving" / "protocols" / "oip"
 SOURCE, WRITTEN = PLACE / "open_inference.proto", PLACE / "descriptor.py"
-HEAD = '''"""What `open_inference.proto` says, as a FileDescriptorSet; written by `make proto`."""
+HEAD = '''"""What `open_inference.proto` says, as a FileDescriptorProto; written by `make proto`."""
 
 import base64
 
@@ -32,7 +33,8 @@ def written() -> str:
         words = ("protoc", f"--proto_path={PLACE}", f"--descriptor_set_out={found}", SOURCE.name)
         if protoc.main(words):
             raise SystemExit(f"{SOURCE} cannot be read")
-        lines = textwrap.wrap(base64.b64encode(found.read_bytes()).decode(), 100)
+        (file,) = FileDescriptorSet.FromString(found.read_bytes()).file
+        lines = textwrap.wrap(base64.b64encode(file.SerializeToString()).decode(), 100)
     return HEAD.format("\n".join(lines))
 
 

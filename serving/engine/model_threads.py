@@ -43,18 +43,20 @@ def guarded(call: Callable[[], T]) -> T:
 
 
 class _Call:
-    """A call into a model: when a thread took it (`monotonic`, s), whether its caller gave up, whether it is over."""
+    """A call into a model: when a thread took it (`monotonic`, s), and whether it is over.
+
+    It is done with its result, or as soon as its caller gives up.
+    """
 
     def __init__(self, call: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         self._call, self._loop = call, loop
         self.done: asyncio.Future[Any] = loop.create_future()
         self.taken_at: float | None = None
-        self.is_given_up = False
         self.is_over = False
 
     def run(self) -> None:
         """Make the call, in a thread, unless nobody waits for it any more."""
-        if self.is_given_up:
+        if self.done.done():
             return
         self.taken_at = time.monotonic()
         result: Any = None
@@ -125,9 +127,6 @@ class ModelThreads:
         try:
             self._pool.submit(self._run, made)
             return await made.done
-        except asyncio.CancelledError:  # whoever asked waits no more; what has not begun is not begun
-            made.is_given_up = True
-            raise
         finally:
             self._n_waiting -= 1
             timer.cancel()
@@ -167,7 +166,6 @@ class ModelThreads:
         if made.done.done():
             return
         if made.taken_at is None:
-            made.is_given_up = True
             made.done.set_exception(self._busy())
             return
         left_s = made.taken_at + within_s - time.monotonic()

@@ -15,14 +15,13 @@ from slipway.serving.engine.engine import Request
 from slipway.serving.engine.loaded import Loaded
 from slipway.serving.protocols.mlflow.content_type import BodyKind
 from slipway.serving.protocols.oip.mapping import TensorMapping
-from slipway.serving.protocols.oip.messages import read_message, written_message
 from slipway.serving.protocols.oip.outputs import AnswerForm, no_such_output, written
 from slipway.serving.protocols.oip.request import Asked, read_request
 from slipway.serving.runtimes.runner import PREDICT
 from slipway.serving.runtimes.understood import Understood
 from slipway.serving.scoring.mlflow_protocol import SlowLane
 
-OIP, OIP_MESSAGES = "oip", "oip-grpc"
+OIP = "oip"
 
 
 class OipProtocol:
@@ -66,23 +65,6 @@ class OipProtocol:
 
     def _asked_in(self, request: Request, known: Sequence[str]) -> Asked:
         return read_request(request.body, self._json_bytes, known)
-
-
-class OipMessages(OipProtocol):
-    """The protocol for one request that came as a message: over gRPC."""
-
-    name = OIP_MESSAGES
-
-    def __init__(self, lane: SlowLane, message: Any) -> None:
-        super().__init__(lane)
-        self._message = message
-
-    def encode(self, understood: Understood, predictions: Any) -> bytes:
-        """Return an answer as a message, its tensors raw or typed as those of the request."""
-        return written_message(understood.form, predictions)
-
-    def _asked_in(self, request: Request, known: Sequence[str]) -> Asked:
-        return read_message(self._message, known)
 
 
 def methods_wanted(asked: Asked, loaded: Loaded) -> tuple[str, ...]:

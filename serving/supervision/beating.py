@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from slipway.registry.engines.heartbeats import Heartbeat, Heartbeats
 from slipway.registry.errors import SlipwayError
-from slipway.serving.supervision.waiting import set_within
 from slipway.serving.supervision.watching import why_not
+from slipway.serving.waiting import set_within
 
 log = logging.getLogger("slipway.serve")
 

@@ -26,7 +26,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     bare = without_brackets(host)
     with socket.socket(family_of(bare)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _bind(listener, bare, port, hint="stop what listens there, or choose another: --port")
+        _bind(listener, bare, port, option="--port")
         listener.listen(BACKLOG)
         listener.set_inheritable(True)
         yield listener
@@ -47,20 +47,22 @@ def holding(host: str, port: int) -> Iterator[socket.socket]:
     with socket.socket(family_of(bare)) as alone, socket.socket(family_of(bare)) as held:
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        _bind(alone, bare, port, hint="stop what listens there, or choose another: --grpc-port")
+        _bind(alone, bare, port, option="--grpc-port")
         found = alone.getsockname()[1]
         alone.close()
-        _bind(held, bare, found, hint="stop what listens there, or choose another: --grpc-port")
+        _bind(held, bare, found, option="--grpc-port")
         held.set_inheritable(True)
         yield held
 
 
-def _bind(held: socket.socket, host: str, port: int, *, hint: str) -> None:
+def _bind(held: socket.socket, host: str, port: int, *, option: str) -> None:
     try:
         held.bind((host, port))
     except OSError as error:
         raise Conflict(
-            f"port {port} on {host} cannot be used: {error.strerror}", code="port-taken", hint=hint
+            f"port {port} on {host} cannot be used: {error.strerror}",
+            code="port-taken",
+            hint=f"stop what listens there, or choose another: {option}",
         ) from error
 
 

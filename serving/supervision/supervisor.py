@@ -36,10 +36,10 @@ from slipway.serving.supervision.following import (
 )
 from slipway.serving.supervision.placing import Note, Placing
 from slipway.serving.supervision.preparations import Preparations
-from slipway.serving.supervision.waiting import set_within
 from slipway.serving.supervision.watching import Polled, Watch, why_not
 from slipway.serving.supervision.worker_pool import StartedWorker, WorkerPool
 from slipway.serving.target import STABLE, Sighting, Target, Variant
+from slipway.serving.waiting import set_within
 
 log = logging.getLogger("slipway.serve")
 

@@ -14,7 +14,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from slipway.serving.protocols.oip.messages import FILES, SERVICE, ModelInferRequest, message_of
+from slipway.serving.protocols.oip.descriptor import DESCRIPTOR
+from slipway.serving.protocols.oip.messages import SERVICE, ModelInferRequest, message_of
 from tests.generators.tensor_requests import Column
 from tests.generators.tensor_requests import message_of as message
 from tests.servers.processes import wait_for
@@ -152,7 +153,7 @@ def test_health_and_reflection_are_the_standard_ones(channel: grpc.Channel):
     names = {each.name for each in services.list_services_response.service}
     assert names == {SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
     [content] = file.file_descriptor_response.file_descriptor_proto
-    assert FileDescriptorProto.FromString(content) == FileDescriptorProto.FromString(FILES[0])
+    assert FileDescriptorProto.FromString(content) == FileDescriptorProto.FromString(DESCRIPTOR)
 
 
 def without(batch: Any, name: str) -> Any:

@@ -15,7 +15,8 @@ from slipway.serving.target import Target
 from tests.doubles.serving_stand_ins import Adding, engine_with, loaded
 from tests.generators.tensor_requests import Column
 from tests.generators.tensor_requests import message_of as message
-from tests.servers.grpc_worker import LIMIT, speaking, until
+from tests.servers.grpc_worker import LIMIT, speaking
+from tests.servers.processes import wait_for
 
 A = Column(name="a", datatype="FP64", shape=[2], values=[1.0, 3.0], is_binary=True)
 B = Column(name="b", datatype="FP64", shape=[2], values=[2.0, 4.0], is_binary=True)
@@ -59,7 +60,7 @@ def test_a_quick_model_is_asked_on_the_event_loop():
 
     with speaking(engine_with(loaded(answer))[0]) as (channel, _, on_loop):
         on_loop(lambda: threads.add(threading.current_thread().name))
-        until(lambda: len(threads) == 1)
+        wait_for(lambda: len(threads) == 1, within_s=10)
         assert np.frombuffer(infer(channel)(REQUEST, timeout=10).raw_output_contents[0]).tolist() == [7.0, 7.0]
     assert len(threads) == 1
 
@@ -70,13 +71,13 @@ def test_work_whose_deadline_passed_before_it_began_is_not_done():
     engine, _ = engine_with(version := loaded(gate, one_row_s=1))
     with speaking(engine) as (channel, _, _):
         begun = [infer(channel).future(REQUEST, timeout=20) for _ in range(PREDICTING_THREADS)]
-        until(lambda: gate.n_begun == PREDICTING_THREADS)
+        wait_for(lambda: gate.n_begun == PREDICTING_THREADS, within_s=10)
         late = [infer(channel).future(REQUEST, timeout=0.3) for _ in range(5)]
         assert {each.exception().code() for each in late} == {Code.DEADLINE_EXCEEDED}
         cancelled = infer(channel).future(REQUEST, timeout=20)
-        until(lambda: version.threads._n_waiting == PREDICTING_THREADS + 1)
+        wait_for(lambda: version.threads._n_waiting == PREDICTING_THREADS + 1, within_s=10)
         cancelled.cancel()
-        until(lambda: version.threads._n_waiting == PREDICTING_THREADS)
+        wait_for(lambda: version.threads._n_waiting == PREDICTING_THREADS, within_s=10)
         gate.may_go_on.set()
         assert all(each.result().model_version == "1" for each in begun)
         assert infer(channel)(REQUEST, timeout=10).model_version == "1"
@@ -166,7 +167,7 @@ def test_a_call_that_is_under_way_is_answered_before_the_end():
     gate = Gate()
     with speaking(engine_with(loaded(gate, one_row_s=1))[0], age_s=0.3) as (channel, transport, on_loop):
         begun = infer(channel).future(REQUEST, timeout=20)
-        until(lambda: gate.n_begun == 1)
+        wait_for(lambda: gate.n_begun == 1, within_s=10)
         on_loop(transport.stop)
         with pytest.raises(grpc.FutureTimeoutError):
             begun.result(0.6)

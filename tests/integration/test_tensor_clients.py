@@ -15,7 +15,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from mlflow import MlflowClient
 
-from slipway.serving.protocols.oip.messages import FILES
+from slipway.serving.protocols.oip.descriptor import DESCRIPTOR
 from tests.conftest import missing
 from tests.integration.test_grpc import ask, batch_of
 from tests.servers.processes import environment, wait_for
@@ -98,7 +98,7 @@ def test_every_field_is_that_of_tritons_client(triton: str):
     """By its name, number, type and kind; Triton has calls and messages beside those of the protocol."""
     told = json.loads(subprocess.check_output((triton, str(CLIENTS / "triton_descriptor.py")), text=True))
     theirs = fields_of([bytes.fromhex(each) for each in told])
-    ours = fields_of(FILES)
+    ours = fields_of([DESCRIPTOR])
     assert len(ours) > 60
     assert {name: theirs.get(name) for name in ours} == ours
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -48,11 +47,3 @@ def speaking(engine: EngineWithLane, *, age_s: float = 60) -> Iterator[tuple[grp
             loop.call_soon_threadsafe(transport.stop)
             thread.join(20)
             assert not thread.is_alive(), "it does not end"
-
-
-def until(is_so: Callable[[], bool], *, within_s: float = 10) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(0.01)

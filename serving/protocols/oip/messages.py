@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf import message_factory
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 
@@ -38,11 +37,9 @@ from slipway.serving.protocols.oip.tensors import (
 )
 
 SERVICE = "inference.GRPCInferenceService"
-FILES: Sequence[bytes] = [each.SerializeToString() for each in FileDescriptorSet.FromString(DESCRIPTOR).file]
 # A pool of its own: in the one of the process, a model that is a client of Triton's has messages of the same names.
 POOL = DescriptorPool()
-for _file in FILES:
-    POOL.AddSerializedFile(_file)
+POOL.AddSerializedFile(DESCRIPTOR)
 # Datatype → the field of its values; the others come as bytes alone.
 FIELD_OF: Mapping[str, str] = {
     BOOL: "bool_contents",

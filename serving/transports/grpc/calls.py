@@ -15,7 +15,8 @@ from slipway.serving.engine.outcome import MadeBy, Predicted, Refused
 from slipway.serving.protocols.oip.messages import SERVICE, message_of, parsed, parsed_request
 from slipway.serving.protocols.oip.metadata import PLATFORM, TensorSpec, input_specs, output_specs
 from slipway.serving.scoring.mlflow_protocol import SlowLane
-from slipway.serving.scoring.oip_protocol import OIP, OipMessages
+from slipway.serving.scoring.oip_messages import OipMessages
+from slipway.serving.scoring.oip_protocol import OIP
 from slipway.serving.transports.grpc.statuses import CODE, CallStatus, engine_failed, model_failed, status_of
 from slipway.serving.transports.loaded_versions import arrived, named_or_serving, numbers_of, would_answer
 from slipway.serving.transports.request_ids import RequestIds

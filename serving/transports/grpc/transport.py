@@ -10,10 +10,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from slipway.registry.addresses import host_and_port
-from slipway.serving.protocols.oip.messages import FILES, SERVICE
+from slipway.serving.protocols.oip.descriptor import DESCRIPTOR
+from slipway.serving.protocols.oip.messages import SERVICE
 from slipway.serving.transports.grpc.calls import OipCalls
 from slipway.serving.transports.grpc.connections import n_connections, stop_accepting
 from slipway.serving.transports.names import GRPC
+from slipway.serving.waiting import set_within
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -63,7 +65,7 @@ class GrpcTransport:
         try:
             await self._stopped.wait()
             ends_at = asyncio.get_running_loop().time() + self._stop_within_s
-            await self._let_go(port)
+            await self._let_go(port, ends_at)
             await server.stop(max(ends_at - asyncio.get_running_loop().time(), 0))
         finally:
             watching.cancel()
@@ -82,18 +84,17 @@ class GrpcTransport:
         """Accept nothing more."""
         self._stopped.set()
 
-    async def _let_go(self, port: int) -> None:
+    async def _let_go(self, port: int, ends_at: float) -> None:
         """Accept no connection, and wait until those that there are have come of age, or the time is over."""
         stop_accepting(port)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._stop_within_s):
+            async with asyncio.timeout_at(ends_at):
                 while n_connections(port):
                     await asyncio.sleep(LOOK_EVERY_S)
 
     async def _keep_health(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), HEALTH_EVERY_S)
+            await set_within(self._news, HEALTH_EVERY_S)
             self._news.clear()
             await self._say_health()
 
@@ -105,6 +106,6 @@ class GrpcTransport:
 def _described() -> DescriptorPool:
     """Return what reflection describes."""
     pool = DescriptorPool()
-    for each in (*FILES, health_pb2.DESCRIPTOR.serialized_pb, reflection_pb2.DESCRIPTOR.serialized_pb):
+    for each in (DESCRIPTOR, health_pb2.DESCRIPTOR.serialized_pb, reflection_pb2.DESCRIPTOR.serialized_pb):
         pool.AddSerializedFile(each)
     return pool

@@ -15,10 +15,10 @@ from hypothesis.extra.numpy import arrays
 from slipway.registry.errors import InvalidInput
 from slipway.registry.signature import Field, Signature
 from slipway.serving.protocols.oip.datatypes import FLOATS, OF_NUMPY, ON_THE_WIRE, numpy_type
+from slipway.serving.protocols.oip.descriptor import DESCRIPTOR
 from slipway.serving.protocols.oip.mapping import TensorMapping
 from slipway.serving.protocols.oip.messages import (
     FIELD_OF,
-    FILES,
     POOL,
     ModelInferRequest,
     ModelInferResponse,
@@ -49,7 +49,8 @@ def test_messages_are_in_no_pool_of_others():
     """A model that is a client of Triton's defines messages of the same names in the same process."""
     code = (
         "from google.protobuf import descriptor_pool as pools; import slipway.serving.protocols.oip.messages as m;"
-        "theirs = pools.Default(); theirs.AddSerializedFile(m.FILES[0].replace(b'open_inference', b'grpc__service_'));"
+        "theirs = pools.Default();"
+        "theirs.AddSerializedFile(m.DESCRIPTOR.replace(b'open_inference', b'grpc__service_'));"
         "assert theirs.FindMessageTypeByName('inference.ModelInferRequest') is not m.ModelInferRequest.DESCRIPTOR"
     )
     done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=False)
@@ -58,7 +59,7 @@ def test_messages_are_in_no_pool_of_others():
 
 def test_the_service_has_the_six_calls():
     """None of them a stream."""
-    [file] = [FileDescriptorProto.FromString(each) for each in FILES]
+    file = FileDescriptorProto.FromString(DESCRIPTOR)
     calls = [each.name for each in file.service[0].method]
     assert calls == ["ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer"]
     assert not any(each.client_streaming or each.server_streaming for each in file.service[0].method)
